@@ -1,0 +1,159 @@
+"""Reads frames strictly and typed, and writes facts for the store and for watchers.
+
+Invariant: `decode_facts(encode_facts(facts)) == facts`, and any bytes at all either decode or raise `WireError`. A frame is
+decoded fact by fact, so one bad fact is reported beside its good neighbours. Called by the collector, the store, feeds.
+"""
+
+from typing import Any
+
+import msgspec
+
+from trajectory.errors import WireError
+from trajectory.model.fact import Fact, Finding, Marked
+from trajectory.protocol.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Any frame: its version and type, the rest undecoded."""
+
+    version: int
+    type: str
+
+
+class FactsFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    version: int
+    type: str
+    emitter_id: bytes
+    boot_id: bytes
+    first_seq: int
+    facts: list[msgspec.Raw]
+
+
+class HelloFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    version: int
+    type: str
+    emitter_id: bytes
+    boot_id: bytes
+    resource: dict[str, Any]
+    next_seq: int
+
+
+class ByeFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    version: int
+    type: str
+    emitter_id: bytes
+    boot_id: bytes
+    next_seq: int
+
+
+class AskFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    version: int
+    type: str
+    request_id: int
+    since_version: int
+    query: msgspec.Raw
+
+
+class TellFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    version: int
+    type: str
+    request_id: int
+    marked: Marked
+
+
+_encoder = msgspec.msgpack.Encoder()
+_frame = msgspec.msgpack.Decoder(Frame)
+_typed: dict[str, msgspec.msgpack.Decoder[Any]] = {
+    "facts": msgspec.msgpack.Decoder(FactsFrame),
+    "hello": msgspec.msgpack.Decoder(HelloFrame),
+    "bye": msgspec.msgpack.Decoder(ByeFrame),
+    "ask": msgspec.msgpack.Decoder(AskFrame),
+    "tell": msgspec.msgpack.Decoder(TellFrame),
+}
+_fact: msgspec.msgpack.Decoder[Fact] = msgspec.msgpack.Decoder(Fact)
+_facts: msgspec.msgpack.Decoder[list[Fact]] = msgspec.msgpack.Decoder(list[Fact])
+
+AnyFrame = FactsFrame | HelloFrame | ByeFrame | AskFrame | TellFrame
+
+
+def read_frame(frame: bytes) -> AnyFrame:
+    """A frame that came to a collector. Raises WireError: too large, not msgpack, another version, unknown type."""
+    if len(frame) > MAX_FRAME_BYTES:
+        raise WireError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
+    try:
+        head = _frame.decode(frame)
+        if head.version != PROTOCOL_VERSION:
+            raise WireError(
+                f"frame speaks protocol version {head.version}, this collector speaks {PROTOCOL_VERSION}: "
+                "use the same trajectory-tracing release on both sides"
+            )
+        decoder = _typed.get(head.type)
+        if decoder is None:
+            raise WireError(f"frame of unknown type {head.type[:40]!r}")
+        read: AnyFrame = decoder.decode(frame)
+        return read
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise WireError(f"corrupt frame: {fault}") from None
+
+
+def decode_fact(raw: bytes | msgspec.Raw) -> Fact:
+    """One fact. Raises WireError on bytes that are none, and on ids of a wrong length or times out of range."""
+    try:
+        fact = _fact.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise WireError(f"corrupt fact: {fault}") from None
+    _check(fact)
+    return fact
+
+
+def encode_facts(facts: list[Fact]) -> bytes:
+    """Facts as one msgpack array."""
+    return _encoder.encode(facts)
+
+
+def decode_facts(body: bytes) -> list[Fact]:
+    """Facts from one msgpack array. Raises WireError."""
+    try:
+        return _facts.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise WireError(f"corrupt facts: {fault}") from None
+
+
+def encode(value: Any) -> bytes:
+    """Any of our structs as msgpack: rows and queries between a collector and its watchers."""
+    return _encoder.encode(value)
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """A finding in the fixed JSON form of `trajectory findings --json`."""
+    return {
+        "kind": finding.kind,
+        "severity": finding.severity,
+        "confidence": round(finding.confidence, 4),
+        "trace_id": finding.trace_id.hex(),
+        "span_id": finding.span_id.hex(),
+        "root_span_id": finding.root_span_id.hex() or None,
+        "path": [span_id.hex() for span_id in finding.path],
+        "agent": finding.agent,
+        "peer_agent": finding.peer_agent,
+        "value": finding.value,
+        "message": finding.message,
+        "evidence": [{"span_id": e.span_id.hex(), "text": e.text} for e in finding.evidence],
+        "time_unix_nano": finding.at_ns,
+        "grade": finding.grade,
+    }
+
+
+_MAX_NS = 1 << 63
+
+
+def _check(fact: Fact) -> None:
+    for name, length in (("trace_id", 16), ("span_id", 8), ("digest", 16), ("to_trace_id", 16), ("to_span_id", 8)):
+        value = getattr(fact, name, None)
+        if value is not None and len(value) != length:
+            raise WireError(f"corrupt fact: {name} has {len(value)} bytes and not {length}")
+    parent_id = getattr(fact, "parent_id", b"")
+    if len(parent_id) not in (0, 8):
+        raise WireError(f"corrupt fact: parent_id has {len(parent_id)} bytes and not 8")
+    if not 0 <= getattr(fact, "at_ns", 0) < _MAX_NS:
+        raise WireError("corrupt fact: time out of range")

@@ -1,0 +1,78 @@
+"""The messages on the wire, as plain tuples, and how an emitter packs them.
+
+Invariant: `[PROTOCOL_VERSION, type, ...]` in every direction, so a peer of another version is told so and not guessed at.
+Called by the emitter (write) and by whoever answers it; loads msgpack and the standard library, nothing else.
+
+    emitter → collector   HELLO  [1, "hello", emitter_id, boot_id, resource, next_seq]
+                          FACTS  [1, "facts", emitter_id, boot_id, first_seq, [fact, ...]]
+                          BYE    [1, "bye", emitter_id, boot_id, next_seq]
+    collector → emitter   ACK    [1, "ack", boot_id, next_seq, window]     everything below next_seq is stored
+                          REFUSED [1, "refused", reason]
+    watcher → collector   ASK    [1, "ask", request_id, since_version, query]
+                          TELL   [1, "tell", request_id, marked]
+    collector → watcher   ANSWER [1, "answer", request_id, version, body]  body is nil where nothing changed
+
+A HELLO is answered by an ACK too: it says where the collector's store ends for this (emitter, boot), so a reconnecting
+emitter resends exactly the rest. A fact is an array that starts with its tag (`trajectory.model.fact`).
+"""
+
+from typing import Any
+
+import msgpack
+
+PROTOCOL_VERSION = 1
+MAX_FACTS = 256
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+WINDOW_FRAMES = 64
+DEFAULT_ENDPOINT = "tcp://127.0.0.1:5570"
+
+HELLO = "hello"
+FACTS = "facts"
+BYE = "bye"
+ACK = "ack"
+REFUSED = "refused"
+ASK = "ask"
+TELL = "tell"
+ANSWER = "answer"
+
+# Tags of facts, for writers that build tuples. `trajectory.model.fact` has the fields.
+SPAN_STARTED, SPAN_ENDED, SPAN_EVENT, SPAN_UPDATED, SPAN_LINKED, PAYLOAD, HEARTBEAT, GAP, FOUND, MARKED = range(1, 11)
+
+
+def pack(value: Any) -> bytes:
+    """One frame or fact as msgpack; text that is not valid Unicode is mended, never refused.
+
+    Raises TypeError or OverflowError where a value has no msgpack form: the caller quarantines that fact alone.
+    """
+    return msgpack.packb(value, use_bin_type=True, unicode_errors="replace")
+
+
+def unpack(frame: bytes) -> Any:
+    """A frame as plain lists. Raises ValueError on anything that is not one msgpack value within the limits."""
+    return msgpack.unpackb(frame, raw=False, strict_map_key=False, max_buffer_size=MAX_FRAME_BYTES)
+
+
+def hello(emitter_id: bytes, boot_id: bytes, resource: dict[str, Any], next_seq: int) -> bytes:
+    return pack((PROTOCOL_VERSION, HELLO, emitter_id, boot_id, resource, next_seq))
+
+
+def facts_frame(emitter_id: bytes, boot_id: bytes, first_seq: int, packed_facts: list[bytes]) -> bytes:
+    """A frame around facts that are packed already, so that one bad fact cannot spoil its neighbours."""
+    packer = msgpack.Packer(use_bin_type=True, autoreset=False)
+    packer.pack_array_header(6)
+    for field in (PROTOCOL_VERSION, FACTS, emitter_id, boot_id, first_seq):
+        packer.pack(field)
+    packer.pack_array_header(len(packed_facts))
+    return packer.bytes() + b"".join(packed_facts)
+
+
+def bye(emitter_id: bytes, boot_id: bytes, next_seq: int) -> bytes:
+    return pack((PROTOCOL_VERSION, BYE, emitter_id, boot_id, next_seq))
+
+
+def ack(boot_id: bytes, next_seq: int, window: int = WINDOW_FRAMES) -> bytes:
+    return pack((PROTOCOL_VERSION, ACK, boot_id, next_seq, window))
+
+
+def refused(reason: str) -> bytes:
+    return pack((PROTOCOL_VERSION, REFUSED, reason))

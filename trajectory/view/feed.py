@@ -1,0 +1,57 @@
+"""Where a screen gets its rows: one pull at a time, so a slow screen skips and nobody waits for it.
+
+Invariant: a feed never calls the screen; the screen asks. Implementations: a running collector over ZeroMQ, a store at
+rest, and `RecordedFeed` here for tests and drawings.
+"""
+
+from typing import Protocol
+
+from trajectory.errors import TrajectoryError
+from trajectory.view.rows import Health, Missing, Query, View
+
+
+class FeedLost(TrajectoryError):
+    """The other side did not answer in time; the feed goes on trying, so pull again at the next tick."""
+
+
+class Feed(Protocol):
+    """A source of views. `pull` and `mark` may block for up to two seconds: call them from a worker thread."""
+
+    endpoint: str  # what to show: an address or a path
+
+    def pull(self, query: Query, since: int) -> View | None:
+        """The newest view for the query, or None where nothing has changed since version `since` (-1: whatever there is).
+
+        Raises FeedLost where nobody answers.
+        """
+        ...
+
+    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
+        """Acknowledge, mute or reopen an alert. Raises FeedLost, or TrajectoryError where the feed is read-only."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class RecordedFeed:
+    """Answers from views given beforehand, by query; for tests. Counts what it was asked. Set `lost` to be unreachable."""
+
+    def __init__(self, views: dict[Query, View], endpoint: str = "recorded") -> None:
+        self.endpoint = endpoint
+        self.views = views
+        self.asked: list[Query] = []
+        self.marks: list[tuple[str, str, str]] = []
+        self.lost = False
+
+    def pull(self, query: Query, since: int) -> View | None:
+        self.asked.append(query)
+        if self.lost:
+            raise FeedLost("the recorded feed is set to be unreachable")
+        view = self.views.get(query) or Missing(0, Health(), "not recorded")
+        return view if view.version > since else None
+
+    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
+        self.marks.append((trace_id, alert_key, action))
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,277 @@
+"""What a screen may read: frozen rows, made by the collector (or by a store's reader) and drawn as they are.
+
+Invariant: a row holds finished values (labels, counts, previews), so that a screen decides nothing. All ids are lower-case
+hexadecimal text, all times UTC nanoseconds (0: not yet, or unknown), all texts untrusted: a screen must escape them.
+"""
+
+import msgspec
+
+
+class Health(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How good the numbers beside it are. `state`: live, listening (nothing came yet), recorded (a store at rest)."""
+
+    state: str = "listening"
+    now_ns: int = 0  # the collector's clock when the snapshot was made
+    facts_per_s: float = 0.0
+    lag_ns: int = 0  # emit to fold, worst of the last second
+    dropped_count: int = 0  # facts known to be missing
+    quarantined_count: int = 0  # frames or facts that could not be read
+    emitters: int = 0  # heard from in the last 10 s
+    store: str = ""
+    endpoint: str = ""
+    notices: list[str] = []  # one sentence each: what is wrong with the feed and what to do
+
+
+class LaneBar(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One stretch of an agent's own work: a model call, a tool call, ... `end_ns` is 0 while it runs."""
+
+    span_id: str
+    kind: str  # model, tool, retrieval, retry, other
+    start_ns: int
+    end_ns: int
+    status: str  # unset, ok, error
+    mark: str = ""  # root (of a cascade), carried, or nothing
+
+
+class Lane(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One invocation of an agent, in order of its start. `state`: running, waiting, ok, error, cut_off."""
+
+    label: str  # research#2
+    agent: str
+    service: str
+    span_id: str
+    state: str
+    start_ns: int
+    end_ns: int
+    bars: list[LaneBar] = []
+    mark: str = ""  # root, carried, or nothing
+    note: str = ""  # few words: "lost 2 items"
+    steps: int = 0
+    errors: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class DelegationRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One agent giving work to another. `source` and `target` are lane labels; a target that never started has none of
+    its own and is named by its agent. `state`: sent, received, returned, failed, lost."""
+
+    delegation_id: str
+    source: str
+    target: str
+    mode: str
+    grade: str
+    reason: str
+    state: str
+    sent_ns: int
+    received_ns: int
+    returned_ns: int
+    span_id: str  # the sender's side
+    target_span_id: str = ""
+    task: str = ""  # preview
+    returned: str = ""  # preview
+    on_error_path: bool = False
+    lost: list[str] = []  # values of context.lost and context.altered findings on it
+
+
+class PathStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One hop of a cascade: where the fault was, and as what."""
+
+    span_id: str
+    label: str  # lane label
+    name: str
+    at_ns: int
+    text: str = ""
+
+
+class EvidenceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    span_id: str
+    text: str
+
+
+class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the operator sees of findings that are one. `state`: open, acknowledged, muted."""
+
+    key: str
+    alert_id: str  # A1, A2, ... in order of opening within the trace
+    trace_id: str
+    severity: str
+    kind: str
+    state: str
+    opened_ns: int
+    summary: str  # one line for a list
+    message: str  # the sentence
+    confidence: float
+    agent: str
+    peer_agent: str
+    value: str
+    grade: str
+    span_id: str
+    root_span_id: str
+    count: int = 1
+    path: list[PathStep] = []
+    evidence: list[EvidenceRow] = []
+
+
+class StepRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One line of the tail: something that an agent did, in the order in which it was folded. `step_id` only grows."""
+
+    step_id: int
+    at_ns: int
+    label: str
+    what: str  # model, tool, retrieval, delegate, receive, return, thought, plan, context, event, error
+    status: str  # running, ok, error, or nothing
+    text: str
+    span_id: str
+    duration_ns: int = 0
+    tokens: int = 0
+    mark: str = ""
+
+
+class SpanRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One line of the timeline, in depth-first order, siblings by start."""
+
+    span_id: str
+    parent_id: str
+    depth: int
+    kind: str
+    name: str
+    label: str  # the lane it belongs to
+    status: str
+    start_ns: int
+    end_ns: int
+    tokens: int = 0
+    children: int = 0
+    descendants: int = 0
+    mark: str = ""
+    text: str = ""  # preview of what came out, or the error
+    is_retry: bool = False
+    is_placeholder: bool = False  # only its children are known
+
+
+class Content(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One body under a span. `text` is cut to the query's limit; `size_bytes` is the whole."""
+
+    slot: str
+    media_type: str
+    digest: str
+    text: str
+    size_bytes: int
+    is_cut: bool = False
+
+
+class EventRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    at_ns: int
+    name: str
+    text: str
+
+
+class LinkRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    kind: str
+    trace_id: str
+    span_id: str
+    text: str
+
+
+class TraceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One line of the list of runs. `state`: live, done, failed, cut_off."""
+
+    trace_id: str
+    title: str
+    state: str
+    session_id: str
+    service: str
+    started_ns: int
+    ended_ns: int  # last sign of life
+    agents: int = 0
+    delegations: int = 0
+    steps: int = 0
+    errors: int = 0
+    critical: int = 0  # open alerts
+    warnings: int = 0
+    infos: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    activity: list[int] = []  # steps in each of the last 15 windows of 4 s, oldest first
+    goal: str = ""  # preview of the root's task or input
+    is_partial: bool = False  # facts of it are known to be missing: counts are lower bounds
+
+
+class RunsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
+    """The list of runs; the filter is `view.query`'s language. `preview` asks for one trace's lanes and alerts too."""
+
+    filter: str = ""
+    limit: int = 500
+    preview: str = ""
+
+
+class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="trace"):
+    """One run. `tail` and `spans` bound how many of those rows come (0: none); the tail's are the newest."""
+
+    trace_id: str
+    filter: str = ""
+    tail: int = 200
+    spans: int = 0
+    spans_offset: int = 0
+
+
+class SpanQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):
+    """One span, whole."""
+
+    trace_id: str
+    span_id: str
+    content_limit: int = 65536
+
+
+Query = RunsQuery | TraceQuery | SpanQuery
+
+
+class RunsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
+    version: int
+    health: Health
+    rows: list[TraceRow]
+    total: int  # before the filter
+    preview: "TraceView | None" = None
+
+
+class TraceView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="trace"):
+    version: int
+    health: Health
+    trace: TraceRow
+    lanes: list[Lane] = []
+    delegations: list[DelegationRow] = []
+    alerts: list[AlertRow] = []
+    tail: list[StepRow] = []
+    tail_total: int = 0  # before filter and limit
+    spans: list[SpanRow] = []
+    spans_total: int = 0  # before filter and limit
+    spans_matching: int = 0  # before limit
+
+
+class SpanView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):
+    version: int
+    health: Health
+    row: SpanRow
+    agent: str
+    service: str
+    message: str = ""  # of the status
+    attributes: list[tuple[str, str]] = []
+    resource: list[tuple[str, str]] = []
+    contents: list[Content] = []
+    events: list[EventRow] = []
+    links: list[LinkRow] = []
+    alerts: list[AlertRow] = []
+    previous_id: str = ""  # sibling spans, in order of start
+    next_id: str = ""
+
+
+class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missing"):
+    """The query names a trace or span that is not there; or its filter does not parse, at `position`."""
+
+    version: int
+    health: Health
+    reason: str
+    position: int = -1
+
+
+View = RunsView | TraceView | SpanView | Missing
