@@ -56,7 +56,10 @@ def normal_message(message: Any) -> dict[str, Any]:
             return {"role": "user", "parts": [{"type": "text", "content": str(message)}]}
     role = str(message.get("role") or message.get("type") or "user")
     if "parts" in message:
-        return {"role": role, "parts": [dict(p) if isinstance(p, Mapping) else _text(p) for p in message["parts"] or ()]}
+        return {
+            "role": role,
+            "parts": [dict(p) if isinstance(p, Mapping) else _text(p) for p in message["parts"] or ()],
+        }
     parts: list[dict[str, Any]] = []
     call_id = message.get("tool_call_id")
     content = message.get("content")
@@ -79,7 +82,12 @@ def _content_part(part: Any) -> dict[str, Any]:
     if part.get("type") in (None, "text", "input_text", "output_text"):
         return _text(part.get("text", part.get("content", "")))
     if part.get("type") == "tool_use":
-        return {"type": "tool_call", "id": part.get("id", ""), "name": part.get("name", ""), "arguments": part.get("input")}
+        return {
+            "type": "tool_call",
+            "id": part.get("id", ""),
+            "name": part.get("name", ""),
+            "arguments": part.get("input"),
+        }
     if part.get("type") == "tool_result":
         return {"type": "tool_call_response", "id": part.get("tool_use_id", ""), "response": part.get("content")}
     return dict(part)
@@ -92,7 +100,12 @@ def _tool_call(call: Any) -> dict[str, Any]:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else call
     arguments = function.get("arguments", function.get("args"))
-    return {"type": "tool_call", "id": call.get("id", ""), "name": function.get("name", ""), "arguments": _decoded(arguments)}
+    return {
+        "type": "tool_call",
+        "id": call.get("id", ""),
+        "name": function.get("name", ""),
+        "arguments": _decoded(arguments),
+    }
 
 
 def _decoded(arguments: Any) -> Any:

@@ -44,7 +44,8 @@ def pack(value: Any) -> bytes:
 
     Raises TypeError or OverflowError where a value has no msgpack form: the caller quarantines that fact alone.
     """
-    return msgpack.packb(value, use_bin_type=True, unicode_errors="replace")
+    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="replace")
+    return packed
 
 
 def unpack(frame: bytes) -> Any:
@@ -63,7 +64,8 @@ def facts_frame(emitter_id: bytes, boot_id: bytes, first_seq: int, packed_facts:
     for field in (PROTOCOL_VERSION, FACTS, emitter_id, boot_id, first_seq):
         packer.pack(field)
     packer.pack_array_header(len(packed_facts))
-    return packer.bytes() + b"".join(packed_facts)
+    head: bytes = packer.bytes()
+    return head + b"".join(packed_facts)
 
 
 def bye(emitter_id: bytes, boot_id: bytes, next_seq: int) -> bytes:

@@ -1,1 +1,1 @@
-"""The read model: the only thing that a screen may know. Rows, the feed they come from, the filter language, the time scale."""
+"""The read model, and all that a screen may know: rows, the feed they come from, the filter language, the time scale."""

@@ -1,0 +1,38 @@
+"""The seam of a detector, and the set that runs by default.
+
+Invariant: a detector is pure. Time is an argument, its state is bounded and belongs to one trace, and it says the same for
+the same facts, in any order within the window and however often they come. Called by the collector's pipeline, live, and
+by imports; a stranger's detector registers under the entry point `trajectory.detectors` and runs beside ours.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Fact, Finding
+
+ENTRY_POINT = "trajectory.detectors"
+
+
+class Detector(Protocol):
+    """Judges one trace. One instance is made for each trace and dropped with it."""
+
+    name: str
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        """Findings that this fact, just folded into the trace, gives rise to. Bounded work; content via `trace.text`."""
+        ...
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """Findings that take more than one fact or the passing of time: called when the trace was quiet for a moment, at
+        least each second while it is live, and once when it is complete. `now_ns` is UTC wall clock."""
+        ...
+
+
+DetectorFactory = Callable[[], Detector]
+
+
+def registered_detectors() -> list[DetectorFactory]:
+    """Every detector registered under the entry point, ours included, by name. A broken one is left out by the caller."""
+    return [entry.load() for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda e: e.name)]

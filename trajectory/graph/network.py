@@ -1,0 +1,78 @@
+"""networkx views of a trace, for formats and algorithms outside the hot path.
+
+Invariant: node and edge attributes are plain text, numbers and booleans, so every graph format can carry them. Called by
+exports and by on-demand analysis; never by the fold.
+"""
+
+import networkx as nx
+
+from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.words import SpanKind
+
+
+def delegation_graph(trace: Trace) -> nx.MultiDiGraph:
+    """Agents as nodes, delegations as edges: one edge for each (source, target, mode, grade), with its `count`.
+
+    Node attributes: label, service, invocations, spans, model_calls, tool_calls, input_tokens, output_tokens, errors.
+    Edge attributes: mode, grade, reason, count, failed, on_error_path.
+    """
+    graph = nx.MultiDiGraph(trace_id=trace.trace_id.hex(), of="delegations")
+    invocations: dict[str, int] = {}
+    services: dict[str, str] = {}
+    for invocation in trace.invocations():
+        invocations[invocation.agent] = invocations.get(invocation.agent, 0) + 1
+        services.setdefault(invocation.agent, invocation.service)
+    for name, usage in trace.agents().items():
+        graph.add_node(
+            name,
+            label=name,
+            service=services.get(name, ""),
+            invocations=invocations.get(name, 0),
+            **{field: getattr(usage, field) for field in usage.__slots__},
+        )
+    on_path = error_path_spans(trace)
+    for delegation in trace.delegations():
+        source = delegation.source_agent or "(unknown)"
+        target = delegation.target_agent or "(unknown)"
+        key = f"{delegation.mode}/{delegation.grade}"
+        known = graph.get_edge_data(source, target, key)
+        if known is None:
+            graph.add_edge(
+                source, target, key=key, mode=str(delegation.mode), grade=str(delegation.grade), reason=delegation.reason,
+                count=0, failed=0, on_error_path=False,
+            )  # fmt: skip
+            known = graph.edges[source, target, key]
+        known["count"] += 1
+        known["failed"] += delegation.state == "failed"
+        known["on_error_path"] = known["on_error_path"] or delegation.delegation_id in on_path
+    return graph
+
+
+def span_graph(trace: Trace) -> nx.DiGraph:
+    """Spans as nodes (by hexadecimal id), `relation` `child` from parent to child, and every link under its own name."""
+    graph = nx.DiGraph(trace_id=trace.trace_id.hex(), of="spans")
+    on_path = error_path_spans(trace)
+    for span in sorted(trace.spans.values(), key=lambda s: s.order_key):
+        graph.add_node(
+            span.span_id.hex(),
+            label=(tool_name(span) if span.kind == SpanKind.TOOL else span.name) or "(not seen)",
+            kind=str(span.kind),
+            agent=trace.span_label(span),
+            service=span.service,
+            status=str(span.status),
+            start_ns=span.start_ns,
+            end_ns=span.end_ns,
+            on_error_path=span.span_id in on_path,
+        )
+    for span in trace.spans.values():
+        if span.parent is not None:
+            graph.add_edge(span.parent.span_id.hex(), span.span_id.hex(), relation="child")
+        for link in span.links:
+            if link.to_span_id in trace.spans and not graph.has_edge(span.span_id.hex(), link.to_span_id.hex()):
+                graph.add_edge(span.span_id.hex(), link.to_span_id.hex(), relation=str(link.kind))
+    return graph
+
+
+def error_path_spans(trace: Trace) -> set[bytes]:
+    """Ids of the spans on any cascade's path."""
+    return {span_id for f in trace.findings.values() if f.kind == "cascade" for span_id in f.path}

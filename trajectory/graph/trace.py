@@ -1,0 +1,508 @@
+"""The fold of one trace: facts in, structure out, in any order of arrival.
+
+Invariant: `fold(facts)` depends on the set of facts, not on their order or repetition, and folding one more costs no
+more than the part of the tree that it moves. Called by the collector's pipeline and by readers of a store; detectors,
+views and exports read it and never write.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from trajectory.graph.delegations import Delegation, derive_delegations
+from trajectory.graph.span import Span
+from trajectory.model.content import text_of
+from trajectory.model.fact import (
+    Fact,
+    Finding,
+    Found,
+    Heartbeat,
+    Marked,
+    Source,
+    SpanEnded,
+    SpanEvent,
+    SpanFact,
+    SpanLinked,
+    SpanStarted,
+    SpanUpdated,
+)
+from trajectory.model.words import (
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    SESSION_ID,
+    TITLE,
+    TOOL_NAME,
+    LinkKind,
+    SpanKind,
+    SpanStatus,
+)
+
+PayloadSource = Callable[[bytes], tuple[str, bytes] | None]
+ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
+ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
+
+
+class Usage:
+    """What work cost: counted on leaf model calls only, so that roll-ups on outer spans are not counted again."""
+
+    __slots__ = ("errors", "input_tokens", "model_calls", "output_tokens", "spans", "tool_calls")
+
+    def __init__(self) -> None:
+        self.spans = self.model_calls = self.tool_calls = self.input_tokens = self.output_tokens = self.errors = 0
+
+    def add(self, other: "Usage") -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Invocation:
+    """One time that an agent worked: an agent span with what is under it, or the loose steps that name an agent.
+
+    `span` is None for the implicit agent of a service. `spans` are the spans that this invocation owns, its own included.
+    """
+
+    __slots__ = ("_usage", "agent", "service", "span", "spans")
+
+    def __init__(self, agent: str, service: str, span: Span | None) -> None:
+        self.agent = agent
+        self.service = service
+        self.span = span
+        self.spans: dict[bytes, Span] = {}
+        self._usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Invocation {self.agent} {self.start_ns}>"
+
+    @property
+    def start_ns(self) -> int:
+        if self.span is not None:
+            return self.span.start_ns
+        return min((s.start_ns for s in self.spans.values() if s.start_ns), default=0)
+
+    @property
+    def end_ns(self) -> int:
+        """0 while it runs."""
+        if self.span is not None:
+            return self.span.end_ns
+        if any(s.is_open for s in self.spans.values()):
+            return 0
+        return max((s.end_ns for s in self.spans.values()), default=0)
+
+    @property
+    def span_id(self) -> bytes:
+        """Its agent span's id; the first loose step's where there is none."""
+        if self.span is not None:
+            return self.span.span_id
+        return min((s.order_key for s in self.spans.values()), default=(0, b""))[1]
+
+    @property
+    def status(self) -> str:
+        if self.span is not None:
+            return self.span.status
+        return SpanStatus.ERROR if any(s.is_error for s in self.spans.values()) else SpanStatus.UNSET
+
+    @property
+    def usage(self) -> Usage:
+        if self._usage is None:
+            self._usage = _count(self.spans.values())
+        return self._usage
+
+    def changed(self) -> None:
+        self._usage = None
+
+    def steps(self) -> list[Span]:
+        """What it did itself, by start, without its own span."""
+        return sorted((s for s in self.spans.values() if s is not self.span), key=lambda s: s.order_key)
+
+
+class Trace:
+    """Everything that one root request caused, as far as the facts so far tell.
+
+    `version` grows with each fact that changed anything; `structure_version` only when agents or delegations may have.
+    """
+
+    def __init__(self, trace_id: bytes, payload: PayloadSource = lambda digest: None) -> None:
+        self.trace_id = trace_id
+        self.version = 0
+        self.structure_version = 0
+        self.spans: dict[bytes, Span] = {}
+        self.findings: dict[str, Finding] = {}
+        self.found_at_ns: dict[str, int] = {}
+        self.marks: dict[str, Marked] = {}
+        self.heard_ns: dict[bytes, int] = {}  # emitter id → last sign of life, by its wall clock
+        self.first_ns = 0
+        self.last_ns = 0
+        self.open_count = 0
+        self._payload = payload
+        self._loose: dict[tuple[str, str], Invocation] = {}
+        self._owned: dict[bytes, Invocation] = {}  # agent span id → the invocation that it is
+        self._session: tuple[tuple[int, bytes], str] | None = None
+        self._titled: tuple[tuple[int, bytes], str] | None = None
+        self._derived_version = -1
+        self._delegations: list[Delegation] = []
+        self._labels: dict[int, str] = {}
+        self._invocations: list[Invocation] = []
+        self._vehicles: set[bytes] = set()
+
+    # --- folding -------------------------------------------------------------------------------------------------------
+
+    def apply(self, fact: Fact, source: Source) -> Span | None:
+        """Folds one fact of this trace; returns the span that it changed, None where it changed none."""
+        match fact:
+            case SpanStarted() | SpanEnded() | SpanEvent() | SpanUpdated() | SpanLinked():
+                return self._apply_span(fact, source)
+            case Found():
+                self._apply_found(fact)
+            case Marked():
+                known = self.marks.get(fact.alert_key)
+                if known is None or known.at_ns <= fact.at_ns:
+                    self.marks[fact.alert_key] = fact
+                    self.version += 1
+            case Heartbeat():
+                self._hear(source, fact.at_ns)
+            case _:
+                pass
+        return None
+
+    def _apply_span(self, fact: SpanFact, source: Source) -> Span | None:
+        span = self.spans.get(fact.span_id)
+        if span is None:
+            span = self.spans[fact.span_id] = Span(self.trace_id, fact.span_id)
+        was_open = span.is_open
+        match fact:
+            case SpanStarted():
+                changed = span.start(fact, source)
+            case SpanEnded():
+                changed = span.end(fact)
+            case SpanEvent():
+                changed = span.event(fact)
+            case SpanUpdated():
+                changed = span.update(fact)
+            case SpanLinked():
+                changed = span.link(fact)
+        if not changed:
+            return None
+        self.version += 1
+        self.open_count += span.is_open - was_open
+        self._stretch(fact.at_ns)
+        self._hear(source, fact.at_ns)
+        if isinstance(fact, SpanStarted):
+            self._place(span)
+        if span.owner is not None:
+            span.owner.changed()
+        if span.kind in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL):
+            self.structure_version += 1
+        self._note_names(span)
+        return span
+
+    def _apply_found(self, fact: Found) -> None:
+        finding = fact.finding
+        known_ns = self.found_at_ns.get(finding.key)
+        if known_ns is None or known_ns <= fact.at_ns:
+            self.findings[finding.key] = finding
+            self.version += 1
+        self.found_at_ns[finding.key] = max(fact.at_ns, known_ns or 0)
+
+    def _hear(self, source: Source, at_ns: int) -> None:
+        if at_ns > self.heard_ns.get(source.emitter_id, 0):
+            self.heard_ns[source.emitter_id] = at_ns
+
+    def _stretch(self, at_ns: int) -> None:
+        if at_ns:
+            self.first_ns = min(self.first_ns, at_ns) if self.first_ns else at_ns
+            self.last_ns = max(self.last_ns, at_ns)
+
+    def _note_names(self, span: Span) -> None:
+        if span.is_placeholder:
+            return
+        session = span.attributes.get(SESSION_ID)
+        if session and (self._session is None or span.order_key <= self._session[0]):
+            self._session = (span.order_key, str(session))
+        title = span.attributes.get(TITLE)
+        if title and (self._titled is None or span.order_key <= self._titled[0]):
+            self._titled = (span.order_key, str(title))
+
+    def _place(self, span: Span) -> None:
+        """Hangs a started span under its parent, a placeholder if need be, and settles whose work it is."""
+        parent_id = span.parent_id
+        if span.parent is not None and span.parent.span_id != parent_id:
+            span.parent.children.remove(span)
+            span.parent = None
+        if parent_id and parent_id != span.span_id and span.parent is None:
+            parent = self.spans.get(parent_id)
+            if parent is None:
+                parent = self.spans[parent_id] = Span(self.trace_id, parent_id)
+            if not self._is_above(span, parent):
+                span.parent = parent
+                parent.children.append(span)
+        self._own(span)
+
+    @staticmethod
+    def _is_above(span: Span, below: Span) -> bool:
+        """Whether `span` is `below` or above it: hanging it there would close a cycle. A childless span is above nobody."""
+        return span is below or (bool(span.children) and any(a is span for a in below.ancestors()))
+
+    def _own(self, span: Span) -> None:
+        """Settles the owners of a span and of everything under it that its place changes.
+
+        Below an owner that stays, nothing changes, unless the span came as a tool or delegation: such a span between two
+        agent spans of one name parts them into two invocations.
+        """
+        parts = span.kind in (SpanKind.TOOL, SpanKind.DELEGATION)
+        pending = [span]
+        while pending:
+            moved = pending.pop()
+            owner = self._owner_of(moved)
+            if owner is moved.owner and moved is not span and (not parts or moved.kind == SpanKind.AGENT):
+                continue
+            if owner is not moved.owner:
+                self._give(moved, owner)
+            pending.extend(moved.children)
+
+    def _give(self, span: Span, owner: Invocation | None) -> None:
+        if span.owner is not None:
+            span.owner.spans.pop(span.span_id, None)
+            span.owner.changed()
+        span.owner = owner
+        if owner is not None:
+            owner.spans[span.span_id] = span
+        self.structure_version += 1
+
+    def _owner_of(self, span: Span) -> Invocation | None:
+        above = span.parent.owner if span.parent is not None else None
+        if span.kind == SpanKind.AGENT and not span.is_placeholder:
+            name = span.agent or span.name
+            if (
+                above is not None
+                and above.span is not None
+                and above.agent == name
+                and self._continues(span, above.span)
+            ):
+                return above
+            own = self._owned.get(span.span_id)
+            if own is None or own.agent != name:
+                own = self._owned[span.span_id] = Invocation(name, span.service, span)
+            return own
+        if above is not None:
+            return above
+        if span.agent and not span.is_placeholder:
+            key = (span.service, span.agent)
+            if key not in self._loose:
+                self._loose[key] = Invocation(span.agent, span.service, None)
+            return self._loose[key]
+        return None
+
+    @staticmethod
+    def _continues(span: Span, outer: Span) -> bool:
+        """Whether an agent span inside one of the same agent is the same invocation: frameworks wrap an agent's run twice,
+        but a delegation or a tool between the two makes it a second run."""
+        for above in span.ancestors():
+            if above is outer:
+                return True
+            if above.kind in (SpanKind.TOOL, SpanKind.DELEGATION):
+                return False
+        return False
+
+    # --- reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str:
+        """The conversation that the outermost span with one names: callees often get another id than their caller."""
+        return self._session[1] if self._session else ""
+
+    @property
+    def title(self) -> str:
+        """What a person may call this trace: the given title, else the root's name."""
+        if self._titled:
+            return self._titled[1]
+        root = self.root
+        return root.name if root is not None else ""
+
+    @property
+    def roots(self) -> list[Span]:
+        """Spans with nothing known above them, by start; placeholders included."""
+        return sorted((s for s in self.spans.values() if s.parent is None), key=lambda s: s.order_key)
+
+    @property
+    def root(self) -> Span | None:
+        """The earliest root that has started; where every root is a placeholder, the earliest span under one."""
+        started = [s for s in self.roots if not s.is_placeholder] or [
+            s for s in self.spans.values() if not s.is_placeholder
+        ]
+        return min(started, key=lambda s: s.order_key, default=None)
+
+    @property
+    def service(self) -> str:
+        root = self.root
+        return root.service if root is not None else ""
+
+    @property
+    def state(self) -> str:
+        """`live` while anything is open, else `failed` where a root ended in error, else `done`."""
+        if self.open_count:
+            return "live"
+        return "failed" if any(s.is_error for s in self.roots) else "done"
+
+    def text(self, digest: bytes) -> str | None:
+        """What a payload says; None where the body is not at hand."""
+        payload = self._payload(digest)
+        return text_of(*payload) if payload is not None else None
+
+    def body(self, digest: bytes) -> tuple[str, bytes] | None:
+        """A payload's media type and bytes; None where it is not at hand."""
+        return self._payload(digest)
+
+    def texts(self, span: Span, *slots: str) -> list[str]:
+        """What the payloads in these slots say, in order; missing bodies are left out."""
+        found = (self.text(digest) for slot in slots for digest in span.digests(slot))
+        return [text for text in found if text is not None]
+
+    def invocations(self) -> list[Invocation]:
+        """Every time that an agent worked, by start."""
+        self._derive()
+        return self._invocations
+
+    def delegations(self) -> list[Delegation]:
+        """Who gave work to whom, by the time it was sent."""
+        self._derive()
+        return self._delegations
+
+    def label(self, invocation: Invocation) -> str:
+        """`research#2` for the second invocation of research in this trace."""
+        self._derive()
+        return self._labels.get(id(invocation), invocation.agent)
+
+    def span_label(self, span: Span) -> str:
+        """The label of the invocation that a span belongs to; the service's name, or nothing, where there is none."""
+        return self.label(span.owner) if span.owner is not None else span.agent or span.service
+
+    def vehicles(self) -> set[bytes]:
+        """Ids of the tool and delegation spans that carry a delegation: they are not tools of the agent's work."""
+        self._derive()
+        return self._vehicles
+
+    def _derive(self) -> None:
+        if self._derived_version == self.structure_version:
+            return
+        self._derived_version = self.structure_version
+        working = [i for i in self._owned.values() if i.span is not None and i.span.owner is i]
+        working += [i for i in self._loose.values() if i.spans]
+        self._invocations = sorted(working, key=lambda i: (i.start_ns, i.span_id))
+        counts: dict[str, int] = {}
+        self._labels = {}
+        for invocation in self._invocations:
+            counts[invocation.agent] = counts.get(invocation.agent, 0) + 1
+            self._labels[id(invocation)] = f"{invocation.agent}#{counts[invocation.agent]}"
+        self._delegations = derive_delegations(self._invocations, self._delegation_spans())
+        self._vehicles = {
+            d.span.span_id for d in self._delegations if d.span is not None and d.span.kind != SpanKind.AGENT
+        }
+
+    def _delegation_spans(self) -> list[Span]:
+        return sorted((s for s in self.spans.values() if s.kind == SpanKind.DELEGATION), key=lambda s: s.order_key)
+
+    def agents(self) -> dict[str, Usage]:
+        """Agents that took part, in order of first work, with what they did; also those that only a delegation names."""
+        agents: dict[str, Usage] = {}
+        for invocation in self.invocations():
+            agents.setdefault(invocation.agent, Usage()).add(invocation.usage)
+        for delegation in self.delegations():
+            for name in (delegation.source_agent, delegation.target_agent):
+                if name:
+                    agents.setdefault(name, Usage())
+        self._use_rollups(agents)
+        return agents
+
+    def _use_rollups(self, agents: dict[str, Usage]) -> None:
+        """Takes an agent span's own sum where no model call anywhere under it says what it used."""
+        for invocation in self.invocations():
+            span = invocation.span
+            if span is None or not (span.number(ROLLUP_INPUT_TOKENS) or span.number(ROLLUP_OUTPUT_TOKENS)):
+                continue
+            if any(s.number(INPUT_TOKENS) or s.number(OUTPUT_TOKENS) for s in descendants(span)):
+                continue
+            if any(s.number(ROLLUP_INPUT_TOKENS) for s in descendants(span)):
+                continue
+            agents[invocation.agent].input_tokens += int(span.number(ROLLUP_INPUT_TOKENS))
+            agents[invocation.agent].output_tokens += int(span.number(ROLLUP_OUTPUT_TOKENS))
+
+    def usage(self) -> Usage:
+        """The whole trace's: every agent's and that of spans that no agent owns."""
+        total = _count(s for s in self.spans.values() if s.owner is None)
+        for usage in self.agents().values():
+            total.add(usage)
+        return total
+
+    def tools(self) -> dict[str, list[Span]]:
+        """Tool calls by tool name, each by start, without those that carry a delegation or repeat the call around them."""
+        calls: dict[str, list[Span]] = {}
+        vehicles = self.vehicles()
+        for span in sorted(self.spans.values(), key=lambda s: s.order_key):
+            if span.kind == SpanKind.TOOL and span.span_id not in vehicles and not _repeats_parent(span):
+                calls.setdefault(tool_name(span), []).append(span)
+        return calls
+
+    def root_errors(self) -> list[Span]:
+        """Error spans that are no mere propagation of an error below them, by start."""
+        errors = [s for s in self.spans.values() if s.is_error]
+        return sorted((s for s in errors if not _propagates(s)), key=lambda s: s.order_key)
+
+
+def tool_name(span: Span) -> str:
+    """The tool's name: `gen_ai.tool.name`, else the span's."""
+    return str(span.attributes.get(TOOL_NAME) or span.name)
+
+
+def is_retry(span: Span) -> bool:
+    """Whether a span says that it does again what another span failed at."""
+    return any(link.kind == LinkKind.RETRY_OF for link in span.links)
+
+
+def descendants(span: Span) -> Iterator[Span]:
+    """Every span below, in no order that matters."""
+    pending = list(span.children)
+    while pending:
+        below = pending.pop()
+        yield below
+        pending.extend(below.children)
+
+
+def _repeats_parent(span: Span) -> bool:
+    parent = span.parent
+    return parent is not None and parent.kind == SpanKind.TOOL and tool_name(parent) == tool_name(span)
+
+
+def _propagates(span: Span) -> bool:
+    """Whether an error span only passes on an error of a span below it.
+
+    It does where a failed child says the same (type, or one message within the other), or where it failed as its last
+    child failed: an exception that nobody handled ends every span that it leaves.
+    """
+    failed = [c for c in span.children if c.is_error]
+    if not failed:
+        return False
+    last = max(span.children, key=lambda s: s.order_key)
+    return last.is_error or any(_says_the_same(span, child) for child in failed)
+
+
+def _says_the_same(span: Span, child: Span) -> bool:
+    if span.error_type and span.error_type == child.error_type:
+        return True
+    ours, theirs = span.error_text, child.error_text
+    return bool(ours and theirs) and (theirs in ours or ours in theirs)
+
+
+def _count(spans: Iterable[Span]) -> Usage:
+    usage = Usage()
+    held = [s for s in spans if not s.is_placeholder]
+    around = {
+        id(above) for s in held if s.kind == SpanKind.MODEL for above in s.ancestors() if above.kind == SpanKind.MODEL
+    }
+    for span in held:
+        usage.spans += 1
+        usage.errors += span.is_error
+        if span.kind == SpanKind.TOOL and not _repeats_parent(span):
+            usage.tool_calls += 1
+        elif span.kind == SpanKind.MODEL and id(span) not in around:
+            usage.model_calls += 1
+            usage.input_tokens += int(span.number(INPUT_TOKENS))
+            usage.output_tokens += int(span.number(OUTPUT_TOKENS))
+    return usage
