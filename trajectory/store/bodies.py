@@ -1,0 +1,132 @@
+"""Facts and texts as the bytes that rest in a row, and back.
+
+Invariant: one value that cannot be encoded, or decoded, costs itself and never its neighbours: text that is no Unicode is
+mended, and what has no encoding at all becomes a `Gap` of one. Called by every store.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from trajectory.errors import StoreError, WireError
+from trajectory.model.fact import Fact, Gap
+from trajectory.protocol.codec import decode_fact, decode_facts, encode, encode_facts
+from trajectory.protocol.frames import pack
+
+PLAIN, DEFLATED = 0, 1
+MAX_INTEGER = (1 << 63) - 1
+_WORTH_DEFLATING_BYTES = 64
+_UNWRITABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
+
+S = TypeVar("S", bound=msgspec.Struct)
+_raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
+
+def shrink(body: bytes) -> tuple[int, bytes]:
+    """A body as (codec, bytes): deflated at zlib's level 1 where that is smaller, else as it is."""
+    if len(body) >= _WORTH_DEFLATING_BYTES:
+        small = zlib.compress(body, 1)
+        if len(small) < len(body):
+            return DEFLATED, small
+    return PLAIN, body
+
+
+def expand(codec: int, body: bytes) -> bytes:
+    """What `shrink` was given. Raises StoreError on bytes that are damaged."""
+    if codec == PLAIN:
+        return body
+    if codec != DEFLATED:
+        raise StoreError(f"a row has the unknown codec {codec}: upgrade, or run `trajectory doctor`")
+    try:
+        return zlib.decompress(body)
+    except zlib.error as fault:
+        raise StoreError(f"a row is damaged and cannot be inflated ({fault}): restore a copy of the store") from None
+
+
+def write_facts(facts: list[Fact]) -> tuple[list[Fact], bytes]:
+    """Facts as (those that can be kept, their msgpack); one for one, in order."""
+    try:
+        return facts, encode_facts(facts)
+    except _UNWRITABLE:
+        kept = [_mended(fact) for fact in facts]
+        return kept, encode_facts(kept)
+
+
+def read_facts(body: bytes) -> list[Fact]:
+    """What `write_facts` kept; a fact that cannot be read is a `Gap` of one. Raises StoreError where the whole is damaged."""
+    try:
+        return decode_facts(body)
+    except WireError:
+        return [_read_one(raw) for raw in _split(body)]
+
+
+def clamped_ns(fact: Fact) -> int:
+    """When a fact happened, inside the range of SQLite's integers; 0 for a fact without a time."""
+    return max(0, min(getattr(fact, "at_ns", 0), MAX_INTEGER))
+
+
+def unreadable_count(body: bytes) -> int:
+    """How many facts of a body cannot be read. Raises StoreError where the whole is damaged."""
+    try:
+        decode_facts(body)
+        return 0
+    except WireError:
+        return sum(_decoded(raw) is None for raw in _split(body))
+
+
+def write_struct(value: msgspec.Struct | dict[str, Any]) -> bytes:
+    """A struct, or a resource, as msgpack; text that is no Unicode is mended. Raises StoreError where it has no encoding."""
+    try:
+        return encode(value)
+    except _UNWRITABLE:
+        try:
+            return pack(msgspec.to_builtins(value, builtin_types=(bytes,)))
+        except _UNWRITABLE as fault:
+            raise StoreError(f"cannot store a {type(value).__name__}: {fault}") from None
+
+
+def read_struct(body: bytes, kind: type[S]) -> S:
+    """A struct from msgpack. Raises StoreError on bytes that are damaged."""
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise StoreError(f"a {kind.__name__} is damaged ({fault}): restore a copy of the store") from None
+
+
+def read_resource(body: bytes) -> dict[str, Any]:
+    """An emitter's resource; empty where the bytes are damaged, because the facts matter more."""
+    try:
+        return msgspec.msgpack.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
+def _mended(fact: Fact) -> Fact:
+    try:
+        encode(fact)
+        return fact
+    except _UNWRITABLE:
+        try:
+            return decode_fact(pack(msgspec.to_builtins(fact, builtin_types=(bytes,))))
+        except (*_UNWRITABLE, WireError):
+            return Gap(clamped_ns(fact), 1, "quarantined")
+
+
+def _split(body: bytes) -> Sequence[msgspec.Raw]:
+    try:
+        return _raws.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise StoreError(f"a frame is damaged ({fault}): restore a copy of the store") from None
+
+
+def _read_one(raw: msgspec.Raw) -> Fact:
+    return _decoded(raw) or Gap(0, 1, "quarantined")
+
+
+def _decoded(raw: msgspec.Raw) -> Fact | None:
+    try:
+        return decode_facts(b"\x91" + bytes(raw))[0]  # an array of one
+    except WireError:
+        return None

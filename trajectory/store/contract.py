@@ -1,0 +1,151 @@
+"""The seam between facts and where they rest: what a writer and a reader promise, whatever holds the bytes.
+
+Invariant: a reader sees whole appends or nothing of them, in the order of appending. The collector writes; the command
+line, the exporters and a dashboard on a store at rest read. Every method may raise StoreError, with one line that says
+what happened, where and what to do.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from trajectory.model.fact import Batch, Finding
+
+
+class Clock(Protocol):
+    """Says what time it is."""
+
+    def now_ns(self) -> int:
+        """UTC wall clock, nanoseconds."""
+        ...
+
+
+class TraceSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One trace folded into one row, so that a list of traces reads no facts. Fields are only ever appended.
+
+    Times are UTC nanoseconds, 0 where unknown. `state` is a `TraceRow`'s. `last_frame` is the id of the newest frame that
+    is folded in, as `Writer.append` returned it: a summary that is behind its facts is known by it.
+    """
+
+    trace_id: bytes
+    title: str = ""
+    goal: str = ""
+    state: str = ""
+    session_id: str = ""
+    service: str = ""
+    started_ns: int = 0
+    ended_ns: int = 0
+    agents: int = 0
+    delegations: int = 0
+    steps: int = 0
+    errors: int = 0
+    critical: int = 0
+    warnings: int = 0
+    infos: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    last_frame: int = 0
+
+
+class Reader(Protocol):
+    """Reads a store; one call at a time, from any thread. Iterators read page by page and hold no lock in between."""
+
+    def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
+        """The saved summaries, latest start first."""
+        ...
+
+    def summary(self, trace_id: bytes) -> TraceSummary | None:
+        """The saved summary of one trace."""
+        ...
+
+    def trace_ids(self) -> list[bytes]:
+        """Every trace that has a fact, in order of its first one's arrival."""
+        ...
+
+    def find_trace(self, prefix: str) -> bytes:
+        """The one trace whose hexadecimal id starts with `prefix`. Raises StoreError where none or several do."""
+        ...
+
+    def stale_traces(self) -> list[bytes]:
+        """The traces with facts in frames newer than their summary's `last_frame`, or without a summary."""
+        ...
+
+    def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
+        """The facts of one trace and nothing else, in stored order; with `until_ns`, those at or before that instant.
+
+        Payloads do not come: ask `payload`. A batch's `first_seq` is the position of the frame that its facts were stored
+        in; neighbours that were left out make `first_seq + i` a lower bound of fact `i`'s position, never above it.
+        """
+        ...
+
+    def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
+        """All facts but payloads, in stored order, from frames with an id above `after_frame`; `first_seq` as in `facts`."""
+        ...
+
+    def payload(self, digest: bytes) -> tuple[str, bytes] | None:
+        """A body by its digest, as (media type, body)."""
+        ...
+
+    def payloads(self, digests: Sequence[bytes]) -> dict[bytes, tuple[str, bytes]]:
+        """Those of the bodies that are there, by digest."""
+        ...
+
+    def findings(
+        self, trace_id: bytes | None = None, kind: str | None = None, min_severity: str | None = None
+    ) -> list[Finding]:
+        """The saved findings that match, in time order."""
+        ...
+
+    def next_seq(self, emitter_id: bytes, boot_id: bytes) -> int:
+        """The position up to which one emitter's facts are stored; 0 for an unknown one."""
+        ...
+
+    def last_frame(self) -> int:
+        """The id of the newest frame, 0 in an empty store. Ids only grow and are never used twice."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """How much there is: `frames`, `facts`, `traces`, `payloads`, `bytes` (on disk, or held)."""
+        ...
+
+    def check(self) -> list[str]:
+        """What is damaged, one sentence each; empty for a sound store. Reads everything."""
+        ...
+
+    def data_version(self) -> int:
+        """A number that differs from the last one whenever anything was written since; cheap enough to poll."""
+        ...
+
+    def close(self) -> None:
+        """Frees what it holds; a second call does nothing."""
+        ...
+
+
+class Writer(Reader, Protocol):
+    """The one writer of a store. It reads too, and sees what it wrote."""
+
+    def append(self, batches: Sequence[Batch]) -> int:
+        """Stores batches whole or not at all, and returns the id of the newest frame of the store.
+
+        Durable when it returns: the death of this process loses nothing. Positions below `next_seq` of a batch's source
+        are stored already and skipped, so a resent batch is stored once. A payload is stored once, under its digest, and
+        its position counts. A fact that no encoding can hold is stored as a `Gap` of one, reason `quarantined`. After
+        StoreError (disk full, I/O error) nothing of the call is stored and the writer can be used on.
+        """
+        ...
+
+    def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
+        """Stores or replaces each summary under its trace."""
+        ...
+
+    def save_findings(self, findings: Sequence[Finding]) -> None:
+        """Stores or replaces each finding under its key."""
+        ...
+
+    def delete_trace(self, *trace_ids: bytes) -> None:
+        """Removes these traces: facts, summaries, findings, and the payloads that no other trace names.
+
+        It reads every frame once however many traces are named, so name all in one call. Unknown traces are no error.
+        """
+        ...

@@ -1,0 +1,84 @@
+"""One connection to one SQLite file: a lock around it, transactions that end, and faults in our words.
+
+Invariant: a statement runs under the lock and either takes effect or raises StoreError, and no transaction outlives its
+`with`. The reader and the writer of `sqlite` stand on it.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from trajectory.store.faults import as_store_error
+from trajectory.store.location import sqlite_uri
+
+BUSY_TIMEOUT_S = 5.0
+_FAULTS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+
+Row = tuple[Any, ...]
+
+
+class Database:
+    """An open SQLite file; usable from any thread, one at a time. `query` is that of SQLite's `file:` URI."""
+
+    def __init__(self, path: Path, query: str) -> None:
+        self.path = path
+        self._lock = RLock()
+        with self._faults():
+            self._connection = sqlite3.connect(
+                sqlite_uri(path, query), uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+            )
+        # A file from a stranger may hold views or triggers: they get no dangerous function to call.
+        self.rows("PRAGMA trusted_schema = OFF")
+        self.rows("PRAGMA cell_size_check = ON")
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows that a statement gives."""
+        with self._lock, self._faults():
+            return self._connection.execute(statement, values).fetchall()
+
+    def row(self, statement: str, values: Sequence[Any] = ()) -> Row | None:
+        """The first row that a statement gives."""
+        rows = self.rows(statement, values)
+        return rows[0] if rows else None
+
+    def number(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """The one integer that a statement gives; 0 for no row and for NULL."""
+        row = self.row(statement, values)
+        return int(row[0] or 0) if row else 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection inside a write transaction, committed at the end and rolled back by any exception."""
+        with self._lock, self._faults():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The connection, outside of any transaction."""
+        with self._lock, self._faults():
+            yield self._connection
+
+    def changes(self) -> int:
+        """How many rows this connection has changed."""
+        with self._lock, self._faults():
+            return self._connection.total_changes
+
+    def close(self) -> None:
+        with self._lock, self._faults():
+            self._connection.close()
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except _FAULTS as fault:
+            raise as_store_error(self.path, fault) from fault

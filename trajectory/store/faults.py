@@ -1,0 +1,44 @@
+"""What SQLite says when something is wrong, as one line that says what to do about it.
+
+Invariant: every failure of a store leaves the room as a StoreError. Called by `database`.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from trajectory.errors import StoreError
+
+_MENDS = {
+    sqlite3.SQLITE_NOTADB: "is not a Trajectory store (no SQLite file): name another --store",
+    sqlite3.SQLITE_CORRUPT: "is damaged: restore a copy, or save what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_FULL: "cannot grow, the disk is full: free some space, nothing of this write was stored",
+    sqlite3.SQLITE_IOERR: "cannot be read or written, the disk reports an error: check the disk",
+    sqlite3.SQLITE_READONLY: "cannot be written, it is read-only: check the permissions of the file and its directory",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the permissions of the file and its directory",
+    sqlite3.SQLITE_PERM: "cannot be opened: check the permissions of the file and its directory",
+    sqlite3.SQLITE_AUTH: "cannot be opened: check the permissions of the file and its directory",
+    sqlite3.SQLITE_BUSY: "is locked by another program: close it and try again",
+    sqlite3.SQLITE_LOCKED: "is locked by another program: close it and try again",
+    sqlite3.SQLITE_TOOBIG: "cannot hold a value that large: truncate payloads in the emitter",
+}
+
+PRIMARY_CODE = 0xFF  # the low byte of SQLite's extended result codes
+
+
+def as_store_error(path: Path, fault: Exception) -> StoreError:
+    """The fault as a StoreError about the file `path`."""
+    if isinstance(fault, StoreError):
+        return fault
+    code = getattr(fault, "sqlite_errorcode", None)
+    mend = _MENDS.get(code & PRIMARY_CODE) if isinstance(code, int) else None
+    if mend is not None:
+        return StoreError(f"{path} {mend} ({_one_line(fault)})")
+    if isinstance(fault, sqlite3.ProgrammingError) and "closed" in str(fault):
+        return StoreError(f"{path} is closed")
+    if isinstance(fault, (OverflowError, UnicodeEncodeError)):
+        return StoreError(f"{path} cannot hold a value: {_one_line(fault)}")
+    return StoreError(f"{path} is damaged or not as expected: {_one_line(fault)}")
+
+
+def _one_line(fault: Exception) -> str:
+    return " ".join(str(fault).split())

@@ -1,0 +1,58 @@
+"""One writer a store: an advisory lock on `<store>.lock`, which says who holds it.
+
+Invariant: the kernel frees the lock when its process ends, however it ends, so there are no stale locks; the file stays.
+Taken by `sqlite.open_writer` before it looks at the store.
+"""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from trajectory.errors import StoreError
+
+_MAX_NOTE_BYTES = 4096
+
+
+class WriterLock:
+    """Holds the right to write the store at `path` until `release`. Raises StoreError where another holds it."""
+
+    def __init__(self, path: Path, endpoint: str = "") -> None:
+        self._file = -1
+        lock_path = Path(f"{path}.lock")
+        try:
+            self._file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._note(json.dumps({"pid": os.getpid(), "endpoint": endpoint}).encode())
+        except BlockingIOError:
+            holder = self._holder()
+            self._close()
+            raise StoreError(f"{path} is being written by {holder}: stop it, or use another --store") from None
+        except OSError as fault:
+            self._close()
+            raise StoreError(f"cannot lock {lock_path}: {fault.strerror}: check its directory") from None
+
+    def release(self) -> None:
+        """Lets the next writer in; a second call does nothing."""
+        if self._file >= 0:
+            self._note(b"")
+            self._close()
+
+    def _note(self, text: bytes) -> None:
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, text[:_MAX_NOTE_BYTES], 0)
+
+    def _holder(self) -> str:
+        """Who holds the lock, as its note says; the note may be half-written."""
+        try:
+            note = json.loads(os.pread(self._file, _MAX_NOTE_BYTES, 0))
+            pid, endpoint = int(note["pid"]), str(note["endpoint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+        shown = "".join(character for character in endpoint if character.isprintable())
+        return f"process {pid} (collector at {shown})" if shown else f"process {pid}"
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

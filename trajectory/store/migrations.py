@@ -1,0 +1,75 @@
+"""The shape of the file, as the ordered steps that lead to it. A store's `user_version` counts the steps it has taken.
+
+Invariant: a step that was released never changes; what changes is appended. Each runs inside the transaction that also
+sets the version, so a store is between two formats never. Called by `sqlite` when it opens a store.
+
+A frame row holds up to 256 facts (msgpack, `protocol.codec`) as one body; `codec` says whether it is deflated. `frame_traces`
+names the frames that hold facts of a trace, so that one trace is read without the others.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from trajectory.errors import StoreError
+
+APPLICATION_ID = 0x54524A59  # "TRJY", in SQLite's header
+
+_FIRST = (
+    """CREATE TABLE sources (
+        id INTEGER PRIMARY KEY, emitter_id BLOB NOT NULL, boot_id BLOB NOT NULL, next_seq INTEGER NOT NULL,
+        resource BLOB NOT NULL, UNIQUE (emitter_id, boot_id))""",
+    # AUTOINCREMENT, because an id that came back after a deletion would make a stale summary look fresh.
+    """CREATE TABLE frames (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, source INTEGER NOT NULL REFERENCES sources, first_seq INTEGER NOT NULL,
+        fact_count INTEGER NOT NULL, min_at_ns INTEGER NOT NULL, max_at_ns INTEGER NOT NULL,
+        received_at_ns INTEGER NOT NULL, codec INTEGER NOT NULL, body BLOB NOT NULL)""",
+    "CREATE TABLE traces (id INTEGER PRIMARY KEY, trace_id BLOB NOT NULL UNIQUE)",
+    "CREATE TABLE frame_traces (trace INTEGER NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY (trace, frame)) WITHOUT ROWID",
+    """CREATE TABLE payloads (
+        id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, media_type TEXT NOT NULL, codec INTEGER NOT NULL,
+        body BLOB NOT NULL)""",
+    """CREATE TABLE summaries (
+        trace_id BLOB PRIMARY KEY, started_ns INTEGER NOT NULL, last_frame INTEGER NOT NULL, body BLOB NOT NULL)
+        WITHOUT ROWID""",
+    "CREATE INDEX summaries_by_start ON summaries (started_ns)",
+    """CREATE TABLE findings (
+        id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, trace_id BLOB NOT NULL, at_ns INTEGER NOT NULL,
+        kind TEXT NOT NULL, severity TEXT NOT NULL, severity_rank INTEGER NOT NULL, body BLOB NOT NULL)""",
+    "CREATE INDEX findings_by_trace ON findings (trace_id, at_ns)",
+    "CREATE INDEX findings_by_time ON findings (at_ns)",
+)
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    for statement in _FIRST:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+FORMAT = len(MIGRATIONS)
+
+
+def format_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The format of an open file, 0 for a database with nothing in it.
+
+    Raises StoreError where the database is another program's or a newer Trajectory's.
+    """
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application_id or version or tables:
+            raise StoreError(f"{path} is another program's SQLite database: name another --store")
+        return 0
+    if version > FORMAT:
+        raise StoreError(f"{path} was written by a newer Trajectory (format {version}, this one reads {FORMAT}): upgrade")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Takes the steps after `version`, inside the transaction that is open."""
+    for step in MIGRATIONS[version:]:
+        step(connection)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")

@@ -1,0 +1,207 @@
+"""Reads facts, bodies, summaries and findings out of an SQLite store.
+
+Invariant: nothing is held between two pages of frames, neither the lock nor a transaction, so a slow consumer delays no
+writer and no checkpoint. Made by `sqlite.open_reader`; the writer is one too.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from trajectory.errors import StoreError
+from trajectory.model.content import digest as digest_of
+from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
+from trajectory.model.words import Severity
+from trajectory.store.bodies import expand, read_facts, read_resource, read_struct, unreadable_count
+from trajectory.store.contract import TraceSummary
+from trajectory.store.database import Database, Row
+
+_PAGE_FRAMES = 32
+_PAGE_DIGESTS = 500  # under SQLite's limit of variables in every build
+_SHOWN_CANDIDATES = 5
+TRACE_ID_DIGITS = 32
+
+
+class SqliteReader:
+    """A store's reader; usable from any thread, one at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known_sources: dict[int, Source] = {}
+
+    def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
+        rows = self._database.rows(
+            "SELECT body FROM summaries ORDER BY started_ns DESC, trace_id LIMIT ? OFFSET ?", (limit, offset)
+        )
+        return [read_struct(body, TraceSummary) for (body,) in rows]
+
+    def summary(self, trace_id: bytes) -> TraceSummary | None:
+        row = self._database.row("SELECT body FROM summaries WHERE trace_id = ?", (trace_id,))
+        return read_struct(row[0], TraceSummary) if row else None
+
+    def trace_ids(self) -> list[bytes]:
+        return [trace_id for (trace_id,) in self._database.rows("SELECT trace_id FROM traces ORDER BY id")]
+
+    def find_trace(self, prefix: str) -> bytes:
+        low, high = prefix_range(prefix)
+        rows = self._database.rows(
+            "SELECT trace_id FROM traces WHERE trace_id BETWEEN ? AND ? ORDER BY trace_id LIMIT ?",
+            (low, high, _SHOWN_CANDIDATES + 1),
+        )
+        return the_one([trace_id for (trace_id,) in rows], prefix)
+
+    def stale_traces(self) -> list[bytes]:
+        rows = self._database.rows(
+            """SELECT traces.trace_id FROM traces LEFT JOIN summaries ON summaries.trace_id = traces.trace_id
+               WHERE (SELECT max(frame) FROM frame_traces WHERE trace = traces.id) > coalesce(last_frame, 0)
+               ORDER BY traces.id"""
+        )
+        return [trace_id for (trace_id,) in rows]
+
+    def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
+        query = """SELECT id, source, first_seq, codec, body FROM frame_traces JOIN frames ON frames.id = frame
+                   WHERE trace = (SELECT id FROM traces WHERE trace_id = ?) AND frame > ? AND min_at_ns <= ?
+                   ORDER BY frame LIMIT ?"""
+        latest_ns = (1 << 63) - 1 if until_ns is None else until_ns
+        for source, first_seq, facts in self._pages(query, (trace_id,), (latest_ns,), 0):
+            wanted = [fact for fact in facts if trace_of(fact) == trace_id and not is_later(fact, until_ns)]
+            if wanted:
+                yield Batch(source, first_seq, wanted)
+
+    def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
+        query = "SELECT id, source, first_seq, codec, body FROM frames WHERE id > ? ORDER BY id LIMIT ?"
+        for source, first_seq, facts in self._pages(query, (), (), after_frame):
+            yield Batch(source, first_seq, facts)
+
+    def payload(self, digest: bytes) -> tuple[str, bytes] | None:
+        return self.payloads([digest]).get(digest)
+
+    def payloads(self, digests: Sequence[bytes]) -> dict[bytes, tuple[str, bytes]]:
+        found: dict[bytes, tuple[str, bytes]] = {}
+        for start in range(0, len(digests), _PAGE_DIGESTS):
+            page = digests[start : start + _PAGE_DIGESTS]
+            marks = ",".join("?" * len(page))
+            rows = self._database.rows(
+                f"SELECT digest, media_type, codec, body FROM payloads WHERE digest IN ({marks})", page
+            )
+            found.update((digest, (media_type, expand(codec, body))) for digest, media_type, codec, body in rows)
+        return found
+
+    def findings(
+        self, trace_id: bytes | None = None, kind: str | None = None, min_severity: str | None = None
+    ) -> list[Finding]:
+        lowest = None if min_severity is None else severity_floor(min_severity)
+        wanted = [("trace_id = ?", trace_id), ("kind = ?", kind), ("severity_rank >= ?", lowest)]
+        asked = [(condition, value) for condition, value in wanted if value is not None]
+        where = " AND ".join(condition for condition, _ in asked) or "1"
+        rows = self._database.rows(
+            f"SELECT body FROM findings WHERE {where} ORDER BY at_ns, key", [value for _, value in asked]
+        )
+        return [read_struct(body, Finding) for (body,) in rows]
+
+    def next_seq(self, emitter_id: bytes, boot_id: bytes) -> int:
+        return self._database.number(
+            "SELECT next_seq FROM sources WHERE emitter_id = ? AND boot_id = ?", (emitter_id, boot_id)
+        )
+
+    def last_frame(self) -> int:
+        return self._database.number("SELECT seq FROM sqlite_sequence WHERE name = 'frames'")
+
+    def counts(self) -> dict[str, int]:
+        number = self._database.number
+        path = self._database.path
+        files = [path, path.with_name(path.name + "-wal")]
+        return {
+            "frames": number("SELECT count(*) FROM frames"),
+            "facts": number("SELECT sum(fact_count) FROM frames"),
+            "traces": number("SELECT count(*) FROM traces"),
+            "payloads": number("SELECT count(*) FROM payloads"),
+            "bytes": sum(file.stat().st_size for file in files if file.exists()),
+        }
+
+    def check(self) -> list[str]:
+        said = [str(text) for (text,) in self._database.rows("PRAGMA integrity_check(20)")]
+        if said != ["ok"]:
+            return said
+        return [*self._damaged_frames(), *self._damaged_payloads()]
+
+    def data_version(self) -> int:
+        # Each part only grows, so the sum moves when one does: others' commits, frames ever made, rows changed here.
+        return self._database.number("PRAGMA data_version") + self.last_frame() + self._database.changes()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _pages(self, query: str, before: Row, after: Row, frame: int) -> Iterator[tuple[Source, int, list[Fact]]]:
+        """The frames that a query gives from `frame` on, a page at a time."""
+        while rows := self._database.rows(query, (*before, frame, *after, _PAGE_FRAMES)):
+            for frame, source, first_seq, codec, body in rows:  # noqa: B007 (the last one is where the next page starts)
+                yield self._source(source), first_seq, read_facts(expand(codec, body))
+
+    def _source(self, source: int) -> Source:
+        known = self._known_sources.get(source)
+        if known is None:
+            row = self._database.row("SELECT emitter_id, boot_id, resource FROM sources WHERE id = ?", (source,))
+            emitter_id, boot_id, resource = row or (b"", b"", b"\x80")
+            known = self._known_sources[source] = Source(emitter_id, boot_id, read_resource(resource))
+        return known
+
+    def _damaged_frames(self) -> Iterator[str]:
+        for frame, codec, body in self._walk("SELECT id, codec, body FROM frames WHERE id > ? ORDER BY id LIMIT 32"):
+            try:
+                if count := unreadable_count(expand(codec, body)):
+                    yield f"frame {frame}: {count} facts cannot be read"
+            except StoreError as fault:
+                yield f"frame {frame}: {fault}"
+
+    def _damaged_payloads(self) -> Iterator[str]:
+        query = "SELECT id, digest, media_type, codec, body FROM payloads WHERE id > ? ORDER BY id LIMIT 32"
+        for _, digest, media_type, codec, body in self._walk(query):
+            try:
+                if digest_of(media_type, expand(codec, body)) != digest:
+                    yield f"payload {digest.hex()}: its body is not what its digest says"
+            except StoreError as fault:
+                yield f"payload {digest.hex()}: {fault}"
+
+    def _walk(self, query: str) -> Iterator[Row]:
+        """All rows of a query that pages by its first column."""
+        last: Any = 0
+        while rows := self._database.rows(query, (last,)):
+            yield from rows
+            last = rows[-1][0]
+
+
+def prefix_range(prefix: str) -> tuple[bytes, bytes]:
+    """The lowest and the highest trace id that start with a hexadecimal prefix. Raises StoreError where it is none."""
+    digits = prefix.strip().lower()
+    if len(digits) > TRACE_ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
+        raise StoreError(f"{prefix[:80]!r} is no trace id: give the first hexadecimal digits of one, see `trajectory traces`")
+    return bytes.fromhex(digits.ljust(TRACE_ID_DIGITS, "0")), bytes.fromhex(digits.ljust(TRACE_ID_DIGITS, "f"))
+
+
+def the_one(candidates: Sequence[bytes], prefix: str) -> bytes:
+    """The only candidate. Raises StoreError, with some of them, where there are none or several."""
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
+        raise StoreError(f"no trace starts with {prefix[:80]!r}: `trajectory traces` lists them")
+    shown = ", ".join(trace_id.hex() for trace_id in candidates[:_SHOWN_CANDIDATES])
+    more = ", ..." if len(candidates) > _SHOWN_CANDIDATES else ""
+    raise StoreError(f"several traces start with {prefix[:80]!r}: {shown}{more}: give more digits")
+
+
+def is_later(fact: Fact, until_ns: int | None) -> bool:
+    """Whether a fact happened after an instant; never where there is none."""
+    return until_ns is not None and getattr(fact, "at_ns", 0) > until_ns
+
+
+def severity_floor(severity: str) -> int:
+    """The rank of a severity that someone asks for. Raises StoreError where it is unknown."""
+    try:
+        return Severity(severity).rank
+    except ValueError:
+        raise StoreError(f"{severity[:40]!r} is no severity: use one of {', '.join(Severity)}") from None
+
+
+def severity_rank(severity: str) -> int:
+    """The rank of a finding's severity; an unknown one, from a newer writer, counts as a warning."""
+    return Severity(severity).rank if severity in set(Severity) else Severity.WARNING.rank

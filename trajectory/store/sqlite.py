@@ -1,0 +1,96 @@
+"""Opens an SQLite store: one writer under a lock, any number of readers beside it.
+
+Invariant: a file is looked at before it is touched, so another program's database, or a newer Trajectory's, is refused as
+it was found. Called by the collector and the command line. The file is in WAL mode with `synchronous` NORMAL: a commit
+survives the death of the process; the loss of power may take the last commits, never the file.
+"""
+
+import os
+import time
+from contextlib import ExitStack
+
+from trajectory.errors import StoreError
+from trajectory.store.contract import Clock
+from trajectory.store.database import Database
+from trajectory.store.location import locate, prepare_file, require_file
+from trajectory.store.lock import WriterLock
+from trajectory.store.migrations import FORMAT, format_of, migrate
+from trajectory.store.reader import SqliteReader
+from trajectory.store.writer import SqliteWriter
+
+_LOG_LIMIT_BYTES = 64 * 1024 * 1024  # what the write-ahead log shrinks to after a burst
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+
+def open_writer(location: str | os.PathLike[str], *, endpoint: str = "", clock: Clock | None = None) -> SqliteWriter:
+    """The writer of the store at a path or `sqlite:///` URL, which is made where it is missing (0600, directories 0700).
+
+    `endpoint` is told to whoever tries to write the same store. Raises StoreError where another process writes it, and
+    where the file is not a store, is a newer Trajectory's, is damaged, or cannot be written.
+    """
+    path = locate(location)
+    with ExitStack() as undo:
+        prepare_file(path)
+        lock = WriterLock(path, endpoint)
+        undo.callback(lock.release)
+        database = Database(path, "mode=rw")
+        undo.callback(database.close)
+        _prepare(database)
+        undo.pop_all()
+    return SqliteWriter(database, lock, clock or SystemClock())
+
+
+def open_reader(location: str | os.PathLike[str]) -> SqliteReader:
+    """A reader of the store at a path or `sqlite:///` URL, writer or no writer, also where nothing is writable.
+
+    Raises StoreError where the file is missing, not a store, a newer Trajectory's, damaged, or cannot be read.
+    """
+    path = locate(location)
+    require_file(path)
+    try:
+        database = Database(path, "mode=ro")
+        _recognise(database)
+    except StoreError:
+        if os.access(path.parent, os.W_OK) or path.with_name(path.name + "-wal").exists():
+            raise
+        # A log at rest is folded in, so the file alone is the store; WAL mode itself would want to make files beside it.
+        database = Database(path, "mode=ro&immutable=1")
+        _recognise(database)
+    return SqliteReader(database)
+
+
+def _recognise(database: Database) -> None:
+    """Raises StoreError unless the file is a store of the format that this release reads."""
+    try:
+        with database.connection() as connection:
+            version = format_of(connection, database.path)
+        if version == 0:
+            raise StoreError(f"{database.path} is empty: nothing has been stored in it yet")
+        if version < FORMAT:
+            raise StoreError(
+                f"{database.path} has the older format {version}, this release reads {FORMAT}: "
+                "open it once with `trajectory serve --store` to bring it up to date"
+            )
+    except StoreError:
+        database.close()
+        raise
+
+
+def _prepare(database: Database) -> None:
+    """Settings of the connection, and the newest format."""
+    with database.connection() as connection:
+        version = format_of(connection, database.path)
+        if version == 0:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a file without tables can take it
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}").fetchall()
+    if version < FORMAT:
+        with database.transaction() as connection:
+            migrate(connection, version)

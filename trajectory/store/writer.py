@@ -1,0 +1,176 @@
+"""Writes facts, summaries and findings into an SQLite store: one transaction a call.
+
+Invariant: the position that `next_seq` gives moves in the same transaction as the facts below it, so what was acknowledged
+is there and what is resent is skipped. Made by `sqlite.open_writer`, called by the collector and by importers.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from trajectory.errors import StoreError
+from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
+from trajectory.protocol.frames import MAX_FACTS
+from trajectory.store.bodies import MAX_INTEGER, clamped_ns, read_struct, shrink, write_facts, write_struct
+from trajectory.store.contract import Clock, TraceSummary
+from trajectory.store.database import Database
+from trajectory.store.erase import erase
+from trajectory.store.lock import WriterLock
+from trajectory.store.reader import SqliteReader, severity_rank
+
+_MAX_KNOWN_TRACES = 16384
+
+
+@dataclass(slots=True)
+class _Position:
+    """A source's row, and how far it is stored."""
+
+    row: int
+    next_seq: int
+    resource: bytes
+
+
+class SqliteWriter(SqliteReader):
+    """The one writer of a store; usable from any thread, one at a time. Owns the lock on the store."""
+
+    def __init__(self, database: Database, lock: WriterLock, clock: Clock) -> None:
+        super().__init__(database)
+        self._writer_lock = lock
+        self._clock = clock
+        self._positions: dict[tuple[bytes, bytes], _Position] = {}
+        self._trace_rows: dict[bytes, int] = {}
+
+    def append(self, batches: Sequence[Batch]) -> int:
+        for batch in batches:
+            if not 0 <= batch.first_seq <= MAX_INTEGER - len(batch.facts):
+                raise StoreError(f"a batch starts at position {batch.first_seq}, out of range: the emitter is broken")
+        try:
+            with self._database.transaction() as connection:
+                received_at_ns = self._clock.now_ns()
+                for batch in batches:
+                    self._append_one(connection, batch, received_at_ns)
+        except BaseException:
+            self._forget()  # what was remembered may have been rolled back
+            raise
+        return self.last_frame()
+
+    def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
+        rows = [(s.trace_id, s.started_ns, s.last_frame, write_struct(s)) for s in summaries]
+        with self._database.transaction() as connection:
+            connection.executemany(
+                """INSERT INTO summaries VALUES (?, ?, ?, ?) ON CONFLICT (trace_id) DO UPDATE SET
+                   started_ns = excluded.started_ns, last_frame = excluded.last_frame, body = excluded.body""",
+                rows,
+            )
+
+    def save_findings(self, findings: Sequence[Finding]) -> None:
+        rows = [_finding_row(finding) for finding in findings]
+        with self._database.transaction() as connection:
+            connection.executemany(
+                """INSERT INTO findings (key, trace_id, at_ns, kind, severity, severity_rank, body)
+                   VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+                   trace_id = excluded.trace_id, at_ns = excluded.at_ns, kind = excluded.kind, body = excluded.body,
+                   severity = excluded.severity, severity_rank = excluded.severity_rank""",
+                rows,
+            )
+
+    def delete_trace(self, *trace_ids: bytes) -> None:
+        self._forget()
+        erase(self._database, frozenset(trace_ids))
+
+    def close(self) -> None:
+        """Folds the write-ahead log into the file and frees the lock, also where the former fails."""
+        try:
+            self._database.close()
+        finally:
+            self._writer_lock.release()
+
+    def _forget(self) -> None:
+        self._positions.clear()
+        self._trace_rows.clear()
+
+    def _append_one(self, connection: sqlite3.Connection, batch: Batch, received_at_ns: int) -> None:
+        position = self._position(connection, batch.source)
+        seen = max(0, position.next_seq - batch.first_seq)
+        for start in range(seen, len(batch.facts), MAX_FACTS):
+            part = batch.facts[start : start + MAX_FACTS]
+            _store_payloads(connection, [fact for fact in part if isinstance(fact, Payload)])
+            facts: list[Fact] = [fact for fact in part if not isinstance(fact, Payload)]
+            if facts:
+                self._store_frame(connection, position.row, batch.first_seq + start, facts, received_at_ns)
+        position.next_seq = max(position.next_seq, batch.first_seq + len(batch.facts))
+        connection.execute("UPDATE sources SET next_seq = ? WHERE id = ?", (position.next_seq, position.row))
+
+    def _position(self, connection: sqlite3.Connection, source: Source) -> _Position:
+        """Where a source stands; a resource that has become another replaces the stored one."""
+        key = (source.emitter_id, source.boot_id)
+        resource = write_struct(source.resource)
+        position = self._positions.get(key) or self._stored_position(connection, source, resource)
+        if source.resource and position.resource != resource:
+            connection.execute("UPDATE sources SET resource = ? WHERE id = ?", (resource, position.row))
+            position.resource = resource
+            self._known_sources.pop(position.row, None)
+        self._positions[key] = position
+        return position
+
+    def _stored_position(self, connection: sqlite3.Connection, source: Source, resource: bytes) -> _Position:
+        ids = (source.emitter_id, source.boot_id)
+        row = connection.execute(
+            "SELECT id, next_seq, resource FROM sources WHERE emitter_id = ? AND boot_id = ?", ids
+        ).fetchone()
+        if row:
+            return _Position(*row)
+        made = connection.execute(
+            "INSERT INTO sources (emitter_id, boot_id, next_seq, resource) VALUES (?, ?, 0, ?)", (*ids, resource)
+        )
+        return _Position(_id_of(made), 0, resource)
+
+    def _store_frame(
+        self, connection: sqlite3.Connection, source: int, first_seq: int, facts: list[Fact], received_at_ns: int
+    ) -> None:
+        kept, plain = write_facts(facts)
+        codec, body = shrink(plain)
+        times = [clamped_ns(fact) for fact in kept]
+        made = connection.execute(
+            """INSERT INTO frames (source, first_seq, fact_count, min_at_ns, max_at_ns, received_at_ns, codec, body)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+            (source, first_seq, len(kept), min(times), max(times), received_at_ns, codec, body),
+        )
+        frame = _id_of(made)
+        traces = {trace_of(fact) for fact in kept} - {b""}
+        rows = [(self._trace_row(connection, trace_id), frame) for trace_id in traces]
+        connection.executemany("INSERT INTO frame_traces (trace, frame) VALUES (?, ?)", rows)
+
+    def _trace_row(self, connection: sqlite3.Connection, trace_id: bytes) -> int:
+        known = self._trace_rows.get(trace_id)
+        if known is None:
+            if len(self._trace_rows) >= _MAX_KNOWN_TRACES:
+                self._trace_rows.clear()
+            row = connection.execute("SELECT id FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
+            known = row[0] if row else _id_of(connection.execute("INSERT INTO traces (trace_id) VALUES (?)", (trace_id,)))
+            self._trace_rows[trace_id] = known
+        return known
+
+
+def _store_payloads(connection: sqlite3.Connection, payloads: Iterable[Payload]) -> None:
+    for payload in payloads:
+        # Asked first, because deflating a body that is there already costs more than the question.
+        if not connection.execute("SELECT 1 FROM payloads WHERE digest = ?", (payload.digest,)).fetchone():
+            media_type = payload.media_type.encode("utf-8", "replace").decode()
+            connection.execute(
+                "INSERT INTO payloads (digest, media_type, codec, body) VALUES (?, ?, ?, ?)",
+                (payload.digest, media_type, *shrink(payload.body)),
+            )
+
+
+def _finding_row(finding: Finding) -> tuple[object, ...]:
+    body = write_struct(finding)
+    kept = read_struct(body, Finding)  # its texts are mended
+    rank = severity_rank(kept.severity)
+    return kept.key, kept.trace_id, kept.at_ns, kept.kind, kept.severity, rank, body
+
+
+def _id_of(made: sqlite3.Cursor) -> int:
+    if made.lastrowid is None:
+        raise StoreError("SQLite gave no row id: the store is damaged, restore a copy")
+    return made.lastrowid
