@@ -49,7 +49,10 @@ class TraceSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Reader(Protocol):
-    """Reads a store; one call at a time, from any thread. Iterators read page by page and hold no lock in between."""
+    """Reads a store; one call at a time, from any thread.
+
+    An iterator reads page by page, holds no lock in between, and ends at the frame that was the newest when it began.
+    """
 
     def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
         """The saved summaries, latest start first."""
@@ -146,6 +149,7 @@ class Writer(Reader, Protocol):
     def delete_trace(self, *trace_ids: bytes) -> None:
         """Removes these traces: facts, summaries, findings, and the payloads that no other trace names.
 
-        It reads every frame once however many traces are named, so name all in one call. Unknown traces are no error.
+        It reads every frame once however many traces are named, so name all in one call. Unknown traces are no error. An
+        emitter sends a body once: one that is removed here stays away where a later fact of a live emitter names it again.
         """
         ...

@@ -5,7 +5,7 @@ Invariant: a statement runs under the lock and either takes effect or raises Sto
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -18,6 +18,7 @@ BUSY_TIMEOUT_S = 5.0
 _FAULTS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 
 Row = tuple[Any, ...]
+Values = Sequence[Any] | Mapping[str, Any]
 
 
 class Database:
@@ -34,17 +35,17 @@ class Database:
         self.rows("PRAGMA trusted_schema = OFF")
         self.rows("PRAGMA cell_size_check = ON")
 
-    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+    def rows(self, statement: str, values: Values = ()) -> list[Row]:
         """All rows that a statement gives."""
         with self._lock, self._faults():
             return self._connection.execute(statement, values).fetchall()
 
-    def row(self, statement: str, values: Sequence[Any] = ()) -> Row | None:
+    def row(self, statement: str, values: Values = ()) -> Row | None:
         """The first row that a statement gives."""
         rows = self.rows(statement, values)
         return rows[0] if rows else None
 
-    def number(self, statement: str, values: Sequence[Any] = ()) -> int:
+    def number(self, statement: str, values: Values = ()) -> int:
         """The one integer that a statement gives; 0 for no row and for NULL."""
         row = self.row(statement, values)
         return int(row[0] or 0) if row else 0

@@ -5,9 +5,10 @@ Invariant: the other traces' facts stay as they were, in the frames and at the p
 
 import sqlite3
 
-from trajectory.model.fact import Fact, trace_of
+from trajectory.model.fact import trace_of
 from trajectory.store.bodies import expand, read_facts, shrink, write_facts
 from trajectory.store.database import Database
+from trajectory.store.matching import digests_of
 
 
 def erase(database: Database, trace_ids: frozenset[bytes]) -> None:
@@ -30,12 +31,6 @@ def erase(database: Database, trace_ids: frozenset[bytes]) -> None:
     finally:
         with database.connection() as connection:
             connection.execute("PRAGMA secure_delete = OFF")
-
-
-def digests_of(fact: Fact) -> set[bytes]:
-    """The payloads that a fact names."""
-    contents: dict[str, list[bytes]] = getattr(fact, "contents", {})
-    return {digest for digests in contents.values() for digest in digests}
 
 
 def _erase_facts(connection: sqlite3.Connection, trace_ids: frozenset[bytes]) -> set[bytes]:

@@ -10,15 +10,13 @@ from typing import Any
 from trajectory.errors import StoreError
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
-from trajectory.model.words import Severity
-from trajectory.store.bodies import expand, read_facts, read_resource, read_struct, unreadable_count
+from trajectory.store.bodies import MAX_INTEGER, expand, read_facts, read_resource, read_struct, unreadable_count
 from trajectory.store.contract import TraceSummary
 from trajectory.store.database import Database, Row
+from trajectory.store.matching import MAX_CANDIDATES, is_later, prefix_range, severity_floor, the_one
 
 _PAGE_FRAMES = 32
 _PAGE_DIGESTS = 500  # under SQLite's limit of variables in every build
-_SHOWN_CANDIDATES = 5
-TRACE_ID_DIGITS = 32
 
 
 class SqliteReader:
@@ -30,7 +28,7 @@ class SqliteReader:
 
     def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
         rows = self._database.rows(
-            "SELECT body FROM summaries ORDER BY started_ns DESC, trace_id LIMIT ? OFFSET ?", (limit, offset)
+            "SELECT body FROM summaries ORDER BY started_ns DESC, trace_id DESC LIMIT ? OFFSET ?", (limit, offset)
         )
         return [read_struct(body, TraceSummary) for (body,) in rows]
 
@@ -45,7 +43,7 @@ class SqliteReader:
         low, high = prefix_range(prefix)
         rows = self._database.rows(
             "SELECT trace_id FROM traces WHERE trace_id BETWEEN ? AND ? ORDER BY trace_id LIMIT ?",
-            (low, high, _SHOWN_CANDIDATES + 1),
+            (low, high, MAX_CANDIDATES),
         )
         return the_one([trace_id for (trace_id,) in rows], prefix)
 
@@ -59,17 +57,18 @@ class SqliteReader:
 
     def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
         query = """SELECT id, source, first_seq, codec, body FROM frame_traces JOIN frames ON frames.id = frame
-                   WHERE trace = (SELECT id FROM traces WHERE trace_id = ?) AND frame > ? AND min_at_ns <= ?
-                   ORDER BY frame LIMIT ?"""
-        latest_ns = (1 << 63) - 1 if until_ns is None else until_ns
-        for source, first_seq, facts in self._pages(query, (trace_id,), (latest_ns,), 0):
+                   WHERE trace = (SELECT id FROM traces WHERE trace_id = :trace_id) AND min_at_ns <= :until_ns
+                   AND frame > :after AND frame <= :newest ORDER BY frame LIMIT :count"""
+        latest_ns = MAX_INTEGER if until_ns is None else until_ns
+        for source, first_seq, facts in self._pages(query, 0, trace_id=trace_id, until_ns=latest_ns):
             wanted = [fact for fact in facts if trace_of(fact) == trace_id and not is_later(fact, until_ns)]
             if wanted:
                 yield Batch(source, first_seq, wanted)
 
     def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
-        query = "SELECT id, source, first_seq, codec, body FROM frames WHERE id > ? ORDER BY id LIMIT ?"
-        for source, first_seq, facts in self._pages(query, (), (), after_frame):
+        query = """SELECT id, source, first_seq, codec, body FROM frames
+                   WHERE id > :after AND id <= :newest ORDER BY id LIMIT :count"""
+        for source, first_seq, facts in self._pages(query, after_frame):
             yield Batch(source, first_seq, facts)
 
     def payload(self, digest: bytes) -> tuple[str, bytes] | None:
@@ -131,10 +130,11 @@ class SqliteReader:
     def close(self) -> None:
         self._database.close()
 
-    def _pages(self, query: str, before: Row, after: Row, frame: int) -> Iterator[tuple[Source, int, list[Fact]]]:
-        """The frames that a query gives from `frame` on, a page at a time."""
-        while rows := self._database.rows(query, (*before, frame, *after, _PAGE_FRAMES)):
-            for frame, source, first_seq, codec, body in rows:  # noqa: B007 (the last one is where the next page starts)
+    def _pages(self, query: str, after: int, **values: Any) -> Iterator[tuple[Source, int, list[Fact]]]:
+        """The frames that a query gives, a page at a time, up to the newest at the start: a reader that appends ends too."""
+        values |= {"newest": self.last_frame(), "count": _PAGE_FRAMES}
+        while rows := self._database.rows(query, {**values, "after": after}):
+            for after, source, first_seq, codec, body in rows:  # noqa: B007 (the last one is where the next page starts)
                 yield self._source(source), first_seq, read_facts(expand(codec, body))
 
     def _source(self, source: int) -> Source:
@@ -168,40 +168,3 @@ class SqliteReader:
         while rows := self._database.rows(query, (last,)):
             yield from rows
             last = rows[-1][0]
-
-
-def prefix_range(prefix: str) -> tuple[bytes, bytes]:
-    """The lowest and the highest trace id that start with a hexadecimal prefix. Raises StoreError where it is none."""
-    digits = prefix.strip().lower()
-    if len(digits) > TRACE_ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
-        raise StoreError(f"{prefix[:80]!r} is no trace id: give the first hexadecimal digits of one, see `trajectory traces`")
-    return bytes.fromhex(digits.ljust(TRACE_ID_DIGITS, "0")), bytes.fromhex(digits.ljust(TRACE_ID_DIGITS, "f"))
-
-
-def the_one(candidates: Sequence[bytes], prefix: str) -> bytes:
-    """The only candidate. Raises StoreError, with some of them, where there are none or several."""
-    if len(candidates) == 1:
-        return candidates[0]
-    if not candidates:
-        raise StoreError(f"no trace starts with {prefix[:80]!r}: `trajectory traces` lists them")
-    shown = ", ".join(trace_id.hex() for trace_id in candidates[:_SHOWN_CANDIDATES])
-    more = ", ..." if len(candidates) > _SHOWN_CANDIDATES else ""
-    raise StoreError(f"several traces start with {prefix[:80]!r}: {shown}{more}: give more digits")
-
-
-def is_later(fact: Fact, until_ns: int | None) -> bool:
-    """Whether a fact happened after an instant; never where there is none."""
-    return until_ns is not None and getattr(fact, "at_ns", 0) > until_ns
-
-
-def severity_floor(severity: str) -> int:
-    """The rank of a severity that someone asks for. Raises StoreError where it is unknown."""
-    try:
-        return Severity(severity).rank
-    except ValueError:
-        raise StoreError(f"{severity[:40]!r} is no severity: use one of {', '.join(Severity)}") from None
-
-
-def severity_rank(severity: str) -> int:
-    """The rank of a finding's severity; an unknown one, from a newer writer, counts as a warning."""
-    return Severity(severity).rank if severity in set(Severity) else Severity.WARNING.rank

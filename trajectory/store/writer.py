@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
-from trajectory.store.bodies import MAX_INTEGER, clamped_ns, read_struct, shrink, write_facts, write_struct
+from trajectory.store.bodies import clamped_ns, read_struct, shrink, write_facts, write_struct
 from trajectory.store.contract import Clock, TraceSummary
 from trajectory.store.database import Database
 from trajectory.store.erase import erase
 from trajectory.store.lock import WriterLock
-from trajectory.store.reader import SqliteReader, severity_rank
+from trajectory.store.matching import check_positions, severity_rank
+from trajectory.store.reader import SqliteReader
 
 _MAX_KNOWN_TRACES = 16384
 
@@ -41,9 +42,7 @@ class SqliteWriter(SqliteReader):
         self._trace_rows: dict[bytes, int] = {}
 
     def append(self, batches: Sequence[Batch]) -> int:
-        for batch in batches:
-            if not 0 <= batch.first_seq <= MAX_INTEGER - len(batch.facts):
-                raise StoreError(f"a batch starts at position {batch.first_seq}, out of range: the emitter is broken")
+        check_positions(batches)
         try:
             with self._database.transaction() as connection:
                 received_at_ns = self._clock.now_ns()

@@ -1,0 +1,229 @@
+"""A store in this process's memory: the same contracts as SQLite's, nothing on disk, gone at the end.
+
+Invariant: it gives back what the SQLite store would, fact for fact, and the same suite holds both to it. For tests of
+whatever stands on a store, ours and users'.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from threading import RLock
+from typing import TypeVar
+
+import msgspec
+
+from trajectory.errors import StoreError
+from trajectory.model.content import digest as digest_of
+from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
+from trajectory.protocol.frames import MAX_FACTS
+from trajectory.store.bodies import read_facts, read_resource, read_struct, write_facts, write_struct
+from trajectory.store.contract import TraceSummary
+from trajectory.store.matching import (
+    check_positions,
+    digests_of,
+    is_later,
+    prefix_range,
+    severity_floor,
+    severity_rank,
+    the_one,
+)
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    frame_id: int
+    source: tuple[bytes, bytes]
+    first_seq: int
+    facts: list[Fact]
+
+    def of(self, trace_id: bytes) -> list[Fact]:
+        return [fact for fact in self.facts if trace_of(fact) == trace_id]
+
+
+class MemoryStore:
+    """Writer and reader in one; usable from any thread, one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._is_closed = False
+        self._frames: list[_Frame] = []
+        self._last_frame = 0
+        self._version = 0
+        self._sources: dict[tuple[bytes, bytes], Source] = {}
+        self._next_seqs: dict[tuple[bytes, bytes], int] = {}
+        self._traces: dict[bytes, int] = {}  # the newest frame of each, in order of arrival
+        self._payloads: dict[bytes, tuple[str, bytes]] = {}
+        self._summaries: dict[bytes, TraceSummary] = {}
+        self._findings: dict[str, Finding] = {}
+
+    # Writing
+
+    def append(self, batches: Sequence[Batch]) -> int:
+        check_positions(batches)
+        with self._writing():
+            for batch in batches:
+                self._append_one(batch)
+            return self._last_frame
+
+    def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
+        kept = [_as_stored(summary) for summary in summaries]
+        with self._writing():
+            self._summaries.update((summary.trace_id, summary) for summary in kept)
+
+    def save_findings(self, findings: Sequence[Finding]) -> None:
+        kept = [_as_stored(finding) for finding in findings]
+        with self._writing():
+            self._findings.update((finding.key, finding) for finding in kept)
+
+    def delete_trace(self, *trace_ids: bytes) -> None:
+        gone = set(trace_ids)
+        with self._writing():
+            erased = [fact for frame in self._frames for fact in frame.facts if trace_of(fact) in gone]
+            left = [replace(f, facts=[fact for fact in f.facts if trace_of(fact) not in gone]) for f in self._frames]
+            self._frames = [frame for frame in left if frame.facts]
+            for trace_id in gone:
+                self._traces.pop(trace_id, None)
+                self._summaries.pop(trace_id, None)
+            self._findings = {key: f for key, f in self._findings.items() if f.trace_id not in gone}
+            for digest in _named_by(erased) - _named_by(fact for frame in self._frames for fact in frame.facts):
+                self._payloads.pop(digest, None)
+
+    def _append_one(self, batch: Batch) -> None:
+        key = (batch.source.emitter_id, batch.source.boot_id)
+        if batch.source.resource or key not in self._sources:
+            self._sources[key] = Source(*key, read_resource(write_struct(batch.source.resource)))
+        next_seq = self._next_seqs.get(key, 0)
+        for start in range(max(0, next_seq - batch.first_seq), len(batch.facts), MAX_FACTS):
+            self._store_frame(key, batch.first_seq + start, batch.facts[start : start + MAX_FACTS])
+        self._next_seqs[key] = max(next_seq, batch.first_seq + len(batch.facts))
+
+    def _store_frame(self, source: tuple[bytes, bytes], first_seq: int, part: list[Fact]) -> None:
+        for fact in part:
+            if isinstance(fact, Payload):
+                self._payloads.setdefault(fact.digest, (fact.media_type, fact.body))
+        facts: list[Fact] = [fact for fact in part if not isinstance(fact, Payload)]
+        if not facts:
+            return
+        self._last_frame += 1
+        kept = read_facts(write_facts(facts)[1])  # as they would come back from a disk
+        self._frames.append(_Frame(self._last_frame, source, first_seq, kept))
+        self._traces.update((trace_id, self._last_frame) for fact in kept if (trace_id := trace_of(fact)))
+
+    # Reading
+
+    def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
+        with self._reading():
+            newest = sorted(self._summaries.values(), key=lambda s: (s.started_ns, s.trace_id), reverse=True)
+            return newest[offset : offset + limit]
+
+    def summary(self, trace_id: bytes) -> TraceSummary | None:
+        with self._reading():
+            return self._summaries.get(trace_id)
+
+    def trace_ids(self) -> list[bytes]:
+        with self._reading():
+            return list(self._traces)
+
+    def find_trace(self, prefix: str) -> bytes:
+        low, high = prefix_range(prefix)
+        with self._reading():
+            return the_one(sorted(trace_id for trace_id in self._traces if low <= trace_id <= high), prefix)
+
+    def stale_traces(self) -> list[bytes]:
+        with self._reading():
+            folded = {trace_id: summary.last_frame for trace_id, summary in self._summaries.items()}
+            return [trace_id for trace_id, newest in self._traces.items() if newest > folded.get(trace_id, 0)]
+
+    def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
+        for frame in self._frames_after(0):
+            wanted = [fact for fact in frame.of(trace_id) if not is_later(fact, until_ns)] if trace_id else []
+            if wanted:
+                yield Batch(self._sources[frame.source], frame.first_seq, wanted)
+
+    def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
+        for frame in self._frames_after(after_frame):
+            yield Batch(self._sources[frame.source], frame.first_seq, list(frame.facts))
+
+    def payload(self, digest: bytes) -> tuple[str, bytes] | None:
+        return self.payloads([digest]).get(digest)
+
+    def payloads(self, digests: Sequence[bytes]) -> dict[bytes, tuple[str, bytes]]:
+        with self._reading():
+            return {digest: self._payloads[digest] for digest in digests if digest in self._payloads}
+
+    def findings(
+        self, trace_id: bytes | None = None, kind: str | None = None, min_severity: str | None = None
+    ) -> list[Finding]:
+        lowest = 0 if min_severity is None else severity_floor(min_severity)
+        with self._reading():
+            found = [
+                finding
+                for finding in self._findings.values()
+                if trace_id in (None, finding.trace_id)
+                and kind in (None, finding.kind)
+                and severity_rank(finding.severity) >= lowest
+            ]
+            return sorted(found, key=lambda finding: (finding.at_ns, finding.key.encode()))
+
+    def next_seq(self, emitter_id: bytes, boot_id: bytes) -> int:
+        with self._reading():
+            return self._next_seqs.get((emitter_id, boot_id), 0)
+
+    def last_frame(self) -> int:
+        with self._reading():
+            return self._last_frame
+
+    def counts(self) -> dict[str, int]:
+        with self._reading():
+            return {
+                "frames": len(self._frames),
+                "facts": sum(len(frame.facts) for frame in self._frames),
+                "traces": len(self._traces),
+                "payloads": len(self._payloads),
+                "bytes": sum(len(write_facts(frame.facts)[1]) for frame in self._frames)
+                + sum(len(body) for _, body in self._payloads.values()),
+            }
+
+    def check(self) -> list[str]:
+        with self._reading():
+            return [
+                f"payload {digest.hex()}: its body is not what its digest says"
+                for digest, (media_type, body) in self._payloads.items()
+                if digest_of(media_type, body) != digest
+            ]
+
+    def data_version(self) -> int:
+        with self._reading():
+            return self._version
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+
+    def _frames_after(self, frame_id: int) -> list[_Frame]:
+        with self._reading():
+            return [frame for frame in self._frames if frame.frame_id > frame_id]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            if self._is_closed:
+                raise StoreError("the store in memory is closed")
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._reading():
+            self._version += 1
+            yield
+
+
+def _named_by(facts: Iterable[Fact]) -> set[bytes]:
+    return {digest for fact in facts for digest in digests_of(fact)}
+
+
+def _as_stored(value: S) -> S:
+    """A struct as it would come back from a disk, its texts mended."""
+    return read_struct(write_struct(value), type(value))
