@@ -1,0 +1,321 @@
+"""Whether a tool's result says that the tool failed, whatever its span's status says.
+
+Invariant: a pure function of the text, linear in it and bounded: at most `READ_CHARS` characters are read. Precision
+comes first: a result must say of itself that it failed, at its beginning or in the fields that are made for it; a document
+that talks about errors, a log, a test report and "0 errors found" are results like any other. Called by the detectors.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+READ_CHARS = 64 * 1024
+QUOTE_CHARS = 160
+_SHORT_CHARS = 400  # a sentence or two: a whole result that is nothing but a complaint
+
+
+class Failure(NamedTuple):
+    """What a result says about its own failure.
+
+    `reason` names the rule, `quote` the words that say it (one line), `confidence` is 0 to 1. `is_fault` tells a tool that
+    did not do its work (503, timeout, crash) from one that did and declined the request (not found, not allowed).
+    """
+
+    reason: str
+    quote: str
+    confidence: float
+    is_fault: bool
+
+
+_NOTHING_WRONG = re.compile(
+    r"(?:no|0|zero|without|free of|not an?)\s+(?:\w+\s+)?(?:errors?|failures?|exceptions?|problems?|issues?)\b"
+    r"|errors?\s*[:=]\s*(?:0|none|null|no|nil|false|-|n/a)\s*(?:$|[,;.\n)\]}])",
+    re.I,
+)
+_HEAD = re.compile(
+    r"(?:\[?(?:fatal\s+|internal\s+|runtime\s+|unexpected\s+|tool\s+|api\s+|http\s+|server\s+|network\s+)?"
+    r"(?:error|exception|failure)(?:\]|\s*[:\-–—(!])"
+    r"|error\s+(?:code\b|\d{3}\b|executing|running|calling|while|when|during|occurred|fetching|reading|loading|in tool|invoking)"
+    r"|an?\s+(?:\w+\s+)?(?:error|exception)\s+(?:has\s+)?occurred"
+    r"|panic:|fatal:|segmentation fault"
+    r"|traceback \(most recent call last\)"
+    r"|(?:[a-z_]\w{0,60}\.){0,6}[a-z_]\w{0,60}(?:error|exception)\s*[:(]"
+    r"|failed\s+(?:to|with|because|:)|failure\s+(?:to|in)\b|(?:tool|command|request|call|execution|run)\s+(?:\w+\s+)?failed\b)",
+    re.I,
+)
+_COMPLAINT = re.compile(
+    r"(?:sorry,?\s+)?(?:i\s+|we\s+)?(?:could\s*n[o']t|couldn’t|cannot|can\s*not|can't|can’t|(?:was|were|am|is)?\s*unable\s+to)\s+"
+    r"(?:\w+\s+){0,2}(?:connect|reach|fetch|load|open|read|retrieve|access|complete|process|execute|run|find|parse|resolve|"
+    r"get|download|perform|be\s+(?:reached|loaded|completed|processed|found))\b"
+    r"|(?:the\s+|your\s+)?(?:\w+\s+){0,3}(?:request|connection|operation|call|query|command|server|service|api|host|page|"
+    r"site|website|database|upstream|gateway|download|response)\s+(?:\w+\s+){0,3}(?:timed\s+out|failed|refused|"
+    r"unavailable|unreachable|denied|reset|aborted|not\s+respond\w*|rejected)\b"
+    r"|(?:connection|request|read|gateway|operation)\s+(?:time-?out|timed\s+out|refused|reset|aborted)\b"
+    r"|time-?out\b(?:\s+(?:after|while|waiting|exceeded|error)|\s*[:!]|\s*$)|timed\s+out\b"
+    r"|service\s+(?:temporarily\s+)?unavailable|permission\s+denied|access\s+denied|unauthori[sz]ed\b|forbidden\b"
+    r"|rate\s+limit\w*\s+(?:exceeded|reached|hit)|too\s+many\s+requests|quota\s+exceeded|internal\s+server\s+error"
+    r"|bad\s+gateway|not\s+found\s*(?:[.:!]|$)|no\s+such\s+(?:file|host|table|key|user|tool|function|command)"
+    r"|(?:[\w./-]{1,40}:\s+){0,3}command\s+not\s+found|(?:[\w./-]{1,40}:\s+){2,4}[\w ]{0,20}not\s+found|unknown\s+(?:tool|command|function)\b",
+    re.I,
+)
+_STATUS_PHRASE = (
+    r"(?:bad request|unauthori[sz]ed|payment required|forbidden|not found|method not allowed|not acceptable|"
+    r"request time-?out|conflict|gone|payload too large|unprocessable\w*|too many requests|internal server error|"
+    r"not implemented|bad gateway|service (?:temporarily )?unavailable|gateway time-?out)"
+)
+_HTTP = re.compile(
+    r"(?:http(?:/\d(?:\.\d)?)?\s*(?:error|status)?\s*(?:code)?\s*[:=]?\s*(?P<a>[45]\d\d)\b"
+    r"|(?:status|status[ _]code|response code)\s*[:=]?\s*(?P<b>[45]\d\d)\b"
+    rf"|(?P<c>[45]\d\d)\s*[:\-–]?\s*{_STATUS_PHRASE})",
+    re.I,
+)
+_EXIT = re.compile(
+    r"(?:exit(?:ed)?(?:\s+with)?[ _]?(?:code|status)|return[ _]?code|exited\s+with)\s*[:=]?\s*(?P<code>-?\d{1,5})\b", re.I
+)
+_REFUSAL = re.compile(
+    r"(?:i['’]?m\s+(?:very\s+)?sorry,?\s+(?:but\s+)?i\s+(?:can(?:no|['’])t|can\s?not|am\s+unable|am\s+not\s+able)"
+    r"|i\s+(?:can(?:no|['’])t|can\s?not|won['’]t|am\s+unable\s+to|am\s+not\s+able\s+to)\s+"
+    r"(?:help|assist|comply|do that|provide|fulfil|answer|process)"
+    r"|as\s+an\s+ai\b[^.\n]{0,60}\b(?:can(?:no|['’])t|can\s?not|unable))",
+    re.I,
+)
+_TITLE = re.compile(r"<title[^>]{0,100}>([^<]{0,200})", re.I)
+_ERROR_TITLE = re.compile(
+    rf"\b[45]\d\d\b|{_STATUS_PHRASE}|^\s*error\b|access denied|just a moment|attention required|are you a robot"
+    r"|page (?:not found|unavailable)|site (?:is )?(?:down|unavailable)|maintenance",
+    re.I,
+)
+_EXCEPTION_LINE = re.compile(r"(?:[A-Za-z_]\w{0,60}\.){0,6}[A-Za-z_]\w{0,60}(?:Error|Exception|Exit|Interrupt|Warning)\b")
+_LOG_LINE = re.compile(
+    r"\[?(?:\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|(?:debug|info|notice|warn|warning|error|critical|trace)\b[\s:\]|-])", re.I
+)
+_FAULT = re.compile(
+    r"\b5\d\d\b|\b(?:401|403|407|408|429)\b|time-?out|timed out|connect|unavailable\b(?! on\b)|unreachable|refused|traceback|"
+    r"exception|\w(?:error|exception)\b|rate limit|too many requests|quota|permission|denied|unauthori|forbidden|internal|"
+    r"crash|panic|segmentation|killed|exit(?:ed)?\b|gateway|network|socket|dns|ssl|certificate verify|out of memory|"
+    r"disk|captcha|robot|unknown (?:tool|function|command)|no such (?:tool|function|host)|not implemented",
+    re.I,
+)
+_DECLINED = re.compile(
+    r"not[ _]?found|does ?n[o']t exist|no such|not available|invalid|must\b|should\b|cannot be|can ?not be|already|missing|"
+    r"mismatch|does not (?:add up|match|belong)|not (?:allowed|eligible|supported|valid|match)|required|"
+    r"out of (?:stock|range)|insufficient|unknown|unprocessable|bad request|\b4(?:00|04|09|10|22)\b",
+    re.I,
+)
+_SAYS_FAILURE = re.compile(
+    r"\b(?:fail(?:ed|s|ure|ing)?|error(?:s|ed)?|could\s*n[o']t|couldn['’]t|can\s?not|can['’]t|unable|unavailable|unreachable|"
+    r"does\s*n[o']t\s+exist|doesn['’]t\s+exist|not\s+(?:found|available|reachable|possible|able|confirmed|verified|working)|"
+    r"no\s+(?:quote|result|results|answer|data|response|access)|timed\s+out|time-?out|outage|broken|crash(?:ed)?|"
+    r"did\s*n[o']t\s+(?:work|respond|succeed)|denied|refused|missing|incomplete|unverified|without\s+(?:access|success))\b",
+    re.I,
+)
+
+
+def failure_in(text: str) -> Failure | None:
+    """What a tool's result says about its own failure; None where it does not say that it failed. Never raises."""
+    text = text[:READ_CHARS].strip()
+    if not text:
+        return None
+    if text[0] in '{["':
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return _in_value(value, 0)
+    return _in_text(text)
+
+
+def is_empty_result(text: str) -> bool:
+    """Whether a result holds nothing: no text, `null`, `None`, an empty list or object."""
+    return text.strip() in ("", "null", "None", "[]", "{}", '""', "()")
+
+
+def says_failure(text: str) -> bool:
+    """Whether prose admits that something did not work: an honest report, as opposed to an answer that hides it."""
+    text = text[:READ_CHARS]
+    return bool(_SAYS_FAILURE.search(_NOTHING_WRONG.sub(" ", text)))
+
+
+def first_line(text: str) -> str:
+    """The first line that says anything, cut to a quote's length."""
+    line = next((line.strip() for line in text[:READ_CHARS].splitlines() if line.strip()), "")
+    return line if len(line) <= QUOTE_CHARS else line[: QUOTE_CHARS - 1] + "…"
+
+
+# --- text ----------------------------------------------------------------------------------------------------------------
+
+
+def _in_text(text: str) -> Failure | None:
+    line = first_line(text)
+    if text.startswith("<"):
+        return _in_page(text)
+    exit_code = _EXIT.match(text) or _EXIT.search(text[-300:] if len(text) > 300 else text)
+    if exit_code and int(exit_code["code"]) and (exit_code.start() == 0 or _ends_with(text, exit_code[0])):
+        return Failure("exit code", exit_code[0] if exit_code.start() else line, 0.95, True)
+    if _NOTHING_WRONG.match(line) or _is_log(text):
+        return None
+    if text.startswith("Traceback (most recent call last)"):
+        return _in_traceback(text) or Failure("error text", line, 0.9, True)
+    if _HEAD.match(line) and not _NOTHING_WRONG.search(line):
+        return Failure("error text", line, 0.95 if len(text) <= 2000 else 0.7, _is_fault(line, text))
+    if _HTTP.match(line) and (len(text) <= 2000 or line.lower().startswith("http")):
+        return Failure("http status", line, 0.95 if len(text) <= 2000 else 0.75, _is_fault(line, text))
+    if _REFUSAL.match(text) and len(text) <= 2 * _SHORT_CHARS:
+        return Failure("refusal", line, 0.8, False)
+    if len(text) <= _SHORT_CHARS and _COMPLAINT.match(line):
+        return Failure("error text", line, 0.8, _is_fault(line, text))
+    return _in_traceback(text)
+
+
+def _in_page(text: str) -> Failure | None:
+    title = _TITLE.search(text[:8192])
+    if title and _ERROR_TITLE.search(title[1]):
+        return Failure("error page", first_line(title[1]), 0.85, True)
+    return None
+
+
+def _in_traceback(text: str) -> Failure | None:
+    """A traceback whose last line is its exception: what a program left that died of it."""
+    if "Traceback (most recent call last)" not in text:
+        return None
+    last = text[-600:].rstrip().rsplit("\n", 1)[-1].strip()
+    if _EXCEPTION_LINE.match(last):
+        return Failure("error text", first_line(last), 0.9, True)
+    return None
+
+
+def _ends_with(text: str, said: str) -> bool:
+    last = text[-200:].rstrip().rsplit("\n", 1)[-1]
+    return said in last and len(last) <= 120
+
+
+def _is_log(text: str) -> bool:
+    """Whether a text is a log: several lines that each begin with a level or a time."""
+    lines = text[:4096].splitlines()[:40]
+    return len(lines) >= 3 and sum(1 for line in lines if _LOG_LINE.match(line)) >= 3
+
+
+def _is_fault(line: str, text: str) -> bool:
+    """A fault unless the words are those of a tool that worked and declined."""
+    said = f"{line} {text[:QUOTE_CHARS]}"
+    return bool(_FAULT.search(said)) or not _DECLINED.search(said)
+
+
+# --- structured results --------------------------------------------------------------------------------------------------
+
+_ERROR_KEYS = ("error", "errors", "err", "exception", "error_message", "errormessage", "error_msg")
+_EXIT_KEYS = ("exit_code", "exitcode", "returncode", "return_code", "exit_status")
+_STATUS_KEYS = ("status", "status_code", "statuscode", "http_status", "httpstatus", "code")
+_WRAPPERS = ("result", "output", "response", "content", "data", "text", "value")
+_BAD_STATUS = ("error", "failed", "failure", "fail", "timeout", "timed_out", "unavailable")
+_DATA_KEYS = 6  # an object with more fields than this is a record, and its `status` is the record's
+
+
+def _in_value(value: Any, depth: int) -> Failure | None:
+    if isinstance(value, str):
+        return _in_text(value.strip()) if value.strip() else None
+    if isinstance(value, list):
+        return _in_parts(value, depth)
+    if isinstance(value, Mapping):
+        return _in_object({str(k).lower(): v for k, v in value.items()}, depth)
+    return None
+
+
+def _in_parts(parts: list[Any], depth: int) -> Failure | None:
+    """The Model Context Protocol's content: a list of parts, judged by its first text. A longer list is data."""
+    if depth > 2 or not parts or len(parts) > 4 or not all(isinstance(p, Mapping) for p in parts):
+        return None
+    first = parts[0]
+    if "text" in first and first.get("type", "text") == "text":
+        return failure_in(str(first["text"])) if depth < 2 else None
+    return _in_value(first, depth + 1) if len(parts) == 1 else None
+
+
+def _in_object(fields: dict[str, Any], depth: int) -> Failure | None:
+    if fields.get("iserror") is True or fields.get("is_error") is True:
+        said = _said(fields)
+        return Failure("isError", said or "isError: true", 0.98, _is_fault(said, said))
+    failed = _failed_code(fields)
+    if failed is not None:
+        return failed
+    if fields.get("success") is True or fields.get("ok") is True:
+        return None
+    return _failed_fields(fields) or _in_wrapper(fields, depth)
+
+
+def _failed_code(fields: dict[str, Any]) -> Failure | None:
+    for key in _EXIT_KEYS:
+        code = fields.get(key)
+        if isinstance(code, int) and not isinstance(code, bool) and code:
+            said = first_line(str(fields.get("stderr") or fields.get("error") or ""))
+            return Failure("exit code", f"{key} {code}" + (f": {said}" if said else ""), 0.95, True)
+    return None
+
+
+def _failed_fields(fields: dict[str, Any]) -> Failure | None:
+    for key in _ERROR_KEYS:
+        said = _error_value(key, fields)
+        if said:
+            return Failure("error field", first_line(said), 0.95, _is_fault(said, said))
+    if fields.get("success") is False or fields.get("ok") is False:
+        said = _said(fields) or "success: false"
+        return Failure("error field", said, 0.85, bool(_FAULT.search(said)))
+    if len(fields) > _DATA_KEYS:
+        return None
+    for key in _STATUS_KEYS:
+        status = fields.get(key)
+        if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
+            said = f"{key} {status} {_said(fields)}".strip()
+            return Failure("http status", first_line(said), 0.9, _is_fault(said, said))
+        if isinstance(status, str) and key == "status" and status.strip().lower() in _BAD_STATUS:
+            said = _said(fields) or f"status: {status}"
+            return Failure("error field", said, 0.75, _is_fault(said, said))
+    return None
+
+
+def _error_value(key: str, fields: dict[str, Any]) -> str:
+    """What an error field says; empty where it says that all is well, holds a measure, or stands beside data."""
+    value = fields.get(key)
+    if isinstance(value, bool):
+        return (_said(fields, skip=key) or f"{key}: true") if value else ""
+    if isinstance(value, int):
+        return f"{key} {value} {_said(fields, skip=key)}".strip() if 400 <= value <= 599 or value < 0 else ""
+    if isinstance(value, str):
+        calm = value.strip().lower() in ("", "none", "null", "no", "0", "false", "n/a", "ok", "-", "no error", "no errors")
+        return "" if calm else value
+    if isinstance(value, Mapping) and value:
+        return _said({str(k).lower(): v for k, v in value.items()}) or json.dumps(value, ensure_ascii=False)[:QUOTE_CHARS]
+    if isinstance(value, list) and value and not any(fields.get(k) for k in ("data", "results", "items", *_WRAPPERS)):
+        return first_line(_text_of(value[0]))
+    return ""
+
+
+def _in_wrapper(fields: dict[str, Any], depth: int) -> Failure | None:
+    if depth > 2 or len(fields) > 3:
+        return None
+    inner = next((fields[k] for k in (*_WRAPPERS, "detail", "message") if k in fields), None)
+    return _in_value(inner, depth + 1) if inner is not None else None
+
+
+def _said(fields: dict[str, Any], skip: str = "") -> str:
+    for key in ("message", "error", "reason", "detail", "details", "description", "title", "content", "text", "stderr"):
+        if key != skip and fields.get(key) and not isinstance(fields[key], bool):
+            return first_line(_text_of(fields[key]))
+    return ""
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value:
+        return _text_of(value[0])
+    if isinstance(value, Mapping):
+        for key in ("message", "text", "content", "detail", "error"):
+            if isinstance(value.get(key), str):
+                return str(value[key])
+    try:
+        return json.dumps(value, ensure_ascii=False)[:QUOTE_CHARS]
+    except (TypeError, ValueError, RecursionError):
+        return ""

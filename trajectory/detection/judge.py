@@ -1,0 +1,86 @@
+"""All detectors over one trace, each kept from harming the others.
+
+Invariant: a finding leaves here when it is new or has grown, and never twice alike; a detector that raises is counted, and
+after three times is silent for this trace, and the rest go on. Called by the collector: `observe` for each folded fact,
+`settle` at least each second while the trace changes or is live, and once at its end.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from trajectory.detection.contract import Detector, DetectorFactory
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Fact, Finding
+
+MAX_RAISED_COUNT = 3
+MAX_FINDINGS_COUNT = 2000
+
+
+class TraceJudge:
+    """Judges one trace with a detector from each factory, in the order given.
+
+    `raised` counts, by detector, how often it raised; `faults` holds the last reason in one line; `left_out_count` counts
+    findings beyond `MAX_FINDINGS_COUNT`. Findings that the trace already holds (found before a restart) are not said again.
+    """
+
+    def __init__(self, trace: Trace, factories: Sequence[DetectorFactory]) -> None:
+        self.trace = trace
+        self.raised: dict[str, int] = {}
+        self.faults: dict[str, str] = {}
+        self.left_out_count = 0
+        self._said: dict[str, Finding] = {}
+        self._detectors: list[Detector] = []
+        for factory in factories:
+            self._make(factory)
+
+    def observe(self, fact: Fact) -> list[Finding]:
+        """New and grown findings that this fact, already folded into the trace, gives rise to."""
+        found: list[Finding] = []
+        for detector in list(self._detectors):
+            found += self._ask(detector, lambda d=detector: d.observe(fact, self.trace))  # type: ignore[misc]
+        return found
+
+    def settle(self, now_ns: int) -> list[Finding]:
+        """New and grown findings as of `now_ns`; for a trace with synthetic or past times, the trace's own end."""
+        found: list[Finding] = []
+        for detector in list(self._detectors):
+            found += self._ask(detector, lambda d=detector: d.settle(now_ns, self.trace))  # type: ignore[misc]
+        return found
+
+    def _make(self, factory: DetectorFactory) -> None:
+        try:
+            self._detectors.append(factory())
+        except Exception as fault:  # a stranger's constructor may raise anything
+            self._note(getattr(factory, "__name__", repr(factory)), fault)
+
+    def _ask(self, detector: Detector, question: Callable[[], Iterable[Finding]]) -> list[Finding]:
+        found: list[Finding] = []
+        try:
+            for finding in question():
+                fresh = self._fresh(finding, detector.name)
+                if fresh is not None:
+                    found.append(fresh)
+        except Exception as fault:  # a stranger's detector may raise anything
+            self._note(detector.name, fault)
+            if self.raised[detector.name] >= MAX_RAISED_COUNT:
+                self._detectors.remove(detector)
+        return found
+
+    def _fresh(self, finding: Finding, detector_name: str) -> Finding | None:
+        if not finding.detector:
+            finding = msgspec.structs.replace(finding, detector=detector_name)
+        key = finding.key
+        known = self._said.get(key) or self.trace.findings.get(key)
+        if known == finding:
+            self._said[key] = finding
+            return None
+        if known is None and len(self._said) >= MAX_FINDINGS_COUNT:
+            self.left_out_count += 1
+            return None
+        self._said[key] = finding
+        return finding
+
+    def _note(self, name: str, fault: Exception) -> None:
+        self.raised[name] = self.raised.get(name, 0) + 1
+        self.faults[name] = f"{type(fault).__name__}: {fault}".splitlines()[0][:200]
