@@ -17,6 +17,7 @@ from trajectory.protocol.frames import pack
 
 PLAIN, DEFLATED = 0, 1
 MAX_INTEGER = (1 << 63) - 1
+MAX_BODY_BYTES = 1_000_000_000  # SQLite's own limit of a value, so a small row cannot fill the memory
 _WORTH_DEFLATING_BYTES = 64
 _UNWRITABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
 
@@ -40,9 +41,13 @@ def expand(codec: int, body: bytes) -> bytes:
     if codec != DEFLATED:
         raise StoreError(f"a row has the unknown codec {codec}: upgrade, or run `trajectory doctor`")
     try:
-        return zlib.decompress(body)
+        inflater = zlib.decompressobj()
+        plain = inflater.decompress(body, MAX_BODY_BYTES)
     except zlib.error as fault:
         raise StoreError(f"a row is damaged and cannot be inflated ({fault}): restore a copy of the store") from None
+    if not inflater.eof:
+        raise StoreError("a row is damaged, it ends early or inflates without end: restore a copy of the store")
+    return plain
 
 
 def write_facts(facts: list[Fact]) -> tuple[list[Fact], bytes]:

@@ -1,6 +1,6 @@
 """What SQLite says when something is wrong, as one line that says what to do about it.
 
-Invariant: every failure of a store leaves the room as a StoreError. Called by `database`.
+Invariant: every failure of a store leaves the room as a StoreError. Called by `database` and the reader's check.
 """
 
 import sqlite3
@@ -32,13 +32,14 @@ def as_store_error(path: Path, fault: Exception) -> StoreError:
     code = getattr(fault, "sqlite_errorcode", None)
     mend = _MENDS.get(code & PRIMARY_CODE) if isinstance(code, int) else None
     if mend is not None:
-        return StoreError(f"{path} {mend} ({_one_line(fault)})")
+        return StoreError(f"{path} {mend} ({one_line(fault)})")
     if isinstance(fault, sqlite3.ProgrammingError) and "closed" in str(fault):
         return StoreError(f"{path} is closed")
     if isinstance(fault, (OverflowError, UnicodeEncodeError)):
-        return StoreError(f"{path} cannot hold a value: {_one_line(fault)}")
-    return StoreError(f"{path} is damaged or not as expected: {_one_line(fault)}")
+        return StoreError(f"{path} cannot hold a value: {one_line(fault)}")
+    return StoreError(f"{path} is damaged or not as expected: {one_line(fault)}")
 
 
-def _one_line(fault: Exception) -> str:
-    return " ".join(str(fault).split())
+def one_line(said: object) -> str:
+    """A text of SQLite's on one line without control codes: it may quote the file, and that may be a stranger's."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(said)).split())

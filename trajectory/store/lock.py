@@ -8,10 +8,13 @@ import fcntl
 import json
 import os
 from pathlib import Path
+from weakref import WeakSet
 
 from trajectory.errors import StoreError
 
 _MAX_NOTE_BYTES = 4096
+_MAX_ENDPOINT = 200
+_held: "WeakSet[WriterLock]" = WeakSet()
 
 
 class WriterLock:
@@ -23,24 +26,25 @@ class WriterLock:
         try:
             self._file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._note(json.dumps({"pid": os.getpid(), "endpoint": endpoint}).encode())
+            self._note(json.dumps({"pid": os.getpid(), "endpoint": endpoint[:_MAX_ENDPOINT]}).encode())
+            _held.add(self)
         except BlockingIOError:
             holder = self._holder()
-            self._close()
+            self.release()
             raise StoreError(f"{path} is being written by {holder}: stop it, or use another --store") from None
         except OSError as fault:
-            self._close()
+            self.release()
             raise StoreError(f"cannot lock {lock_path}: {fault.strerror}: check its directory") from None
 
     def release(self) -> None:
         """Lets the next writer in; a second call does nothing."""
         if self._file >= 0:
-            self._note(b"")
-            self._close()
+            os.close(self._file)
+            self._file = -1
 
     def _note(self, text: bytes) -> None:
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, text[:_MAX_NOTE_BYTES], 0)
+        os.pwrite(self._file, text, 0)
 
     def _holder(self) -> str:
         """Who holds the lock, as its note says; the note may be half-written."""
@@ -52,7 +56,11 @@ class WriterLock:
         shown = "".join(character for character in endpoint if character.isprintable())
         return f"process {pid} (collector at {shown})" if shown else f"process {pid}"
 
-    def _close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+
+def _let_go() -> None:
+    for lock in list(_held):
+        lock.release()
+
+
+# A forked child shares the lock and would hold it after its parent's death; its letting go leaves the parent's as it is.
+os.register_at_fork(after_in_child=_let_go)

@@ -13,9 +13,11 @@ from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
 from trajectory.store.bodies import MAX_INTEGER, expand, read_facts, read_resource, read_struct, unreadable_count
 from trajectory.store.contract import TraceSummary
 from trajectory.store.database import Database, Row
+from trajectory.store.faults import one_line
 from trajectory.store.matching import MAX_CANDIDATES, is_later, prefix_range, severity_floor, the_one
 
 _PAGE_FRAMES = 32
+_MAX_SAID = 20
 _PAGE_DIGESTS = 500  # under SQLite's limit of variables in every build
 
 
@@ -118,10 +120,11 @@ class SqliteReader:
         }
 
     def check(self) -> list[str]:
-        said = [str(text) for (text,) in self._database.rows("PRAGMA integrity_check(20)")]
-        if said != ["ok"]:
-            return said
-        return [*self._damaged_frames(), *self._damaged_payloads()]
+        try:
+            said = [one_line(text) for (text,) in self._database.rows(f"PRAGMA integrity_check({_MAX_SAID})")]
+            return [*self._damaged_frames(), *self._damaged_payloads()] if said == ["ok"] else said
+        except StoreError as fault:
+            return [str(fault)]
 
     def data_version(self) -> int:
         # Each part only grows, so the sum moves when one does: others' commits, frames ever made, rows changed here.

@@ -91,6 +91,5 @@ def _prepare(database: Database) -> None:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}").fetchall()
-    if version < FORMAT:
-        with database.transaction() as connection:
-            migrate(connection, version)
+    with database.transaction() as connection:
+        migrate(connection, version)  # writes the format in any case, because that fails on a file that is read-only

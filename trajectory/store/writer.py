@@ -6,6 +6,7 @@ is there and what is resent is skipped. Made by `sqlite.open_writer`, called by 
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from trajectory.errors import StoreError
@@ -78,7 +79,9 @@ class SqliteWriter(SqliteReader):
         erase(self._database, frozenset(trace_ids))
 
     def close(self) -> None:
-        """Folds the write-ahead log into the file and frees the lock, also where the former fails."""
+        """Folds the write-ahead log into the file and frees the lock; a second call does nothing."""
+        with suppress(StoreError):  # what cannot be folded in now rests in the log until the next opening
+            self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         try:
             self._database.close()
         finally:
