@@ -120,7 +120,7 @@ def decode_facts(body: bytes) -> list[Fact]:
 
 
 def encode(value: Any) -> bytes:
-    """Any of our structs as msgpack: rows and queries between a collector and its watchers."""
+    """Any of our structs as msgpack."""
     return _encoder.encode(value)
 
 

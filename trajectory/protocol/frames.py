@@ -10,7 +10,7 @@ Called by the emitter (write) and by whoever answers it; loads msgpack and the s
                           REFUSED [1, "refused", reason]
     watcher → collector   ASK    [1, "ask", request_id, since_version, query]
                           TELL   [1, "tell", request_id, marked]
-    collector → watcher   ANSWER [1, "answer", request_id, version, body]  body is nil where nothing changed
+    collector → watcher   ANSWER [1, "answer", request_id, view]     nil where nothing changed
 
 A HELLO is answered by an ACK too: it says where the collector's store ends for this (emitter, boot), so a reconnecting
 emitter resends exactly the rest. A fact is an array that starts with its tag (`trajectory.model.fact`).

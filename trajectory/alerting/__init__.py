@@ -1,0 +1,1 @@
+"""What becomes of findings: alerts that an operator sees, grouped, counted and marked."""

@@ -1,0 +1,109 @@
+"""A feed from a store file: at rest, or while another process writes it.
+
+Invariant: read-only, and it says what the collector would: the same fold, the same rows. Findings are those that were
+stored; nothing is judged anew.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+
+from trajectory.collector.folded import FoldedTrace
+from trajectory.collector.payloads import Payloads
+from trajectory.collector.pipeline import row_of
+from trajectory.collector.publish import Publisher
+from trajectory.errors import TrajectoryError
+from trajectory.store.contract import Reader
+from trajectory.view.rows import Health, Query, TraceRow, View
+
+_MAX_TRACES = 8
+_LISTED_TRACES = 10_000
+
+
+class StoredLibrary:
+    """Traces folded from a store as they are asked for, a few of them kept."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.version = 0
+        self.reader = reader
+        self._payloads = Payloads(reader.payload)
+        self._kept: OrderedDict[bytes, FoldedTrace] = OrderedDict()
+        self._rows: list[TraceRow] | None = None
+
+    def refresh(self) -> None:
+        """Forgets what may have changed in the store."""
+        self.version += 1
+        self._kept.clear()
+        self._rows = None
+
+    def run_rows(self) -> list[TraceRow]:
+        if self._rows is None:
+            self._rows = [row_of(s) for s in self.reader.summaries(limit=_LISTED_TRACES)]
+        return self._rows
+
+    def folded(self, trace_id: bytes) -> FoldedTrace | None:
+        known = self._kept.get(trace_id)
+        if known is not None:
+            self._kept.move_to_end(trace_id)
+            return known
+        folded = fold_stored(self.reader, trace_id, self._payloads)
+        if not folded.trace.spans:
+            return None
+        folded.changed_version = self.version
+        self._kept[trace_id] = folded
+        while len(self._kept) > _MAX_TRACES:
+            self._kept.popitem(last=False)
+        return folded
+
+
+def fold_stored(
+    reader: Reader, trace_id: bytes, payloads: Payloads | None = None, until_ns: int | None = None
+) -> FoldedTrace:
+    """One trace as its stored facts tell it, up to `until_ns` if given; without spans where the store has none of it."""
+    folded = FoldedTrace(trace_id, (payloads or Payloads(reader.payload)).get, ())
+    for batch in reader.facts(trace_id, until_ns):
+        for fact in batch.facts:
+            folded.apply(fact, batch.source)
+    return folded
+
+
+class StoreFeed:
+    """Views from a store, looked at again when it was written to, at most once a second. Closes the reader with itself."""
+
+    def __init__(self, reader: Reader, path: str, *, is_live: bool = False) -> None:
+        self.endpoint = path
+        self._library = StoredLibrary(reader)
+        self._is_live = is_live
+        self._lock = threading.Lock()
+        self._seen = reader.data_version()
+        self._looked_s = time.monotonic()
+        self._library.version = 1
+        self._publisher = Publisher(self._library, self._health, is_live=lambda: self._is_live)
+
+    def _health(self) -> Health:
+        state = "live" if self._is_live else "recorded"
+        return Health(state=state, now_ns=time.time_ns() if self._is_live else 0, store=self.endpoint)
+
+    def pull(self, query: Query, since: int) -> View | None:
+        with self._lock:
+            self._look()
+            return self._publisher.answer(query, since)
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_s < 1.0:
+            return
+        self._looked_s = now_s
+        seen = self._library.reader.data_version()
+        if seen != self._seen:
+            self._seen = seen
+            self._library.refresh()
+
+    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
+        raise TrajectoryError(
+            "this store is open for reading only: serve it (`trajectory serve --store`) to mark alerts"
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            self._library.reader.close()

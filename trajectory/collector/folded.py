@@ -1,0 +1,76 @@
+"""One trace in the collector's memory: its fold, its judge, and the log of its steps.
+
+Invariant: everything here can be made again from the store, so it may be dropped at any time. Owned by the pipeline's one
+loop; `rows` reads it.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from trajectory.detection.contract import DetectorFactory
+from trajectory.detection.judge import TraceJudge
+from trajectory.graph.span import Span
+from trajectory.graph.trace import PayloadSource, Trace
+from trajectory.model.fact import Fact, Finding, Found, Marked, Source, SpanEvent, SpanStarted
+from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
+
+MAX_STEPS = 5000
+_EVENT_STEPS = {EVENT_THOUGHT: "thought", EVENT_PLAN: "plan", EVENT_CONTEXT: "context", EVENT_EXCEPTION: "error"}
+
+
+class Step:
+    """One line of the tail: a span that began, or an event inside one. `step_id` counts up in order of arrival."""
+
+    __slots__ = ("event", "span", "step_id", "what")
+
+    def __init__(self, step_id: int, what: str, span: Span, event: SpanEvent | None) -> None:
+        self.step_id = step_id
+        self.what = what
+        self.span = span
+        self.event = event
+
+    @property
+    def at_ns(self) -> int:
+        return self.event.at_ns if self.event is not None else self.span.start_ns
+
+
+class FoldedTrace:
+    """A trace, who judges it, what it did step by step, and the version of the whole at which it last changed."""
+
+    def __init__(self, trace_id: bytes, payload: PayloadSource, detectors: Sequence[DetectorFactory]) -> None:
+        self.trace = Trace(trace_id, payload)
+        self.judge = TraceJudge(self.trace, detectors)
+        self.steps: deque[Step] = deque(maxlen=MAX_STEPS)
+        self.step_count = 0
+        self.changed_version = 0
+        self.settled_version = -1
+        self.touched_ns = 0  # when the last fact came, by the collector's clock
+        self.summary_version = -1
+        self.last_frame = 0
+
+    def apply(self, fact: Fact, source: Source) -> list[Finding]:
+        """Folds one fact and judges it; returns what is newly found."""
+        before = self.trace.version
+        span = self.trace.apply(fact, source)
+        if self.trace.version == before:
+            return []
+        if span is not None:
+            self._log(fact, span)
+        if isinstance(fact, (Found, Marked)):
+            return []
+        return self.judge.observe(fact)
+
+    def _log(self, fact: Fact, span: Span) -> None:
+        if isinstance(fact, SpanStarted):
+            self._step(span.kind, span, None)
+        elif isinstance(fact, SpanEvent) and fact.name != EVENT_DELTA:
+            self._step(_EVENT_STEPS.get(fact.name, "event"), span, fact)
+
+    def _step(self, what: str, span: Span, event: SpanEvent | None) -> None:
+        self.steps.append(Step(self.step_count, what, span, event))
+        self.step_count += 1
+
+    def settle(self, now_ns: int) -> list[Finding]:
+        """Judges what takes more than one fact, or time."""
+        self.settled_version = self.trace.version
+        return self.judge.settle(now_ns)

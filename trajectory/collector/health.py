@@ -1,0 +1,62 @@
+"""How well facts are coming in: the numbers beside every other number.
+
+Invariant: each count only grows, and what is shown as lost equals what is known to be lost. Owned by the collector's loop.
+"""
+
+from collections import deque
+
+from trajectory.view.rows import Health
+
+_WINDOW_NS = 1_000_000_000
+_HEARD_NS = 10_000_000_000
+_MAX_REASONS = 20
+
+
+class Vitals:
+    """Counts what comes in and what goes wrong. Times are the collector's UTC wall clock in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.dropped_count = 0
+        self.quarantined_count = 0
+        self.fact_count = 0
+        self.reasons: deque[str] = deque(maxlen=_MAX_REASONS)
+        self.trouble = ""  # why facts cannot be stored right now, and what to do
+        self._recent: deque[tuple[int, int]] = deque()
+        self._lag: deque[tuple[int, int]] = deque()
+
+    def took(self, now_ns: int, count: int, newest_at_ns: int) -> None:
+        """`count` facts came, the newest of which happened at `newest_at_ns` (0: unknown)."""
+        self.fact_count += count
+        self._recent.append((now_ns, count))
+        if 0 < newest_at_ns <= now_ns < newest_at_ns + 3600 * _WINDOW_NS:
+            self._lag.append((now_ns, now_ns - newest_at_ns))
+
+    def quarantined(self, reason: str, count: int = 1) -> None:
+        self.quarantined_count += count
+        self.reasons.append(reason)
+
+    def lost(self, count: int) -> None:
+        self.dropped_count += count
+
+    def health(self, now_ns: int, *, heard_ns: list[int], store: str, endpoint: str) -> Health:
+        """What a screen may know of it. `heard_ns` is when each emitter was last heard."""
+        for recent in (self._recent, self._lag):
+            while recent and recent[0][0] < now_ns - _WINDOW_NS:
+                recent.popleft()
+        notices = [self.trouble] if self.trouble else []
+        if self.dropped_count:
+            notices.append(f"{self.dropped_count} facts are missing: counts are lower bounds")
+        if self.quarantined_count:
+            notices.append(f"{self.quarantined_count} frames or facts could not be read, the last: {self.reasons[-1]}")
+        return Health(
+            state="live" if self.fact_count else "listening",
+            now_ns=now_ns,
+            facts_per_s=float(sum(count for _, count in self._recent)),
+            lag_ns=max((lag for _, lag in self._lag), default=0),
+            dropped_count=self.dropped_count,
+            quarantined_count=self.quarantined_count,
+            emitters=sum(1 for at_ns in heard_ns if now_ns - at_ns < _HEARD_NS),
+            store=store,
+            endpoint=endpoint,
+            notices=notices,
+        )

@@ -1,0 +1,179 @@
+"""The collector's ZeroMQ mouth: frames in from emitters, acknowledgements out after the commit, questions of watchers.
+
+Invariant: nothing is acknowledged before it is stored, and one bad frame or fact costs nothing but itself: it is counted,
+and its place is kept by a gap. One thread owns the socket, the order, the pipeline.
+"""
+
+import time
+from collections.abc import Callable
+
+import zmq
+
+from trajectory.collector import watching
+from trajectory.collector.order import Lane, Order
+from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.publish import Publisher
+from trajectory.errors import StoreError, WireError
+from trajectory.model.fact import Batch, Fact, Gap, Source
+from trajectory.protocol import codec, frames
+from trajectory.protocol.codec import AskFrame, ByeFrame, FactsFrame, HelloFrame, TellFrame
+from trajectory.view.rows import View
+
+_MAX_ROUND_FRAMES = 256
+_MAX_ROUND_S = 0.02
+_HARD_LIMIT_BYTES = 4 * frames.MAX_FRAME_BYTES  # beyond this libzmq hangs up before it takes the memory
+_RETRY_STORE_NS = 1_000_000_000
+
+Context = zmq.Context[zmq.Socket[bytes]]
+Ask = tuple[bytes, AskFrame | TellFrame]  # who asks, and what
+
+
+class Intake:
+    """Binds `endpoint` and serves it, round by round. Raises WireError where it cannot be bound.
+
+    `endpoint` is afterwards the address that was really bound (port 0 is chosen).
+    """
+
+    def __init__(
+        self, endpoint: str, pipeline: Pipeline, publisher: Publisher, now_ns: Callable[[], int], context: Context
+    ) -> None:
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._now_ns = now_ns
+        self._order = Order(pipeline.writer.next_seq)
+        self._sources: dict[bytes, dict[bytes, Source]] = {}
+        self._store_again_ns = 0
+        self._socket = _bound(context, endpoint)
+        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+
+    def heard_ns(self) -> list[int]:
+        """When each emitter was last heard."""
+        return [lane.heard_ns for lane in self._order.lanes()]
+
+    def round(self, timeout_s: float) -> bool:
+        """Waits for frames, takes a bounded number of them, stores, acknowledges, folds, answers. True where any came."""
+        if self._store_again_ns > self._now_ns():
+            time.sleep(min(timeout_s, 0.05))  # the store is in trouble: leave frames where they are
+            return False
+        if not self._poller.poll(int(timeout_s * 1000)):
+            return False
+        batches: list[Batch] = []
+        touched: dict[int, Lane] = {}
+        asks: list[Ask] = []
+        started_s = time.monotonic()
+        for _ in range(_MAX_ROUND_FRAMES):
+            try:
+                routing_id, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._read(routing_id, parts[-1] if parts else b"", batches, touched, asks)
+            if time.monotonic() - started_s > _MAX_ROUND_S:
+                break
+        self._commit(batches, touched)
+        for routing_id, ask in asks:
+            self._answer(routing_id, ask)
+        return True
+
+    def _read(
+        self, routing_id: bytes, body: bytes, batches: list[Batch], touched: dict[int, Lane], asks: list[Ask]
+    ) -> None:
+        try:
+            frame = codec.read_frame(body)
+        except WireError as fault:
+            self._pipeline.vitals.quarantined(str(fault))
+            self._send(routing_id, frames.refused(str(fault)))
+            return
+        if isinstance(frame, (AskFrame, TellFrame)):
+            asks.append((routing_id, frame))
+            return
+        lane = self._lane(frame, batches)
+        lane.routing_id = routing_id
+        lane.heard_ns = self._now_ns()
+        touched[id(lane)] = lane
+        if isinstance(frame, FactsFrame):
+            batch = self._order.accept(lane, frame.first_seq, self._facts(frame))
+            if batch is not None:
+                batches.append(batch)
+
+    def _lane(self, frame: FactsFrame | HelloFrame | ByeFrame, batches: list[Batch]) -> Lane:
+        """The lane of a frame's emitter; what a HELLO says is lost becomes a gap in it."""
+        if isinstance(frame, HelloFrame):
+            lane, lost_count = self._order.greet(
+                Source(frame.emitter_id, frame.boot_id, frame.resource), frame.next_seq
+            )
+            if lost_count:
+                self._pipeline.vitals.lost(lost_count)
+            return lane
+        lane = self._order.lane(frame.emitter_id, frame.boot_id) or self._order.greet(
+            Source(frame.emitter_id, frame.boot_id), frame.first_seq if isinstance(frame, FactsFrame) else 0
+        )[0]  # fmt: skip
+        return lane
+
+    def _facts(self, frame: FactsFrame) -> list[Fact]:
+        """The facts of a frame; what is none is quarantined and leaves a gap at its place."""
+        facts: list[Fact] = []
+        for raw in frame.facts:
+            try:
+                facts.append(codec.decode_fact(raw))
+            except WireError as fault:
+                self._pipeline.vitals.reasons.append(str(fault))
+                facts.append(Gap(self._now_ns(), 1, "quarantined"))
+        return facts
+
+    def _commit(self, batches: list[Batch], touched: dict[int, Lane]) -> None:
+        """Stores, then acknowledges, then folds; where the store fails nothing is acknowledged, and emitters send again."""
+        try:
+            if batches:
+                self._pipeline.store(batches)
+            self._pipeline.vitals.trouble = ""
+        except StoreError as fault:
+            self._pipeline.vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
+            self._store_again_ns = self._now_ns() + _RETRY_STORE_NS
+            for lane in touched.values():
+                self._order.forget((lane.source.emitter_id, lane.source.boot_id))
+            return
+        for lane in touched.values():
+            self._send(lane.routing_id, frames.ack(lane.source.boot_id, lane.next_seq))
+        if batches:
+            self._pipeline.fold(batches)
+
+    def _answer(self, routing_id: bytes, ask: AskFrame | TellFrame) -> None:
+        view: View | None = None
+        if isinstance(ask, TellFrame):
+            self._pipeline.mark(ask.marked)
+        else:
+            try:
+                view = self._publisher.answer(watching.read_query(ask.query), ask.since_version)
+            except WireError as fault:
+                self._pipeline.vitals.quarantined(str(fault))
+                self._send(routing_id, frames.refused(str(fault)))
+                return
+        self._send(routing_id, watching.answer(ask.request_id, view))
+
+    def _send(self, routing_id: bytes, frame: bytes) -> None:
+        try:
+            self._socket.send_multipart((routing_id, frame), zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return  # a peer that is gone or does not read: it asks again, or resends, when it is back
+
+    def close(self) -> None:
+        self._socket.close(linger=500)
+
+
+def _bound(context: Context, endpoint: str) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.ROUTER)
+    socket.setsockopt(zmq.MAXMSGSIZE, _HARD_LIMIT_BYTES)
+    socket.setsockopt(zmq.RCVHWM, 1024)
+    socket.setsockopt(zmq.SNDHWM, 1024)
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as fault:
+        socket.close(linger=0)
+        if fault.errno == zmq.EADDRINUSE:
+            reason = "is already in use: stop what listens there (another collector?), or choose another with --bind"
+        else:
+            reason = f"cannot be bound ({fault.strerror}): give an address like {frames.DEFAULT_ENDPOINT}"
+        raise WireError(f"{endpoint} {reason}") from None
+    return socket

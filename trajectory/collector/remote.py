@@ -1,0 +1,87 @@
+"""A feed from a running collector over ZeroMQ.
+
+Invariant: one question is under way at a time, and an answer to an older one is thrown away; when nobody answers in time,
+the socket is made anew, so a collector that comes back is not met by a queue of old questions.
+"""
+
+import threading
+import time
+
+import zmq
+
+from trajectory.collector import watching
+from trajectory.errors import TrajectoryError, WireError
+from trajectory.model.fact import Marked
+from trajectory.view.feed import FeedLost
+from trajectory.view.rows import Query, View
+
+_ANSWER_S = 1.5
+
+
+class RemoteFeed:
+    """Asks the collector at `endpoint`. Usable from any thread, one call at a time."""
+
+    def __init__(self, endpoint: str, timeout_s: float = _ANSWER_S) -> None:
+        self.endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+        self._request_id = 0
+        self._lock = threading.Lock()
+        self._connect()
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        if self._socket is not None:
+            return self._socket
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, 100)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        try:
+            socket.connect(self.endpoint)
+        except zmq.ZMQError as fault:
+            socket.close()
+            raise WireError(
+                f"{self.endpoint} is no endpoint ({fault.strerror}): give one like tcp://127.0.0.1:5570"
+            ) from None
+        self._socket = socket
+        return socket
+
+    def pull(self, query: Query, since: int) -> View | None:
+        with self._lock:
+            self._request_id += 1
+            return self._exchange(watching.ask(self._request_id, since, query))
+
+    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
+        with self._lock:
+            self._request_id += 1
+            marked = Marked(bytes.fromhex(trace_id), time.time_ns(), alert_key, action)
+            self._exchange(watching.tell(self._request_id, marked))
+
+    def _exchange(self, frame: bytes) -> View | None:
+        socket = self._connect()
+        deadline_s = time.monotonic() + self._timeout_s
+        try:
+            socket.send(frame, zmq.NOBLOCK)
+            while (left_s := deadline_s - time.monotonic()) > 0:
+                if not socket.poll(int(left_s * 1000) + 1):
+                    break
+                answer = watching.read_answer(socket.recv(zmq.NOBLOCK))
+                if isinstance(answer.request_id, str):
+                    raise TrajectoryError(answer.request_id)
+                if answer.request_id == self._request_id:
+                    return answer.view
+        except zmq.Again:
+            pass
+        self._drop()
+        raise FeedLost(f"no answer from {self.endpoint} within {self._timeout_s:g} s: is a collector running there?")
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close(linger=0)
+            self._socket = None
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+            self._context.term()

@@ -1,0 +1,350 @@
+"""A folded trace as the rows that a screen may read.
+
+Invariant: pure, and the same live and at rest: what is shown is a function of the fold, the instant and the query. Called
+by the publisher and by the feed of a store at rest.
+"""
+
+import heapq
+from collections.abc import Callable
+
+from trajectory.alerting.alerts import Alert, alerts_of
+from trajectory.collector.folded import FoldedTrace, Step
+from trajectory.collector.wording import (
+    PREVIEW_CHARS,
+    STEP_WORDS,
+    event_text,
+    goal_of,
+    name_of,
+    preview,
+    title_of,
+    tokens_of,
+)
+from trajectory.graph.delegations import Delegation
+from trajectory.graph.retries import retries
+from trajectory.graph.span import Span
+from trajectory.graph.trace import Invocation, Trace
+from trajectory.model.fact import Finding
+from trajectory.model.words import DelegationMode, Severity, Slot, SpanKind
+from trajectory.view.rows import AlertRow, DelegationRow, EvidenceRow, Lane, LaneBar, PathStep, StepRow, TraceRow
+from trajectory.view.text import clean
+
+SILENT_AFTER_NS = 15_000_000_000
+MAX_BARS = 600
+_BAR_KINDS = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
+_ACTIVITY_WINDOW_NS = 4_000_000_000
+_ACTIVITY_WINDOWS = 15
+
+
+class TraceRows:
+    """The rows of one trace at one instant. `is_live`: a collector is folding it, so an open span may yet go on."""
+
+    def __init__(self, folded: FoldedTrace, now_ns: int, is_live: bool) -> None:
+        self.folded = folded
+        self.trace: Trace = folded.trace
+        self.now_ns = now_ns
+        self.is_live = is_live
+        self.alerts = alerts_of(self.trace)
+        cascades = [f for f in self.trace.findings.values() if f.kind == "cascade"]
+        self._roots = {f.root_span_id or f.span_id for f in cascades}
+        self._carried = {span_id for f in cascades for span_id in f.path} - self._roots
+        self._retries = {
+            again: failed for i in self.trace.invocations() for again, failed in retries(i).items()
+        }  # fmt: skip
+
+    # --- marks and states ------------------------------------------------------------------------------------------
+
+    def mark(self, span: Span) -> str:
+        """`root` where a cascade began, `carried` where one passed."""
+        if span.span_id in self._roots:
+            return "root"
+        return "carried" if span.span_id in self._carried else ""
+
+    def is_retry(self, span: Span) -> bool:
+        return span.span_id in self._retries
+
+    def retried(self, span: Span) -> bytes | None:
+        """The id of the failed call that a span repeats."""
+        return self._retries.get(span.span_id)
+
+    def is_cut_off(self, span: Span) -> bool:
+        """Whether an open span will not go on: nobody serves its trace, or its process has fallen silent."""
+        if not span.is_open:
+            return False
+        if not self.is_live:
+            return True
+        heard_ns = self.trace.heard_ns.get(span.source.emitter_id, 0) if span.source is not None else 0
+        return self.now_ns - max(heard_ns, span.last_ns) > SILENT_AFTER_NS
+
+    def status(self, span: Span) -> str:
+        """A span's status as a screen shows it: `running`, `cut_off`, `error` or `ok`."""
+        if span.is_open:
+            return "cut_off" if self.is_cut_off(span) else "running"
+        return "error" if span.is_error else "ok"
+
+    def state(self) -> str:
+        """`live`, `done`, `failed` or `cut_off`."""
+        state = self.trace.state
+        if state != "live":
+            return state
+        is_going_on = any(s.is_open and not self.is_cut_off(s) for s in self.trace.spans.values())
+        return "live" if is_going_on else "cut_off"
+
+    # --- rows -------------------------------------------------------------------------------------------------------
+
+    def trace_row(self) -> TraceRow:
+        trace, usage = self.trace, self.trace.usage()
+        by_severity = [a.severity for a in self.alerts if a.state == "open"]
+        return TraceRow(
+            trace_id=trace.trace_id.hex(),
+            title=title_of(trace),
+            state=self.state(),
+            session_id=trace.session_id,
+            service=trace.service,
+            started_ns=trace.first_ns,
+            ended_ns=trace.last_ns,
+            agents=len(trace.agents()),
+            delegations=len(trace.delegations()),
+            steps=usage.spans,
+            errors=len(trace.root_errors()),
+            critical=by_severity.count(Severity.CRITICAL),
+            warnings=by_severity.count(Severity.WARNING),
+            infos=by_severity.count(Severity.INFO),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            activity=self._activity(),
+            goal=goal_of(trace),
+            is_partial=any(f.kind == "telemetry.gap" for f in trace.findings.values()),
+        )
+
+    def _activity(self) -> list[int]:
+        end_ns = self.now_ns if self.is_live else self.trace.last_ns
+        counts = [0] * _ACTIVITY_WINDOWS
+        for step in reversed(self.folded.steps):
+            window = (end_ns - step.at_ns) // _ACTIVITY_WINDOW_NS
+            if 0 <= window < _ACTIVITY_WINDOWS:
+                counts[_ACTIVITY_WINDOWS - 1 - window] += 1
+        return counts if any(counts) else []
+
+    def lanes(self) -> list[Lane]:
+        lost = self._lost_by_span()
+        waiting = self._waiting()
+        return [self._lane(invocation, lost, waiting) for invocation in self.trace.invocations()]
+
+    def _lane(self, invocation: Invocation, lost: dict[bytes, list[str]], waiting: set[int]) -> Lane:
+        usage = invocation.usage
+        own = [s for s in invocation.spans.values() if s is not invocation.span]
+        marks = {self.mark(s) for s in invocation.spans.values()}
+        values = lost.get(invocation.span_id, [])
+        return Lane(
+            label=self.trace.label(invocation),
+            agent=invocation.agent,
+            service=invocation.service,
+            span_id=invocation.span_id.hex(),
+            state=self._lane_state(invocation, waiting),
+            start_ns=invocation.start_ns,
+            end_ns=invocation.end_ns,
+            bars=_coalesced([self._bar(s) for s in sorted(own, key=lambda s: s.order_key) if self._has_bar(s)]),
+            mark="root" if "root" in marks else "carried" if "carried" in marks else "",
+            note=f"lost {len(values)} item{'s' * (len(values) != 1)}" if values else "",
+            steps=usage.spans,
+            errors=usage.errors,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+        )
+
+    def _has_bar(self, span: Span) -> bool:
+        if span.kind not in _BAR_KINDS or span.is_placeholder:
+            return False
+        return span.span_id not in self.trace.vehicles()
+
+    def _bar(self, span: Span) -> LaneBar:
+        kind = "retry" if self.is_retry(span) else str(span.kind)
+        end_ns = span.end_ns or (span.last_ns if self.is_cut_off(span) else 0)
+        return LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, str(span.status), self.mark(span))
+
+    def _waiting(self) -> set[int]:
+        """Invocations that wait for an answer: they called somebody who has not returned."""
+        return {
+            id(d.source)
+            for d in self.trace.delegations()
+            if d.source is not None and d.mode == DelegationMode.CALL and d.state in ("sent", "received")
+        }
+
+    def _lane_state(self, invocation: Invocation, waiting: set[int]) -> str:
+        span = invocation.span
+        if span is None:
+            return "running" if not invocation.end_ns else "error" if invocation.status == "error" else "ok"
+        state = self.status(span)
+        return "waiting" if state == "running" and id(invocation) in waiting else state
+
+    def delegation_rows(self) -> list[DelegationRow]:
+        lost = self._lost_by_span()
+        return [self._delegation_row(d, lost) for d in self.trace.delegations()]
+
+    def _delegation_row(self, delegation: Delegation, lost: dict[bytes, list[str]]) -> DelegationRow:
+        target = delegation.target_span
+        path = self._roots | self._carried
+        touched = (delegation.delegation_id in path) or (target is not None and self._lane_on_path(delegation))
+        return DelegationRow(
+            delegation_id=delegation.delegation_id.hex(),
+            source=self.trace.label(delegation.source) if delegation.source is not None else delegation.source_agent,
+            target=self.trace.label(delegation.target) if delegation.target is not None else delegation.target_agent,
+            mode=str(delegation.mode),
+            grade=str(delegation.grade),
+            reason=clean(delegation.reason),
+            state=delegation.state,
+            sent_ns=delegation.sent_ns,
+            received_ns=delegation.received_ns,
+            returned_ns=delegation.returned_ns,
+            span_id=delegation.span.span_id.hex(),
+            target_span_id=target.span_id.hex() if target is not None else "",
+            task=self.preview(delegation.task_digests()),
+            returned=self.preview(delegation.returned_digests()),
+            on_error_path=touched,
+            lost=lost.get(target.span_id if target is not None else delegation.delegation_id, []),
+        )
+
+    def _lane_on_path(self, delegation: Delegation) -> bool:
+        """Whether a cascade runs through both ends of a delegation."""
+        path = self._roots | self._carried
+        return (
+            delegation.target is not None
+            and delegation.source is not None
+            and not path.isdisjoint(delegation.target.spans)
+            and not path.isdisjoint(delegation.source.spans)
+        )
+
+    def _lost_by_span(self) -> dict[bytes, list[str]]:
+        """What was lost or altered on its way, by the receiving agent's span (and by the sender's)."""
+        lost: dict[bytes, list[str]] = {}
+        by_span: dict[bytes, Invocation] = {s: i for i in self.trace.invocations() for s in i.spans}
+        for finding in self.trace.findings.values():
+            if finding.kind in ("context.lost", "context.altered"):
+                invocation = by_span.get(finding.span_id)
+                key = invocation.span_id if invocation is not None else finding.span_id
+                lost.setdefault(key, []).append(clean(finding.value))
+        return lost
+
+    def alert_rows(self) -> list[AlertRow]:
+        return [self._alert_row(alert) for alert in self.alerts]
+
+    def _alert_row(self, alert: Alert) -> AlertRow:
+        chief = alert.chief
+        evidence = [EvidenceRow(e.span_id.hex(), clean(e.text)) for f in alert.findings for e in f.evidence]
+        return AlertRow(
+            key=alert.key,
+            alert_id=alert.alert_id,
+            trace_id=self.trace.trace_id.hex(),
+            severity=str(chief.severity),
+            kind=chief.kind,
+            state=alert.state,
+            opened_ns=alert.opened_ns,
+            summary=self._summary(alert),
+            message=" ".join(dict.fromkeys(clean(f.message) for f in alert.findings)),
+            confidence=chief.confidence,
+            agent=chief.agent,
+            peer_agent=chief.peer_agent,
+            value=", ".join(clean(v) for v in alert.values),
+            grade=str(chief.grade),
+            span_id=chief.span_id.hex(),
+            root_span_id=(chief.root_span_id or chief.span_id).hex(),
+            count=len(alert.findings),
+            path=[self._path_step(span_id) for span_id in chief.path if span_id in self.trace.spans],
+            evidence=list(dict.fromkeys(evidence)),
+        )
+
+    def _summary(self, alert: Alert) -> str:
+        """One line: who, and what, as short as a list can show."""
+        chief = alert.chief
+        values = ", ".join(clean(v) for v in alert.values)
+        if chief.path:
+            return " ▸ ".join(self._path_labels(chief))
+        where = f"{chief.peer_agent} ⇢ {chief.agent}" if chief.peer_agent else chief.agent
+        verb = {"context.lost": "lost ", "context.altered": "altered "}.get(chief.kind, "")
+        return clean(f"{where}  {verb}{values or chief.message}")
+
+    def _path_labels(self, finding: Finding) -> list[str]:
+        labels = [self.trace.span_label(self.trace.spans[s]) for s in finding.path if s in self.trace.spans]
+        return [clean(label) for n, label in enumerate(labels) if label and (n == 0 or labels[n - 1] != label)]
+
+    def _path_step(self, span_id: bytes) -> PathStep:
+        span = self.trace.spans[span_id]
+        text = self.outcome(span)
+        return PathStep(span_id.hex(), clean(self.trace.span_label(span)), name_of(span), span.start_ns, text)
+
+    # --- tail -------------------------------------------------------------------------------------------------------
+
+    def tail(self, limit: int, keep: Callable[[StepRow], bool] | None = None) -> list[StepRow]:
+        """The newest steps that pass the filter, oldest first."""
+        rows: list[StepRow] = []
+        steps = self.folded.steps
+        newest = heapq.nlargest(len(steps) if keep else limit, steps, key=lambda s: (s.at_ns, s.step_id))
+        for step in newest:
+            row = self._step_row(step)
+            if keep is None or keep(row):
+                rows.append(row)
+            if len(rows) >= limit:
+                break
+        return rows[::-1]
+
+    def _step_row(self, step: Step) -> StepRow:
+        span = step.span
+        if step.event is not None:
+            status, text, duration_ns, tokens = "", event_text(self.trace, step), 0, 0
+        else:
+            status, text, duration_ns = self.status(span), self._span_line(span), span.duration_ns
+            tokens = tokens_of(span)
+        return StepRow(
+            step_id=step.step_id,
+            at_ns=step.at_ns,
+            label=clean(self.trace.span_label(span)),
+            what=STEP_WORDS.get(step.what, step.what),
+            status=status,
+            text=text,
+            span_id=span.span_id.hex(),
+            duration_ns=duration_ns,
+            tokens=tokens,
+            mark=self.mark(span),
+        )
+
+    def _span_line(self, span: Span) -> str:
+        """What a span is, and what came of it."""
+        outcome = self.outcome(span)
+        name = name_of(span)
+        if span.kind == SpanKind.DELEGATION:
+            sign = "⇒" if span.attributes.get("trajectory.delegation.mode") == DelegationMode.TRANSFER else "⇢"
+            name = f"{sign} {clean(str(span.attributes.get('trajectory.delegation.target', '')) or name)}"
+            outcome = self.preview(span.digests(Slot.TASK)) or outcome
+        return f"{name}  {outcome}" if outcome else name
+
+    def outcome(self, span: Span) -> str:
+        """A preview of the error, else of what came out, else of what is coming out right now."""
+        if span.is_error:
+            return clean(span.error_text[:PREVIEW_CHARS])
+        for slot in (Slot.RESULT, Slot.RETURNED, Slot.OUTPUT):
+            if span.digests(slot):
+                return self.preview(span.digests(slot)[-1:])
+        if span.partial_text:
+            return clean(span.partial_text[-PREVIEW_CHARS:])
+        return ""
+
+    def preview(self, digests: list[bytes]) -> str:
+        texts = (self.trace.text(d) for d in digests[:4])
+        return preview(" ".join(t[: 4 * PREVIEW_CHARS] for t in texts if t))
+
+
+def _coalesced(bars: list[LaneBar]) -> list[LaneBar]:
+    """At most MAX_BARS bars: neighbours of one kind become one, an error or a mark is never swallowed."""
+    while len(bars) > MAX_BARS:
+        merged: list[LaneBar] = []
+        for bar in bars:
+            last = merged[-1] if merged else None
+            alike = last is not None and (last.kind, last.status, last.mark) == (bar.kind, bar.status, bar.mark)
+            if last is not None and alike and last.end_ns and len(merged) % 2:
+                merged[-1] = LaneBar(last.span_id, last.kind, last.start_ns, bar.end_ns, last.status, last.mark)
+            else:
+                merged.append(bar)
+        if len(merged) == len(bars):
+            return bars[-MAX_BARS:]
+        bars = merged
+    return bars

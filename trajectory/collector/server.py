@@ -1,0 +1,80 @@
+"""The collector as one object: a store, a pipeline, a publisher and a mouth, run by one loop until told to stop.
+
+Invariant: when `run` returns, everything acknowledged is stored and judged, and the store is closed. `trajectory serve`
+runs it in the main thread, the demo and `trajectory run` in another.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import zmq
+
+from trajectory.collector.intake import Intake
+from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.publish import Publisher
+from trajectory.detection.contract import DetectorFactory
+from trajectory.errors import StoreError
+from trajectory.protocol.frames import DEFAULT_ENDPOINT
+from trajectory.store.sqlite import open_writer
+from trajectory.view.rows import Health
+
+_BUSY_S = 0.05
+_IDLE_S = 0.25
+
+
+class Collector:
+    """Serves one store at one endpoint. Raises StoreError or WireError where either cannot be had.
+
+    `endpoint` is the address that was bound, so a port of `*` or 0 can be read off it.
+    """
+
+    def __init__(self, store: str, detectors: Sequence[DetectorFactory], endpoint: str = DEFAULT_ENDPOINT) -> None:
+        self.store = store
+        writer = open_writer(store, endpoint=endpoint)
+        try:
+            self.pipeline = Pipeline(writer, detectors, time.time_ns)
+            self.recovered = self.pipeline.recover()
+            self._publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
+            self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            self._intake = Intake(endpoint, self.pipeline, self._publisher, time.time_ns, self._context)
+        except BaseException:
+            writer.close()
+            raise
+        self.endpoint = self._intake.endpoint
+        self._stop = threading.Event()
+
+    def health(self) -> Health:
+        vitals = self.pipeline.vitals
+        return vitals.health(time.time_ns(), heard_ns=self._intake.heard_ns(), store=self.store, endpoint=self.endpoint)
+
+    def run(self) -> None:
+        """Serves until `stop`, then takes what has already arrived, judges, stores and closes."""
+        busy = True
+        try:
+            while not self._stop.is_set():
+                busy = self._intake.round(_BUSY_S if busy else _IDLE_S)
+                self._tick()
+            while self._intake.round(0.0):
+                pass
+            self._finish()
+        finally:
+            self._intake.close()
+            self._context.term()
+            self.pipeline.writer.close()
+
+    def _tick(self) -> None:
+        try:
+            self.pipeline.tick()
+        except StoreError as fault:
+            self.pipeline.vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
+
+    def _finish(self) -> None:
+        try:
+            self.pipeline.finish()
+        except StoreError as fault:
+            self.pipeline.vitals.trouble = str(fault)
+
+    def stop(self) -> None:
+        """Asks `run` to end; from any thread, or a signal handler."""
+        self._stop.set()

@@ -1,0 +1,162 @@
+"""The spans of a trace as timeline rows, and one span whole.
+
+Invariant: depth-first, siblings by start, so that two pulls of an unchanged trace are equal; a cycle in parents cannot
+loop, because the fold never hangs a span under itself. Called by the publisher and by the feed of a store at rest.
+"""
+
+import json
+from collections.abc import Iterator
+
+from trajectory.collector.rows import TraceRows
+from trajectory.collector.wording import name_of, preview, tokens_of
+from trajectory.graph.span import Span
+from trajectory.model.content import MESSAGE, text_of
+from trajectory.model.words import Slot
+from trajectory.view.rows import AlertRow, Content, EventRow, Health, LinkRow, SpanRow, SpanView
+from trajectory.view.text import clean
+
+_SLOT_ORDER = (
+    Slot.TASK, Slot.SYSTEM, Slot.INPUT, Slot.ARGUMENTS, Slot.CONTEXT, Slot.OUTPUT, Slot.RESULT, Slot.RETURNED, Slot.TOOLS,
+)  # fmt: skip
+_MAX_CONTENTS = 200
+
+
+def span_rows(rows: TraceRows) -> list[SpanRow]:
+    """Every span of the trace as a row."""
+    counts: dict[bytes, int] = {}
+    ordered = list(_depth_first(rows))
+    for span, _ in reversed(ordered):
+        counts[span.span_id] = sum(counts[c.span_id] + 1 for c in span.children)
+    return [span_row(rows, span, depth, counts[span.span_id]) for span, depth in ordered]
+
+
+def _depth_first(rows: TraceRows) -> Iterator[tuple[Span, int]]:
+    pending = [(root, 0) for root in reversed(rows.trace.roots)]
+    while pending:
+        span, depth = pending.pop()
+        yield span, depth
+        pending.extend((c, depth + 1) for c in sorted(span.children, key=lambda s: s.order_key, reverse=True))
+
+
+def span_row(rows: TraceRows, span: Span, depth: int, descendants: int) -> SpanRow:
+    """One span as a timeline row; an agent's tokens are those of its own model calls."""
+    invocation = span.owner
+    is_agent = invocation is not None and invocation.span is span
+    tokens = tokens_of(span)
+    if is_agent and invocation is not None:
+        tokens = invocation.usage.input_tokens + invocation.usage.output_tokens
+    return SpanRow(
+        span_id=span.span_id.hex(),
+        parent_id=span.parent_id.hex(),
+        depth=depth,
+        kind=str(span.kind),
+        name=name_of(span),
+        label=clean(rows.trace.span_label(span)),
+        status=rows.status(span),
+        start_ns=span.start_ns or min((c.start_ns for c in span.children), default=0),
+        end_ns=span.end_ns or (span.last_ns if rows.is_cut_off(span) else 0),
+        tokens=tokens,
+        children=len(span.children),
+        descendants=descendants,
+        mark=rows.mark(span),
+        text=rows.outcome(span),
+        is_retry=rows.is_retry(span),
+        is_placeholder=span.is_placeholder,
+    )
+
+
+def span_view(rows: TraceRows, span: Span, content_limit: int, version: int, health: Health) -> SpanView:
+    """One span, whole: its fields, contents cut to `content_limit` characters each, events, links, alerts that name it."""
+    siblings = sorted(span.parent.children if span.parent else rows.trace.roots, key=lambda s: s.order_key)
+    at = next(n for n, s in enumerate(siblings) if s is span)
+    resource = span.source.resource if span.source is not None else {}
+    return SpanView(
+        version=version,
+        health=health,
+        row=span_row(rows, span, len(list(span.ancestors())), len(span.children)),
+        agent=clean(span.agent_name),
+        service=clean(span.service),
+        message=clean(span.error_text if span.is_error else span.message),
+        attributes=_pairs(span.attributes),
+        resource=_pairs(resource),
+        contents=_contents(rows, span, content_limit),
+        events=[EventRow(e.at_ns, clean(e.name), _event_text(rows, e.attributes, e.contents)) for e in span.events],
+        links=_links(rows, span),
+        alerts=_alerts_on(rows, span),
+        previous_id=siblings[at - 1].span_id.hex() if at else "",
+        next_id=siblings[at + 1].span_id.hex() if at + 1 < len(siblings) else "",
+    )
+
+
+def _pairs(attributes: dict[str, object]) -> list[tuple[str, str]]:
+    return [(clean(str(k)), v if isinstance(v, str) else _plain(v)) for k, v in sorted(attributes.items())]
+
+
+def _plain(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _contents(rows: TraceRows, span: Span, limit: int) -> list[Content]:
+    found = []
+    slots = [s for s in _SLOT_ORDER if s in span.contents] + sorted(set(span.contents) - set(_SLOT_ORDER))
+    for slot in slots:
+        for digest in span.contents[slot][-_MAX_CONTENTS:]:
+            body = rows.trace.body(digest)
+            if body is None:
+                found.append(Content(str(slot), "", digest.hex(), "(the body is not stored)", 0))
+                continue
+            text = _said(*body)
+            found.append(Content(str(slot), body[0], digest.hex(), text[:limit], len(body[1]), len(text) > limit))
+    if span.partial_text and Slot.OUTPUT not in span.contents:
+        text = span.partial_text
+        found.append(Content(Slot.OUTPUT, "text/plain", "", text[-limit:], len(text.encode()), len(text) > limit))
+    return found
+
+
+def _said(media_type: str, body: bytes) -> str:
+    """A body for reading: a message as `role: text`, JSON indented, text as it is."""
+    text = text_of(media_type, body)
+    if media_type == MESSAGE:
+        try:
+            role = str(json.loads(body).get("role", ""))
+        except (ValueError, AttributeError):
+            role = ""
+        return f"{role}: {text}" if role else text
+    if text[:1] in "{[":
+        try:
+            return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+        except ValueError:
+            return text
+    return text
+
+
+def _event_text(rows: TraceRows, attributes: dict[str, object], contents: dict[str, list[bytes]]) -> str:
+    texts = [text for digests in contents.values() for d in digests if (text := rows.trace.text(d)) is not None]
+    pairs = [f"{k}={v if isinstance(v, str) else _plain(v)}" for k, v in attributes.items()]
+    return preview("  ".join([*texts, *pairs]))
+
+
+def _links(rows: TraceRows, span: Span) -> list[LinkRow]:
+    found = [(link.kind, link.to_trace_id, link.to_span_id) for link in span.links]
+    failed = rows.retried(span)
+    if failed is not None and ("retry_of", span.trace_id, failed) not in found:
+        found.append(("retry_of", span.trace_id, failed))
+    links = []
+    for kind, trace_id, span_id in found:
+        target = rows.trace.spans.get(span_id) if trace_id == span.trace_id else None
+        text = f"{rows.trace.span_label(target)}  {name_of(target)}" if target is not None else "another trace"
+        links.append(LinkRow(clean(kind), trace_id.hex(), span_id.hex(), clean(text)))
+    return links
+
+
+def _alerts_on(rows: TraceRows, span: Span) -> list[AlertRow]:
+    own = span.span_id.hex()
+    return [a for a in rows.alert_rows() if own in _named(a)]
+
+
+def _named(alert: AlertRow) -> set[str]:
+    """Every span that an alert points to."""
+    return {alert.span_id, alert.root_span_id, *(p.span_id for p in alert.path), *(e.span_id for e in alert.evidence)}

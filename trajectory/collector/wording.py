@@ -1,0 +1,79 @@
+"""How a trace's parts read as one line of text: names, previews, titles.
+
+Invariant: every text that leaves here is clean (one line, no control codes) and bounded. Called by whoever makes rows or
+prints.
+"""
+
+import json
+
+from trajectory.collector.folded import Step
+from trajectory.graph.span import Span
+from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, Slot, SpanKind
+from trajectory.view.text import clean
+
+PREVIEW_CHARS = 240
+STEP_WORDS: dict[str, str] = {SpanKind.DELEGATION: "delegate", SpanKind.AGENT: "agent", SpanKind.OTHER: "step"}
+
+
+def preview(text: str) -> str:
+    """A body in one line: a JSON object with one text in it reads as that text."""
+    if text.startswith("{") and len(text) < 4 * PREVIEW_CHARS:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if isinstance(value, dict) and len(value) == 1:
+            (only,) = value.values()
+            text = only if isinstance(only, str) else text
+    cut = text[:PREVIEW_CHARS]
+    return clean(" ".join(cut.split()) + ("…" if len(text) > PREVIEW_CHARS else ""))
+
+
+def name_of(span: Span) -> str:
+    """What a person calls a span: the tool's name, else the span's own; what is only known by its children says so."""
+    if span.is_placeholder:
+        return "(not seen yet)"
+    return clean(tool_name(span) if span.kind == SpanKind.TOOL else span.name)
+
+
+def tokens_of(span: Span) -> int:
+    return int(span.number(INPUT_TOKENS) + span.number(OUTPUT_TOKENS)) if span.kind == SpanKind.MODEL else 0
+
+
+def event_text(trace: Trace, step: Step) -> str:
+    """What an event says: its content, else its attributes."""
+    event = step.event
+    assert event is not None
+    texts = [text for digests in event.contents.values() for digest in digests[:3] if (text := trace.text(digest))]
+    if texts:
+        confidence = event.attributes.get("trajectory.confidence")
+        sure = f"  ({confidence:.2f})" if isinstance(confidence, float) else ""
+        return preview(" ".join(texts)) + sure
+    if event.name == "exception":
+        said = event.attributes.get("exception.message", "")
+        return preview(f"{event.attributes.get('exception.type', 'error')}: {said}")
+    pairs = "  ".join(f"{k}={v}" for k, v in event.attributes.items())
+    return preview(f"{event.name}  {pairs}")
+
+
+def title_of(trace: Trace) -> str:
+    """What to call a trace in a list: its title, else its goal, else the root's name."""
+    root = trace.root
+    if trace.title and (root is None or trace.title != root.name):
+        return preview(trace.title)
+    return goal_of(trace)[:80] or (name_of(root) if root is not None else "")
+
+
+def goal_of(trace: Trace) -> str:
+    """What was asked for: the root's task or input, else the first thing that a user said to a model."""
+    root = trace.root
+    if root is None:
+        return ""
+    for slot in (Slot.TASK, Slot.INPUT, Slot.ARGUMENTS):
+        texts = [preview(text) for text in trace.texts(root, slot)]
+        if texts:
+            return texts[-1]
+    first = min((s for s in trace.spans.values() if s.digests(Slot.INPUT)), key=lambda s: s.order_key, default=None)
+    texts = trace.texts(first, Slot.INPUT) if first is not None else []
+    return preview(texts[0]) if texts else ""
