@@ -1,0 +1,226 @@
+"""OpenInference's attributes, by whichever framework they were set.
+
+Invariant: span kind AGENT alone makes no agent (a workflow's root has it too), and an agent need not have it (LangGraph's
+agents are CHAIN spans): a name decides. Called by `spans`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trajectory.dialects import messages as chat
+from trajectory.dialects.handover import of_handoff_span
+from trajectory.dialects.raw import RawSpan
+from trajectory.dialects.reading import Body, HandOver, Reading
+from trajectory.dialects.values import (
+    count_of,
+    decoded,
+    first_count,
+    first_name,
+    is_opaque_id,
+    name_of,
+    texts,
+    unflatten,
+)
+from trajectory.model.words import (
+    FINISH_REASONS,
+    MODEL_NAME,
+    TOOL_CALL_ID,
+    TOOL_NAME,
+    DelegationMode,
+    Grade,
+    Slot,
+    SpanKind,
+    Surface,
+)
+
+_KINDS = {
+    "LLM": SpanKind.MODEL, "TOOL": SpanKind.TOOL, "AGENT": SpanKind.AGENT, "RETRIEVER": SpanKind.RETRIEVAL,
+    "RERANKER": SpanKind.RETRIEVAL, "EMBEDDING": SpanKind.RETRIEVAL,
+}  # fmt: skip
+_RUN_SUFFIXES = re.compile(r"\.(?:a?run(?:_stream)?|a?kickoff(?:_async)?|_execute_core|a?invoke|execute_task)$")
+_HANDOFF_NAME = re.compile(r"^hand-?off to (?P<target>.+)$", re.IGNORECASE)
+_ACTING_AGENT = re.compile(r"current_agent_name='((?:[^'\\]|\\.){1,200})'")
+_SEARCHED_CHARS = 256 * 1024
+_MESSAGE_PREFIXES = ("llm.input_messages.", "llm.output_messages.")
+
+
+def read(span: RawSpan) -> Reading | None:
+    """The span as OpenInference tells it; None where it does not."""
+    attributes = span.attributes
+    said = name_of(attributes.get("openinference.span.kind")).upper()
+    if not said:
+        return None
+    metadata = decoded(attributes.get("metadata"))
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    reading = Reading(kind=_KINDS.get(said, SpanKind.OTHER))
+    _name_agent(span, said, metadata, reading)
+    if said == "RETRIEVER":
+        reading.surface = Surface.CONTEXTUAL
+    if reading.kind == SpanKind.TOOL:
+        _read_tool(span, metadata, reading)
+    else:
+        _read_contents(span, reading)
+    _read_model(attributes, reading)
+    return reading
+
+
+def _name_agent(span: RawSpan, said: str, metadata: Mapping[str, Any], reading: Reading) -> None:
+    named = first_name(span.attributes, "agent.name", "graph.node.name")
+    graph_agent = name_of(metadata.get("lc_agent_name"))
+    if said == "AGENT":
+        node = name_of(span.attributes.get("graph.node.id"))
+        reading.agent = named or ("" if is_opaque_id(node) else node) or _runner(span.name)
+        reading.hand_over = _given_by(span.attributes, reading.agent)
+    elif graph_agent and graph_agent == span.name and said == "CHAIN":
+        reading.kind, reading.agent = SpanKind.AGENT, graph_agent
+    elif span.name.endswith(".run_agent_step"):  # LlamaIndex: one step of the agent that its event names
+        acting = _acting_agent(span.attributes)
+        if acting:
+            reading.kind, reading.agent = SpanKind.AGENT, acting
+    elif reading.kind != SpanKind.OTHER:
+        reading.agent = named or graph_agent
+
+
+def _runner(span_name: str) -> str:
+    """The agent in `researcher.run`: what stands before the method, and before a task's name."""
+    match = _RUN_SUFFIXES.search(span_name)
+    if match is None:
+        return ""
+    runner = span_name[: match.start()]
+    return name_of(runner.split(".", 1)[0] if match[0] == "._execute_core" else runner)
+
+
+def _acting_agent(attributes: Mapping[str, Any]) -> str:
+    for key in ("input.value", "output.value"):
+        value = attributes.get(key)
+        match = _ACTING_AGENT.search(value[:_SEARCHED_CHARS]) if isinstance(value, str) else None
+        if match:
+            return name_of(match[1])
+    return ""
+
+
+def _given_by(attributes: Mapping[str, Any], agent: str) -> HandOver | None:
+    """Who gave this agent control, where nodes of the graph are called by their agents' names."""
+    source = name_of(attributes.get("graph.node.parent_id"))
+    if not source or not agent or source == agent or is_opaque_id(source):
+        return None
+    return HandOver(DelegationMode.TRANSFER, Grade.DECLARED, "graph.node.parent_id names the source", source=source)
+
+
+def _read_tool(span: RawSpan, metadata: Mapping[str, Any], reading: Reading) -> None:
+    attributes = span.attributes
+    tool = first_name(attributes, "tool.name", "tool_call.function.name")
+    match = _HANDOFF_NAME.match(span.name)
+    given, got = decoded(attributes.get("input.value")), decoded(attributes.get("output.value"))
+    if match and not tool:
+        source = name_of(given)
+        reading.kind = SpanKind.DELEGATION
+        reading.hand_over = of_handoff_span(source, name_of(got) or name_of(match["target"]), "a handoff span names both")
+        reading.used.update(("input.value", "output.value"))
+        return
+    reading.name = tool or name_of(span.name)
+    reading.attributes[TOOL_NAME] = reading.name
+    call_id = first_name(attributes, "tool_call.id", "tool.id")
+    if call_id:
+        reading.attributes[TOOL_CALL_ID] = call_id
+    reading.arguments = _unwrapped(given)
+    reading.put(Slot.ARGUMENTS, chat.body_of(reading.arguments), "input.value")
+    reading.put(Slot.RESULT, chat.body_of(_result(got)), "output.value")
+    target = name_of(metadata.get("__handoff_destination"))
+    if target:
+        reading.hand_over = HandOver(
+            DelegationMode.TRANSFER, Grade.DECLARED, "the tool's metadata names the target", target=target
+        )  # fmt: skip
+
+
+def _unwrapped(arguments: Any) -> Any:
+    """A tool's arguments out of the call that a wrapper made of them (`{"args": [], "kwargs": {...}}`)."""
+    if isinstance(arguments, Mapping) and set(arguments) <= {"args", "kwargs", "sanitize_inputs_outputs"}:
+        inner = arguments.get("kwargs") or arguments.get("args")
+        return inner[0] if isinstance(inner, list) and len(inner) == 1 else inner or arguments
+    return arguments
+
+
+def _result(value: Any) -> Any:
+    """A tool's result out of the message that carries it."""
+    if isinstance(value, Mapping) and value.get("type") == "tool" and "content" in value:
+        return decoded(value["content"])
+    if isinstance(value, Mapping) and isinstance(value.get("data"), Mapping) and value.get("type") == "tool":
+        return decoded(value["data"].get("content"))
+    return value
+
+
+def _read_contents(span: RawSpan, reading: Reading) -> None:
+    """Messages in flattened keys where there are any, else `input.value` and `output.value`."""
+    attributes = span.attributes
+    told = chat.messages_of(unflatten(attributes, "llm.input_messages"))
+    said = chat.messages_of(unflatten(attributes, "llm.output_messages"), "assistant")
+    is_talk = reading.kind in (SpanKind.MODEL, SpanKind.AGENT)
+    if not told and is_talk:
+        told = _talk(attributes.get("input.value"), "user")
+    if not said and is_talk:
+        said = _talk(attributes.get("output.value"), "assistant")
+    said = _new(told, said)
+    system, told = chat.split_system(told)
+    reading.put(Slot.SYSTEM, chat.bodies(system))
+    reading.put(Slot.INPUT, chat.bodies(told) or chat.body_of(attributes.get("input.value")), "input.value")
+    reading.put(Slot.OUTPUT, chat.bodies(said) or chat.body_of(attributes.get("output.value")), "output.value")
+    reading.used.update(_MESSAGE_PREFIXES)
+    documents = _documents(attributes)
+    reading.put(Slot.CONTEXT, documents, "retrieval.documents." if documents else "retrieval.documents")
+    schemas = [
+        decoded(tool.get("tool", {}).get("json_schema"))
+        for tool in unflatten(attributes, "llm.tools")
+        if isinstance(tool, Mapping) and isinstance(tool.get("tool"), Mapping)
+    ]
+    if schemas:
+        reading.put(Slot.TOOLS, chat.body_of(schemas), "llm.tools.")
+
+
+def _new(told: list[chat.Message], said: list[chat.Message]) -> list[chat.Message]:
+    """What was said beyond what was told: a graph's final state repeats what it was given."""
+    return said[len(told) :] if told and len(said) > len(told) and said[: len(told)] == told else said
+
+
+def _talk(value: Any, role: str) -> list[chat.Message]:
+    """Messages in a value that is a conversation: a state with `messages`, or one bare text."""
+    value = decoded(value)
+    if isinstance(value, Mapping):
+        return chat.messages_of(value["messages"], role) if isinstance(value.get("messages"), list) else []
+    return chat.messages_of(value, role) if isinstance(value, str) else []
+
+
+def _documents(attributes: Mapping[str, Any]) -> list[Body]:
+    documents = unflatten(attributes, "retrieval.documents") or decoded(attributes.get("retrieval.documents"))
+    if not isinstance(documents, list):
+        return []
+    bodies: list[Body] = []
+    for document in documents:
+        inner = document.get("document", document) if isinstance(document, Mapping) else document
+        content = inner.get("content", inner) if isinstance(inner, Mapping) else inner
+        bodies.extend(chat.body_of(content))
+    return bodies
+
+
+def _read_model(attributes: Mapping[str, Any], reading: Reading) -> None:
+    model = first_name(attributes, "llm.model_name", "llm.request.model_name", "llm.response.model_name")
+    if model:
+        reading.attributes[MODEL_NAME] = model
+    provider = first_name(attributes, "llm.provider", "llm.system")
+    if provider:
+        reading.attributes["gen_ai.provider.name"] = provider
+    reading.input_tokens = first_count(attributes, "llm.token_count.prompt")
+    reading.output_tokens = first_count(attributes, "llm.token_count.completion")
+    for ours, theirs in (
+        ("gen_ai.usage.cache_read.input_tokens", "llm.token_count.prompt_details.cache_read"),
+        ("gen_ai.usage.cache_write.input_tokens", "llm.token_count.prompt_details.cache_write"),
+        ("gen_ai.usage.reasoning.output_tokens", "llm.token_count.completion_details.reasoning"),
+    ):
+        count = count_of(attributes.get(theirs))
+        if count:
+            reading.attributes[ours] = count
+    reading.used.add("llm.token_count.")
+    reasons = texts(attributes.get("llm.finish_reason"))
+    if reasons:
+        reading.attributes[FINISH_REASONS] = reasons

@@ -1,0 +1,73 @@
+"""An OpenTelemetry span in plain values, as any of the wire's encodings carries it, and what can be wrong with one.
+
+Invariant: a `RawSpan` has ids of the right length and times in range, so the dialects need not look. Made by `otlp` and
+`spanlist`, read by the dialects and `spans`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trajectory.model.words import SpanStatus
+
+MAX_NS = 1 << 63
+SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+STATUSES = (SpanStatus.UNSET, SpanStatus.OK, SpanStatus.ERROR)
+
+
+class BadSpanError(ValueError):
+    """One span that cannot be read; its neighbours can."""
+
+
+@dataclass(slots=True)
+class RawEvent:
+    """A span event: a name, an instant, attributes."""
+
+    name: str
+    at_ns: int
+    attributes: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class RawLink:
+    """A pointer to another span."""
+
+    trace_id: bytes
+    span_id: bytes
+    attributes: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class RawSpan:
+    """A span. Times are UTC nanoseconds; `end_ns` is 0 while it is open; `kind` is one of `SPAN_KINDS`."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    name: str
+    start_ns: int
+    end_ns: int
+    kind: str = "unspecified"
+    scope: str = ""
+    status: str = SpanStatus.UNSET
+    message: str = ""
+    attributes: dict[str, Any] = field(default_factory=dict)
+    events: list[RawEvent] = field(default_factory=list)
+    links: list[RawLink] = field(default_factory=list)
+
+    def check(self) -> "RawSpan":
+        """Itself, with times mended where that is safe. Raises BadSpanError: ids of a wrong length, times out of range."""
+        if len(self.trace_id) != 16 or not any(self.trace_id):
+            raise BadSpanError(f"trace id has {len(self.trace_id)} bytes or is zero")
+        if len(self.span_id) != 8 or not any(self.span_id):
+            raise BadSpanError(f"span id has {len(self.span_id)} bytes or is zero")
+        if len(self.parent_id) not in (0, 8):
+            raise BadSpanError(f"parent span id has {len(self.parent_id)} bytes")
+        if not (0 <= self.start_ns < MAX_NS and 0 <= self.end_ns < MAX_NS):
+            raise BadSpanError("time out of range")
+        if not any(self.parent_id):
+            self.parent_id = b""
+        self.start_ns = self.start_ns or self.end_ns
+        if self.end_ns:
+            self.end_ns = max(self.end_ns, self.start_ns)  # a clock that was set back while the span ran
+        return self
