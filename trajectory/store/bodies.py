@@ -12,7 +12,7 @@ import msgspec
 
 from trajectory.errors import StoreError, WireError
 from trajectory.model.fact import Fact, Gap
-from trajectory.protocol.codec import decode_fact, decode_facts, encode, encode_facts
+from trajectory.protocol.codec import decode_fact, decode_facts, encode_facts
 from trajectory.protocol.frames import pack
 
 PLAIN, DEFLATED = 0, 1
@@ -22,6 +22,7 @@ _WORTH_DEFLATING_BYTES = 64
 _UNWRITABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
 
 S = TypeVar("S", bound=msgspec.Struct)
+_encoder = msgspec.msgpack.Encoder()
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
@@ -84,7 +85,7 @@ def unreadable_count(body: bytes) -> int:
 def write_struct(value: msgspec.Struct | dict[str, Any]) -> bytes:
     """A struct, or a resource, as msgpack; text that is no Unicode is mended. Raises StoreError where it has no encoding."""
     try:
-        return encode(value)
+        return _encoder.encode(value)
     except _UNWRITABLE:
         try:
             return pack(msgspec.to_builtins(value, builtin_types=(bytes,)))
@@ -110,7 +111,7 @@ def read_resource(body: bytes) -> dict[str, Any]:
 
 def _mended(fact: Fact) -> Fact:
     try:
-        encode(fact)
+        _encoder.encode(fact)
         return fact
     except _UNWRITABLE:
         try:

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 from trajectory.errors import StoreError
 
+_SMALLEST_PAGE_BYTES = 512
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
@@ -48,7 +49,7 @@ def require_file(path: Path) -> None:
         raise StoreError(f"no store at {path}: start `trajectory serve`, or name the right file with --store") from None
     except OSError as fault:
         raise StoreError(f"cannot reach {path}: {fault.strerror}: check its permissions") from None
-    _require_regular(path, status)
+    _require_database(path, status)
     if status.st_size == 0:
         raise StoreError(f"{path} is empty: nothing has been stored in it yet")
     if not os.access(path, os.R_OK):
@@ -63,7 +64,7 @@ def prepare_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         if path.parent.is_dir():
-            _require_regular(path, path.stat())
+            _require_database(path, path.stat())
             return
         raise StoreError(f"cannot make {path}: a file is in the way of its directory") from None
     except OSError as fault:
@@ -76,8 +77,10 @@ def _make_directories(directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
-def _require_regular(path: Path, status: os.stat_result) -> None:
+def _require_database(path: Path, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise StoreError(f"{path} is a directory: name a file in it with --store")
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"{path} is not a regular file: name another --store")
+    if 0 < status.st_size < _SMALLEST_PAGE_BYTES:  # SQLite would take it for an empty database, and write over it
+        raise StoreError(f"{path} is not a Trajectory store (no SQLite file): name another --store")

@@ -57,6 +57,20 @@ class WriterLock:
         return f"process {pid} (collector at {shown})" if shown else f"process {pid}"
 
 
+def writer_of(path: Path) -> tuple[int, str] | None:
+    """The process that writes the store at `path`, as (pid, endpoint); None where nobody does. (0, "") where it is not said."""
+    try:
+        with Path(f"{path}.lock").open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                note = json.loads(file.read(_MAX_NOTE_BYTES) or b"{}")
+                return int(note.get("pid", 0)), str(note.get("endpoint", ""))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return None
+
+
 def _let_go() -> None:
     for lock in list(_held):
         lock.release()

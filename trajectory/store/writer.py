@@ -139,8 +139,8 @@ class SqliteWriter(SqliteReader):
             (source, first_seq, len(kept), min(times), max(times), received_at_ns, codec, body),
         )
         frame = _id_of(made)
-        traces = {trace_of(fact) for fact in kept} - {b""}
-        rows = [(self._trace_row(connection, trace_id), frame) for trace_id in traces]
+        traces = dict.fromkeys(map(trace_of, kept))  # in order, each once
+        rows = [(self._trace_row(connection, trace_id), frame) for trace_id in traces if trace_id]
         connection.executemany("INSERT INTO frame_traces (trace, frame) VALUES (?, ?)", rows)
 
     def _trace_row(self, connection: sqlite3.Connection, trace_id: bytes) -> int:

@@ -1,0 +1,1 @@
+"""The store, held to its contract and to what can happen to a file."""
