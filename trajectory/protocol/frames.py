@@ -50,7 +50,9 @@ def pack(value: Any) -> bytes:
 
 def unpack(frame: bytes) -> Any:
     """A frame as plain lists. Raises ValueError on anything that is not one msgpack value within the limits."""
-    return msgpack.unpackb(frame, raw=False, strict_map_key=False, max_buffer_size=MAX_FRAME_BYTES)
+    if len(frame) > MAX_FRAME_BYTES:
+        raise ValueError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
+    return msgpack.unpackb(frame, raw=False, strict_map_key=False)
 
 
 def hello(emitter_id: bytes, boot_id: bytes, resource: dict[str, Any], next_seq: int) -> bytes:

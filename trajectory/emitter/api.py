@@ -1,0 +1,172 @@
+"""What `import trajectory` offers: the functions that people write into their agents.
+
+Invariant: none of them waits or raises, whatever it is given; only `flush` waits, as long as it is told. The package gives
+each of them out by name.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from trajectory.emitter import tracer as tracers
+from trajectory.emitter.bodies import Bodies, body_of, each
+from trajectory.emitter.current import SessionScope, carry, here
+from trajectory.emitter.misuse import harmless, report
+from trajectory.emitter.schema import definition_of
+from trajectory.emitter.span import Span
+from trajectory.emitter.steps import AcceptedSpan, AgentSpan, DelegationSpan, ModelSpan, ToolSpan
+from trajectory.emitter.tracer import Tracer
+from trajectory.emitter.wrapping import wrap
+from trajectory.model import words
+from trajectory.model.words import Slot, Surface
+
+__all__ = [
+    "accept", "agent", "carry", "context", "delegate", "flush", "init",
+    "model", "plan", "session", "span", "thought", "tool", "wrap",
+]  # fmt: skip
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CONTEXT_SOURCE = "trajectory.context.source"
+_OUTPUT, _CONTEXT = str(Slot.OUTPUT), str(Slot.CONTEXT)
+_COGNITIVE, _CONTEXTUAL = str(Surface.COGNITIVE), str(Surface.CONTEXTUAL)
+
+
+@harmless
+def init(service: str | None = None, endpoint: str | None = None, resource: Mapping[str, Any] | None = None) -> None:
+    """Says who this process is and where its facts go; optional, and it never waits for a collector.
+
+    Without arguments TRAJECTORY_SERVICE and TRAJECTORY_ENDPOINT decide. `resource` adds attributes of the process. Spans that
+    are open stay with the collector that was told of their start.
+    """
+    before = tracers.use(Tracer(str(service or ""), str(endpoint or ""), resource))
+    if before is not None:
+        before.close(0.0)
+
+
+def flush(timeout_s: float = 5.0) -> bool:
+    """True if everything that was emitted before is stored by the collector within the time; False if some of it is not."""
+    try:
+        return tracers.default_tracer().flush(float(timeout_s))
+    except Exception as fault:
+        report("flush", "trajectory: flush failed: %r", fault)
+        return False
+
+
+def agent(
+    name: str, session: str | None = None, title: str | None = None, attributes: Mapping[str, Any] | None = None
+) -> AgentSpan:
+    """One invocation of an agent: `with`, `async with`, or a decorator that captures arguments and result.
+
+    `session` groups traces; `title` names the trace for people.
+    """
+    return AgentSpan(str(name), None if session is None else str(session), title, attributes)
+
+
+@overload
+def tool(name: F) -> F: ...
+
+
+@overload
+def tool(
+    name: str | None = None, *, arguments: Mapping[str, Any] | None = None, attributes: Mapping[str, Any] | None = None
+) -> "ToolStep": ...
+
+
+def tool(
+    name: Any = None, *, arguments: Mapping[str, Any] | None = None, attributes: Mapping[str, Any] | None = None
+) -> Any:
+    """One call of a tool: a decorator, bare or with a name, or `with trajectory.tool("search", arguments={...}) as call`.
+
+    As a decorator it takes name and JSON Schema from the function, and captures arguments and result.
+    """
+    if callable(name) or isinstance(name, (staticmethod, classmethod)):
+        return ToolStep("")(name)
+    return ToolStep("" if name is None else str(name), arguments, attributes)
+
+
+class ToolStep(ToolSpan):
+    """A tool call that learns its name and its schema from the function that it decorates."""
+
+    __slots__ = ()
+
+    def __call__(self, function: F) -> F:
+        inner = getattr(function, "__func__", function)
+        name = self._tool or getattr(inner, "__name__", type(inner).__name__)
+        step = ToolSpan(name, None, self._given)
+        try:
+            step._schema(body_of(definition_of(inner, name)))
+        except Exception as fault:
+            report("schema", "trajectory: the signature of tool %r could not be read: %r", name, fault)
+        return Span.__call__(step, function)
+
+
+def model(
+    name: str,
+    messages: Any = None,
+    tools: Any = None,
+    system: Any = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> ModelSpan:
+    """One call of a model with the messages, tool definitions and system text that it gets.
+
+    Its answer: `call.output(reply, input_tokens=, output_tokens=, finish_reason=)`; its pieces: `call.delta(text)`.
+    """
+    return ModelSpan(str(name), messages, tools, system, attributes)
+
+
+def span(name: str, kind: str = "other", attributes: Mapping[str, Any] | None = None) -> Span:
+    """Any other work; `kind` is one of agent, model, tool, retrieval, delegation, other."""
+    return Span(str(name), str(kind), attributes)
+
+
+@harmless
+def thought(text: str, confidence: float | None = None) -> None:
+    """What the agent thinks now; `confidence` is 0 to 1."""
+    attributes = {} if confidence is None else {words.CONFIDENCE: float(confidence)}
+    _note(words.EVENT_THOUGHT, _COGNITIVE, attributes, {_OUTPUT: [body_of(text)]})
+
+
+@harmless
+def plan(steps: Any) -> None:
+    """What the agent means to do: a text, or its steps in order."""
+    steps = steps if isinstance(steps, (str, Mapping)) else each(steps)
+    _note(words.EVENT_PLAN, _COGNITIVE, {}, {_OUTPUT: [body_of(steps)]})
+
+
+@harmless
+def context(source: str, documents: Any) -> None:
+    """What the agent has in view now: retrieved documents, memory, history. One document or many, each kept by its digest."""
+    bodies = [body_of(document) for document in each(documents)]
+    _note(words.EVENT_CONTEXT, _CONTEXTUAL, {CONTEXT_SOURCE: str(source)}, {_CONTEXT: bodies})
+
+
+def _note(name: str, surface: str, attributes: Mapping[str, Any], bodies: Bodies) -> None:
+    """An event on the current span; outside every span, on a span of its own that begins and ends here."""
+    place = here.get()
+    if isinstance(place, Span) and place._state > 0:
+        place._emit_event(name, attributes, surface, bodies)
+        return
+    with Span(name) as alone:
+        alone._emit_event(name, attributes, surface, bodies)
+
+
+def delegate(target: str, task: Any = None, mode: str = "call") -> DelegationSpan:
+    """Work given to another agent; send `work.headers` along, and say what came back with `work.returned(answer)`.
+
+    `mode` is `call` where the sender waits for an answer, `transfer` where control passes.
+    """
+    return DelegationSpan(str(target), task, mode)
+
+
+def accept(headers: Any, agent: str, task: Any = None, title: str | None = None) -> AcceptedSpan:
+    """Work taken from another agent: `agent` at work below the delegation that the headers name.
+
+    Takes any headers: a mapping or a list of pairs, names in any case, values text or bytes. Where they name no delegation,
+    a new trace begins.
+    """
+    return AcceptedSpan(headers, str(agent), task, title)
+
+
+def session(session_id: str) -> SessionScope:
+    """Groups the traces that begin inside: `with trajectory.session("chat-17"):`."""
+    return SessionScope(str(session_id))

@@ -1,0 +1,130 @@
+"""How a tracer hands its facts on: to a sender's thread over the wire, or to whatever else keeps the same four promises.
+
+Invariant: no method raises, and only `flush` and `close` wait, never longer than they were told. `trajectory.testing` has a
+delivery that keeps the facts in memory.
+"""
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from trajectory.emitter.identity import Identity
+from trajectory.emitter.misuse import report
+from trajectory.emitter.queue import LIMIT_BYTES, LIMIT_FACTS, Fact, FactQueue, FlushMark
+
+if TYPE_CHECKING:
+    from trajectory.emitter.sender import Origin, Sender, Timing
+
+REACHED_S = 5.0  # patience at the end with a collector that was there
+UNREACHED_S = 0.2  # with one that never was
+CONNECTING_S = 1.0  # where the first try to connect has not come to its end
+
+
+class Delivery(Protocol):
+    """Where a tracer's facts go."""
+
+    def put(self, fact: Fact) -> bool: ...
+
+    def put_heavy(self, fact: Fact, weight_bytes: int) -> bool: ...
+
+    def flush(self, timeout_s: float) -> bool: ...
+
+    def close(self, timeout_s: float | None) -> bool: ...
+
+
+class WireDelivery:
+    """Facts to a collector over ZeroMQ. The sender's thread starts with the first fact, not before."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        endpoint: str,
+        origin: "Origin",
+        timing: "Timing | None" = None,
+        limit_facts: int = LIMIT_FACTS,
+        limit_bytes: int = LIMIT_BYTES,
+    ) -> None:
+        self._identity = identity
+        self._endpoint = endpoint
+        self._origin = origin
+        self._timing = timing
+        self._limit_bytes = limit_bytes
+        self.queue = FactQueue(self._start, limit_facts, limit_bytes)
+        self.put = self.queue.put  # bound once: these two are the hot path
+        self.put_heavy = self.queue.put_heavy
+        self._thread: threading.Thread | None = None
+        self._sender: Sender | None = None
+        self._closing_at_s: float | None = None
+        self._close_timeout_s: float | None = None
+        self._flushed_drops = 0
+
+    def flush(self, timeout_s: float) -> bool:
+        """True if all that was put before is acknowledged within the time, and none of it was dropped."""
+        if self._thread is None:
+            return not self.queue.dropped_count
+        mark = FlushMark()
+        self.queue.put_mark(mark)
+        if not mark.reached.wait(max(0.0, timeout_s)):
+            return False
+        lost_count, self._flushed_drops = mark.dropped_count - self._flushed_drops, mark.dropped_count
+        return lost_count == 0
+
+    def close(self, timeout_s: float | None) -> bool:
+        """Sends what is there, says BYE and ends the thread; True if everything was acknowledged.
+
+        Without a timeout it waits 5 s for a collector that was there once, 0.2 s for one that never was.
+        """
+        thread = self._thread
+        if thread is None:
+            return True
+        self._close_timeout_s = timeout_s or self._close_timeout_s
+        if self._closing_at_s is None:
+            self._closing_at_s = time.monotonic()
+        if self._sender is not None:
+            self._sender.close_by(self._deadline_s)
+        thread.join(max(0.0, self._deadline_s() - time.monotonic()) + 0.1 if timeout_s != 0 else 0.0)
+        return not thread.is_alive() and self._sender is not None and self._sender.delivered
+
+    def _deadline_s(self) -> float:
+        began_s = self._closing_at_s or 0.0
+        if self._close_timeout_s:
+            return began_s + self._close_timeout_s
+        sender = self._sender
+        if sender is None or not sender.attempted:
+            return began_s + CONNECTING_S
+        return began_s + (REACHED_S if sender.reached else UNREACHED_S)
+
+    def _start(self) -> bool:
+        """Starts the thread, on the agent's thread, at the first fact. False if the process has no thread to give."""
+        thread = threading.Thread(target=self._run, name="trajectory-sender", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as fault:  # the interpreter is shutting down, or out of threads
+            report("thread", "trajectory: no thread to send from: %s", fault)
+            return False
+        self._thread = thread
+        _end_with_worker(self)
+        return True
+
+    def _run(self) -> None:
+        # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
+        from trajectory.emitter.outbox import Outbox
+        from trajectory.emitter.sender import Sender, Timing
+
+        sender = Sender(
+            self._identity, self._endpoint, self.queue, self._origin, Outbox(self._limit_bytes), self._timing or Timing()
+        )
+        self._sender = sender
+        if self._closing_at_s is not None:
+            sender.close_by(self._deadline_s)
+        sender.run()
+        self.queue.shut()  # nobody takes any more
+
+
+def _end_with_worker(delivery: WireDelivery) -> None:
+    """Closes the delivery where a multiprocessing worker ends, because such a worker never runs atexit."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None and process is not None and process.parent_process() is not None:
+        util.Finalize(delivery, delivery.close, args=(None,), exitpriority=0)

@@ -1,0 +1,63 @@
+"""How work ended that did not return: an error with its text and stack, or a control-flow exception that is none.
+
+Invariant: the exception itself is read and never changed. Called by a span at its end.
+"""
+
+import traceback
+from typing import Any, NamedTuple
+
+from trajectory.model.words import ERROR_TYPE, SpanStatus
+
+MAX_STACK = 8 * 1024  # characters; the end of a stack says more than its beginning
+MAX_MESSAGE = 2 * 1024
+INTERRUPTED = "trajectory.interrupted"  # the exception that stopped the work and is no error
+
+_CONTROL_FLOW = (StopIteration, StopAsyncIteration)
+
+
+class Outcome(NamedTuple):
+    """The end's status, message and attributes; `event` has OpenTelemetry's exception attributes, empty for no error."""
+
+    status: str
+    message: str
+    attributes: dict[str, Any]
+    event: dict[str, Any]
+
+
+def outcome_of(fault: BaseException) -> Outcome:
+    """What the end of a span says about the exception that ended it."""
+    kind = type_name(fault)
+    if is_interruption(fault):
+        return Outcome(str(SpanStatus.UNSET), "", {INTERRUPTED: kind}, {})
+    message = text_of(fault)
+    event = {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack_of(fault)}
+    return Outcome(str(SpanStatus.ERROR), message, {ERROR_TYPE: kind}, event)
+
+
+def is_interruption(fault: BaseException) -> bool:
+    """Whether the work was stopped and did not fail: cancelled, closed, interrupted, or at the end of an iteration."""
+    if not isinstance(fault, Exception) or isinstance(fault, _CONTROL_FLOW):
+        return True
+    return type(fault).__name__ == "CancelledError"  # concurrent.futures' own is an Exception
+
+
+def type_name(fault: BaseException) -> str:
+    """The exception's class as people write it: `ValueError`, `httpx.ReadTimeout`."""
+    kind = type(fault)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def text_of(fault: BaseException) -> str:
+    """The exception's own words, bounded."""
+    try:
+        return str(fault)[:MAX_MESSAGE]
+    except Exception:  # a user's __str__ may raise anything
+        return ""
+
+
+def stack_of(fault: BaseException) -> str:
+    """The stack as Python prints it, its last MAX_STACK characters."""
+    try:
+        return "".join(traceback.format_exception(fault))[-MAX_STACK:]
+    except Exception:  # a user's __repr__ or __str__ may raise anything
+        return ""

@@ -1,0 +1,46 @@
+"""The one place where the emitter speaks of itself: the logger `trajectory`, one line for each kind of trouble.
+
+Invariant: nothing here raises, and a kind that was reported is not reported again in this process, so that a loop of a
+million wrong calls leaves one line. Called by every other file of the room.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+LOGGER = logging.getLogger("trajectory")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_reported: set[str] = set()
+
+
+def report(kind: str, message: str, *values: object) -> None:
+    """One warning on the logger `trajectory`, the first time that this kind is met. Never raises."""
+    if kind in _reported:
+        return
+    _reported.add(kind)
+    try:
+        LOGGER.warning(message, *values)
+    except Exception:  # a user's log handler may raise anything
+        return
+
+
+def forget_reports() -> None:
+    """Every kind is reported anew from here on: for tests."""
+    _reported.clear()
+
+
+def harmless(function: F) -> F:
+    """A method that answers None where it would have raised, and says so once."""
+
+    @wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as fault:
+            kind = function.__qualname__
+            report(kind, "trajectory: %s was given something it cannot record: %s", kind, type(fault).__name__)
+            return None
+
+    return cast(F, guarded)

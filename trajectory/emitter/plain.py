@@ -1,0 +1,78 @@
+"""Attributes as they may travel: text keys, and values that msgpack can say and that nobody can change afterwards.
+
+Invariant: what comes out shares no mutable object with what came in. Called on the agent's thread at every start and update,
+so the common case (a few scalars) is one loop without a call; the sender calls `mended` for what still does not pack.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from trajectory.model.content import canonical_json
+
+LONG_TEXT = 1024  # characters; above it a text counts against the queue's bytes
+MAX_TEXT = 16 * 1024  # characters of one attribute; bodies belong into contents
+MAX_ATTRIBUTES = 256
+
+_FIXED = frozenset({int, float, bool, type(None)})
+
+
+def attributes_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """The attributes as a dict of our own, and the bytes of what is long in it."""
+    own = dict(given)
+    if len(own) > MAX_ATTRIBUTES:
+        return _careful(own)
+    for key, value in own.items():
+        if type(key) is not str:
+            return _careful(own)
+        if type(value) not in _FIXED and (type(value) is not str or len(value) > LONG_TEXT):
+            return _careful(own)
+    return own, 0
+
+
+def _careful(given: dict[Any, Any]) -> tuple[dict[str, Any], int]:
+    own: dict[str, Any] = {}
+    weight = 0
+    for key, value in given.items():
+        if len(own) == MAX_ATTRIBUTES:
+            break
+        own[str(key)], size = _value(value)
+        weight += size
+    return own, weight
+
+
+def _value(value: Any) -> tuple[Any, int]:
+    """One value as plain data, and its weight in bytes where it is long."""
+    if type(value) in _FIXED:
+        return value, 0
+    if isinstance(value, str):
+        text = _cut(str(value))
+        return text, len(text) if len(text) > LONG_TEXT else 0
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        body = bytes(value)[:MAX_TEXT]
+        return body, len(body)
+    written = canonical_json(value)
+    if len(written) > MAX_TEXT:
+        return _cut(written.decode()), MAX_TEXT
+    return json.loads(written), len(written)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def mended(fact: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The fact with everything that msgpack refused said in words: integers over 64 bits, foreign types."""
+    return tuple(_mended(field) for field in fact)
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _mended(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mended(item) for item in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        return str(value) if value.bit_length() < 4096 else f"integer of {value.bit_length()} bits"
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    return repr(value)

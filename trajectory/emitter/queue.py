@@ -1,0 +1,118 @@
+"""The facts between the agents' threads and the sender: a bounded queue, the only place where facts can be lost.
+
+Invariant: `put` takes no lock, makes no system call and never waits. Every fact that finds no room is counted, and the sender
+tells the collector the count in the stream itself. Many threads put, one thread takes.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+Fact = tuple[Any, ...]
+
+LIMIT_FACTS = 262_144
+LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class FlushMark:
+    """Stands in the queue behind everything that was put before it; `reached` is set once all of that is acknowledged."""
+
+    __slots__ = ("dropped_count", "reached")
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.dropped_count = 0
+
+
+class FactQueue:
+    """A bounded queue of facts. `limit` is the facts it takes now: 0 until a sender runs, and while its outbox is full."""
+
+    def __init__(
+        self, start: Callable[[], bool], limit_facts: int = LIMIT_FACTS, limit_bytes: int = LIMIT_BYTES
+    ) -> None:
+        self.limit = 0
+        self._start = start
+        self._started = False
+        self._limit_facts = limit_facts
+        self._limit_bytes = limit_bytes
+        self._items: deque[Any] = deque()  # a fact, a (fact, weight) pair, or a FlushMark
+        self._lock = threading.Lock()
+        self._heavy_bytes = 0
+        self._dropped = 0
+        self.dropped_count = 0  # since the beginning
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, fact: Fact) -> bool:
+        """Takes a fact of a few hundred bytes; False where there was no room."""
+        if len(self._items) < self.limit or self._room():
+            self._items.append(fact)
+            return True
+        return self._drop()
+
+    def put_heavy(self, fact: Fact, weight_bytes: int) -> bool:
+        """Takes a fact that holds `weight_bytes` of text or body; False where there was no room for them."""
+        if len(self._items) >= self.limit and not self._room():
+            return self._drop()
+        with self._lock:
+            fits = self._heavy_bytes + weight_bytes <= self._limit_bytes
+            if fits:
+                self._heavy_bytes += weight_bytes
+        if not fits:
+            return self._drop()
+        self._items.append((fact, weight_bytes))
+        return True
+
+    def put_mark(self, mark: FlushMark) -> None:
+        """Marks whose turn comes when everything before has been taken. Never refused."""
+        self._items.append(mark)
+
+    def take(self, most_count: int) -> list[Fact | FlushMark]:
+        """Up to so many of the oldest, in order. For the sender's thread alone."""
+        taken: list[Fact | FlushMark] = []
+        light_bytes = 0
+        items = self._items
+        for _ in range(min(most_count, len(items))):
+            item = items.popleft()
+            if type(item) is tuple and type(item[0]) is tuple:
+                item, weight_bytes = item
+                light_bytes += weight_bytes
+            taken.append(item)
+        if light_bytes:
+            with self._lock:
+                self._heavy_bytes -= light_bytes
+        return taken
+
+    def take_dropped(self) -> int:
+        """How many facts found no room since this was last asked."""
+        if not self._dropped:
+            return 0
+        with self._lock:
+            count, self._dropped = self._dropped, 0
+        return count
+
+    def shut(self) -> None:
+        """Takes no more for now: everything that comes is dropped and counted."""
+        self.limit = 0
+
+    def reopen(self) -> None:
+        self.limit = self._limit_facts
+
+    def _room(self) -> bool:
+        """The slow path: the first fact of all starts the sender."""
+        if self._started:
+            return False
+        with self._lock:
+            if self._started:
+                return len(self._items) < self.limit
+            self._started = True
+            self.limit = self._limit_facts
+        return self._start()
+
+    def _drop(self) -> bool:
+        with self._lock:
+            self._dropped += 1
+            self.dropped_count += 1
+        return False

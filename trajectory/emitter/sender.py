@@ -1,0 +1,278 @@
+"""The sender: one thread that takes facts from the queue, packs and numbers them, and brings them to the collector.
+
+Invariant: a fact leaves the outbox only when the collector has acknowledged it; after every reconnect the HELLO's answer says
+where the collector's store ends, and sending goes on from exactly there. Runs in a daemon thread that `delivery` starts.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import msgpack
+import zmq
+
+from trajectory.emitter.identity import Identity
+from trajectory.emitter.link import Link
+from trajectory.emitter.misuse import report
+from trajectory.emitter.outbox import Outbox
+from trajectory.emitter.plain import mended
+from trajectory.emitter.queue import Fact, FactQueue, FlushMark
+from trajectory.protocol import frames
+
+MAX_FACT_BYTES = frames.MAX_FRAME_BYTES // 2
+TAKE_COUNT = 2048  # facts packed between two looks at the socket
+
+
+class Timing(NamedTuple):
+    """The sender's patience, in seconds."""
+
+    gather_s: float = 0.025  # how long facts wait for company
+    idle_s: float = 0.05  # between looks at an empty queue
+    beat_s: float = 2.0  # between heartbeats
+    silence_s: float = 10.0  # unanswered that long, the connection is made anew
+    refused_s: float = 10.0  # after a refusal, before the next try
+    farewell_s: float = 0.25  # for the answer to BYE
+
+
+class Origin(Protocol):
+    """What a sender asks of the tracer whose facts it carries."""
+
+    def pulse(self) -> Fact | None: ...
+
+    def now_ns(self) -> int: ...
+
+    def forget_sent(self) -> None: ...
+
+
+class Sender:
+    """Carries the facts of one process to one collector until it is told to close."""
+
+    def __init__(
+        self, identity: Identity, endpoint: str, queue: FactQueue, origin: Origin, outbox: Outbox, timing: Timing
+    ) -> None:
+        self._identity = identity
+        self._endpoint = endpoint or frames.DEFAULT_ENDPOINT
+        self._queue = queue
+        self._origin = origin
+        self._timing = timing
+        self._outbox = outbox
+        self._packer = msgpack.Packer(use_bin_type=True, unicode_errors="replace")
+        self._link: Link | None = None
+        self._marks: deque[tuple[int, FlushMark]] = deque()
+        self._window = frames.WINDOW_FRAMES
+        self._greeted = False
+        self._answered = False  # the HELLO has its ACK: frames may go
+        self._said_bye_s = 0.0
+        self._bye_answered = False
+        self._heard_s = self._gathered_s = self._beat_s = 0.0
+        self._retry_s = 0.0
+        self._close_by_s: Callable[[], float] | None = None
+        self.reached = False  # a collector was there at least once
+
+    @property
+    def attempted(self) -> bool:
+        """Whether a try to connect has come to an end, well or not."""
+        return self._link is not None and self._link.attempted
+
+    @property
+    def delivered(self) -> bool:
+        """Whether everything that was put is stored and acknowledged."""
+        return self._outbox.empty and not len(self._queue)
+
+    def close_by(self, deadline_s: Callable[[], float]) -> None:
+        """Asks the thread to send what is there, say BYE and end, by `deadline_s()` of the monotonic clock at the latest."""
+        self._close_by_s = deadline_s
+
+    def run(self) -> None:
+        """The thread's body. Ends after `close_by`; a fault of ours is reported, and the connection made anew."""
+        while not self._over():
+            try:
+                self._turn()
+            except Exception as fault:
+                report("sender", "trajectory: sending failed, trying again: %r", fault)
+                self._lose_link(self._timing.refused_s / 10)
+        self._lose_link(0.0)
+
+    def _turn(self) -> None:
+        now_s = time.monotonic()
+        self._connect(now_s)
+        self._hear(now_s)
+        self._gather(now_s)
+        self._speak(now_s)
+        if not self._over():
+            self._rest()
+
+    # connection
+
+    def _connect(self, now_s: float) -> None:
+        if self._link is None:
+            if now_s < self._retry_s:
+                return
+            try:
+                self._link = Link(self._endpoint)
+            except zmq.ZMQError as fault:
+                report("endpoint", "trajectory: cannot send to %r: %s; facts stay in memory", self._endpoint, fault)
+                self._retry_s = now_s + self._timing.refused_s
+                return
+            self._forget_connection(now_s)
+        if self._link.watch():
+            self._forget_connection(now_s)
+        waiting = self._greeted and (not self._answered or self._outbox.in_flight > 0)
+        if waiting and now_s - self._heard_s > self._timing.silence_s:
+            self._lose_link(0.0)
+
+    def _forget_connection(self, now_s: float) -> None:
+        self._outbox.rewind()
+        self._greeted = self._answered = self._bye_answered = False
+        self._said_bye_s = 0.0
+        self._heard_s = now_s
+
+    def _lose_link(self, pause_s: float) -> None:
+        link, self._link = self._link, None
+        self._retry_s = time.monotonic() + pause_s
+        self._forget_connection(time.monotonic())
+        if link is not None:
+            link.close()
+
+    # in
+
+    def _hear(self, now_s: float) -> None:
+        while self._link is not None and (frame := self._link.receive()) is not None:
+            self._heard_s = now_s
+            try:
+                answer = frames.unpack(frame)
+                version, kind, *rest = answer
+            except (ValueError, TypeError):
+                report("answer", "trajectory: %s answers something that is no frame", self._endpoint)
+                continue
+            if version != frames.PROTOCOL_VERSION:
+                self._refused(f"it speaks protocol version {version!r}")
+            elif kind == frames.ACK and len(rest) >= 3 and rest[0] == self._identity.boot_id:
+                self._acknowledged(int(rest[1]), int(rest[2]))
+            elif kind == frames.REFUSED:
+                self._refused(str(rest[0]) if rest else "no reason given")
+
+    def _acknowledged(self, next_seq: int, window: int) -> None:
+        if not self._greeted:
+            return  # an answer to an earlier connection
+        if not self._answered and next_seq < self._outbox.base_seq:
+            self._origin.forget_sent()  # another store answers: bodies that it never got have to be sent anew
+        self._answered = self.reached = True
+        self._window = max(1, window)
+        self._outbox.acknowledged(next_seq)
+        self._bye_answered = bool(self._said_bye_s)
+        while self._marks and self._marks[0][0] <= self._outbox.base_seq:
+            self._marks.popleft()[1].reached.set()
+
+    def _refused(self, reason: str) -> None:
+        report("refused", "trajectory: %s refuses our facts: %s", self._endpoint, reason[:500])
+        self._lose_link(self._timing.refused_s)
+
+    # queue
+
+    def _gather(self, now_s: float) -> None:
+        self._pulse(now_s)
+        due = now_s - self._gathered_s >= self._timing.gather_s or len(self._queue) >= frames.MAX_FACTS
+        if not len(self._queue) or not due:
+            return
+        if self._outbox.full:
+            self._queue.shut()
+            return
+        for item in self._queue.take(TAKE_COUNT):
+            if isinstance(item, FlushMark):
+                self._note_drops()
+                self._mark(item)
+            else:
+                self._outbox.add(self._packed(item))
+        self._note_drops()
+        if not len(self._queue):
+            self._gathered_s = now_s
+
+    def _note_drops(self) -> None:
+        count = self._queue.take_dropped()
+        if count:
+            self._outbox.add(self._packed((frames.GAP, self._origin.now_ns(), count, "queue_full")))
+
+    def _mark(self, mark: FlushMark) -> None:
+        mark.dropped_count = self._queue.dropped_count
+        if self._outbox.base_seq == self._outbox.next_seq and self._answered:
+            mark.reached.set()
+        else:
+            self._marks.append((self._outbox.next_seq, mark))
+
+    def _pulse(self, now_s: float) -> None:
+        if self._answered and now_s - self._beat_s >= self._timing.beat_s:
+            self._beat_s = now_s
+            beat = self._origin.pulse()
+            if beat is not None:
+                self._outbox.add(self._packed(beat))
+
+    def _packed(self, fact: Fact) -> bytes:
+        """The fact as msgpack, mended where it must be; one that cannot be mended is a gap of one."""
+        try:
+            packed: bytes = self._packer.pack(fact)
+        except Exception:  # what a user's value raises while it is packed
+            packed = self._packed_with_care(fact)
+        if len(packed) <= MAX_FACT_BYTES:
+            return packed
+        gap: bytes = self._packer.pack((frames.GAP, self._origin.now_ns(), 1, "quarantined"))
+        return gap
+
+    def _packed_with_care(self, fact: Fact) -> bytes:
+        packer = self._packer = msgpack.Packer(use_bin_type=True, unicode_errors="replace")
+        try:
+            packed: bytes = packer.pack(mended(fact))
+        except Exception as fault:
+            report("quarantined", "trajectory: a fact could not be packed and is counted as lost: %r", fault)
+            self._packer = msgpack.Packer(use_bin_type=True, unicode_errors="replace")
+            packed = self._packer.pack((frames.GAP, self._origin.now_ns(), 1, "quarantined"))
+        return packed
+
+    # out
+
+    def _speak(self, now_s: float) -> None:
+        link = self._link
+        if link is None or not link.up:
+            return
+        emitter_id, boot_id, resource = self._identity
+        if not self._greeted:
+            self._greeted = link.send(frames.hello(emitter_id, boot_id, resource, self._outbox.base_seq))
+            self._heard_s = now_s
+        while self._answered and self._outbox.in_flight < self._window:
+            parcel = self._outbox.next_unsent()
+            if parcel is None or not link.send(frames.facts_frame(emitter_id, boot_id, parcel.first_seq, parcel.facts)):
+                break
+            if self._outbox.in_flight == 0:
+                self._heard_s = now_s
+            self._outbox.sent()
+        if not self._outbox.full and not self._queue.limit:
+            self._queue.reopen()
+        if self._closing_all_sent() and not self._said_bye_s and link.send(
+            frames.bye(emitter_id, boot_id, self._outbox.next_seq)
+        ):
+            self._said_bye_s = now_s
+
+    # end
+
+    def _closing_all_sent(self) -> bool:
+        closing = self._close_by_s is not None and self._answered and not len(self._queue)
+        return closing and self._outbox.next_unsent() is None
+
+    def _over(self) -> bool:
+        """Whether the thread may end: everything acknowledged and BYE said, or the time for it used up."""
+        if self._close_by_s is None:
+            return False
+        now_s = time.monotonic()
+        if self._outbox.empty and self._said_bye_s:
+            return self._bye_answered or now_s - self._said_bye_s > self._timing.farewell_s
+        return now_s >= self._close_by_s()
+
+    def _rest(self) -> None:
+        pause_s = self._timing.gather_s if len(self._queue) or self._outbox.in_flight else self._timing.idle_s
+        if len(self._queue) >= frames.MAX_FACTS and not self._outbox.full:
+            pause_s = 0.0
+        if self._link is None:
+            time.sleep(pause_s or self._timing.gather_s)
+        else:
+            self._link.wait(pause_s)

@@ -1,0 +1,156 @@
+"""A collector in memory: every fact is delivered in the call that emits it, decoded as a collector decodes it.
+
+Invariant: what is captured went through msgpack and the strict codec, so a fact that a collector would refuse fails the test
+right where it is emitted. Not for measuring: it does in the call what otherwise a thread does.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from trajectory.emitter import tracer as tracers
+from trajectory.emitter.clock import Clock, IdSource
+from trajectory.emitter.plain import mended
+from trajectory.emitter.tracer import Tracer
+from trajectory.model.content import text_of
+from trajectory.model.fact import Fact, Payload, SpanEnded, SpanEvent, SpanStarted, SpanUpdated
+from trajectory.protocol.codec import decode_fact
+from trajectory.protocol.frames import pack
+
+
+@dataclass
+class CapturedSpan:
+    """One span as its facts tell it; `attributes` and `contents` are those of start, updates and end together."""
+
+    start: SpanStarted
+    end: SpanEnded | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    contents: dict[str, list[bytes]] = field(default_factory=dict)
+    events: list[SpanEvent] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.start.name
+
+    @property
+    def kind(self) -> str:
+        return self.start.kind
+
+    @property
+    def agent(self) -> str:
+        return self.start.agent
+
+    @property
+    def span_id(self) -> bytes:
+        return self.start.span_id
+
+    @property
+    def parent_id(self) -> bytes:
+        return self.start.parent_id
+
+    @property
+    def trace_id(self) -> bytes:
+        return self.start.trace_id
+
+    @property
+    def open(self) -> bool:
+        return self.end is None
+
+    @property
+    def status(self) -> str:
+        return self.end.status if self.end is not None else "unset"
+
+
+class CapturingCollector:
+    """Keeps what the process emits while it is entered: `with CapturingCollector() as collector: ...`.
+
+    `facts` are in the order of their emission, of the types in `trajectory.model.fact`. A clock and ids may be given.
+    """
+
+    def __init__(self, service: str = "test", clock: Clock | None = None, ids: IdSource | None = None) -> None:
+        self.facts: list[Fact] = []
+        self._service = service
+        self._clock = clock
+        self._ids = ids
+        self._lock = threading.Lock()
+        self._before: list[Tracer | None] = []
+
+    def __enter__(self) -> "CapturingCollector":
+        tracer = Tracer(self._service, delivery=self, clock=self._clock, ids=self._ids)
+        self._before.append(tracers.use(tracer))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tracers.use(self._before.pop())
+
+    # the delivery
+
+    def put(self, fact: tuple[Any, ...]) -> bool:
+        try:
+            packed = pack(fact)
+        except (TypeError, ValueError, OverflowError):
+            packed = pack(mended(fact))
+        decoded = decode_fact(packed)
+        with self._lock:
+            self.facts.append(decoded)
+        return True
+
+    def put_heavy(self, fact: tuple[Any, ...], weight_bytes: int) -> bool:
+        return self.put(fact)
+
+    def flush(self, timeout_s: float) -> bool:
+        return True
+
+    def close(self, timeout_s: float | None) -> bool:
+        return True
+
+    # what tests ask
+
+    def spans(self, name: str | None = None, kind: str | None = None) -> list[CapturedSpan]:
+        """The spans in the order of their start, folded from the facts; of one name or kind if so asked."""
+        spans = fold_spans(self.facts)
+        return [one for one in spans if name in (None, one.name) and kind in (None, one.kind)]
+
+    def span(self, name: str) -> CapturedSpan:
+        """The only span of that name. Raises LookupError where there is none or more than one."""
+        found = self.spans(name)
+        if len(found) != 1:
+            names = [one.name for one in self.spans()]
+            raise LookupError(f"{len(found)} spans are named {name!r}; there are {names}")
+        return found[0]
+
+    def payload(self, digest: bytes) -> Payload:
+        """The body under a digest. Raises LookupError where none was emitted."""
+        for fact in self.facts:
+            if isinstance(fact, Payload) and fact.digest == digest:
+                return fact
+        raise LookupError(f"no payload {digest.hex()} was emitted")
+
+    def texts(self, holder: "CapturedSpan | SpanEvent", slot: str) -> list[str]:
+        """What a span or an event holds in a slot, as people read it."""
+        bodies = (self.payload(digest) for digest in holder.contents.get(slot, []))
+        return [text_of(body.media_type, body.body) for body in bodies]
+
+
+def fold_spans(facts: list[Fact]) -> list[CapturedSpan]:
+    """Spans folded from facts, in the order of their start."""
+    spans: dict[bytes, CapturedSpan] = {}
+    for fact in list(facts):
+        if isinstance(fact, SpanStarted):
+            spans[fact.span_id] = CapturedSpan(fact, None, dict(fact.attributes), dict(fact.contents))
+        elif isinstance(fact, (SpanUpdated, SpanEnded, SpanEvent)) and fact.span_id in spans:
+            _add(spans[fact.span_id], fact)
+    return list(spans.values())
+
+
+def _add(span: CapturedSpan, fact: SpanUpdated | SpanEnded | SpanEvent) -> None:
+    if isinstance(fact, SpanEvent):
+        span.events.append(fact)
+        return
+    span.attributes.update(fact.attributes)
+    span.contents.update(fact.contents)
+    if isinstance(fact, SpanEnded):
+        span.end = fact

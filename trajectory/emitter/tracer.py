@@ -1,0 +1,168 @@
+"""The tracer: one process's identity, clock, open spans and way out for facts. Spans do the rest.
+
+Invariant: there is one default tracer a process, made at the first need and made over after a fork: a child is another source
+with its own boot id, sequence and thread, and ends none of its parent's spans. Called by spans and by `api`.
+"""
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trajectory.emitter.bodies import Bodies, Body
+from trajectory.emitter.clock import Clock, IdSource, RandomIds, SystemClock
+from trajectory.emitter.delivery import Delivery, WireDelivery
+from trajectory.emitter.identity import default_service, identity_of
+from trajectory.emitter.plain import attributes_of
+from trajectory.emitter.queue import Fact
+from trajectory.protocol.frames import HEARTBEAT, PAYLOAD
+
+SENT_DIGESTS = 65_536
+BEAT_SPANS = 4096
+DRIFT_NS = 100_000_000  # the wall clock may differ from the derived one by so much before it is read anew
+
+
+class Tracer:
+    """Where the spans of a process come from and where their facts go."""
+
+    def __init__(
+        self,
+        service: str = "",
+        endpoint: str = "",
+        resource: Mapping[str, Any] | None = None,
+        delivery: Delivery | None = None,
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+    ) -> None:
+        self.service = service or default_service()
+        self.endpoint = endpoint or os.environ.get("TRAJECTORY_ENDPOINT", "")
+        self._resource = dict(resource or {})
+        self._given_delivery = delivery
+        self._given_ids = ids
+        self._clock: Clock = clock or SystemClock()
+        self.mono_ns: Callable[[], int] = self._clock.mono_ns
+        self.generation = 0  # of forks; a span remembers in which process it was opened
+        self._begin()
+        _living.add(self)
+
+    def _begin(self) -> None:
+        """The state that belongs to one process: at the start, and in a forked child."""
+        self.generation += 1
+        self.offset_ns = self._clock.wall_ns() - self._clock.mono_ns()
+        self.ids: IdSource = self._given_ids or RandomIds()
+        self.open_spans: dict[bytes, None] = {}
+        self._beat_open = False
+        self._sent: dict[bytes, None] = {}
+        self._sent_lock = threading.Lock()
+        self.delivery: Delivery = self._given_delivery or self._wire()
+        self.put: Callable[[Fact], bool] = self.delivery.put
+        self.put_heavy: Callable[[Fact, int], bool] = self.delivery.put_heavy
+
+    def after_fork(self) -> None:
+        """Makes this tracer a new source in a forked child. What it had from the parent is kept, unused and unclosed."""
+        _inherited.append((self.delivery, self.open_spans))
+        self._begin()
+
+    def now_ns(self) -> int:
+        """UTC wall time, derived from the monotonic clock."""
+        return self.mono_ns() + self.offset_ns
+
+    def contents_of(self, bodies: Bodies) -> tuple[dict[str, list[bytes]], int]:
+        """The digests by slot, every body sent before; and the whole length of the longest body that was cut, or 0."""
+        cut_bytes = 0
+        contents: dict[str, list[bytes]] = {}
+        for slot, those in bodies.items():
+            contents[slot] = [self.reference(body) for body in those]
+            for body in those:
+                cut_bytes = max(cut_bytes, body.cut_bytes)
+        return contents, cut_bytes
+
+    def reference(self, body: Body) -> bytes:
+        """The body's digest, after the body itself was put on its way, once."""
+        digest = body.digest
+        with self._sent_lock:
+            if digest in self._sent:
+                self._sent[digest] = self._sent.pop(digest)  # the least recently used one is first
+                return digest
+        # Put before it is noted as sent: another thread may send it twice, but never name it before it went.
+        if self.put_heavy((PAYLOAD, digest, body.media_type, body.data), len(body.data)):
+            with self._sent_lock:
+                self._sent[digest] = None
+                if len(self._sent) > SENT_DIGESTS:
+                    del self._sent[next(iter(self._sent))]
+        return digest
+
+    def forget_sent(self) -> None:
+        """Bodies travel anew from here on: the collector's store does not have the earlier ones."""
+        with self._sent_lock:
+            self._sent.clear()
+
+    def pulse(self) -> Fact | None:
+        """A heartbeat that names the open spans; None where none is open and none was. Follows the wall clock too."""
+        mono = self.mono_ns()
+        offset_ns = self._clock.wall_ns() - mono
+        if abs(offset_ns - self.offset_ns) > DRIFT_NS:
+            self.offset_ns = offset_ns
+        open_spans = list(self.open_spans)[:BEAT_SPANS]
+        was_open, self._beat_open = self._beat_open, bool(open_spans)
+        if not open_spans and not was_open:
+            return None
+        return (HEARTBEAT, mono + self.offset_ns, mono, open_spans)
+
+    def _wire(self) -> WireDelivery:
+        resource, _ = attributes_of(self._resource)
+        return WireDelivery(identity_of(self.service, resource), self.endpoint, self)
+
+    def flush(self, timeout_s: float) -> bool:
+        return self.delivery.flush(timeout_s)
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        return self.delivery.close(timeout_s)
+
+
+_living: "weakref.WeakSet[Tracer]" = weakref.WeakSet()
+_inherited: list[object] = []  # what a forked child has of its parent: kept, so that nothing closes it
+_default: Tracer | None = None
+_making = threading.Lock()
+
+
+def default_tracer() -> Tracer:
+    """The process's tracer, made at the first call."""
+    tracer = _default
+    if tracer is not None:
+        return tracer
+    with _making:
+        tracer = _default
+        if tracer is None:
+            tracer = Tracer()
+            use(tracer)
+        return tracer
+
+
+def use(tracer: Tracer | None) -> Tracer | None:
+    """Makes this the process's tracer (None: a fresh one at the next need) and gives back the one before."""
+    global _default
+    before, _default = _default, tracer
+    return before
+
+
+def close_all(timeout_s: float | None = None) -> None:
+    """Closes every tracer of the process, side by side: the slowest decides how long it takes."""
+    tracers = list(_living)
+    for tracer in tracers:
+        tracer.close(0.0)
+    for tracer in tracers:
+        tracer.close(timeout_s)
+
+
+def _after_fork() -> None:
+    global _making
+    _making = threading.Lock()
+    for tracer in list(_living):
+        tracer.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(close_all)
