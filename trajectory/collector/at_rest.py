@@ -7,12 +7,14 @@ stored; nothing is judged anew.
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.pipeline import row_of
 from trajectory.collector.publish import Publisher
 from trajectory.errors import TrajectoryError
+from trajectory.model.fact import Batch, Fact, Payload
 from trajectory.store.contract import Reader
 from trajectory.view.rows import Health, Query, TraceRow, View
 
@@ -65,6 +67,19 @@ def fold_stored(
         for fact in batch.facts:
             folded.apply(fact, batch.source)
     return folded
+
+
+def stored_batches(reader: Reader, trace_id: bytes) -> Iterator[Batch]:
+    """All facts of a trace, each payload once and before the first fact that names it, as its emitter sent them."""
+    sent: set[bytes] = set()
+    for batch in reader.facts(trace_id):
+        named = [
+            d for fact in batch.facts for ds in getattr(fact, "contents", {}).values() for d in ds if d not in sent
+        ]
+        bodies = reader.payloads(list(dict.fromkeys(named)))
+        sent.update(bodies)
+        payloads: list[Fact] = [Payload(digest, *body) for digest, body in bodies.items()]
+        yield Batch(batch.source, batch.first_seq, [*payloads, *batch.facts])
 
 
 class StoreFeed:

@@ -1,0 +1,74 @@
+"""The command line: one command a file, loaded only when it is the one that runs.
+
+Invariant: standard output holds what was asked for and nothing else; messages go to standard error; exit 0 done, 1 a gate
+failed, 2 bad usage or bad input with one line that says what to do. No traceback reaches a user for a fault that has a name.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from trajectory import __version__
+from trajectory.errors import TrajectoryError
+
+COMMANDS = {
+    "demo": "run a real team of agents and see where it goes wrong",
+    "serve": "collect facts from agents (the collector)",
+    "watch": "open the dashboard, on a collector or on a store",
+    "import": "read OTLP captures, chat logs or our JSONL into a store",
+    "traces": "list traces",
+    "show": "one trace: agents, delegations, tools, tokens, findings",
+    "findings": "what the detectors found, with evidence",
+    "graph": "write a trace's delegation or span graph to a file",
+    "export": "write a trace to a file for other tools",
+    "doctor": "what is installed, reachable and misconfigured, each with its mend",
+    "completion": "print the completion script of a shell",
+}
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the command line; with `only`, the arguments of that one command, so that the others load nothing."""
+    parser = argparse.ArgumentParser(
+        prog="trajectory",
+        description="Traces teams of LLM agents and shows them, live, in a terminal.",
+        epilog="Start with: trajectory demo",
+    )
+    parser.add_argument("--version", action="version", version=f"trajectory {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if only in (None, name):
+            module = importlib.import_module(f"trajectory.cli.{_module(name)}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    parser = build_parser(chosen if chosen in COMMANDS else "none")
+    args = parser.parse_args(words)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except TrajectoryError as fault:
+        print(f"trajectory {args.command}: {fault}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has had enough: `| head`
+        return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _module(name: str) -> str:
+    return {"import": "importing"}.get(name, name)

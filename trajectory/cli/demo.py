@@ -1,0 +1,186 @@
+"""`trajectory demo`: a real team in its own processes, traced through emitter, ZeroMQ, collector and store.
+
+Invariant: nothing here is made up for the screen: the collector is the one that `trajectory serve` runs, in a process of its
+own, and what is printed at the end is read back from the store. Without a terminal it behaves as with `--headless`.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from trajectory.cli.output import say
+from trajectory.cli.places import add_json, data_dir
+from trajectory.cli.watch import add_looks, has_terminal
+from trajectory.errors import TrajectoryError
+
+if TYPE_CHECKING:
+    pass
+
+_LIVE_PACE = 1.0
+_HEADLESS_PACE = 0.15
+_START_S = 15.0
+_STOP_S = 10.0
+_SETTLE_S = 8.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--headless", action="store_true", help="no dashboard: print the summary and the findings")
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=7, help="what varies in the story (default: %(default)s)"
+    )
+    parser.add_argument("--pace", metavar="X", type=float, help="1 takes about 15 s; smaller is faster")
+    parser.add_argument("--store", metavar="PATH", help="keep the run here (default: demo.db in the data directory)")
+    parser.add_argument("--connect", metavar="ENDPOINT", help="send to this running collector instead of starting one")
+    add_json(parser)
+    add_looks(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    headless = args.headless or args.json or not has_terminal()
+    store = args.store or os.environ.get("TRAJECTORY_STORE") or str(data_dir() / "demo.db")
+    pace = args.pace if args.pace is not None else _HEADLESS_PACE if headless else _LIVE_PACE
+    if args.connect:
+        return _play(args, args.connect, store if args.store else "", pace, headless)
+    with _collector(store) as endpoint:
+        code = _play(args, endpoint, "" if headless else store, pace, headless)
+        if headless and code == 0:
+            _wait_settled(endpoint, args.trace_id)
+    return _report(args, store) if headless and code == 0 else code
+
+
+def _play(args: argparse.Namespace, endpoint: str, store: str, pace: float, headless: bool) -> int:
+    """Runs the team against a collector, with the dashboard on it unless headless."""
+    from trajectory.cli.demo_team.team import run_team
+
+    if headless:
+        result = run_team(endpoint, args.seed, pace, None if args.json else say)
+        args.trace_id, args.answer = result.trace_id, result.answer
+        return 0
+    return _play_on_screen(args, endpoint, store, pace)
+
+
+def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: float) -> int:
+    from trajectory.cli.demo_team.team import Team
+    from trajectory.cli.watch import show
+    from trajectory.collector.remote import RemoteFeed
+
+    faults: list[str] = []
+    team = Team(endpoint, args.seed, pace)
+
+    def work() -> None:
+        try:
+            with team:
+                team.ask()
+        except TrajectoryError as fault:
+            faults.append(str(fault))
+
+    thread = threading.Thread(target=work, name="demo-team", daemon=True)
+    thread.start()
+    show(RemoteFeed(endpoint), glyphs=args.glyphs, theme=args.theme)
+    was_working = thread.is_alive()
+    if was_working:
+        team.stop()
+    thread.join(_STOP_S)
+    if faults and not was_working:
+        raise TrajectoryError(faults[0])
+    if store:
+        say(f"The run is kept. Look again: trajectory watch --store {store}")
+    return 0
+
+
+@contextmanager
+def _collector(store: str) -> Iterator[str]:
+    """A collector in a process of its own; yields its endpoint. Raises TrajectoryError with its own words if it fails."""
+    endpoint = f"tcp://127.0.0.1:{_free_port()}"
+    command = [sys.executable, "-P", "-m", "trajectory", "serve", "--bind", endpoint, "--store", store]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        start_new_session=True, text=True,
+    )  # fmt: skip
+    try:
+        _wait_listening(process)
+        yield endpoint
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def _wait_listening(process: "subprocess.Popen[str]") -> None:
+    """Waits for the collector's first line, which says that it listens, or why it cannot."""
+    assert process.stderr is not None
+    watchdog = threading.Timer(_START_S, process.kill)
+    watchdog.start()
+    try:
+        line = process.stderr.readline().strip()
+    finally:
+        watchdog.cancel()
+    if not line.startswith("listening"):
+        process.wait()
+        raise TrajectoryError(line.removeprefix("trajectory serve: ") or "the collector did not start")
+    threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
+
+
+def _drain(stream: Iterator[str]) -> None:
+    """Reads on, so that the collector never waits for a full pipe."""
+    try:
+        for _ in stream:
+            pass
+    except ValueError:
+        return  # closed while reading: the demo is over
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_settled(endpoint: str, trace_id: str) -> None:
+    """Waits until the collector has every agent's last fact: the trace is no longer live."""
+    from trajectory.collector.remote import RemoteFeed
+    from trajectory.view.feed import FeedLost
+    from trajectory.view.rows import TraceQuery, TraceView
+
+    deadline_s = time.monotonic() + _SETTLE_S
+    with closing(RemoteFeed(endpoint)) as feed:
+        while time.monotonic() < deadline_s:
+            try:
+                view = feed.pull(TraceQuery(trace_id, tail=0), -1)
+            except FeedLost:
+                continue
+            if isinstance(view, TraceView) and view.trace.state != "live":
+                return
+            time.sleep(0.05)
+
+
+def _report(args: argparse.Namespace, store: str) -> int:
+    """Prints what the store holds of the run: one page, or one JSON object."""
+    from trajectory.cli.places import open_store, open_trace
+    from trajectory.cli.show import page, trace_json
+
+    with closing(open_store(store)) as reader:
+        folded = open_trace(reader, args.trace_id)
+        if args.json:
+            print(json.dumps({**trace_json(folded), "answer": args.answer}, ensure_ascii=False))
+        else:
+            print("\n".join(page(folded, every_span=False)))
+            say(f"kept in {store}: trajectory watch --store {store}")
+    return 0

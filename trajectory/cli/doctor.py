@@ -1,0 +1,155 @@
+"""`trajectory doctor`: what is installed, reachable and misconfigured, and how to mend each."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from trajectory import __version__
+from trajectory.cli.output import say, table
+from trajectory.cli.places import add_json, add_store, default_endpoint
+
+_PACKAGES = ("msgpack", "msgspec", "pyzmq", "textual", "networkx", "numpy", "opentelemetry-proto")
+
+
+class Check(NamedTuple):
+    """One thing that was looked at. `state` is `ok`, `note` (worth knowing) or `bad` (a command will fail)."""
+
+    name: str
+    state: str
+    said: str
+    mend: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--connect", metavar="ENDPOINT", default=default_endpoint(), help="collector to try (default: %(default)s)"
+    )
+    add_store(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    checks = [_python(), *_packages(), _store(args.store), _collector(args.connect), _terminal(), *_extensions()]
+    if args.json:
+        for check in checks:
+            print(json.dumps(check._asdict()))
+    else:
+        sign = {"ok": "✓", "note": "·", "bad": "✗"}
+        print("\n".join(table(("", "WHAT", "SEEN", "DO"), [(sign[c.state], c.name, c.said, c.mend) for c in checks])))
+    bad = sum(check.state == "bad" for check in checks)
+    if bad:
+        say(f"{bad} of {len(checks)} need mending")
+    return 1 if bad else 0
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    is_right = sys.version_info >= (3, 11)
+    mend = "" if is_right else "use 3.11 or newer"
+    return Check("python", "ok" if is_right else "bad", f"{version}, trajectory {__version__}", mend)
+
+
+def _packages() -> list[Check]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    checks = []
+    for name in _PACKAGES:
+        try:
+            checks.append(Check(name, "ok", version(name)))
+        except PackageNotFoundError:
+            checks.append(Check(name, "bad", "not installed", f"pip install {name}"))
+    return checks
+
+
+def _store(location: str) -> Check:
+    from trajectory.errors import StoreError
+    from trajectory.store.location import locate
+    from trajectory.store.lock import writer_of
+    from trajectory.store.sqlite import open_reader
+
+    try:
+        path = locate(location)
+        if not path.exists():
+            place = next(p for p in path.absolute().parents if p.exists())
+            if os.access(place, os.W_OK):
+                return Check("store", "ok", f"{path} will be made when something is stored")
+            return Check("store", "bad", f"{place} cannot be written", "use another --store, or TRAJECTORY_STORE")
+        reader = open_reader(location)
+        try:
+            damage = reader.check()
+            counts = reader.counts()
+        finally:
+            reader.close()
+    except StoreError as fault:
+        return Check("store", "bad", str(fault), "use another --store, or move this file away")
+    if damage:
+        return Check(
+            "store",
+            "bad",
+            f"{path} is damaged: {damage[0]}",
+            "export what reads (trajectory export), then move it away",
+        )
+    served = writer_of(path)
+    by = f", written by process {served[0]}" if served else ""
+    is_private = Path(path).stat().st_mode & 0o077 == 0
+    seen = f"{path}: {counts['traces']} traces, {counts['facts']} facts, {counts['bytes'] / 1e6:.1f} MB{by}"
+    return Check(
+        "store", "ok" if is_private else "note", seen, "" if is_private else f"others can read it: chmod 600 {path}"
+    )
+
+
+def _collector(endpoint: str) -> Check:
+    from trajectory.collector.remote import RemoteFeed
+    from trajectory.errors import TrajectoryError
+    from trajectory.view.rows import RunsQuery
+
+    try:
+        feed = RemoteFeed(endpoint, timeout_s=0.7)
+        try:
+            view = feed.pull(RunsQuery(limit=1), -1)
+        finally:
+            feed.close()
+    except TrajectoryError as fault:
+        return Check("collector", "note", str(fault), "start one: trajectory serve")
+    health = view.health if view is not None else None
+    if health is None:
+        return Check("collector", "note", f"{endpoint} answers nothing", "use one release on both sides")
+    trouble = next(iter(health.notices), "")
+    said = f"{endpoint}: {health.emitters} emitters, {health.dropped_count} facts lost, {health.quarantined_count} quarantined"
+    return Check("collector", "note" if trouble else "ok", said, trouble)
+
+
+def _terminal() -> Check:
+    from trajectory.cli.watch import chosen_glyphs
+
+    if not sys.stdout.isatty():
+        return Check(
+            "terminal", "note", "standard output is no terminal", "trajectory watch needs one; the others do not"
+        )
+    size = os.get_terminal_size()
+    said = f"{os.environ.get('TERM', '?')}, {size.columns}x{size.lines}, {chosen_glyphs('auto')} signs"
+    is_small = size.columns < 80 or size.lines < 24
+    return Check("terminal", "note" if is_small else "ok", said, "80x24 shows more" if is_small else "")
+
+
+def _extensions() -> list[Check]:
+    from importlib.metadata import entry_points
+
+    checks = []
+    for group in ("trajectory.detectors", "trajectory.exporters"):
+        names, broken = [], []
+        for entry in entry_points(group=group):
+            try:
+                entry.load()
+                names.append(entry.name)
+            except Exception as fault:  # a stranger's module may raise anything
+                broken.append(f"{entry.name}: {type(fault).__name__}")
+        mend = "" if names else "pip install --force-reinstall trajectory-tracing"
+        if broken:
+            mend = f"reinstall or remove: {', '.join(broken)}"
+        state = "bad" if mend else "ok"
+        checks.append(Check(group.removeprefix("trajectory."), state, ", ".join(sorted(names)) or "none", mend))
+    return checks

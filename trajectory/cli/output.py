@@ -1,0 +1,92 @@
+"""How commands print: tables of clean text, numbers as a person reads them.
+
+Invariant: nothing that an agent wrote reaches the terminal uncleaned, and where standard output is no terminal, or NO_COLOR
+is set, there are no escape sequences. Called by the commands.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+from trajectory.view.text import cells, clean, truncate
+
+_NUMBER = re.compile(r"(\d+(\.\d+)?( ?(k|M|%|ns|µs|ms|s))?|\d+:\d\d min|·|)")
+_SEVERITY_SIGN = {"critical": "▲", "warning": "△", "info": "▽"}
+_SEVERITY_COLOUR = {"critical": "31", "warning": "33", "info": "36"}
+
+
+def say(text: str) -> None:
+    """A message to whoever runs the command; not part of the output."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def has_colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def has_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+
+
+def coloured(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if code and has_colour() else text
+
+
+def bold(text: str) -> str:
+    return coloured(text, "1")
+
+
+def sign(severity: str) -> str:
+    """A severity as a sign that reads without colour."""
+    shown = _SEVERITY_SIGN.get(severity, "·") if has_unicode() else {"critical": "!", "warning": "?"}.get(severity, ".")
+    return coloured(shown, _SEVERITY_COLOUR.get(severity, ""))
+
+
+def width() -> int:
+    """Columns to print into; unlimited where the output is no terminal."""
+    return os.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Rows under headers, numbers to the right, the last column cut where the terminal ends."""
+    texts = [[clean(str(cell)) for cell in row] for row in rows]
+    right = [bool(texts) and all(_is_number(row[n]) for row in texts) for n in range(len(headers))]
+    widths = [max(cells(line[n]) for line in [list(headers), *texts]) for n in range(len(headers))]
+    lines = [_line(headers, widths, right)] if any(headers) else []
+    return [*lines, *(_line(row, widths, right) for row in texts)]
+
+
+def _line(row: Sequence[str], widths: list[int], right: list[bool]) -> str:
+    padded = []
+    for text, wide, is_number in zip(row, widths, right, strict=True):
+        blank = " " * (wide - cells(text))
+        padded.append(blank + text if is_number else text + blank)
+    return truncate("  ".join(padded).rstrip(), width())
+
+
+def _is_number(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text))
+
+
+def count(number: int) -> str:
+    """A count in at most five characters: 812, 12.4k, 3.1M."""
+    if number < 10_000:
+        return str(number)
+    return f"{number / 1000:.1f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
+
+
+def duration(ns: int) -> str:
+    """A duration with its unit and at most three digits before it."""
+    if ns <= 0:
+        return "·"
+    for limit_ns, divisor, unit in ((1_000_000, 1e3, "µs"), (1_000_000_000, 1e6, "ms"), (60_000_000_000, 1e9, "s")):
+        if ns < limit_ns:
+            value = ns / divisor
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+    minutes, seconds = divmod(ns // 1_000_000_000, 60)
+    return f"{minutes}:{seconds:02d} min"
+
+
+def plural(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

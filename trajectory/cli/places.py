@@ -1,0 +1,65 @@
+"""Where things are by default, and how a command opens a store. Standard library until a store is opened.
+
+Invariant: nothing is created by asking. `TRAJECTORY_STORE` and `TRAJECTORY_ENDPOINT` stand over the defaults, arguments
+over both. Called by every command that reads or writes.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trajectory.protocol.frames import DEFAULT_ENDPOINT
+
+if TYPE_CHECKING:
+    from trajectory.collector.folded import FoldedTrace
+    from trajectory.store.reader import SqliteReader
+
+
+def data_dir() -> Path:
+    """`$XDG_DATA_HOME/trajectory`, else `~/.local/share/trajectory`."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "trajectory"
+
+
+def default_store() -> str:
+    """`TRAJECTORY_STORE`, else `trajectory.db` in the data directory."""
+    return os.environ.get("TRAJECTORY_STORE") or str(data_dir() / "trajectory.db")
+
+
+def default_endpoint() -> str:
+    """`TRAJECTORY_ENDPOINT`, else loopback."""
+    return os.environ.get("TRAJECTORY_ENDPOINT") or DEFAULT_ENDPOINT
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--store",
+        metavar="PATH",
+        help="store: a path or sqlite:/// URL (default: %(default)s)",
+        default=default_store(),
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON lines and nothing else")
+
+
+def add_trace(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    parser.add_argument(
+        "trace", metavar="TRACE", nargs="?" if optional else None, help="a unique beginning of a trace id"
+    )
+
+
+def open_store(path: str) -> "SqliteReader":
+    """A reader of the store at `path`. Raises StoreError with what to do."""
+    from trajectory.store.sqlite import open_reader
+
+    return open_reader(path)
+
+
+def open_trace(reader: "SqliteReader", prefix: str) -> "FoldedTrace":
+    """The one trace whose id begins with `prefix`, folded. Raises StoreError where none or several do."""
+    from trajectory.collector.at_rest import fold_stored
+
+    return fold_stored(reader, reader.find_trace(prefix))

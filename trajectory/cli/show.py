@@ -1,0 +1,186 @@
+"""`trajectory show`: one trace on a page, or as one JSON object."""
+
+import argparse
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from trajectory.cli.output import bold, count, duration, plural, table
+from trajectory.cli.places import add_json, add_store, add_trace, open_store, open_trace
+from trajectory.view.text import clean
+
+if TYPE_CHECKING:
+    from trajectory.collector.folded import FoldedTrace
+    from trajectory.graph.trace import Trace
+
+_SHOWN_SPANS = 60
+_KIND_SIGN = {"agent": "▸", "model": "█", "tool": "▓", "retrieval": "▓", "delegation": "⇢", "other": "·"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_trace(parser)
+    parser.add_argument("--spans", action="store_true", help=f"print every span (default: the first {_SHOWN_SPANS})")
+    add_store(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with closing(open_store(args.store)) as reader:
+        folded = open_trace(reader, args.trace)
+        if args.json:
+            print(json.dumps(trace_json(folded), ensure_ascii=False))
+        else:
+            print("\n".join(page(folded, every_span=args.spans)))
+    return 0
+
+
+def trace_json(folded: "FoldedTrace") -> dict[str, Any]:
+    """The trace as one object; the keys that `findings.md` fixes, and spans and findings beside them."""
+    from trajectory.collector.rows import TraceRows
+    from trajectory.collector.spans import span_rows
+    from trajectory.protocol.codec import finding_json
+
+    trace = folded.trace
+    usage = trace.usage()
+    rows = TraceRows(folded, trace.last_ns, is_live=False)
+    return {
+        "trace_id": trace.trace_id.hex(),
+        "session_id": trace.session_id or None,
+        "title": rows.trace_row().title,
+        "service": trace.service,
+        "status": rows.state(),
+        "started_unix_nano": trace.first_ns,
+        "ended_unix_nano": trace.last_ns,
+        "agents": _agents(trace),
+        "delegations": _delegations(trace),
+        "tools": [
+            {"name": name, "calls": len(calls), "errors": sum(c.is_error for c in calls), "failures": _failures(trace, calls)}
+            for name, calls in trace.tools().items()
+        ],
+        "model_calls": usage.model_calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "errors": len(trace.root_errors()),
+        "root_errors": [
+            {"span_id": s.span_id.hex(), "agent": s.agent_name, "name": s.name, "type": s.error_type, "message": s.error_text}
+            for s in trace.root_errors()
+        ],
+        "findings": [finding_json(f) for f in sorted(trace.findings.values(), key=lambda f: (f.at_ns, f.key))],
+        "not_observable": _not_observable(trace),
+        "spans": [
+            {
+                "span_id": row.span_id, "parent_id": row.parent_id or None, "kind": row.kind, "name": row.name,
+                "agent": row.label, "status": row.status, "start_unix_nano": row.start_ns,
+                "end_unix_nano": row.end_ns or None, "tokens": row.tokens,
+            }
+            for row in span_rows(rows)
+        ],
+    }  # fmt: skip
+
+
+def _agents(trace: "Trace") -> list[dict[str, Any]]:
+    fields = ("spans", "model_calls", "tool_calls", "input_tokens", "output_tokens", "errors")
+    return [{"name": name, **{f: getattr(usage, f) for f in fields}} for name, usage in trace.agents().items()]
+
+
+def _delegations(trace: "Trace") -> list[dict[str, Any]]:
+    """Delegations between two agents, in one mode and known in one way, counted."""
+    counted: dict[tuple[str, str, str, str], int] = {}
+    for delegation in trace.delegations():
+        key = (delegation.source_agent, delegation.target_agent, str(delegation.mode), str(delegation.grade))
+        counted[key] = counted.get(key, 0) + 1
+    names = ("source", "target", "mode", "grade")
+    return [{**dict(zip(names, key, strict=True)), "count": number} for key, number in counted.items()]
+
+
+def _failures(trace: "Trace", calls: list[Any]) -> int:
+    """Calls whose result says failure though their span does not."""
+    ids = {call.span_id for call in calls}
+    return len({f.span_id for f in trace.findings.values() if f.kind == "tool.silent_failure" and f.span_id in ids})
+
+
+def _not_observable(trace: "Trace") -> list[dict[str, str]]:
+    """The checks that could not be made, and why: never the same as passed."""
+    from trajectory.detection.judge import not_observable
+
+    return [
+        {"check": check, "span_id": span_id.hex(), "reason": reason} for check, span_id, reason in not_observable(trace)
+    ]
+
+
+def page(folded: "FoldedTrace", *, every_span: bool) -> list[str]:
+    """The trace for reading."""
+    from trajectory.cli import findings
+    from trajectory.collector.rows import TraceRows
+
+    trace = folded.trace
+    rows = TraceRows(folded, trace.last_ns, is_live=False)
+    row = rows.trace_row()
+    numbers = [
+        row.state, duration(row.ended_ns - row.started_ns), plural(row.agents, "agent"),
+        plural(row.delegations, "delegation"), plural(row.steps, "step"), plural(row.errors, "error"),
+        f"{count(row.input_tokens)} + {count(row.output_tokens)} tokens",
+    ]  # fmt: skip
+    lines = [bold(clean(row.title or row.trace_id)), f"trace {row.trace_id}   " + "   ".join(numbers)]
+    lines += [f"session {clean(row.session_id)}"] if row.session_id else []
+    lines += [f"goal: {row.goal}"] if row.goal and row.goal != row.title else []
+    lines += ["", bold("Agents"), *_indented(_agent_table(trace))]
+    lines += ["", bold("Delegations"), *_indented(_delegation_table(rows))]
+    if trace.tools():
+        calls = [(n, len(c), sum(s.is_error for s in c), _failures(trace, c)) for n, c in trace.tools().items()]
+        lines += ["", bold("Tools"), *_indented(table(("TOOL", "CALLS", "ERRORS", "SAID FAILURE"), calls))]
+    lines += ["", bold("Findings")]
+    ordered = sorted(trace.findings.values(), key=lambda f: (f.at_ns, f.key))
+    lines += _indented([line for f in ordered for line in findings.lines(f)]) or ["  none"]
+    unseen = _not_observable(trace)
+    if unseen:
+        lines += [f"  not observable: {plural(len(unseen), 'check')} ({clean(unseen[0]['reason'])})"]
+    return [*lines, "", bold("Spans"), *_indented(_span_lines(rows, None if every_span else _SHOWN_SPANS))]
+
+
+def _agent_table(trace: "Trace") -> list[str]:
+    headers = ("AGENT", "SPANS", "MODEL CALLS", "TOOL CALLS", "TOKENS IN", "OUT", "ERRORS")
+    return table(
+        headers,
+        [
+            (n, u.spans, u.model_calls, u.tool_calls, u.input_tokens, u.output_tokens, u.errors)
+            for n, u in trace.agents().items()
+        ],
+    )
+
+
+def _delegation_table(rows: Any) -> list[str]:
+    found = rows.delegation_rows()
+    if not found:
+        return ["none"]
+    headers = ("FROM", "TO", "MODE", "GRADE", "STATE", "TOOK", "LOST", "TASK")
+    return table(
+        headers,
+        [
+            (d.source or "?", d.target or "?", d.mode, d.grade, d.state,
+             duration(d.returned_ns - d.sent_ns if d.returned_ns else 0), ", ".join(d.lost) or "·", d.task[:60])
+            for d in found
+        ],
+    )  # fmt: skip
+
+
+def _span_lines(rows: Any, limit: int | None) -> list[str]:
+    from trajectory.collector.spans import span_rows
+
+    found = span_rows(rows)
+    lines = []
+    for row in found[:limit]:
+        status = {"error": "✗", "running": "●", "cut_off": "⊘"}.get(row.status, "✓")
+        mark = {"root": " ◆ root", "carried": " ◇ carried on"}.get(row.mark, "")
+        took = duration(row.end_ns - row.start_ns) if row.end_ns else "open"
+        text = f"  {row.text[:80]}" if row.text else ""
+        lines.append(
+            f"{row.span_id[:8]} {'  ' * row.depth}{_KIND_SIGN.get(row.kind, '·')} {row.name} {status} {took}{mark}{text}"
+        )
+    if limit is not None and len(found) > limit:
+        lines.append(f"… {len(found) - limit} more: --spans prints all")
+    return lines
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

@@ -1,0 +1,80 @@
+"""`trajectory watch`: the dashboard, on a running collector or on a store file."""
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from trajectory.cli.places import default_endpoint
+from trajectory.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trajectory.view.feed import Feed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--connect", metavar="ENDPOINT", help=f"a running collector (default: {default_endpoint()})")
+    source.add_argument("--store", metavar="PATH", help="a store file, served or not")
+    parser.add_argument("--trace", metavar="TRACE", default="", help="open this trace at once")
+    add_looks(parser)
+
+
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--glyphs", choices=("auto", "unicode", "block", "ascii"), default="auto", help="signs to draw with"
+    )
+    parser.add_argument("--theme", metavar="NAME", help="okabe-dark, okabe-light, or any of Textual's")
+
+
+def run(args: argparse.Namespace) -> int:
+    feed, trace = _source(args)
+    show(feed, glyphs=args.glyphs, theme=args.theme, trace=trace)
+    return 0
+
+
+def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
+    require_terminal("trajectory watch")
+    if args.store:
+        from trajectory.cli.places import open_store
+        from trajectory.collector.at_rest import StoreFeed
+        from trajectory.store.location import locate
+        from trajectory.store.lock import writer_of
+
+        reader = open_store(args.store)
+        trace = reader.find_trace(args.trace).hex() if args.trace else ""
+        return StoreFeed(reader, args.store, is_live=writer_of(locate(args.store)) is not None), trace
+    from trajectory.collector.remote import RemoteFeed
+
+    return RemoteFeed(args.connect or default_endpoint()), args.trace
+
+
+def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace: str = "") -> None:
+    """Opens the dashboard on a feed and returns when it is left."""
+    from tui.app import TrajectoryApp
+
+    app = TrajectoryApp(feed, glyphs=chosen_glyphs(glyphs), theme=theme, open_trace=trace)
+    try:
+        app.run()
+    finally:
+        feed.close()
+
+
+def chosen_glyphs(asked: str) -> str:
+    """What was asked for; else Unicode where the locale speaks UTF-8, and ASCII where it does not."""
+    if asked != "auto":
+        return asked
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
+    return "unicode" if "utf" in locale.lower() else "ascii"
+
+
+def has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def require_terminal(command: str) -> None:
+    """Raises ConfigError where there is no terminal to draw on."""
+    if not has_terminal():
+        raise ConfigError(
+            f"{command} needs a terminal; `trajectory traces` and `trajectory show TRACE` print", "terminal"
+        )
