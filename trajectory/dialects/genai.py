@@ -94,7 +94,15 @@ def _kind(operation: str, span: RawSpan) -> str:
         return SpanKind.DELEGATION
     if span.attributes.get("mcp.method.name") == "tools/call":
         return SpanKind.TOOL
+    if not operation.startswith(("invoke", "execute", "create")) and _used_a_model(span.attributes):
+        return SpanKind.MODEL
     return SpanKind.OTHER
+
+
+def _used_a_model(attributes: Mapping[str, Any]) -> bool:
+    """Whether a span of no known operation names a model and what it used of it."""
+    used = first_count(attributes, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")
+    return bool(used) and bool(name_of(attributes.get(MODEL_NAME)))
 
 
 def _name_agent(span: RawSpan, operation: str, reading: Reading) -> None:

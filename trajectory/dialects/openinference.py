@@ -15,6 +15,7 @@ from trajectory.dialects.reading import Body, HandOver, Reading
 from trajectory.dialects.values import (
     count_of,
     decoded,
+    first,
     first_count,
     first_name,
     is_opaque_id,
@@ -41,6 +42,8 @@ _KINDS = {
 _RUN_SUFFIXES = re.compile(r"\.(?:a?run(?:_stream)?|a?kickoff(?:_async)?|_execute_core|a?invoke|execute_task)$")
 _HANDOFF_NAME = re.compile(r"^hand-?off to (?P<target>.+)$", re.IGNORECASE)
 _ACTING_AGENT = re.compile(r"current_agent_name='((?:[^'\\]|\\.){1,200})'")
+_ARGUMENTS = ("input.value", "tool.arguments", "tool.args_json", "tool.input")
+_RESULTS = ("output.value", "tool.result", "tool.result_json", "tool.output")
 _SEARCHED_CHARS = 256 * 1024
 _MESSAGE_PREFIXES = ("llm.input_messages.", "llm.output_messages.")
 
@@ -49,6 +52,8 @@ def read(span: RawSpan) -> Reading | None:
     """The span as OpenInference tells it; None where it does not."""
     attributes = span.attributes
     said = name_of(attributes.get("openinference.span.kind")).upper()
+    if not said and first_name(attributes, "tool.name") and first(attributes, *_RESULTS) is not None:
+        said = "TOOL"  # a tool and its result, and nobody who named the span's kind
     if not said:
         return None
     metadata = decoded(attributes.get("metadata"))
@@ -112,7 +117,7 @@ def _read_tool(span: RawSpan, metadata: Mapping[str, Any], reading: Reading) -> 
     attributes = span.attributes
     tool = first_name(attributes, "tool.name", "tool_call.function.name")
     match = _HANDOFF_NAME.match(span.name)
-    given, got = decoded(attributes.get("input.value")), decoded(attributes.get("output.value"))
+    given, got = decoded(first(attributes, *_ARGUMENTS)), decoded(first(attributes, *_RESULTS))
     if match and not tool:
         source = name_of(given)
         reading.kind = SpanKind.DELEGATION
@@ -125,8 +130,8 @@ def _read_tool(span: RawSpan, metadata: Mapping[str, Any], reading: Reading) -> 
     if call_id:
         reading.attributes[TOOL_CALL_ID] = call_id
     reading.arguments = _unwrapped(given)
-    reading.put(Slot.ARGUMENTS, chat.body_of(reading.arguments), "input.value")
-    reading.put(Slot.RESULT, chat.body_of(_result(got)), "output.value")
+    reading.put(Slot.ARGUMENTS, chat.body_of(reading.arguments), *_ARGUMENTS)
+    reading.put(Slot.RESULT, chat.body_of(_result(got)), *_RESULTS)
     target = name_of(metadata.get("__handoff_destination"))
     if target:
         reading.hand_over = HandOver(
