@@ -11,13 +11,15 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from trajectory.errors import StoreError
 from trajectory.store.faults import as_store_error
 from trajectory.store.location import sqlite_uri
 
 BUSY_TIMEOUT_S = 5.0
-_FAULTS = (sqlite3.Error, OverflowError, UnicodeEncodeError)
+_FAULTS = (sqlite3.Error, OverflowError, UnicodeError)  # its messages may quote bytes that are no text
 
 Row = tuple[Any, ...]
+Kinds = tuple[type, ...]
 Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -35,20 +37,29 @@ class Database:
         self.rows("PRAGMA trusted_schema = OFF")
         self.rows("PRAGMA cell_size_check = ON")
 
-    def rows(self, statement: str, values: Values = ()) -> list[Row]:
-        """All rows that a statement gives."""
-        with self._lock, self._faults():
-            return self._connection.execute(statement, values).fetchall()
+    def rows(self, statement: str, values: Values = (), kinds: Kinds = ()) -> list[Row]:
+        """All rows that a statement gives; where `kinds` names the columns' types, StoreError on a row of others.
 
-    def row(self, statement: str, values: Values = ()) -> Row | None:
-        """The first row that a statement gives."""
-        rows = self.rows(statement, values)
+        SQLite keeps a value of any type in any column, and a damaged or a stranger's file does.
+        """
+        with self._lock, self._faults():
+            rows = self._connection.execute(statement, values).fetchall()
+        if kinds and any(tuple(map(type, row)) != kinds for row in rows):
+            raise StoreError(f"{self.path} is damaged, a row holds values of wrong types: restore a copy")
+        return rows
+
+    def row(self, statement: str, values: Values = (), kinds: Kinds = ()) -> Row | None:
+        """The first row that a statement gives; `kinds` as for `rows`."""
+        rows = self.rows(statement, values, kinds)
         return rows[0] if rows else None
 
     def number(self, statement: str, values: Values = ()) -> int:
         """The one integer that a statement gives; 0 for no row and for NULL."""
         row = self.row(statement, values)
-        return int(row[0] or 0) if row else 0
+        value = row[0] if row else 0
+        if not isinstance(value, int | None):
+            raise StoreError(f"{self.path} is damaged, it holds {type(value).__name__} for a number: restore a copy")
+        return value or 0
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

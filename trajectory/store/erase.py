@@ -3,12 +3,12 @@
 Invariant: the other traces' facts stay as they were, in the frames and at the positions they had. Called by the writer.
 """
 
-import sqlite3
-
 from trajectory.model.fact import trace_of
 from trajectory.store.bodies import expand, read_facts, shrink, write_facts
 from trajectory.store.database import Database
 from trajectory.store.matching import digests_of
+
+_BODY = (int, bytes)  # codec, body
 
 
 def erase(database: Database, trace_ids: frozenset[bytes]) -> None:
@@ -16,57 +16,51 @@ def erase(database: Database, trace_ids: frozenset[bytes]) -> None:
 
     Reads every frame once: payloads carry no count of who names them, because counting would slow each append.
     """
-    with database.connection() as connection:
-        connection.execute("PRAGMA secure_delete = ON")
+    database.rows("PRAGMA secure_delete = ON")
     try:
-        with database.transaction() as connection:
-            named = _erase_facts(connection, trace_ids)
-            for trace_id in trace_ids:
-                connection.execute("DELETE FROM summaries WHERE trace_id = ?", (trace_id,))
-                connection.execute("DELETE FROM findings WHERE trace_id = ?", (trace_id,))
-            _erase_payloads(connection, named)
+        with database.transaction():
+            named = {digest for trace_id in trace_ids for digest in _erase_trace(database, trace_id)}
+            _erase_payloads(database, named)
         with database.connection() as connection:
-            connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page: its rows have no columns
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            connection.executescript(
+                "PRAGMA incremental_vacuum"
+            )  # `execute` would free one page: its rows have no columns
+        database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
-        with database.connection() as connection:
-            connection.execute("PRAGMA secure_delete = OFF")
+        database.rows("PRAGMA secure_delete = OFF")
 
 
-def _erase_facts(connection: sqlite3.Connection, trace_ids: frozenset[bytes]) -> set[bytes]:
-    """Takes the traces' facts out of their frames; returns the digests that these named."""
-    named: set[bytes] = set()
-    for trace_id in trace_ids:
-        frames = connection.execute(
-            "SELECT frame, trace FROM frame_traces JOIN traces ON traces.id = trace WHERE trace_id = ?", (trace_id,)
-        ).fetchall()
-        for frame, _ in frames:
-            named |= _erase_from_frame(connection, frame, trace_id)
-        for row in {trace for _, trace in frames}:
-            connection.execute("DELETE FROM frame_traces WHERE trace = ?", (row,))
-            connection.execute("DELETE FROM traces WHERE id = ?", (row,))
+def _erase_trace(database: Database, trace_id: bytes) -> set[bytes]:
+    """Removes all of a trace but its payloads; returns the digests of those that it named."""
+    database.rows("DELETE FROM summaries WHERE trace_id = ?", (trace_id,))
+    database.rows("DELETE FROM findings WHERE trace_id = ?", (trace_id,))
+    trace = database.number("SELECT id FROM traces WHERE trace_id = ?", (trace_id,))
+    frames = database.rows("SELECT frame FROM frame_traces WHERE trace = ?", (trace,))
+    named = {digest for (frame,) in frames for digest in _erase_from_frame(database, frame, trace_id)}
+    database.rows("DELETE FROM frame_traces WHERE trace = ?", (trace,))
+    database.rows("DELETE FROM traces WHERE id = ?", (trace,))
     return named
 
 
-def _erase_from_frame(connection: sqlite3.Connection, frame: int, trace_id: bytes) -> set[bytes]:
-    codec, body = connection.execute("SELECT codec, body FROM frames WHERE id = ?", (frame,)).fetchone()
-    facts = read_facts(expand(codec, body))
+def _erase_from_frame(database: Database, frame: int, trace_id: bytes) -> set[bytes]:
+    row = database.row("SELECT codec, body FROM frames WHERE id = ?", (frame,), _BODY)
+    facts = read_facts(expand(*row)) if row else []
     kept = [fact for fact in facts if trace_of(fact) != trace_id]
     if kept:
-        connection.execute(
-            "UPDATE frames SET fact_count = ?, codec = ?, body = ? WHERE id = ?",
-            (len(kept), *shrink(write_facts(kept)[1]), frame),
-        )
+        changed = (len(kept), *shrink(write_facts(kept)[1]), frame)
+        database.rows("UPDATE frames SET fact_count = ?, codec = ?, body = ? WHERE id = ?", changed)
     else:
-        connection.execute("DELETE FROM frames WHERE id = ?", (frame,))
+        database.rows("DELETE FROM frames WHERE id = ?", (frame,))
     return {digest for fact in facts if trace_of(fact) == trace_id for digest in digests_of(fact)}
 
 
-def _erase_payloads(connection: sqlite3.Connection, named: set[bytes]) -> None:
+def _erase_payloads(database: Database, named: set[bytes]) -> None:
     """Removes those of the payloads that no remaining fact names."""
-    frames = connection.execute("SELECT codec, body FROM frames ORDER BY id")
-    while named and (row := frames.fetchone()):
-        for fact in read_facts(expand(*row)):
-            named -= digests_of(fact)
-    frames.close()
-    connection.executemany("DELETE FROM payloads WHERE digest = ?", [(digest,) for digest in named])
+    after = 0
+    query = "SELECT codec, body, id FROM frames WHERE id > ? ORDER BY id LIMIT 32"
+    while named and (rows := database.rows(query, (after,), (*_BODY, int))):
+        for codec, body, after in rows:  # noqa: B007 (the last one is where the next page starts)
+            for fact in read_facts(expand(codec, body)):
+                named -= digests_of(fact)
+    for digest in named:
+        database.rows("DELETE FROM payloads WHERE digest = ?", (digest,))

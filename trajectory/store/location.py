@@ -68,7 +68,9 @@ def prepare_file(path: Path) -> None:
             return
         raise StoreError(f"cannot make {path}: a file is in the way of its directory") from None
     except OSError as fault:
-        raise StoreError(f"cannot make {path}: {fault.strerror}: check its directory, or name another --store") from None
+        raise StoreError(
+            f"cannot make {path}: {fault.strerror}: check its directory, or name another --store"
+        ) from None
 
 
 def _make_directories(directory: Path) -> None:

@@ -19,7 +19,9 @@ def prefix_range(prefix: str) -> tuple[bytes, bytes]:
     """The lowest and the highest trace id that start with a hexadecimal prefix. Raises StoreError where it is none."""
     digits = prefix.strip().lower()
     if len(digits) > _TRACE_ID_DIGITS or not set(digits) <= set("0123456789abcdef"):
-        raise StoreError(f"{prefix[:80]!r} is no trace id: give the first hexadecimal digits of one, see `trajectory traces`")
+        raise StoreError(
+            f"{prefix[:80]!r} is no trace id: give the first hexadecimal digits of one, see `trajectory traces`"
+        )
     return bytes.fromhex(digits.ljust(_TRACE_ID_DIGITS, "0")), bytes.fromhex(digits.ljust(_TRACE_ID_DIGITS, "f"))
 
 

@@ -63,7 +63,9 @@ def format_of(connection: sqlite3.Connection, path: Path) -> int:
             raise StoreError(f"{path} is another program's SQLite database: name another --store")
         return 0
     if version > FORMAT:
-        raise StoreError(f"{path} was written by a newer Trajectory (format {version}, this one reads {FORMAT}): upgrade")
+        raise StoreError(
+            f"{path} was written by a newer Trajectory (format {version}, this one reads {FORMAT}): upgrade"
+        )
     return int(version)
 
 

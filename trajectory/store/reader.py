@@ -12,12 +12,14 @@ from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
 from trajectory.store.bodies import MAX_INTEGER, expand, read_facts, read_resource, read_struct, unreadable_count
 from trajectory.store.contract import TraceSummary
-from trajectory.store.database import Database, Row
+from trajectory.store.database import Database, Kinds, Row
 from trajectory.store.faults import one_line
 from trajectory.store.matching import MAX_CANDIDATES, is_later, prefix_range, severity_floor, the_one
 
 _PAGE_FRAMES = 32
 _MAX_SAID = 20
+_FRAME = (int, int, int, int, bytes)  # id, source, first_seq, codec, body
+_PAYLOAD = (bytes, str, int, bytes)  # digest, media_type, codec, body
 _PAGE_DIGESTS = 500  # under SQLite's limit of variables in every build
 
 
@@ -30,22 +32,26 @@ class SqliteReader:
 
     def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
         rows = self._database.rows(
-            "SELECT body FROM summaries ORDER BY started_ns DESC, trace_id DESC LIMIT ? OFFSET ?", (limit, offset)
+            "SELECT body FROM summaries ORDER BY started_ns DESC, trace_id DESC LIMIT ? OFFSET ?",
+            (limit, offset),
+            (bytes,),
         )
         return [read_struct(body, TraceSummary) for (body,) in rows]
 
     def summary(self, trace_id: bytes) -> TraceSummary | None:
-        row = self._database.row("SELECT body FROM summaries WHERE trace_id = ?", (trace_id,))
+        row = self._database.row("SELECT body FROM summaries WHERE trace_id = ?", (trace_id,), (bytes,))
         return read_struct(row[0], TraceSummary) if row else None
 
     def trace_ids(self) -> list[bytes]:
-        return [trace_id for (trace_id,) in self._database.rows("SELECT trace_id FROM traces ORDER BY id")]
+        rows = self._database.rows("SELECT trace_id FROM traces ORDER BY id", (), (bytes,))
+        return [trace_id for (trace_id,) in rows]
 
     def find_trace(self, prefix: str) -> bytes:
         low, high = prefix_range(prefix)
         rows = self._database.rows(
             "SELECT trace_id FROM traces WHERE trace_id BETWEEN ? AND ? ORDER BY trace_id LIMIT ?",
             (low, high, MAX_CANDIDATES),
+            (bytes,),
         )
         return the_one([trace_id for (trace_id,) in rows], prefix)
 
@@ -53,7 +59,8 @@ class SqliteReader:
         rows = self._database.rows(
             """SELECT traces.trace_id FROM traces LEFT JOIN summaries ON summaries.trace_id = traces.trace_id
                WHERE (SELECT max(frame) FROM frame_traces WHERE trace = traces.id) > coalesce(last_frame, 0)
-               ORDER BY traces.id"""
+               ORDER BY traces.id""",
+            kinds=(bytes,),
         )
         return [trace_id for (trace_id,) in rows]
 
@@ -82,7 +89,7 @@ class SqliteReader:
             page = digests[start : start + _PAGE_DIGESTS]
             marks = ",".join("?" * len(page))
             rows = self._database.rows(
-                f"SELECT digest, media_type, codec, body FROM payloads WHERE digest IN ({marks})", page
+                f"SELECT digest, media_type, codec, body FROM payloads WHERE digest IN ({marks})", page, _PAYLOAD
             )
             found.update((digest, (media_type, expand(codec, body))) for digest, media_type, codec, body in rows)
         return found
@@ -95,7 +102,7 @@ class SqliteReader:
         asked = [(condition, value) for condition, value in wanted if value is not None]
         where = " AND ".join(condition for condition, _ in asked) or "1"
         rows = self._database.rows(
-            f"SELECT body FROM findings WHERE {where} ORDER BY at_ns, key", [value for _, value in asked]
+            f"SELECT body FROM findings WHERE {where} ORDER BY at_ns, key", [value for _, value in asked], (bytes,)
         )
         return [read_struct(body, Finding) for (body,) in rows]
 
@@ -136,20 +143,22 @@ class SqliteReader:
     def _pages(self, query: str, after: int, **values: Any) -> Iterator[tuple[Source, int, list[Fact]]]:
         """The frames that a query gives, a page at a time, up to the newest at the start: a reader that appends ends too."""
         values |= {"newest": self.last_frame(), "count": _PAGE_FRAMES}
-        while rows := self._database.rows(query, {**values, "after": after}):
+        while rows := self._database.rows(query, {**values, "after": after}, _FRAME):
             for after, source, first_seq, codec, body in rows:  # noqa: B007 (the last one is where the next page starts)
                 yield self._source(source), first_seq, read_facts(expand(codec, body))
 
     def _source(self, source: int) -> Source:
         known = self._known_sources.get(source)
         if known is None:
-            row = self._database.row("SELECT emitter_id, boot_id, resource FROM sources WHERE id = ?", (source,))
+            query = "SELECT emitter_id, boot_id, resource FROM sources WHERE id = ?"
+            row = self._database.row(query, (source,), (bytes, bytes, bytes))
             emitter_id, boot_id, resource = row or (b"", b"", b"\x80")
             known = self._known_sources[source] = Source(emitter_id, boot_id, read_resource(resource))
         return known
 
     def _damaged_frames(self) -> Iterator[str]:
-        for frame, codec, body in self._walk("SELECT id, codec, body FROM frames WHERE id > ? ORDER BY id LIMIT 32"):
+        query = "SELECT id, codec, body FROM frames WHERE id > ? ORDER BY id LIMIT 32"
+        for frame, codec, body in self._walk(query, (int, int, bytes)):
             try:
                 if count := unreadable_count(expand(codec, body)):
                     yield f"frame {frame}: {count} facts cannot be read"
@@ -158,16 +167,16 @@ class SqliteReader:
 
     def _damaged_payloads(self) -> Iterator[str]:
         query = "SELECT id, digest, media_type, codec, body FROM payloads WHERE id > ? ORDER BY id LIMIT 32"
-        for _, digest, media_type, codec, body in self._walk(query):
+        for _, digest, media_type, codec, body in self._walk(query, (int, *_PAYLOAD)):
             try:
                 if digest_of(media_type, expand(codec, body)) != digest:
                     yield f"payload {digest.hex()}: its body is not what its digest says"
             except StoreError as fault:
                 yield f"payload {digest.hex()}: {fault}"
 
-    def _walk(self, query: str) -> Iterator[Row]:
+    def _walk(self, query: str, kinds: Kinds) -> Iterator[Row]:
         """All rows of a query that pages by its first column."""
         last: Any = 0
-        while rows := self._database.rows(query, (last,)):
+        while rows := self._database.rows(query, (last,), kinds):
             yield from rows
             last = rows[-1][0]

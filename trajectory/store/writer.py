@@ -117,9 +117,8 @@ class SqliteWriter(SqliteReader):
 
     def _stored_position(self, connection: sqlite3.Connection, source: Source, resource: bytes) -> _Position:
         ids = (source.emitter_id, source.boot_id)
-        row = connection.execute(
-            "SELECT id, next_seq, resource FROM sources WHERE emitter_id = ? AND boot_id = ?", ids
-        ).fetchone()
+        query = "SELECT id, next_seq, resource FROM sources WHERE emitter_id = ? AND boot_id = ?"
+        row = self._database.row(query, ids, (int, int, bytes))
         if row:
             return _Position(*row)
         made = connection.execute(
@@ -149,7 +148,9 @@ class SqliteWriter(SqliteReader):
             if len(self._trace_rows) >= _MAX_KNOWN_TRACES:
                 self._trace_rows.clear()
             row = connection.execute("SELECT id FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
-            known = row[0] if row else _id_of(connection.execute("INSERT INTO traces (trace_id) VALUES (?)", (trace_id,)))
+            known = (
+                row[0] if row else _id_of(connection.execute("INSERT INTO traces (trace_id) VALUES (?)", (trace_id,)))
+            )
             self._trace_rows[trace_id] = known
         return known
 

@@ -1,0 +1,131 @@
+"""A store that is damaged, or a stranger's: everything answers, or refuses in one printable line, and nothing else."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.store.builders import SOURCE, TRACE_A, TRACE_B, TRACE_C, ended, finding, payload, started
+from trajectory.errors import StoreError
+from trajectory.model.fact import Batch, Fact, Heartbeat
+from trajectory.store.contract import TraceSummary, Writer
+from trajectory.store.reader import SqliteReader
+from trajectory.store.sqlite import open_reader, open_writer
+
+BODY = payload("hello " * 100)
+READINGS: list[Callable[[SqliteReader], Any]] = [
+    lambda r: [*r.summaries(), r.summary(TRACE_A)],
+    lambda r: [trace_id.hex() for trace_id in r.trace_ids() + r.stale_traces()],
+    lambda r: r.find_trace("a"),
+    lambda r: list(r.facts(TRACE_A, 5)),
+    lambda r: list(r.all_batches()),
+    lambda r: r.payload(BODY.digest),
+    lambda r: r.findings(),
+    lambda r: r.next_seq(SOURCE.emitter_id, SOURCE.boot_id) + r.last_frame() + r.data_version(),
+    lambda r: r.counts(),
+    lambda r: r.check(),
+]
+WRITINGS: list[Callable[[Writer], Any]] = [
+    lambda w: w.append([Batch(SOURCE, 500, [started(), payload("new"), started(b"z" * 16)])]),
+    lambda w: w.save_summaries([TraceSummary(TRACE_A)]),
+    lambda w: w.save_findings([finding()]),
+    lambda w: w.delete_trace(TRACE_A),
+]
+
+
+def build(path: Path) -> None:
+    writer = open_writer(path)
+    for n in range(12):
+        facts: list[Fact] = [
+            payload(f"said {n}"),
+            started(contents=[BODY.digest]),
+            BODY,
+            ended(TRACE_B),
+            Heartbeat(1, 2),
+        ]
+        writer.append([Batch(SOURCE, 8 * n, [*facts, ended(TRACE_C), started(), ended()])])
+    writer.save_summaries([TraceSummary(TRACE_A, title="x"), TraceSummary(TRACE_B)])
+    writer.save_findings([finding(), finding(TRACE_B)])
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("sound") / "store.db"
+    build(path)
+    return path.read_bytes()
+
+
+def assert_answers_or_refuses(path: Path) -> list[str]:
+    """Does everything that can be done with a store; returns the refusals, each of one printable line."""
+    refusals: list[str] = []
+
+    def attempt(action: Callable[[Any], Any], on: Any) -> Any:
+        try:
+            return action(on)
+        except StoreError as refused:
+            refusals.append(str(refused))
+
+    for opening, actions in ((open_reader, READINGS), (open_writer, WRITINGS)):
+        opened = attempt(opening, path)
+        for action in actions if opened else ():
+            attempt(action, opened)
+        if opened:
+            opened.close()
+    assert all(line.isprintable() for line in refusals)
+    return refusals
+
+
+def test_a_sound_store_refuses_nothing(tmp_path: Path) -> None:
+    build(tmp_path / "store.db")
+    assert assert_answers_or_refuses(tmp_path / "store.db") == []
+
+
+@given(flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_any_flipped_bytes_are_answered_or_refused(sound: bytes, flips: list[tuple[int, int]]) -> None:
+    content = bytearray(sound)
+    for place, value in flips:
+        content[place % len(content)] = value
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "store.db"
+        path.write_bytes(content)
+        assert_answers_or_refuses(path)
+
+
+@given(length=st.integers(0, 1 << 17))
+@settings(max_examples=20, deadline=None)
+def test_a_store_cut_off_anywhere_is_answered_or_refused(sound: bytes, length: int) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "store.db"
+        path.write_bytes(sound)
+        os.truncate(path, length % len(sound))
+        assert_answers_or_refuses(path)
+
+
+@pytest.mark.parametrize("value", ["'\x1b[2J'", "x'00ff'", "-5", "3.7", "9223372036854775807", "x'91'"])
+def test_any_value_in_any_column_is_answered_or_refused(tmp_path: Path, sound: bytes, value: str) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound)
+    raw = sqlite3.connect(path)
+    tables = ["sources", "frames", "traces", "frame_traces", "payloads", "summaries", "findings"]
+    columns = [(table, row[1]) for table in tables for row in raw.execute(f"PRAGMA table_info({table})")]
+    raw.close()
+    refused = 0
+    for table, column in columns:
+        path.write_bytes(sound)
+        raw = sqlite3.connect(path)
+        try:
+            raw.execute(f"UPDATE OR IGNORE {table} SET {column} = {value}")
+            raw.commit()
+        except sqlite3.IntegrityError:  # a row id takes whole numbers only
+            raw.rollback()
+        raw.close()
+        refused += bool(assert_answers_or_refuses(path))
+    assert refused > 0
