@@ -9,7 +9,6 @@ import pytest
 from trajectory.cli.demo_team.conversation import Call, Conversation, Message, Reply, figures_in
 from trajectory.cli.demo_team.lines import LINES, SYSTEM
 from trajectory.cli.demo_team.script import STREAMED_WORDS, ScriptedModel, count_tokens
-from trajectory.cli.demo_team.tools import DEFINITIONS
 from trajectory.cli.demo_team.truth import truth
 from trajectory.cli.demo_team.world import FISCAL_YEAR, World, as_text
 
@@ -145,15 +144,6 @@ def test_a_finish_reason_says_whether_tools_are_asked_for() -> None:
     assert completion.finish_reason == "tool_calls"
     asked = [call["function"] for call in completion.message["tool_calls"]]
     assert [Call(each["name"], json.loads(each["arguments"])) for each in asked] == list(completion.reply.calls)
-
-
-@pytest.mark.parametrize("role", sorted(LINES))
-def test_every_role_has_instructions_and_named_tools_with_a_schema(role: str) -> None:
-    assert SYSTEM[role]
-    for definition in DEFINITIONS[role]:
-        assert set(definition["function"]["parameters"]["required"]) <= set(
-            definition["function"]["parameters"]["properties"]
-        )
 
 
 def test_an_unknown_source_is_no_page_and_no_copy() -> None:

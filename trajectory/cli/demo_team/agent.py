@@ -17,7 +17,7 @@ from trajectory.cli.demo_team.conversation import DELEGATE, Call, Message, Reply
 from trajectory.cli.demo_team.lines import SYSTEM
 from trajectory.cli.demo_team.script import MODEL_NAME, Completion, ScriptedModel
 from trajectory.cli.demo_team.talk import PATIENCE_S, Answer, ask
-from trajectory.cli.demo_team.tools import DEFINITIONS, tools_for
+from trajectory.cli.demo_team.tools import offered, tools_for
 from trajectory.cli.demo_team.world import World, as_text
 
 MAX_TURNS = 12
@@ -49,6 +49,7 @@ class Agent:
         self._model = ScriptedModel(around.world.seed, role)
         self._tools = tools_for(role, around.world, around.pause)
         self._messages: list[Message] = [{"role": "system", "content": SYSTEM[role]}]
+        self._trace_id = ""
 
     def work(self, task: str) -> Answer:
         """Does the task and answers it; after a transfer the answer says where the rest will be."""
@@ -56,16 +57,16 @@ class Agent:
         for _ in range(MAX_TURNS):
             reply = self._think()
             if not reply.calls:
-                return Answer(reply.text)
+                return Answer(reply.text, trace_id=self._trace_id)
             results = self._act(reply.calls)
             handed_on = next((result.continued_at for result in results if result.continued_at), "")
             if handed_on:
-                return Answer(reply.text, handed_on)
+                return Answer(reply.text, handed_on, self._trace_id)
             self._hear(reply.calls, results)
         raise RuntimeError(f"{self._role} found no answer in {MAX_TURNS} turns")
 
     def _think(self) -> Reply:
-        tools = DEFINITIONS[self._role]
+        tools = offered(self._role, self._tools)
         with trajectory.model(MODEL_NAME, messages=list(self._messages), tools=tools) as call:
             completion = self._model.complete(self._messages)
             self._around.pause(completion.latency_s)
@@ -115,6 +116,7 @@ class Agent:
     def _delegate(self, call: Call, on_accepted: Callable[[], None]) -> Answer:
         name, task, mode = call.arguments["agent"], call.arguments["task"], call.arguments["mode"]
         with trajectory.delegate(name, task=task, mode=mode) as work:
+            self._trace_id = work.headers.get("traceparent", "--").split("-")[1]
             answer = ask(self._around.addresses[name], task, mode, work.headers, on_accepted)
             if not answer.continued_at:
                 work.returned(answer.text)

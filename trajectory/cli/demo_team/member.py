@@ -18,7 +18,7 @@ from trajectory.cli.demo_team.serve import AgentServer
 from trajectory.cli.demo_team.world import World
 
 SERVICE = "memo-team"
-_FLUSH_S = 2.0
+_FLUSH_S = 0.5  # the emitter's own farewell waits longer where a collector is there
 
 
 def main(argv: Sequence[str] | None = None) -> int:

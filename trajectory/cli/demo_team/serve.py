@@ -53,13 +53,16 @@ class AgentServer(ThreadingHTTPServer):
 
     def _perform_root(self, task: str, on_accepted: Callable[[], None]) -> Answer:
         """Work that nobody of the team delegated is the root of a trace."""
-        session = f"demo-{self.around.world.seed}"
-        with trajectory.agent(self.role, session=session, title=TITLE) as agent:
-            agent.input(task)
+        answers: list[Answer] = []
+
+        @trajectory.agent(self.role, session=f"demo-{self.around.world.seed}", title=TITLE)
+        def answer_user(task: str) -> str:
             on_accepted()
-            answer = Agent(self.role, self.around).work(task)
-            agent.output(answer.text)
-        return Answer(answer.text, answer.continued_at, agent.trace_id)
+            answers.append(Agent(self.role, self.around).work(task))
+            return answers[0].text
+
+        answer_user(task)
+        return answers[0]
 
     def take_over(self, headers: Headers, task: str) -> Answer:
         """Takes control of a task: works on in a thread of its own and says where the result will be."""

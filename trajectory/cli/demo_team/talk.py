@@ -19,7 +19,8 @@ class AskFailed(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `continued_at` is the address `host:port/path` of the rest where control passed to another agent."""
+    """What came back. `continued_at` is the address `host:port/path` of the rest where control passed to another agent;
+    `trace_id` is there where the agent gave work to others."""
 
     text: str = ""
     continued_at: str = ""
@@ -56,6 +57,8 @@ def _request(
     try:
         connection.request(method, path, body, {"Content-Type": "application/json", **headers})
         response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise AskFailed(f"{address} answered {response.status} {response.reason}")
         on_accepted()
         answer = Answer(**json.loads(response.read(MAX_BODY_BYTES)))
     except (OSError, http.client.HTTPException, ValueError, TypeError) as fault:

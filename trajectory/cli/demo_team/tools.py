@@ -15,7 +15,6 @@ from trajectory.cli.demo_team.world import World, millions
 
 Tool = Callable[..., Any]
 Pause = Callable[[float], None]
-Definition = dict[str, Any]
 
 
 def tools_for(role: str, world: World, pause: Pause) -> dict[str, Tool]:
@@ -97,42 +96,30 @@ def _for_reviewer(world: World, pause: Pause) -> list[Tool]:
         pause(0.25)
         ledger = world.ledger()
         wrong = {region: amount for region, amount in figures.items() if round(amount * 10) != ledger.get(region)}
-        for region, amount in wrong.items():
-            raise ValueError(f"{region} total {millions(ledger.get(region, 0))} ≠ {amount}M")
+        if wrong:
+            each = (f"{region} total {millions(ledger.get(region, 0))} ≠ {amount}M" for region, amount in wrong.items())
+            raise ValueError("; ".join(each))
         return f"totals agree: {len(figures)} of {len(figures)}"
 
     return [check_totals]
 
 
-_TEXT: Definition = {"type": "string"}
-_FIGURES: Definition = {"type": "object", "additionalProperties": {"type": "number"}}
+DELEGATING = ("planner", "coder", "writer")
 
-
-def _function(name: str, description: str, required: dict[str, Definition], **optional: Definition) -> Definition:
-    parameters = {"type": "object", "properties": required | optional, "required": list(required)}
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
-
-
-_DELEGATE = _function(
-    DELEGATE,
-    "Gives work to a colleague.",
-    {"agent": _TEXT, "task": _TEXT},
-    mode={"type": "string", "enum": ["call", "transfer"]},
-)
-
-DEFINITIONS: Mapping[str, list[Definition]] = {
-    "planner": [_DELEGATE],
-    "research": [
-        _function("search_web", "Finds filings and press on a region.", {"query": _TEXT}),
-        _function("fetch_page", "Opens a filing's page.", {"source": _TEXT}),
-        _function(
-            "read_cache", "Reads the cached copy of a filing.", {"source": _TEXT, "quarter": _TEXT}, fiscal_year=_TEXT
-        ),
-    ],
-    "coder": [_function("draw_chart", "Draws a bar for each region.", {"figures": _FIGURES}), _DELEGATE],
-    "tester": [_function("run_checks", "Checks a chart against figures.", {"chart": _TEXT, "figures": _FIGURES})],
-    "writer": [_function("count_words", "Counts the words of a text.", {"text": _TEXT}), _DELEGATE],
-    "reviewer": [
-        _function("check_totals", "Compares figures with the ledger.", {"figures": _FIGURES}, fiscal_year=_TEXT)
-    ],
+_TEXT = {"type": "string"}
+_GIVING = {
+    "type": "function",
+    "name": DELEGATE,
+    "description": "Gives work to a colleague.",
+    "parameters": {
+        "type": "object",
+        "properties": {"agent": _TEXT, "task": _TEXT, "mode": {"type": "string", "enum": ["call", "transfer"]}},
+        "required": ["agent", "task"],
+    },
 }
+
+
+def offered(role: str, tools: Mapping[str, Tool]) -> list[Any]:
+    """What a role's model is told that it can use: the tools themselves, and giving work away where the role may."""
+    giving = [_GIVING] if role in DELEGATING else []
+    return [*tools.values(), *giving]
