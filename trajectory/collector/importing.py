@@ -4,7 +4,7 @@ Invariant: the same file imported twice is stored once, because a batch's boot i
 Called by `trajectory import`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 
 import zmq
@@ -38,6 +38,22 @@ class Numbering:
             self._next_seq[emitter_id] = first_seq + len(batch.facts)
             numbered.append(Batch(Source(emitter_id, boot_id, batch.source.resource), first_seq, batch.facts))
         return numbered
+
+
+def turns(batches: Iterable[Batch], fact_count: int) -> Iterator[list[Batch]]:
+    """The batches in lists of about `fact_count` facts, so that memory and a transaction stay bounded."""
+    turn: list[Batch] = []
+    held = 0
+    for batch in batches:
+        for at in range(0, len(batch.facts), fact_count):
+            part = Batch(batch.source, batch.first_seq + at, batch.facts[at : at + fact_count])
+            turn.append(part)
+            held += len(part.facts)
+            if held >= fact_count:
+                yield turn
+                turn, held = [], 0
+    if turn:
+        yield turn
 
 
 def through_pipeline(pipeline: Pipeline) -> Deliver:

@@ -1,0 +1,137 @@
+"""The laws of the house, held by the test run: floors, no cycles, light imports, strict types, one style."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FLOORS = {
+    "errors": 0, "model": 0, "protocol": 1, "dialects": 1, "view": 1, "emitter": 2, "store": 2, "graph": 2, "testing": 3,
+    "detection": 3, "collector": 5, "alerting": 4, "export": 4, "cli": 6,
+}  # fmt: skip
+
+
+def sources() -> list[Path]:
+    return sorted(p for room in ("trajectory", "tui") for p in (ROOT / room).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Our own modules that a file imports when it is loaded or run; what is only imported for types does not count."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "trajectory" and len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_room_imports_only_from_the_floors_below(path: Path) -> None:
+    place = path.relative_to(ROOT).with_suffix("").parts
+    for module in imports(path):
+        if place[0] == "tui":
+            assert not module.startswith("trajectory") or room_of(module) in ("view", "errors"), module
+        elif module.startswith("tui"):
+            assert place[1] == "cli", f"{module}: only the command line opens the dashboard"
+        elif room_of(module) and len(place) > 2 and room_of(module) != place[1]:
+            assert FLOORS[room_of(module)] < FLOORS[place[1]], f"{place[1]} stands below {room_of(module)}"
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in sources():
+        tree = ast.parse(path.read_text())
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        at_load = (n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module)
+        graph[name] = {n.module for n in at_load if n.module and n.module.split(".")[0] in ("trajectory", "tui")}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above[above.index(name) :], name])
+        if name not in done:
+            for other in graph.get(name, ()):
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys; before = set(sys.modules)\n{code}\nprint('\\n'.join(set(sys.modules) - before))"
+    run = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {line.split(".")[0] for line in run.stdout.splitlines()}
+
+
+def test_importing_trajectory_loads_the_standard_library_only() -> None:
+    assert loaded_by("import trajectory") <= {"trajectory", *sys.stdlib_module_names}
+
+
+def test_the_emitter_loads_neither_networkx_nor_numpy_nor_sqlite_nor_textual() -> None:
+    heavy = loaded_by("import trajectory; trajectory.agent; trajectory.emitter.sender")
+    assert not heavy & {"networkx", "numpy", "sqlite3", "textual", "rich", "msgspec", "google"}
+
+
+def test_help_loads_nothing_but_the_standard_library_and_msgpack() -> None:
+    code = "from trajectory.cli import build_parser; build_parser('none').format_help()"
+    assert loaded_by(code) <= {"trajectory", *sys.stdlib_module_names}
+
+
+def test_the_screen_loads_neither_networkx_nor_numpy_nor_sqlite() -> None:
+    assert not loaded_by("import tui.app") & {"networkx", "numpy", "sqlite3", "zmq"}
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [str(p.relative_to(ROOT)) for p in sources() if not ast.get_docstring(ast.parse(p.read_text()))]
+    assert silent == []
+
+
+def test_names_of_classes_are_words_for_things() -> None:
+    vague = re.compile(r"class \w*(Manager|Helper|Utils?|Base|Impl)\b")
+    assert [p.name for p in sources() if vague.search(p.read_text())] == []
+
+
+def test_nothing_is_pickled_or_evaluated() -> None:
+    forbidden = re.compile(r"\b(pickle|marshal|shelve)\b|(?<![\w.])(eval|exec)\(")
+    assert [p.name for p in sources() if forbidden.search(p.read_text())] == []
+
+
+def test_every_dependency_is_used_and_every_import_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[><=~! ]", d)[0].lower() for d in project["dependencies"]}
+    modules = {m.split(".")[0] for p in sources() for m in imports(p)}
+    ours = {"trajectory", "tui"}
+    packages = importlib.metadata.packages_distributions()
+    used = {d.lower() for m in modules - ours - set(sys.stdlib_module_names) for d in packages.get(m, [m])}
+    assert used - declared <= {"rich", "protobuf"}  # textual's and opentelemetry-proto's own
+    assert declared - used <= {"numpy"}  # networkx's layouts need it and do not declare it
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
+    ids=["lint", "format", "types"],
+)
+def test_the_checkers_are_content(command: list[str]) -> None:
+    run = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]

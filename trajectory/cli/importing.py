@@ -1,0 +1,124 @@
+"""`trajectory import`: other people's spans and chat logs, and our own JSONL, into a store.
+
+Invariant: a bad file costs nothing but itself: it is named with the reason, the others are read, and the exit code is 2.
+Where a collector is writing the store, it takes the facts.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trajectory.cli.output import plural, say
+from trajectory.cli.places import add_json, add_store
+from trajectory.errors import ImportFormatError
+
+if TYPE_CHECKING:
+    from trajectory.collector.importing import Deliver
+    from trajectory.dialects.sniff import FileContents
+
+_FACTS_A_TURN = 4096
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="OTLP JSON or protobuf, a chat log, or our JSONL; gzip too"
+    )
+    parser.add_argument("--format", choices=("auto", "otlp", "chat", "jsonl"), default="auto", help="default: auto")
+    add_store(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    traces: set[bytes] = set()
+    fact_count = failed_count = 0
+    with _destination(args.store) as deliver:
+        for number, path in enumerate(args.files, 1):
+            _progress(number, len(args.files), path)
+            try:
+                contents = _read(path, args.format)
+            except ImportFormatError as fault:
+                say(f"trajectory import: {fault}")
+                failed_count += 1
+                continue
+            seen, count = _deliver(contents, path, deliver)
+            traces |= seen
+            fact_count += count
+            _tell(args, path, contents, seen, count)
+    if not args.json:
+        say(f"{plural(len(traces), 'trace')} with {plural(fact_count, 'fact')} in {args.store}: trajectory traces")
+    return 2 if failed_count else 0
+
+
+def _read(path: str, asked: str) -> "FileContents":
+    from trajectory.dialects.sniff import read_file
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as fault:
+        raise ImportFormatError(f"cannot be read: {fault.strerror}", path) from None
+    return read_file(data, path, asked)
+
+
+def _deliver(contents: "FileContents", path: str, deliver: "Deliver") -> tuple[set[bytes], int]:
+    """Delivers a file's facts in bounded turns; returns its traces and how many facts there were."""
+    from trajectory.collector.importing import Numbering, turns
+    from trajectory.model.fact import trace_of
+
+    numbering = Numbering(blake2b(Path(path).read_bytes(), digest_size=16).digest())
+    traces: set[bytes] = set()
+    count = 0
+    for batches in turns(numbering.number(contents.batches), _FACTS_A_TURN):
+        deliver(batches)
+        count += sum(len(batch.facts) for batch in batches)
+        traces |= {trace_id for batch in batches for fact in batch.facts if (trace_id := trace_of(fact))}
+    return traces, count
+
+
+@contextmanager
+def _destination(store: str) -> "Iterator[Deliver]":
+    """How facts get into the store: here, or through the collector that is writing it."""
+    from trajectory.collector.importing import WireDelivery, through_pipeline
+    from trajectory.collector.pipeline import Pipeline
+    from trajectory.detection.contract import registered_detectors
+    from trajectory.store.location import locate
+    from trajectory.store.lock import writer_of
+    from trajectory.store.sqlite import open_writer
+
+    served = writer_of(locate(store))
+    if served is not None and served[1]:
+        say(f"{store} is being written by process {served[0]}: sending to its collector at {served[1]}")
+        with WireDelivery(served[1]) as delivery:
+            yield delivery
+        return
+    with closing(open_writer(store)) as writer:
+        pipeline = Pipeline(writer, registered_detectors(), time.time_ns)
+        yield through_pipeline(pipeline)
+        pipeline.finish()
+
+
+def _tell(args: argparse.Namespace, path: str, contents: "FileContents", traces: set[bytes], count: int) -> None:
+    if args.json:
+        told = {
+            "path": path,
+            "format": contents.format,
+            "traces": sorted(t.hex() for t in traces),
+            "facts": count,
+            "notes": contents.notes,
+        }
+        print(json.dumps(told, ensure_ascii=False))
+    for note in contents.notes[:5]:
+        say(f"{path}: {note}")
+    if len(contents.notes) > 5:
+        say(f"{path}: and {len(contents.notes) - 5} more that could not be read")
+
+
+def _progress(number: int, of: int, path: str) -> None:
+    if of > 1 and sys.stderr.isatty():
+        name = "".join(c for c in Path(path).name if c.isprintable())[:40]
+        print(f"\r\x1b[K{number} of {of}  {name}", end="\r" if number < of else "\r\x1b[K", file=sys.stderr, flush=True)
