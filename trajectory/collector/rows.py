@@ -24,7 +24,7 @@ from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.fact import Finding
-from trajectory.model.words import DelegationMode, Severity, Slot, SpanKind
+from trajectory.model.words import DELEGATION_TARGET, DelegationMode, Severity, Slot, SpanKind
 from trajectory.view.rows import AlertRow, DelegationRow, EvidenceRow, Lane, LaneBar, PathStep, StepRow, TraceRow
 from trajectory.view.text import clean
 
@@ -257,8 +257,9 @@ class TraceRows:
         """One line: who, and what, as short as a list can show."""
         chief = alert.chief
         values = ", ".join(clean(v) for v in alert.values)
-        if chief.path:
-            return " ▸ ".join(self._path_labels(chief))
+        labels = self._path_labels(chief)
+        if len(labels) > 1:
+            return " ▸ ".join(labels)
         where = f"{chief.peer_agent} ⇢ {chief.agent}" if chief.peer_agent else chief.agent
         verb = {"context.lost": "lost ", "context.altered": "altered "}.get(chief.kind, "")
         return clean(f"{where}  {verb}{values or chief.message}")
@@ -312,8 +313,7 @@ class TraceRows:
         outcome = self.outcome(span)
         name = name_of(span)
         if span.kind == SpanKind.DELEGATION:
-            sign = "⇒" if span.attributes.get("trajectory.delegation.mode") == DelegationMode.TRANSFER else "⇢"
-            name = f"{sign} {clean(str(span.attributes.get('trajectory.delegation.target', '')) or name)}"
+            name = clean(str(span.attributes.get(DELEGATION_TARGET, ""))) or name
             outcome = self.preview(span.digests(Slot.TASK)) or outcome
         return f"{name}  {outcome}" if outcome else name
 
