@@ -36,7 +36,8 @@ _NOTHING_WRONG = re.compile(
 _HEAD = re.compile(
     r"(?:\[?(?:fatal\s+|internal\s+|runtime\s+|unexpected\s+|tool\s+|api\s+|http\s+|server\s+|network\s+)?"
     r"(?:error|exception|failure)(?:\]|\s*[:\-–—(!])"
-    r"|error\s+(?:code\b|\d{3}\b|executing|running|calling|while|when|during|occurred|fetching|reading|loading|in tool|invoking)"
+    r"|error\s+(?:code\b|\d{3}\b|executing|running|calling|while|when|during|occurred|fetching|reading|loading|in tool|"
+    r"invoking)"
     r"|an?\s+(?:\w+\s+)?(?:error|exception)\s+(?:has\s+)?occurred"
     r"|panic:|fatal:|segmentation fault"
     r"|traceback \(most recent call last\)"
@@ -56,7 +57,8 @@ _COMPLAINT = re.compile(
     r"|service\s+(?:temporarily\s+)?unavailable|permission\s+denied|access\s+denied|unauthori[sz]ed\b|forbidden\b"
     r"|rate\s+limit\w*\s+(?:exceeded|reached|hit)|too\s+many\s+requests|quota\s+exceeded|internal\s+server\s+error"
     r"|bad\s+gateway|not\s+found\s*(?:[.:!]|$)|no\s+such\s+(?:file|host|table|key|user|tool|function|command)"
-    r"|(?:[\w./-]{1,40}:\s+){0,3}command\s+not\s+found|(?:[\w./-]{1,40}:\s+){2,4}[\w ]{0,20}not\s+found|unknown\s+(?:tool|command|function)\b",
+    r"|(?:[\w./-]{1,40}:\s+){0,3}command\s+not\s+found|(?:[\w./-]{1,40}:\s+){2,4}[\w ]{0,20}not\s+found|"
+    r"unknown\s+(?:tool|command|function)\b",
     re.I,
 )
 _STATUS_PHRASE = (

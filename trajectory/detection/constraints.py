@@ -1,0 +1,193 @@
+"""The conditions that a request sets: what its work must, must not, may at most, may only be.
+
+Invariant: a constraint's `text` is cut from the request as it was written, and extraction is one bounded pass over each
+sentence. Read from what people and delegators ask for, never from tool results. Called by the boundary diff.
+
+Five shapes are read: modal clauses (`the hotel must be wheelchair accessible`), bounds (`at most 400 words`), exclusions
+(`only audited sources`, `without nuts`), labels (`hard constraints: …`, `budget: …`), and scopes (a fiscal period, a
+currency, a language or a format that the answer is to be in).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from trajectory.detection.items import CURRENCIES, Item, items_in
+from trajectory.detection.words import plain, stems
+
+MAX_CONSTRAINTS_COUNT = 200  # of one text
+_MAX_SENTENCE_CHARS = 1200
+_MAX_TEXT_CHARS = 16 * 1024  # a longer request is a document with a request at its head
+
+
+class Constraint(NamedTuple):
+    """One condition. `stems` are its own words' stems, `values` its numbers, dates and periods, `subject` the stems of the
+    words that it is said about, `sentence` those of all the sentence. `is_hard`: said with must, only, never, hard or the
+    like."""
+
+    kind: str
+    text: str
+    start: int
+    stems: frozenset[str]
+    values: tuple[Item, ...]
+    subject: frozenset[str]
+    sentence: frozenset[str]
+    is_negative: bool
+    is_hard: bool
+
+    @property
+    def key(self) -> tuple[frozenset[str], tuple[str, ...]]:
+        """What two wordings of one condition share."""
+        return (frozenset() if self.values else self.stems, tuple(sorted(v.key for v in self.values)))
+
+
+_SENTENCE = re.compile(r"[^\n]{1,1200}?(?:[.!?;](?=\s|$)|(?=\n)|$)|[^\n]{1,1200}")
+_MODAL = re.compile(
+    r"\b(?P<modal>must|shall|has to|have to|needs? to|is required to|are required to|may|can|should|cannot|can[’']t)\s?"
+    r"(?P<negation>\s?(?:not|never)\b)?\s?(?:be\s)?",
+    re.I,
+)
+_BOUND = re.compile(
+    r"\b(?:at most|at least|(?:no|not) (?:more|less|fewer|later|earlier) than|(?:must |may |should )?not exceed(?:ing)?|"
+    r"up to|under|below|over|above|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|within|less than|fewer than|more than|"
+    r"before|after|by|until)\s(?:a total of |the )?",
+    re.I,
+)
+_EXCLUSION = re.compile(
+    r"\b(?P<word>only|never|without|avoid(?:ing)?|do not|don[’']t|except(?: for)?|excluding|no)\s(?=[^\W\d_])", re.I
+)
+_LABEL = re.compile(
+    r"\b(?:hard |strict |key )?(?:constraints?|requirements?|budget|deadline|format|language|currency|dietary needs|"
+    r"restrictions?)\s?[:=]\s?",
+    re.I,
+)
+_LANGUAGES = (
+    "English|French|German|Spanish|Italian|Portuguese|Dutch|Polish|Swedish|Danish|Norwegian|Finnish|Czech|Greek|Turkish|"
+    "Russian|Ukrainian|Arabic|Hebrew|Hindi|Chinese|Mandarin|Japanese|Korean|Vietnamese|Thai|Latin"
+)
+_FORMATS = "JSON|CSV|YAML|XML|HTML|Markdown|LaTeX|PDF|SQL|plain text|bullet points|a table"
+_SCOPE = re.compile(
+    rf"\b(?:[Ii]n|[Aa]s|[Ii]nto)\s(?P<what>{'|'.join(CURRENCIES)}|{_LANGUAGES}|{_FORMATS}|[Ee]uros?|US dollars)\b"
+)
+_FISCAL = ("fy",)
+_STOP = re.compile(r"[;:()\[\]\n]|,(?!\d)|\.(?=\s|$)|\s[–—-]\s")
+_JOIN = re.compile(r"(?:,\s|\s)(?:and|but|or|while|so)\s", re.I)
+_HARD = re.compile(
+    r"\b(?:must|shall|only|never|hard|strict(?:ly)?|mandatory|required|under no circumstances|not exceed)\b", re.I
+)
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|without|avoid(?:ing)?|don[’']t|cannot|can[’']t|except|excluding|exclude)\b", re.I
+)
+_MARKERS = frozenset(
+    stems("least exceed exceeding maximum minimum max min before after never avoid except excluding fewer less later")
+)
+_DATED = ("before", "after", "by", "until", "over", "under")
+_BOUNDED = ("money", "quantity", "number", "date", "period")
+
+
+def constraints_in(text: str) -> list[Constraint]:
+    """The constraints of a request, in order; overlapping readings once. Never raises."""
+    text = plain(text)[:_MAX_TEXT_CHARS]
+    found: list[Constraint] = []
+    for sentence in _SENTENCE.finditer(text):
+        if sentence[0].strip():
+            found += _in_sentence(sentence[0], sentence.start())
+        if len(found) >= MAX_CONSTRAINTS_COUNT:
+            break
+    return found[:MAX_CONSTRAINTS_COUNT]
+
+
+def _in_sentence(sentence: str, offset: int) -> list[Constraint]:
+    values = items_in(sentence)
+    whole = frozenset(stems(sentence))
+    is_hard = bool(_HARD.search(sentence))
+    found: list[Constraint] = []
+    taken: list[tuple[int, int]] = []
+    for kind, start, end, subject in _readings(sentence, values):
+        text = sentence[start:end].strip(" ,.;:")
+        if len(text) < 2 or any(start < b and a < end for a, b in taken):
+            continue
+        taken.append((start, end))
+        own = frozenset(stems(text) - _MARKERS)
+        held = tuple(v for v in values if v.kind in _BOUNDED and start <= v.start < end)
+        if not own and not held:
+            continue
+        negative = bool(_NEGATION.search(text))
+        found.append(
+            Constraint(kind, text, offset + start, own, held, subject or whole - own, whole, negative, is_hard)
+        )
+    return sorted(found, key=lambda c: c.start)
+
+
+def _readings(sentence: str, values: list[Item]) -> Iterator[tuple[str, int, int, frozenset[str]]]:
+    """(kind, start, end, subject) of each reading, the surest shapes first."""
+    yield from _modals(sentence)
+    yield from _bounds(sentence, values)
+    yield from _exclusions(sentence)
+    yield from _scopes(sentence, values)
+    yield from _labelled(sentence)
+
+
+def _modals(sentence: str) -> Iterator[tuple[str, int, int, frozenset[str]]]:
+    found = list(_MODAL.finditer(sentence))
+    for match, following in zip(found, [*found[1:], None], strict=False):
+        word = match["modal"].casefold()
+        negated = match["negation"] is not None or word in ("cannot", "can't", "can’t")
+        if (word in ("may", "can") and not negated) or sentence.rstrip().endswith("?"):
+            continue
+        limit = following.start() if following else len(sentence)
+        end = _clause_end(sentence, match.end(), limit, following is not None)
+        start = match.start() if negated else match.end()
+        before = sentence[: match.start()]
+        begun = max((m.end() for p in (_STOP, _JOIN) for m in p.finditer(before)), default=0)
+        if sentence[match.end() : end].strip():
+            yield "modal", start, end, frozenset(stems(before[begun:]))
+
+
+def _bounds(sentence: str, values: list[Item]) -> Iterator[tuple[str, int, int, frozenset[str]]]:
+    for match in _BOUND.finditer(sentence):
+        word = match[0].split()[0].casefold()
+        met = next((v for v in values if match.end() <= v.start <= match.end() + 1 and v.kind in _BOUNDED), None)
+        if met is None or (word in _DATED and met.kind not in ("date", "period", "money", "quantity")):
+            continue
+        if word in ("by", "before", "after", "until") and met.kind not in ("date", "period"):
+            continue
+        yield "bound", match.start(), met.start + len(met.text), frozenset()
+
+
+def _exclusions(sentence: str) -> Iterator[tuple[str, int, int, frozenset[str]]]:
+    for match in _EXCLUSION.finditer(sentence):
+        end = _clause_end(sentence, match.end(), len(sentence), True)
+        said = sentence[match.end() : end]
+        if match["word"].casefold() == "no" and len(said.split()) > 3:
+            continue
+        if 0 < len(said.split()) <= 12:
+            yield "exclusion", match.start(), end, frozenset()
+
+
+def _scopes(sentence: str, values: list[Item]) -> Iterator[tuple[str, int, int, frozenset[str]]]:
+    for match in _SCOPE.finditer(sentence):
+        yield "scope", match.start("what"), match.end("what"), frozenset()
+    for value in values:
+        if value.kind == "period" and value.key.startswith(_FISCAL):
+            yield "scope", value.start, value.start + len(value.text), frozenset()
+
+
+def _labelled(sentence: str) -> Iterator[tuple[str, int, int, frozenset[str]]]:
+    for match in _LABEL.finditer(sentence):
+        start = match.end()
+        for part in re.split(r"(,(?!\d)\s?|\sand\s)", sentence[start:]):
+            if part.strip(" ,.;") not in ("", "and"):
+                yield "label", start, start + len(part), frozenset(stems(match[0]))
+            start += len(part)
+
+
+def _clause_end(sentence: str, start: int, limit: int, cuts_at_join: bool) -> int:
+    """Where the clause that begins at `start` ends: a stop, or the joining word before the next clause."""
+    stop = _STOP.search(sentence, start, limit)
+    end = stop.start() if stop else limit
+    if cuts_at_join:
+        joins = [m.start() for m in _JOIN.finditer(sentence, start, end)]
+        if joins:
+            end = joins[-1] if limit < len(sentence) else joins[0]
+    return end

@@ -1,0 +1,272 @@
+"""The values in a text: money, quantities, dates, periods, identifiers, addresses, names, each in one normal form.
+
+Invariant: equal values have equal keys however they are written (`$1,200` and `1200 USD`; `March 3rd` meets `2026-03-03`),
+and one pass over a bounded text finds them: no pattern here can take more than linear time. Called by the boundary diff and
+by provenance. Kinds: money, quantity, number, date, period, identifier, url, email, path, name, quoted.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from trajectory.detection.words import WORD, plain, stem
+
+MAX_ITEMS_COUNT = 4000  # of one text
+
+
+class Item(NamedTuple):
+    """One value. `key` is its normal form, `text` as it was written, `start` where; `figure` are a number's digits without
+    scale, currency or unit (`38.9` of `38.9M EUR`), empty for all else."""
+
+    kind: str
+    key: str
+    text: str
+    start: int
+    figure: str = ""
+
+    @property
+    def is_distinctive(self) -> bool:
+        """Whether the value can hardly be met by chance: not a small number, a name or a quotation."""
+        if self.kind in ("number", "quantity", "money"):
+            return len(self.figure.replace(".", "").replace("-", "").strip("0")) >= 3 or (
+                self.kind == "money" and len(self.figure.replace(".", "")) >= 2
+            )
+        if self.kind == "identifier":
+            return len(self.key) >= 2
+        return self.kind in ("url", "email") or (self.kind == "date" and not self.key.startswith("--"))
+
+
+class ItemSet:
+    """The values of one or more texts, asked for by value."""
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self.items: list[Item] = []
+        self._keys: set[tuple[str, str]] = set()
+        self._figures: set[str] = set()
+        for item in items:
+            self.add(item)
+
+    def add(self, item: Item) -> None:
+        self.items.append(item)
+        self._keys.update(keys_of(item))
+        if item.figure:
+            self._figures.add(item.figure)
+
+    def __contains__(self, item: Item) -> bool:
+        """Whether the value is here, in any writing; a number also where only its digits are (`38.9` of `38.9M EUR`)."""
+        return lookup_key(item) in self._keys or (bool(item.figure) and item.figure in self._figures)
+
+    def has_exactly(self, item: Item) -> bool:
+        """Whether the value is here with its currency, unit and scale."""
+        return lookup_key(item) in self._keys
+
+
+def keys_of(item: Item) -> list[tuple[str, str]]:
+    """The keys under which a value can be looked up: a date also without its year."""
+    keys = [(item.kind, item.key)]
+    if item.kind == "date" and len(item.key) == 10 and not item.key.startswith("--"):
+        keys.append(("date", f"any-{item.key[5:]}"))
+    elif item.kind == "date" and item.key.startswith("--"):
+        keys.append(("date", f"any-{item.key[2:]}"))
+    return keys
+
+
+def lookup_key(item: Item) -> tuple[str, str]:
+    """The key that a value asks for: a date without a year is met by that day of any year."""
+    if item.kind == "date" and item.key.startswith("--"):
+        return ("date", f"any-{item.key[2:]}")
+    return (item.kind, item.key)
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|"
+    r"Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
+_CODES = (
+    "USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR|SEK|NOK|DKK|PLN|BRL|MXN|KRW|NZD|SGD|HKD|ZAR|CZK|HUF|TRY|ILS|THB|RUB|AED|SAR"
+)
+CURRENCIES = tuple(_CODES.split("|"))
+_CURRENCY_WORDS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "dollar": "USD", "euro": "EUR", "yen": "JPY"}
+_NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,12})?|\d{1,3}(?:\.\d{3}){1,6},\d{1,12}|\d{1,18}(?:[.,]\d{1,12})?)"
+_SCALE = r"(?:\s?(?:[kK]|M|mn|mio|million|bn|B|billion|thousand)\b)?"
+_SCALES = {
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "mn": 1e6,
+    "mio": 1e6,
+    "million": 1e6,
+    "bn": 1e9,
+    "b": 1e9,
+    "billion": 1e9,
+}
+_CODE = rf"(?:{_CODES}|[Dd]ollars?|[Ee]uros?|[Yy]en|[$€£¥])"
+
+_PATTERN = re.compile(
+    rf"(?P<url>https?://[^\s<>\"'`\]}})|]{{1,500}})"
+    rf"|(?P<email>(?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,5}})"
+    rf"|(?P<path>(?<![\w/.])(?:~|\.{{1,2}})?/(?:[\w.@-]{{1,80}}/){{0,12}}[\w.@-]{{1,80}})"
+    rf"|(?P<iso>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]|T?\d))"
+    rf"|(?P<stamp>(?<![\w-])\d{{4}}-\d\d-\d\dT\d\d:[\d:.]{{2,20}}(?:Z|[+-]\d\d:?\d\d)?)"
+    rf"|(?P<slash>(?<![\w/])\d{{1,2}}/\d{{1,2}}/\d{{4}}(?![\w/]))"
+    rf"|(?P<mdy>\b{_MONTH}\s{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s{{1,2}}\d{{4}})?(?!\w))"
+    rf"|(?P<dmy>(?<![\w.])\d{{1,2}}(?:st|nd|rd|th)?\s{{1,2}}(?:of\s)?{_MONTH}(?:,?\s{{1,2}}\d{{4}})?(?!\w))"
+    rf"|(?P<my>\b{_MONTH}\s{{1,2}}\d{{4}}(?!\w))"
+    rf"|(?P<period>\b(?:(?:[Ff]iscal\s[Yy]ear\s|FY\s?)(?:FY)?['’]?\d{{2,4}}|Q[1-4])(?!\w))"
+    rf"|(?P<moneya>(?:(?<!\w)(?:{_CODES})\s|(?:US|CA|AU)?[$€£¥]\s?){_NUMBER}{_SCALE}(?![\w]))"
+    rf"|(?P<moneyb>(?<![\w.,-]){_NUMBER}{_SCALE}[\s-]?{_CODE}(?!\w))"
+    rf"|(?P<percent>(?<![\w.,])-?{_NUMBER}\s?(?:%|percent\b|per\scent\b))"
+    rf"|(?P<number>(?<![\w.,#-])[-−]?{_NUMBER}{_SCALE}(?![\w.,]?\d)(?![\w]|-\d)(?:[ -](?P<unit>[^\W\d_]{{1,20}})(?![\w]))?)"
+    rf"|(?P<identifier>\#?[^\W_]{{1,64}}(?:[-_][^\W_]{{1,64}}){{0,12}})"
+    rf"|(?P<quoted>[\"“][^\"“”\n]{{2,60}}[\"”](?!\s?:))"
+)
+_NAME_WORD = r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ’'-]{1,30}"
+_NAME = re.compile(rf"\b{_NAME_WORD}(?: (?:(?:de|of|la|le|du|van|von|der|the) )?{_NAME_WORD}){{1,3}}\b")
+_LEADING = re.compile(r"(?:The|A|An|I|We|In|On|At|For|From|If|It|This|That|Our|Your|My|And|But|Use|Find|Get|Book)\s")
+_ORDINARY = re.compile(r"\d{1,6}(?:st|nd|rd|th|x|s|k|m|am|pm|h|hr|min|ms|d|w|y|kb|mb|gb|tb|px|em|pt)", re.I)
+_NOT_UNITS = frozenset(
+    WORD.findall("and or of in to by for at the is are per on as from with but if than then a an x vs be it")
+)
+
+
+def items_in(text: str) -> list[Item]:
+    """The values of a text, in order. Never raises; reads a bounded part of the text, once."""
+    text = plain(text)
+    found: list[Item] = []
+    for match in _PATTERN.finditer(text):
+        found += _read(match)
+        if len(found) >= MAX_ITEMS_COUNT:
+            break
+    found += _names(text)
+    return sorted(found[:MAX_ITEMS_COUNT], key=lambda item: item.start)
+
+
+def _names(text: str) -> list[Item]:
+    names: list[Item] = []
+    for match in _NAME.finditer(text):
+        said, start = match[0], match.start()
+        lead = _LEADING.match(said)
+        if lead:
+            said, start = said[lead.end() :], start + lead.end()
+        if " " in said and len(names) < MAX_ITEMS_COUNT // 4:
+            names.append(Item("name", said.casefold(), said, start))
+    return names
+
+
+def _read(match: re.Match[str]) -> list[Item]:
+    kind, text, start = match.lastgroup or "", match[0], match.start()
+    if match["number"] is not None:
+        return [_quantity(match)]
+    match kind:
+        case "url":
+            address = text.rstrip(".,;:!?")
+            return [Item("url", address.rstrip("/").casefold(), address, start), *_identifiers_within(address, start)]
+        case "email":
+            return [Item("email", text.casefold().rstrip("."), text, start)]
+        case "path":
+            is_path = text.count("/") > 1 or "." in text.rsplit("/", 1)[-1].strip(".")
+            return [Item("path", text, text, start), *_identifiers_within(text, start)] if is_path else []
+        case "iso" | "stamp":
+            return [Item("date", text[:10], text, start)]
+        case "slash" | "mdy" | "dmy" | "my":
+            return [Item("date", _date_key(kind, text), text, start)]
+        case "period":
+            return [Item("period", _period_key(text), text, start)]
+        case "moneya" | "moneyb":
+            return [_money(text, start)]
+        case "percent":
+            value, figure = _number(text)
+            return [Item("quantity", f"{value:.12g} %", text, start, figure)]
+        case "quoted":
+            return _quoted(text, start)
+    return _identifier(text, start)
+
+
+def _quoted(text: str, start: int) -> list[Item]:
+    """A quotation, and the values inside it."""
+    inner = text[1:-1]
+    if not any(c.isalnum() for c in inner):
+        return []
+    within = [item for match in _PATTERN.finditer(inner) for item in _read(match)]
+    shifted = [item._replace(start=start + 1 + item.start) for item in within]
+    return [Item("quoted", inner.strip().casefold(), text, start), *shifted]
+
+
+def _quantity(match: re.Match[str]) -> Item:
+    text, unit = match[0], match["unit"]
+    value, figure = _number(text)
+    if unit and unit.casefold() not in _NOT_UNITS:
+        return Item("quantity", f"{value:.12g} {stem(unit)}", text, match.start(), figure)
+    digits = text.lstrip("-−")
+    if len(digits) >= 7 and digits.isdigit():
+        return Item("identifier", digits, digits, match.start())
+    said = text[: match.start("unit") - match.start() - 1] if unit else text
+    return Item("number", f"{value:.12g}", said, match.start(), figure)
+
+
+def _money(text: str, start: int) -> Item:
+    value, figure = _number(text)
+    code = next((c for c in CURRENCIES if c in text), "")
+    folded = text.casefold()
+    code = code or next((c for word, c in _CURRENCY_WORDS.items() if word in folded), "")
+    return Item("money", f"{value:.12g} {code}", text.strip(), start, figure)
+
+
+_FIRST_NUMBER = re.compile(rf"[-−]?{_NUMBER}")
+_FIRST_SCALE = re.compile(r"\s?([A-Za-z]{1,8})\b")
+
+
+def _number(text: str) -> tuple[float, str]:
+    """A written number's value, and its digits alone in one form."""
+    match = _FIRST_NUMBER.search(text)
+    if match is None:
+        return 0.0, ""
+    digits = match[0].replace("−", "-")
+    if re.fullmatch(r"-?\d{1,3}(?:\.\d{3})+,\d+", digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    elif re.fullmatch(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits):
+        digits = digits.replace(",", "")
+    else:
+        digits = digits.replace(",", ".")
+    value = float(digits)
+    scale = _FIRST_SCALE.match(text, match.end())
+    name = scale[1] if scale else ""
+    factor = 1.0 if name in ("m", "b") else _SCALES.get(name.casefold(), 1.0)
+    return value * factor, f"{value:.12g}"
+
+
+def _date_key(kind: str, text: str) -> str:
+    numbers = [int(n) for n in re.findall(r"\d+", text)]
+    if kind == "slash":
+        first, second, year = numbers
+        month, day = (second, first) if first > 12 else (first, second)
+        return f"{year}-{month:02d}-{day:02d}"
+    month = next(i for i, name in enumerate(_MONTHS, 1) if name in text.casefold())
+    if kind == "my":
+        return f"{numbers[0]}-{month:02d}"
+    day = numbers[0]
+    return f"{numbers[1]}-{month:02d}-{day:02d}" if len(numbers) > 1 else f"--{month:02d}-{day:02d}"
+
+
+def _period_key(text: str) -> str:
+    if text[0] in "Qq":
+        return text.casefold()
+    digits = "".join(re.findall(r"\d", text))
+    return f"fy{digits[-2:]}"
+
+
+def _identifier(text: str, start: int) -> list[Item]:
+    bare = text.lstrip("#")
+    if len(bare) < 2 or bare.isalpha() or _ORDINARY.fullmatch(bare):
+        return []
+    has_digit = any(c.isdigit() for c in bare)
+    has_letter = any(c.isalpha() for c in bare)
+    if has_digit and (has_letter or len(bare) >= 7):
+        return [Item("identifier", bare.casefold(), text, start)]
+    return []
+
+
+def _identifiers_within(text: str, start: int) -> list[Item]:
+    parts = re.finditer(r"[^\W_]{1,64}(?:[-_][^\W_]{1,64}){0,12}", text)
+    return [item for part in parts for item in _identifier(part[0], start + part.start())]

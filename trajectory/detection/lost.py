@@ -1,0 +1,224 @@
+"""`context.lost` and `context.altered`: what a delegator was told, and its delegatee was not, or was told differently.
+
+Invariant: a constraint is called lost only where the delegated work needs it, and the finding says by what evidence. A brief
+that leaves out what is irrelevant is a good brief, so silence is the rule. Evidence that the work needs a constraint:
+
+- `parameter`: a tool of the delegatee takes it (the constraint says "wheelchair accessible", a parameter is `accessible`);
+- `peer`: a like delegation by the same delegator (same target, or a like task) was given it;
+- `siblings`: the task passes on another constraint of the same request and is about this one's subject;
+- `subject` alone is a hint and never enough.
+
+Against it: the constraint went to an earlier delegatee of other work, whose result this task builds on, or the task is about
+one thing already chosen (an identifier that no request named, such as `hotel H7`): choosing is done.
+Called through the seam of `contract`; `boundary` compares the sides.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from trajectory.detection.altered import alterations
+from trajectory.detection.boundary import Boundary, boundary_of, is_ripe, label_of
+from trajectory.detection.constraints import Constraint
+from trajectory.detection.reader import reader_of
+from trajectory.detection.words import around, shorten
+from trajectory.graph.delegations import Delegation
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.words import Severity
+
+LOST = "context.lost"
+ALTERED = "context.altered"
+WARNING_RATIO = 0.75  # of confidence: from here on an operator is interrupted
+_INFO_RATIO = 0.6
+_MAX_PEERS_COUNT = 32
+_WEIGHTS = {"parameter": 0.8, "peer": 0.8, "siblings": 0.6, "subject": 0.3, "hard": 0.2}
+
+
+class _Held(NamedTuple):
+    constraint: Constraint
+    digest: bytes
+
+
+class ContextAtBoundaries:
+    """The detector of `context.lost` and `context.altered`."""
+
+    name = "context.boundary"
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._size = 0
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        return ()
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """Findings on every delegation whose two sides have spoken. A long trace is gone through again when it has grown
+        by a tenth or is complete, so that all the going through costs no more than a multiple of its length."""
+        if trace.version == self._version or not _has_grown(trace, self._size):
+            return
+        self._version, self._size = trace.version, len(trace.spans)
+        boundaries = [boundary_of(d, trace) for d in trace.delegations() if is_ripe(d)]
+        by_source: dict[int, list[Boundary]] = {}
+        for boundary in boundaries:
+            by_source.setdefault(id(boundary.delegation.source), []).append(boundary)
+        for boundary in boundaries:
+            if not boundary.hidden:
+                peers = by_source[id(boundary.delegation.source)]
+                yield from self._lost(boundary, peers, trace)
+                yield from _altered(boundary, trace)
+
+    def _lost(self, boundary: Boundary, peers: list[Boundary], trace: Trace) -> Iterator[Finding]:
+        held = _constraints(boundary, trace)
+        missing = [h for h in held if not boundary.received.holds(h.constraint)]
+        kept = [h for h in held if boundary.sent.holds(h.constraint)]
+        near = _near(boundary, peers)
+        for each in missing:
+            reasons = _reasons(each.constraint, boundary, kept, near)
+            confidence = _confidence(reasons)
+            if _is_done_elsewhere(each.constraint, boundary, near, reasons):
+                confidence = min(confidence, _INFO_RATIO - 0.01)
+            if confidence >= _INFO_RATIO and reasons.keys() - {"subject", "hard"}:
+                yield _lost_finding(each, boundary, reasons, confidence, trace)
+
+
+def _has_grown(trace: Trace, known_size: int) -> bool:
+    size = len(trace.spans)
+    return size < 500 or not trace.open_count or size >= known_size + known_size // 10
+
+
+def _constraints(boundary: Boundary, trace: Trace) -> list[_Held]:
+    """What the delegator was asked, each condition once."""
+    reader = reader_of(trace)
+    found: dict[object, _Held] = {}
+    for digest in boundary.asked:
+        for constraint in reader.constraints(digest):
+            found.setdefault(constraint.key, _Held(constraint, digest))
+    return list(found.values())
+
+
+def _near(boundary: Boundary, peers: list[Boundary]) -> list[Boundary]:
+    """Other delegations by the same delegator, the nearest in order; bounded."""
+    at = next(i for i, peer in enumerate(peers) if peer is boundary)
+    around_it = peers[max(at - _MAX_PEERS_COUNT // 2, 0) : at + _MAX_PEERS_COUNT // 2]
+    return [peer for peer in around_it if peer is not boundary]
+
+
+def _reasons(constraint: Constraint, boundary: Boundary, kept: list[_Held], near: list[Boundary]) -> dict[str, str]:
+    """Evidence that the delegated work needs a constraint, by kind, each in words."""
+    reasons: dict[str, str] = {}
+    named = sorted(constraint.stems & boundary.parameters)
+    if named:
+        reasons["parameter"] = "one of its tools has a parameter for it"
+    peer = next((p for p in near if _is_peer(boundary, p) and p.received.holds(constraint)), None)
+    if peer is not None:
+        reasons["peer"] = f"the like task of {peer.delegation.target_agent} had it"
+    is_about = bool((constraint.subject or constraint.sentence) & boundary.task_stems)
+    siblings = [k for k in kept if k.constraint.key != constraint.key and _is_condition(k.constraint)]
+    if siblings and (is_about or len(siblings) > 1):
+        reasons["siblings"] = f"“{shorten(siblings[0].constraint.text, 60)}” of the same request was passed on"
+    if is_about:
+        reasons["subject"] = "the task is about its subject"
+    if constraint.is_hard:
+        reasons["hard"] = "it was said as a must"
+    return reasons
+
+
+def _is_condition(constraint: Constraint) -> bool:
+    return constraint.kind != "scope" or bool(constraint.values)
+
+
+def _is_peer(boundary: Boundary, other: Boundary) -> bool:
+    if other.delegation.target_agent == boundary.delegation.target_agent:
+        return True
+    ours, theirs = boundary.task_stems, other.task_stems
+    return 2 * len(ours & theirs) >= len(ours | theirs) > 0
+
+
+def _confidence(reasons: dict[str, str]) -> float:
+    """Independent hints joined: one less the product of their doubts."""
+    doubt = 1.0
+    for kind in reasons:
+        doubt *= 1 - _WEIGHTS[kind]
+    return round(1 - doubt, 3)
+
+
+def _is_done_elsewhere(
+    constraint: Constraint, boundary: Boundary, near: list[Boundary], reasons: dict[str, str]
+) -> bool:
+    """Whether this work builds on something for which the constraint was, or could have been, met before."""
+    if "parameter" in reasons or "peer" in reasons:
+        return False
+    sent_ns = boundary.delegation.sent_ns
+    served = any(p.delegation.sent_ns < sent_ns and p.received.holds(constraint) for p in near)
+    return served or _names_a_choice(boundary)
+
+
+def _names_a_choice(boundary: Boundary) -> bool:
+    """Whether the task names an identifier that the delegator was not asked about: something found on the way."""
+    wanted = {i.key for i in boundary.asked_items if i.kind == "identifier"}
+    return any(i.kind == "identifier" and i.key not in wanted for i in boundary.sent.items())
+
+
+def _place(delegation: Delegation) -> tuple[bytes, list[bytes]]:
+    """Where it is seen, and the way there: the delegatee's span after the delegator's."""
+    target = delegation.target_span
+    if target is None or target.span_id == delegation.delegation_id:
+        return delegation.delegation_id, [delegation.delegation_id]
+    return target.span_id, [delegation.delegation_id, target.span_id]
+
+
+def _lost_finding(held: _Held, boundary: Boundary, reasons: dict[str, str], confidence: float, trace: Trace) -> Finding:
+    delegation, constraint = boundary.delegation, held.constraint
+    source, target = label_of(delegation, trace)
+    seen_at, path = _place(delegation)
+    because = "; ".join(reasons[k] for k in ("parameter", "peer", "siblings") if k in reasons)
+    reader = reader_of(trace)
+    asked = reader.asked(held.digest)
+    start = max(asked.find(constraint.text), 0)
+    task = " / ".join(shorten(reader.text(d) or "") for d in boundary.sent.readable[:1])
+    known_at = delegation.source.span_id if delegation.source is not None else delegation.delegation_id
+    return Finding(
+        kind=LOST,
+        severity=Severity.WARNING if confidence >= WARNING_RATIO else Severity.INFO,
+        confidence=confidence,
+        trace_id=trace.trace_id,
+        span_id=seen_at,
+        message=f"{source} was told “{shorten(constraint.text, 80)}” and {target} never was, though {because}",
+        agent=delegation.target_agent,
+        peer_agent=delegation.source_agent,
+        value=constraint.text,
+        root_span_id=delegation.delegation_id,
+        path=path,
+        evidence=[
+            Evidence(known_at, around(asked, start, start + len(constraint.text))),
+            Evidence(delegation.delegation_id, task),
+        ],
+        grade=str(delegation.grade),
+        at_ns=delegation.sent_ns,
+    )
+
+
+def _altered(boundary: Boundary, trace: Trace) -> Iterator[Finding]:
+    delegation = boundary.delegation
+    source, target = label_of(delegation, trace)
+    seen_at, path = _place(delegation)
+    for change in alterations(boundary, reader_of(trace)):
+        yield Finding(
+            kind=ALTERED,
+            severity=Severity.WARNING,
+            confidence=change.confidence,
+            trace_id=trace.trace_id,
+            span_id=seen_at,
+            message=f"{source} was told “{change.was}” and told {target} “{change.now}”",
+            agent=delegation.target_agent,
+            peer_agent=delegation.source_agent,
+            value=change.was,
+            root_span_id=delegation.delegation_id,
+            path=path,
+            evidence=[
+                Evidence(delegation.source.span_id if delegation.source else delegation.delegation_id, change.before),
+                Evidence(delegation.delegation_id, change.after),
+            ],
+            grade=str(delegation.grade),
+            at_ns=delegation.sent_ns,
+        )

@@ -1,0 +1,171 @@
+"""What a trace's payloads say, each read once however many spans hold it.
+
+Invariant: everything here is a function of a payload's digest, so one reading serves all detectors of a trace, and memory is
+bounded by `MAX_READ_COUNT` readings; the oldest are read again when they are asked for. Called by the detectors that compare
+content; `reader_of` gives all of them the same reader.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from trajectory.detection.constraints import Constraint, constraints_in
+from trajectory.detection.items import Item, ItemSet, items_in, keys_of, lookup_key
+from trajectory.detection.words import READ_CHARS, plain, stems
+from trajectory.graph.trace import Trace
+from trajectory.model.content import MESSAGE, message_text
+
+MAX_READ_COUNT = 8192
+_ASKING = ("user", "human", "")
+_T = TypeVar("_T")
+
+
+class Reader:
+    """Readings of one trace's payloads. None, and nothing, where a body is not at hand."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._body = trace.body
+        self._text = trace.text
+        self._cache: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
+
+    def text(self, digest: bytes) -> str | None:
+        """What a payload says; bounded."""
+        text = self._text(digest)
+        return text[:READ_CHARS] if text is not None else None
+
+    def items(self, digest: bytes) -> list[Item]:
+        """The values in a payload."""
+        return self._once("items", digest, lambda: items_in(self._text(digest) or ""))
+
+    def stems(self, digest: bytes) -> frozenset[str]:
+        """The stems of a payload's words."""
+        return self._once("stems", digest, lambda: frozenset(stems(self._text(digest) or "")))
+
+    def asked(self, digest: bytes) -> str:
+        """What a payload asks for: a user's words in it; empty for what a model, a tool or a system prompt says."""
+        return self._once("asked", digest, lambda: _asked(self._body(digest)))
+
+    def constraints(self, digest: bytes) -> list[Constraint]:
+        """The constraints in what a payload asks for."""
+        return self._once("constraints", digest, lambda: constraints_in(self.asked(digest)))
+
+    def _once(self, what: str, digest: bytes, read: Callable[[], _T]) -> _T:
+        key = (what, digest)
+        known: _T | None = self._cache.get(key)
+        if known is not None:
+            self._cache.move_to_end(key)
+            return known
+        value = read()
+        if self._body(digest) is not None:  # a body that comes later is read then
+            self._cache[key] = value
+            if len(self._cache) > MAX_READ_COUNT:
+                self._cache.popitem(last=False)
+        return value
+
+
+_READERS: WeakKeyDictionary[Trace, Reader] = WeakKeyDictionary()
+
+
+def reader_of(trace: Trace) -> Reader:
+    """The one reader of a trace; it goes when the trace goes."""
+    reader = _READERS.get(trace)
+    if reader is None:
+        reader = _READERS[trace] = Reader(trace)
+    return reader
+
+
+class Knowledge:
+    """What some payloads say together: words and values, asked for by meaning."""
+
+    def __init__(self, reader: Reader, digests: Iterable[bytes]) -> None:
+        self.digests = list(dict.fromkeys(digests))
+        self.readable = [d for d in self.digests if reader.text(d) is not None]
+        self.stems: set[str] = set()
+        self._keys: set[tuple[str, str]] = set()
+        self._figures: set[str] = set()
+        self._reader = reader
+        for digest in self.readable:
+            self.stems |= reader.stems(digest)
+            for item in reader.items(digest):
+                self._keys.update(keys_of(item))
+                if item.figure:
+                    self._figures.add(item.figure)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was captured."""
+        return bool(self.readable)
+
+    def __contains__(self, item: Item) -> bool:
+        """Whether a value is here, in any writing; a number also by its digits alone, a small one also as a word."""
+        if lookup_key(item) in self._keys or (bool(item.figure) and item.figure in self._figures):
+            return True
+        word = _NUMBER_WORDS.get(item.figure)
+        return word is not None and word in self.stems
+
+    def items(self) -> Iterator[Item]:
+        """Every value, in order of the payloads."""
+        for digest in self.readable:
+            yield from self._reader.items(digest)
+
+    def item_set(self) -> ItemSet:
+        return ItemSet(self.items())
+
+    def holds(self, constraint: Constraint) -> bool:
+        """Whether a constraint is here: all of its values, or at least half of its words where it has no values."""
+        if constraint.values:
+            return all(value in self for value in constraint.values)
+        if not constraint.stems:
+            return True
+        if any(kind == "money" and key.endswith(f" {constraint.text.upper()}") for kind, key in self._keys):
+            return True
+        return 2 * len(constraint.stems & self.stems) >= len(constraint.stems)
+
+
+_NUMBER_WORDS = {
+    "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight", "9": "nine", "10": "ten",
+    "11": "eleven", "12": "twelve",
+}  # fmt: skip
+
+
+def _asked(body: tuple[str, bytes] | None) -> str:
+    if body is None:
+        return ""
+    media_type, held = body
+    text = held[: 4 * READ_CHARS].decode("utf-8", "replace")
+    if media_type == MESSAGE or text.lstrip()[:1] in ("{", "["):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return plain(text)
+        return "\n".join(_asked_in(value, 0)) if _has_roles(value) else plain(text)
+    return text[:READ_CHARS]
+
+
+def _has_roles(value: Any) -> bool:
+    """Whether JSON is a message, a list of messages, or an object that holds one under `messages`."""
+    if isinstance(value, dict):
+        return ("role" in value and ("parts" in value or "content" in value)) or isinstance(value.get("messages"), list)
+    return isinstance(value, list) and bool(value) and _has_roles(value[0])
+
+
+def _asked_in(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, list) and depth < 4:
+        for each in value:
+            yield from _asked_in(each, depth + 1)
+    elif isinstance(value, dict):
+        if isinstance(value.get("messages"), list) and depth < 4:
+            yield from _asked_in(value["messages"], depth + 1)
+        elif str(value.get("role", value.get("type", ""))).casefold() in _ASKING:
+            yield _user_text(value)
+
+
+def _user_text(message: dict[str, Any]) -> str:
+    """A user's own words: without the results of tools, which some frameworks send in the user's name."""
+    if "parts" not in message:
+        content = message.get("content")
+        return content if isinstance(content, str) else ""
+    parts = [p for p in message["parts"] or () if isinstance(p, dict) and p.get("type", "text") == "text"]
+    return message_text({"parts": parts})
