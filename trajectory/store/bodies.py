@@ -68,9 +68,10 @@ def read_facts(body: bytes) -> list[Fact]:
         return [_read_one(raw) for raw in _split(body)]
 
 
-def clamped_ns(fact: Fact) -> int:
-    """When a fact happened, inside the range of SQLite's integers; 0 for a fact without a time."""
-    return max(0, min(getattr(fact, "at_ns", 0), MAX_INTEGER))
+def time_span_ns(facts: Sequence[Fact]) -> tuple[int, int]:
+    """The earliest and the latest instant of facts, inside the range of SQLite's integers."""
+    times = [getattr(fact, "at_ns", 0) for fact in facts]
+    return max(0, min(*times, MAX_INTEGER)), max(0, min(max(times), MAX_INTEGER))
 
 
 def unreadable_count(body: bytes) -> int:
@@ -117,7 +118,7 @@ def _mended(fact: Fact) -> Fact:
         try:
             return decode_fact(pack(msgspec.to_builtins(fact, builtin_types=(bytes,))))
         except (*_UNWRITABLE, WireError):
-            return Gap(clamped_ns(fact), 1, "quarantined")
+            return Gap(time_span_ns([fact])[0], 1, "quarantined")
 
 
 def _split(body: bytes) -> Sequence[msgspec.Raw]:

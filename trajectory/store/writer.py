@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
-from trajectory.store.bodies import clamped_ns, read_struct, shrink, write_facts, write_struct
+from trajectory.store.bodies import read_struct, shrink, time_span_ns, write_facts, write_struct
 from trajectory.store.contract import Clock, TraceSummary
 from trajectory.store.database import Database
 from trajectory.store.erase import erase
@@ -131,11 +131,10 @@ class SqliteWriter(SqliteReader):
     ) -> None:
         kept, plain = write_facts(facts)
         codec, body = shrink(plain)
-        times = [clamped_ns(fact) for fact in kept]
         made = connection.execute(
             """INSERT INTO frames (source, first_seq, fact_count, min_at_ns, max_at_ns, received_at_ns, codec, body)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-            (source, first_seq, len(kept), min(times), max(times), received_at_ns, codec, body),
+            (source, first_seq, len(kept), *time_span_ns(kept), received_at_ns, codec, body),
         )
         frame = _id_of(made)
         traces = dict.fromkeys(map(trace_of, kept))  # in order, each once
