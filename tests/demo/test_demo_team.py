@@ -1,6 +1,7 @@
 """The team for real: six processes, sockets between them, a collector on a socket; what it did is what `truth` says."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -271,11 +272,18 @@ def test_a_team_that_is_stopped_from_elsewhere_gives_up_at_once() -> None:
             team.stop()
 
         at_work = threading.Thread(target=stop_once_seen)
-        with pytest.raises(TrajectoryError, match="gave no answer"), team:
+        with pytest.raises(TrajectoryError, match="was stopped"), team:
             at_work.start()
             team.ask()
         at_work.join()
     assert set(team.exit_codes) == set(ROLES) and all(code < 0 for code in team.exit_codes.values())
+
+
+def test_a_team_that_is_stopped_while_it_starts_leaves_nobody_behind() -> None:
+    team = Team("tcp://127.0.0.1:1", SEED, PACE, lambda line: team.stop())
+    with pytest.raises(TrajectoryError, match="was stopped"), team:
+        team.ask()
+    assert team.exit_codes == dict.fromkeys(ROLES, -signal.SIGKILL)
 
 
 def test_a_team_needs_no_collector() -> None:

@@ -10,6 +10,7 @@ import selectors
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -50,7 +51,7 @@ def run_team(endpoint: str, seed: int, pace: float, on_progress: Progress | None
 
 
 class Team:
-    """Six running processes; use it with `with`. `stop` may be called from any thread, also while `ask` waits."""
+    """Six running processes; use it with `with`. `stop` may be called from any thread, also while it starts or asks."""
 
     def __init__(self, endpoint: str, seed: int, pace: float, on_progress: Progress | None = None) -> None:
         self._world = World.of(seed)
@@ -58,6 +59,7 @@ class Team:
         self._say = on_progress or (lambda line: None)
         self._members: dict[str, _Member] = {}
         self._files = ExitStack()
+        self._stopped = threading.Event()
         self.exit_codes: dict[str, int] = {}
 
     def __enter__(self) -> "Team":
@@ -80,14 +82,20 @@ class Team:
             first = ask(self._members["planner"].address, self._world.task)
             last = collect(first.continued_at) if first.continued_at else first
         except AskFailed as fault:
+            self._check_stopped()
             raise TrajectoryError(f"demo: the team gave no answer: {fault}{self._complaints()}") from None
         self._say("the answer is there")
         return last.text, first.trace_id
 
     def stop(self) -> None:
-        """Kills what still runs; `ask`, where it waits, raises."""
-        for member in self._members.values():
+        """Kills what still runs; starting or asking, where it waits, raises TrajectoryError."""
+        self._stopped.set()
+        for member in list(self._members.values()):
             member.kill()
+
+    def _check_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise TrajectoryError("demo: the team was stopped before it had an answer")
 
     def _start(self) -> None:
         for role in ROLES:
@@ -95,8 +103,10 @@ class Team:
             self._members[role] = _Member(role, self._arguments, errors)
         deadline = time.monotonic() + START_TIMEOUT_S
         for role, member in self._members.items():
+            self._check_stopped()
             member.wait_ready(deadline)
             self._say(f"{role} is process {member.pid} on {member.address}")
+        self._check_stopped()
         directory = json.dumps({role: member.address for role, member in self._members.items()})
         for member in self._members.values():
             member.tell(directory)
