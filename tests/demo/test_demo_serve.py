@@ -2,13 +2,17 @@
 
 import http.client
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from trajectory.cli.demo_team.agent import Surroundings
 from trajectory.cli.demo_team.serve import AgentServer
 from trajectory.cli.demo_team.talk import MAX_BODY_BYTES, AskFailed, ask, collect
+from trajectory.cli.demo_team.team import ROLES
+from trajectory.cli.demo_team.truth import truth
 from trajectory.cli.demo_team.world import World
 from trajectory.testing import CapturingCollector
 
@@ -100,3 +104,22 @@ def test_a_colleague_that_is_not_there_is_told_to_the_asker(
 def test_nobody_at_an_address_is_an_error_that_names_it() -> None:
     with pytest.raises(AskFailed, match=f"{NOBODY} did not answer"):
         ask(NOBODY, "task")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_seed_tells_the_story_of_its_truth(seed: int, collector: CapturingCollector) -> None:
+    world, contained = World.of(seed), truth(seed)
+    with ExitStack() as stack:
+        servers = {role: stack.enter_context(AgentServer(role)) for role in ROLES}
+        for server in servers.values():
+            addresses = {role: other.address for role, other in servers.items()}
+            server.around = Surroundings(world, addresses, pace=0.0)
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            stack.callback(server.shutdown)
+        answer = collect(ask(servers["planner"].address, world.task).continued_at)
+    assert f"{contained.failing_region} {contained.wrong_figure}" in answer.text
+    assert contained.right_figure not in answer.text
+    assert Counter(span.agent for span in collector.spans(kind="agent")) == contained.invocations
+    tools = collector.spans(kind="tool")
+    errors = Counter(span.name for span in tools if span.status == "error")
+    assert {n: (count, errors[n]) for n, count in Counter(s.name for s in tools).items()} == contained.tools

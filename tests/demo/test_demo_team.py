@@ -252,15 +252,10 @@ def _told(run: Run) -> Counter[tuple[object, ...]]:
     )
 
 
-def test_equal_seeds_say_equal_things_and_other_seeds_have_equal_structure(run: Run) -> None:
-    again, other = run_of(SEED), run_of(SEED + 1)
-    assert _told(again) == _told(run) and again.result.answer == run.result.answer
-    assert other.result.answer != run.result.answer
-
-    def structure(one: Run) -> Counter[tuple[str, str, str, str]]:
-        return Counter((span.kind, span.name, span.agent, span.status) for span in one.spans)
-
-    assert structure(other) == structure(run)
+def test_equal_seeds_say_equal_things(run: Run) -> None:
+    again = run_of(SEED)
+    assert _told(again) == _told(run)
+    assert again.result.answer == run.result.answer and again.result.trace_id != run.result.trace_id
 
 
 def test_a_team_that_is_stopped_from_elsewhere_gives_up_at_once() -> None:
