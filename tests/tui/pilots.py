@@ -1,0 +1,82 @@
+"""Runs the app under test: a manual clock, no timer, and one way to let a tick happen and to read the screen as text."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC
+from typing import Any
+
+from textual.pilot import Pilot
+
+from tests.tui.story import StoryFeed
+from trajectory.view.feed import Feed
+from tui.app import TrajectoryApp
+
+
+class ManualClock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+class Driver:
+    """An app that is running, and hands to drive it."""
+
+    def __init__(self, app: TrajectoryApp, pilot: Pilot[None], clock: ManualClock) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.clock = clock
+
+    async def beat(self, times: int = 1) -> None:
+        """Lets the app tick, and waits until what it pulled is on the screen."""
+        for _ in range(times):
+            self.app.beat()
+            async with asyncio.timeout(10):
+                while self.app.ticker.in_flight:
+                    await asyncio.sleep(0)
+            await self.pilot.pause()
+
+    async def press(self, *keys: str) -> None:
+        """Presses keys, and lets the app tick after each."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.pilot.pause()
+            await self.beat(2)
+
+    @property
+    def text(self) -> str:
+        """What is on the screen, as lines of text."""
+        return screen_text(self.app)
+
+    @property
+    def where(self) -> str:
+        """The name of the uppermost screen."""
+        return str(getattr(self.app.screen, "name_here", ""))
+
+
+def screen_text(app: TrajectoryApp) -> str:
+    """The screen as plain text; the one place that looks into Textual's compositor."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+@asynccontextmanager
+async def driving(
+    feed: Feed | None = None, size: tuple[int, int] = (120, 36), beats: int = 3, **options: Any
+) -> AsyncIterator[Driver]:
+    """An app over a feed (the story's) at a size, after its first ticks."""
+    clock = ManualClock()
+    options.setdefault("glyphs", "unicode")
+    app = TrajectoryApp(feed or StoryFeed(), clock=clock, zone=UTC, ticks_per_s=0, **options)
+    async with app.run_test(size=size) as pilot:
+        driver = Driver(app, pilot, clock)
+        await pilot.pause()
+        await driver.beat(beats)
+        yield driver

@@ -1,0 +1,375 @@
+"""The dashboard: a Textual app over any feed. It owns the one ticker, the stack of screens, and what all screens share.
+
+Invariant: it only reads, but for marking alerts; it depends on `trajectory.view` and on nothing else of ours; the feed is
+touched by the ticker's thread alone. The command line makes it with a feed, runs it, then calls `release` before it closes
+the feed.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import tzinfo
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.events import AppBlur, AppFocus
+from textual.screen import Screen
+
+from trajectory.view.feed import Feed
+from trajectory.view.rows import AlertRow, Health, Query, TraceRow
+from tui import keys
+from tui.drawing.bars import Contact
+from tui.drawing.line import Line
+from tui.drawing.numbers import grouped, wall
+from tui.plain import to_plain
+from tui.screens.base import DataScreen
+from tui.screens.cockpit import CockpitScreen
+from tui.screens.overlay import HealthScreen, HelpScreen
+from tui.screens.runs import RunsScreen
+from tui.screens.span import SpanScreen
+from tui.screens.timeline import TimelineScreen
+from tui.signs import level_of, signs_at
+from tui.themes import DARK, LIGHT, OURS
+from tui.ticker import TICKS_PER_S, Arrived, Marked, Ticker
+from tui.widgets.pane import Pane
+
+_STALE_AFTER_S = 1.5
+
+
+class TrajectoryApp(App[None]):
+    """Shows what a feed knows. `open_trace` is the id of a run to open at once; `clock` is monotonic, in seconds.
+
+    `glyphs` is unicode, block, ascii, or nothing for what the locale allows; `theme` a name, or nothing for our dark one.
+    With `ticks_per_s` 0 nothing ticks by itself: call `ticker.tick()`.
+    """
+
+    CSS_PATH = "app.tcss"
+    TITLE = "trajectory"
+    BINDINGS: ClassVar[list[Binding]] = []  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        glyphs: str = "",
+        theme: str | None = None,
+        open_trace: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        zone: tzinfo | None = None,
+        ticks_per_s: int = TICKS_PER_S,
+    ) -> None:
+        super().__init__()
+        self.feed = feed
+        self.signs = signs_at(glyphs or level_of())
+        self.clock = clock
+        self.zone = zone
+        self.ticker = Ticker(feed, self, self._wanted)
+        self.feed_health = Health()
+        self.seen: dict[str, TraceRow] = {}  # runs as they were when they were last opened
+        self.wall_times = False
+        self.is_paused = False
+        self._ticks_per_s = ticks_per_s
+        self._open_trace = open_trace
+        self._heard_s: float | None = None
+        self._health_s = 0.0
+        self._began_s = clock()
+        self._tries = 0
+        self._lost = False
+        self._contact_before = Contact()
+        self._second_before = 0
+        self._copy_path = ""
+        for each in OURS:
+            self.register_theme(each)
+        self.theme = theme if theme in self.available_themes else "okabe-dark"
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Colours of the roles for themes that do not name them."""
+        return dict(DARK if self.current_theme.dark else LIGHT)
+
+    def on_mount(self) -> None:
+        self.push_screen(RunsScreen())
+        if self._open_trace:
+            self.push_screen(CockpitScreen(self._open_trace))
+        if self._ticks_per_s:
+            self.set_interval(1 / self._ticks_per_s, self.beat)
+            self.call_after_refresh(self.beat)
+
+    def on_unmount(self) -> None:
+        self.ticker.stop()
+
+    def release(self, timeout_s: float = 3.0) -> bool:
+        """Waits until nothing touches the feed any more, so that it may be closed; False where a pull still hangs."""
+        self.ticker.stop()
+        return self.ticker.join(timeout_s)
+
+    # The feed
+
+    @property
+    def data_screen(self) -> DataScreen | None:
+        """The uppermost screen over data; overlays lie above it."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, DataScreen)), None)
+
+    def _wanted(self) -> Query | None:
+        screen = self.data_screen
+        return screen.asks() if screen and screen.is_mounted else None
+
+    def beat(self) -> None:
+        """One tick: pulls, and redraws what depends on time alone."""
+        self.ticker.tick()
+        contact, second = self.contact, self.now_ns // 1_000_000_000
+        if contact != self._contact_before or second != self._second_before:
+            turned = contact.state != self._contact_before.state or contact.is_stale or contact.state == "connecting"
+            ticking = second != self._second_before and not self.is_paused
+            self._contact_before, self._second_before = contact, second
+            self._refresh_screen(turned or ticking)
+
+    def _refresh_screen(self, everything: bool) -> None:
+        with self.batch_update():
+            screen = self.data_screen
+            if screen and screen.is_mounted:
+                if everything:
+                    screen.redraw()
+                screen.update_bars()
+            if isinstance(self.screen, HealthScreen) and self.screen.is_mounted:
+                self.screen.update_bars()
+
+    def on_arrived(self, message: Arrived) -> None:
+        """Takes what a pull brought, and gives it to the screen that asked."""
+        self.ticker.arrived(message)
+        if message.error:
+            self._tries += 1
+            self._lost = True
+        else:
+            self._heard_s, self._tries, self._lost = self.clock(), 0, False
+        if message.view is not None:
+            self.feed_health, self._health_s = message.view.health, self.clock()
+        screen = self.data_screen
+        with self.batch_update():
+            if message.view is not None and screen and screen.is_mounted and message.query == screen.asks():
+                screen.accept(message.view)
+        contact = self.contact
+        if contact != self._contact_before:
+            self._contact_before = contact
+            self._refresh_screen(True)
+        elif isinstance(self.screen, HealthScreen):
+            self.screen.update_bars()
+
+    @property
+    def contact(self) -> Contact:
+        """How things stand with the feed."""
+        if self._heard_s is None:
+            return Contact("connecting", max(1, self._tries), int(self.clock() - self._began_s), self.is_paused)
+        age_s = self.clock() - self._heard_s
+        if self._lost or age_s > _STALE_AFTER_S:
+            return Contact("reconnecting", self._tries, int(age_s), self.is_paused)
+        return Contact("live", 0, 0, self.is_paused)
+
+    @property
+    def now_ns(self) -> int:
+        """The feed's clock, carried on by ours in whole seconds; it stands still while the feed is lost or a recording."""
+        health = self.feed_health
+        if health.state == "recorded" or self.contact.state != "live":
+            return health.now_ns
+        return health.now_ns + int(self.clock() - self._health_s) * 1_000_000_000
+
+    def on_app_blur(self, _event: AppBlur) -> None:
+        self.ticker.is_unfocused = True
+
+    def on_app_focus(self, _event: AppFocus) -> None:
+        self.ticker.is_unfocused = False
+
+    def banner(self, missing: str) -> list[Line]:
+        """What is wrong with the feed, for the top of the first pane."""
+        contact, health, signs = self.contact, self.feed_health, self.signs
+        if contact.state == "connecting":
+            where = self.feed.endpoint
+            return [
+                [],
+                [
+                    (f"{signs.queued} ", "warning"),
+                    (f"Connecting to {where} {signs.ellipsis}  {contact.age_s} s", "strong"),
+                ],
+                [],
+                [("Nothing heard yet. Is the collector up?   ", "dim"), ("trajectory serve", "")],
+            ]
+        if contact.state == "reconnecting":
+            known = wall(health.now_ns, self.zone)
+            text = f"Lost the collector {contact.age_s} s ago. Showing what was known at {known}."
+            return [[(f"{signs.high} ", "warning"), (text, "warning")], [("  It is asked again all the time.", "dim")]]
+        if missing:
+            return [[(f"{signs.high} ", "warning"), (missing, "warning")]]
+        if health.dropped_count:
+            text = f"{grouped(health.dropped_count)} facts are missing: counts with a + are lower bounds."
+            return [[(f"{signs.high} ", "warning"), (text, "warning"), ("  i details", "dim")]]
+        return []
+
+    # Going places
+
+    def open_run(self, row: TraceRow, pane: str = "") -> None:
+        """Opens a run's cockpit, on one of its panes."""
+        self.push_screen(CockpitScreen(row.trace_id, row.title, pane))
+
+    def open_timeline(self, trace_id: str, span_id: str, trace: TraceRow | None) -> None:
+        """Opens a run's timeline with the cursor on a span."""
+        self.push_screen(TimelineScreen(trace_id, span_id, trace))
+
+    def open_span(self, trace_id: str, span_id: str, start_ns: int) -> None:
+        """Opens a span in the inspector."""
+        self.push_screen(SpanScreen(trace_id, span_id, start_ns))
+
+    def go_to(self, text: str) -> None:
+        """Goes to `runs`, `alerts`, a run by id or title, an agent or a span of the run that is open."""
+        wanted = text.strip().casefold()
+        screen = self.data_screen
+        if not wanted or screen is None:
+            return
+        if wanted == "runs":
+            self._back_to(RunsScreen)
+        elif wanted == "alerts" and any(isinstance(each, CockpitScreen) for each in self.screen_stack):
+            self._back_to(CockpitScreen)
+            self.call_after_refresh(self._focus_alerts)
+        elif not (self._go_to_run(wanted) or self._go_inside(wanted)):
+            screen.say(f"no run, agent or span is called {text.strip()}")
+
+    def _focus_alerts(self) -> None:
+        if isinstance(self.data_screen, CockpitScreen):
+            self.data_screen.focus_named("alerts")
+
+    def _back_to(self, kind: type[DataScreen]) -> None:
+        while len(self.screen_stack) > 2 and not isinstance(self.screen, kind):
+            self.pop_screen()
+
+    def _go_to_run(self, wanted: str) -> bool:
+        runs = next((each for each in self.screen_stack if isinstance(each, RunsScreen)), None)
+        for row in runs.rows if runs else []:
+            if row.trace_id.startswith(wanted) or wanted == row.title.casefold():
+                self._back_to(RunsScreen)
+                self.open_run(row)
+                return True
+        return False
+
+    def _go_inside(self, wanted: str) -> bool:
+        cockpit = next((each for each in reversed(self.screen_stack) if isinstance(each, CockpitScreen)), None)
+        view = cockpit.view if cockpit else None
+        if view is None:
+            return False
+        for lane in view.lanes:
+            if wanted in (lane.label.casefold(), lane.agent.casefold()) or lane.span_id.startswith(wanted):
+                self.open_timeline(view.trace.trace_id, lane.span_id, view.trace)
+                return True
+        found = next((step.span_id for step in view.tail if step.span_id.startswith(wanted)), "")
+        if found:
+            self.open_span(view.trace.trace_id, found, view.trace.started_ns)
+        return bool(found)
+
+    def show_help(self, screen: str, pane: Pane) -> None:
+        """Opens the help for a screen and one of its panes."""
+        where = self.feed_health.endpoint or self.feed.endpoint
+        about = (
+            f"feed {where} · store {self.feed_health.store or 'none'} · theme {self.theme} · signs {self.signs.level}"
+        )
+        self.push_screen(HelpScreen(self.signs, screen, pane.id or "", about))
+
+    def show_health(self) -> None:
+        """Opens the health of the feed."""
+        self.push_screen(HealthScreen(self.signs, lambda: (self.feed_health, self.contact), self.feed.endpoint))
+
+    def pause(self) -> None:
+        """Freezes the view, or lets it go on; intake and counters never stop."""
+        self.is_paused = not self.is_paused
+        screen = self.data_screen
+        if screen and not self.is_paused:
+            screen.release()
+        elif screen:
+            screen.redraw()
+            screen.update_bars()
+
+    # Taking things along
+
+    def copy(self, text: str) -> str:
+        """Puts a text on the clipboard and, for terminals that cannot, in a private file; returns what to tell."""
+        self.copy_to_clipboard(text)
+        try:
+            path = self._write_copy(text)
+        except OSError as error:
+            return f"copied {len(text)} characters (no file: {error.strerror})"
+        return f"copied {len(text)} characters; also in {path}"
+
+    def _write_copy(self, text: str) -> str:
+        if not self._copy_path:
+            handle, self._copy_path = tempfile.mkstemp(prefix="trajectory-copy-", suffix=".txt")
+            os.close(handle)
+        Path(self._copy_path).write_text(text, encoding="utf-8", errors="replace")
+        return self._copy_path
+
+    def copy_row(self, row: object) -> str:
+        """Copies a row as JSON."""
+        return self.copy(json.dumps(to_plain(row), indent=2, ensure_ascii=False))
+
+    def save_picture(self) -> str:
+        """Writes the screen as SVG into the current directory, or into the temporary one; returns what to tell."""
+        name = f"trajectory-{time.strftime('%Y%m%d-%H%M%S')}.svg"
+        picture = self.export_screenshot(title="trajectory")
+        for directory in (Path.cwd(), Path(tempfile.gettempdir())):
+            path = directory / name
+            try:
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except OSError:
+                continue
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
+                out.write(picture)
+            return f"saved {path}"
+        return "the picture could not be saved: neither here nor in the temporary directory can be written"
+
+    def next_theme(self) -> str:
+        """Takes the next theme, ours first; returns its name."""
+        ours = [each.name for each in OURS]
+        names = [*ours, *sorted(name for name in self.available_themes if name not in ours)]
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        return self.theme
+
+    async def action_next_theme(self) -> None:
+        self.next_theme()
+
+    async def action_save_picture(self) -> None:
+        self.save_picture()
+
+    # Alerts
+
+    def mark(self, row: AlertRow, action: str) -> None:
+        """Sends an operator's word on an alert; the answer comes as Marked."""
+        self.ticker.mark(row.trace_id, row.key, row.alert_id, action)
+
+    def on_marked(self, message: Marked) -> None:
+        """Tells what became of a mark."""
+        screen = self.data_screen
+        if screen is None:
+            return
+        if message.error:
+            screen.say(f"{message.alert_id} is unchanged: {message.error}")
+        else:
+            done = {"acknowledge": "acknowledged", "mute": "muted", "reopen": "open again"}
+            screen.say(f"{message.alert_id} {done.get(message.action, message.action)}")
+            self.ticker.refetch()
+
+    # The palette
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action of the screen, with its key: the palette teaches."""
+        name = getattr(screen, "name_here", "")
+        for key in keys.keys_on(name) if name else []:
+            if key.group != "Move" and "{" not in key.action:
+                yield SystemCommand(f"{key.word}  ({key.sign})", key.does, self._runner(key.action))
+        yield SystemCommand("choose a theme", "preview and choose a theme", self.search_themes)
+
+    def _runner(self, action: str) -> Callable[[], None]:
+        name = action if action.startswith("app.") else f"screen.{action}"
+
+        def run() -> None:
+            self.call_later(self.run_action, name)
+
+        return run

@@ -1,0 +1,60 @@
+"""Draws alerts: one a line, by shape of severity, then what, where, how sure and whether somebody has it in hand."""
+
+from collections.abc import Sequence
+
+from trajectory.view.rows import AlertRow
+from tui.drawing.line import Line, put, spread
+from tui.drawing.numbers import elapsed
+from tui.signs import Signs, severity_sign
+
+_STATES = {"acknowledged": "ack"}
+
+
+def alert_line(row: AlertRow, width: int, signs: Signs, start_ns: int) -> Line:
+    """One alert in exactly `width` cells; one that is muted or acknowledged is dim."""
+    sign, role = severity_sign(signs, row.severity)
+    is_open = row.state == "open"
+    role = role if is_open else "dim"
+    line: Line = [
+        (sign, role),
+        (" ", ""),
+        put(row.alert_id, 3 if len(row.alert_id) < 4 else len(row.alert_id), "strong"),
+    ]
+    if width >= 100:
+        line += [put(elapsed(row.opened_ns - start_ns), 6, "dim"), (" ", "")]
+    line += [
+        put(row.kind, 18 if width >= 100 else 14, role),
+        (" ", ""),
+        (row.summary or row.message, "" if is_open else "dim"),
+    ]
+    if row.count > 1:
+        line.append((f" {signs.times}{row.count}", "dim"))
+    state = _STATES.get(row.state, row.state)
+    return spread(line, [(f"{row.confidence:.2f} ", "dim"), put(state, 5, "" if is_open else "dim")], width)
+
+
+def preview_line(row: AlertRow, width: int, signs: Signs) -> Line:
+    """One alert below a run: sign, id, kind and summary."""
+    sign, role = severity_sign(signs, row.severity)
+    kind = put(row.kind, 12 if width < 90 else 16, "")
+    return spread(
+        [(sign, role), (" ", ""), (row.alert_id, "strong"), (" ", ""), kind, (" ", ""), (row.summary, "")], [], width
+    )
+
+
+def alert_counts(critical: int, warnings: int, infos: int, signs: Signs) -> Line:
+    """`▲2 △1`, or a dot where there is nothing to see."""
+    line: Line = []
+    for count, severity in ((critical, "critical"), (warnings, "warning"), (infos, "info")):
+        if count:
+            sign, role = severity_sign(signs, severity)
+            line += [(" ", "")] if line else []
+            line.append((f"{sign}{count}", role))
+    return line or [(signs.dot, "dim")]
+
+
+def alerts_title(rows: Sequence[AlertRow]) -> str:
+    """`2 open · 1 ack · 1 muted`, without what there is none of."""
+    counts = [("open", "open"), ("acknowledged", "ack"), ("muted", "muted")]
+    parts = [f"{count} {word}" for state, word in counts if (count := sum(row.state == state for row in rows))]
+    return " · ".join(parts) or "none"

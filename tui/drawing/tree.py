@@ -1,0 +1,105 @@
+"""Draws delegations as a tree: each giver once, the agents it gave work to below it, a second giver as a reference back.
+
+Invariant: every delegation has exactly one line, whatever the shape of the graph, cycles included; lines come in depth-first
+order by the time of sending. The cockpit's second pane draws with it; it reads well with a hundred agents and aloud.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trajectory.view.rows import DelegationRow, Lane
+from tui.drawing.line import Line, measure, spread
+from tui.drawing.numbers import elapsed, many
+from tui.signs import LEFT, RIGHT, UP, Signs, mark_sign, state_sign
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One line of the tree. `row` is None for a root; `rails` says for each level above whether its line goes on."""
+
+    label: str
+    row: DelegationRow | None
+    rails: tuple[bool, ...]
+    is_last: bool
+    is_again: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the line is known by, across redraws."""
+        return self.row.delegation_id if self.row else f"root {self.label}"
+
+
+def branches(delegations: Sequence[DelegationRow]) -> list[Branch]:
+    """The tree's lines. A target that has been drawn already is not opened again."""
+    children: dict[str, list[DelegationRow]] = {}
+    for row in sorted(delegations, key=lambda each: each.sent_ns):
+        children.setdefault(row.source, []).append(row)
+    targets = {row.target for row in delegations}
+    found: list[Branch] = []
+    opened: set[str] = set()
+    for root in [*(label for label in children if label not in targets), *children]:
+        if root not in opened:
+            found.append(Branch(root, None, (), True))
+            _open(root, children, found, opened)
+    return found
+
+
+def _open(root: str, children: dict[str, list[DelegationRow]], found: list[Branch], opened: set[str]) -> None:
+    opened.add(root)
+    todo = _below(children[root], ())
+    while todo:
+        row, rails, is_last = todo.pop()
+        again = row.target in opened
+        found.append(Branch(row.target, row, rails, is_last, again))
+        if not again:
+            opened.add(row.target)
+            todo.extend(_below(children.get(row.target, []), (*rails, not is_last)))
+
+
+def _below(rows: list[DelegationRow], rails: tuple[bool, ...]) -> list[tuple[DelegationRow, tuple[bool, ...], bool]]:
+    """The rows as work still to do, last one first."""
+    return [(row, rails, index == len(rows) - 1) for index, row in enumerate(rows)][::-1]
+
+
+def branch_line(branch: Branch, lanes: dict[str, Lane], width: int, signs: Signs, start_ns: int) -> Line:
+    """One line of the tree in exactly `width` cells: who, as drawn from its lane; how it went; what was lost."""
+    lane = lanes.get(branch.label)
+    row = branch.row
+    state = lane.state if lane and not (row and row.state in ("failed", "lost")) else (row.state if row else "")
+    line: Line = [*_stem(branch, signs), (branch.label, "strong" if row is None else "")]
+    line += [(" ", ""), state_sign(signs, state)]
+    if lane and lane.mark:
+        line += [mark_sign(signs, lane.mark)]
+    if branch.is_again:
+        line += [(f" {signs.again}", "dim")]
+    return spread(line, _outcome(row, width - measure(line) - 1, signs, start_ns) if row else [], width)
+
+
+def _stem(branch: Branch, signs: Signs) -> Line:
+    if branch.row is None:
+        return []
+    row = branch.row
+    role = "error" if row.on_error_path else "delegation"
+    rails = "".join(f"{signs.lines[3]}   " if goes_on else "    " for goes_on in branch.rails)
+    corner = UP | RIGHT if branch.is_last else UP | RIGHT | 2
+    table = signs.lines_heavy if row.on_error_path else signs.lines
+    stroke = signs.lines_dotted if row.grade == "inferred" else table[LEFT | RIGHT]
+    head = signs.transfer[-1] if row.mode == "transfer" else signs.arrow
+    return [(rails, "delegation"), (table[corner] + stroke + head + " ", role)]
+
+
+def _outcome(row: DelegationRow, room: int, signs: Signs, start_ns: int) -> Line:
+    """When it came back, or what became of it; the items that were lost, in as many words as there is room for."""
+    when = elapsed(row.returned_ns - start_ns) if row.returned_ns else {"lost": "never began"}.get(row.state, row.state)
+    end: Line = [(when, "warning" if row.state == "lost" else "dim")]
+    if not row.lost:
+        return end
+    for text in (
+        f"{signs.high} lost {', '.join(row.lost)}",
+        f"{signs.high} lost {many(len(row.lost), 'item')}",
+        signs.high,
+    ):
+        whole: Line = [(text, "warning"), ("  ", ""), *end]
+        if measure(whole) <= room:
+            return whole
+    return end

@@ -1,0 +1,165 @@
+"""Every key, once: the bindings, the footer, the help screen and the manual are all made from this table.
+
+Invariant: on one screen a key does one thing, each action exists, and nothing is listed that does not work (tests hold all
+three). To add a key, add a row to KEYS, and a method `action_<name>` to the screens that it names.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+from tui.signs import Signs
+
+DATA_SCREENS = ("runs", "cockpit", "timeline", "span")
+OVERLAYS = ("help", "health")
+SCREENS = (*DATA_SCREENS, *OVERLAYS)
+GROUPS = ("Move", "Find", "Live", "Look", "Take away", "Alerts", "App")
+
+FOOTER_KEYS_NARROW = 6
+FOOTER_KEYS_WIDE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row: what the keys do, on which screens, and what footer (`word`) and help (`does`) say. `action` may have {key}."""
+
+    action: str
+    keys: tuple[str, ...]
+    sign: str
+    word: str
+    does: str
+    group: str
+    screens: tuple[str, ...] = DATA_SCREENS
+
+    @property
+    def name(self) -> str:
+        """The action without its arguments."""
+        return self.action.partition("(")[0]
+
+
+KEYS: tuple[Key, ...] = (
+    Key("line(1)", ("j", "down"), "j ↓", "down", "next, previous line", "Move", SCREENS),
+    Key("line(-1)", ("k", "up"), "k ↑", "up", "next, previous line", "Move", SCREENS),
+    Key("first", ("g", "home"), "g", "first", "first, last line", "Move", SCREENS),
+    Key("last", ("G", "end"), "G", "last", "first, last line", "Move", SCREENS),
+    Key("half(1)", ("ctrl+d",), "^d", "half down", "half a page", "Move", SCREENS),
+    Key("half(-1)", ("ctrl+u",), "^u", "half up", "half a page", "Move", SCREENS),
+    Key("page(1)", ("pagedown",), "pgdn", "page down", "a page", "Move", SCREENS),
+    Key("page(-1)", ("pageup",), "pgup", "page up", "a page", "Move", SCREENS),
+    Key("fold", ("h", "left"), "h ←", "fold", "fold, unfold; pan", "Move", ("timeline", "span")),
+    Key("unfold", ("l", "right"), "l →", "unfold", "fold, unfold; pan", "Move", ("timeline", "span")),
+    Key("next_pane(1)", ("tab",), "tab", "pane", "next, previous pane", "Move"),
+    Key("next_pane(-1)", ("shift+tab",), "⇧tab", "pane", "next, previous pane", "Move"),
+    Key("pane('{key}')", tuple("123456789"), "1–9", "pane", "pane or tab by number", "Move"),
+    Key("open", ("enter",), "⏎", "open", "open", "Move"),
+    Key("back", ("escape",), "esc", "back", "back; never quits", "Move", SCREENS),
+    Key("sibling(-1)", ("[",), "[", "siblings", "sibling spans", "Move", ("span",)),
+    Key("sibling(1)", ("]",), "]", "siblings", "sibling spans", "Move", ("span",)),
+    Key("filter", ("/",), "/", "filter", "filter; find in content", "Find"),
+    Key("match(1)", ("n",), "n", "match", "next, previous match", "Find"),
+    Key("match(-1)", ("N",), "N", "match", "next, previous match", "Find"),
+    Key("next_error", ("!",), "!", "error", "next error", "Find"),
+    Key("go_to", (":",), ":", "go to", "go to run, agent, span", "Find"),
+    Key("follow", ("f",), "f", "follow", "follow the newest", "Live", ("runs", "cockpit")),
+    Key("pause", ("space",), "space", "pause", "pause the view", "Live"),
+    Key("timeline", ("t",), "t", "timeline", "timeline of the run", "Look", ("runs", "cockpit", "span")),
+    Key("delegations", ("d",), "d", "delegations", "who asked whom", "Look", ("runs", "cockpit")),
+    Key("alerts", ("a",), "a", "alerts", "what is wrong", "Look", ("runs", "cockpit")),
+    Key("zoom", ("z",), "z", "zoom", "this pane alone", "Look"),
+    Key("sort", ("s",), "s", "sort", "next order of the runs", "Look", ("runs",)),
+    Key("wrap", ("w",), "w", "wrap", "wrap lines, or pan", "Look", ("span",)),
+    Key("times", ("v",), "v", "times", "since start / by clock", "Look"),
+    Key("health", ("i",), "i", "health", "health of the feed", "Look"),
+    Key("theme", ("T",), "T", "theme", "next theme", "Look", SCREENS),
+    Key("copy", ("y",), "y", "copy", "copy value", "Take away"),
+    Key("copy_json", ("Y",), "Y", "copy JSON", "copy row as JSON", "Take away"),
+    Key("picture", ("S",), "S", "picture", "screen as SVG", "Take away", SCREENS),
+    Key("acknowledge", ("x",), "x", "acknowledge", "acknowledge, reopen", "Alerts", ("cockpit", "span")),
+    Key("mute", ("M",), "M", "mute", "mute, unmute", "Alerts", ("cockpit", "span")),
+    Key("help", ("?",), "?", "help", "this help", "App", SCREENS),
+    Key("app.quit", ("q", "ctrl+c"), "q", "quit", "quit at once", "App", SCREENS),
+    Key("app.suspend_process", ("ctrl+z",), "^z", "suspend", "suspend to the shell", "App", SCREENS),
+)
+
+# The likeliest next keys, first ones first: for a screen, and for one of its panes where they differ.
+FOOTERS: dict[str, tuple[str, ...]] = {
+    "runs": ("open", "filter", "sort", "alerts", "timeline", "help", "follow", "pause", "health", "app.quit"),
+    "cockpit": (
+        "open",
+        "timeline",
+        "delegations",
+        "alerts",
+        "filter",
+        "help",
+        "pause",
+        "zoom",
+        "next_error",
+        "app.quit",
+    ),
+    "cockpit.alerts": ("open", "acknowledge", "mute", "copy", "timeline", "help", "pause", "zoom", "back", "app.quit"),
+    "cockpit.tail": ("open", "follow", "pause", "filter", "next_error", "help", "zoom", "timeline", "back", "app.quit"),
+    "timeline": ("open", "fold", "unfold", "filter", "next_error", "help", "match", "times", "back", "app.quit"),
+    "span": ("next_pane", "sibling", "wrap", "filter", "copy", "help", "copy_json", "timeline", "back", "app.quit"),
+    "help": ("back", "help", "app.quit"),
+    "health": ("back", "app.quit"),
+}
+_FOOTER_SIGNS = {"fold": "h", "unfold": "l", "sibling": "[ ]", "match": "n N"}
+
+
+def keys_on(screen: str) -> list[Key]:
+    """The rows of a screen, in the order of the table."""
+    return [key for key in KEYS if screen in key.screens]
+
+
+def bindings_on(screen: str) -> list[Binding]:
+    """The screen's bindings; none is shown by the toolkit, because the footer is drawn from this table too."""
+    return [
+        Binding(pressed, key.action.replace("{key}", pressed), key.does, show=False)
+        for key in keys_on(screen)
+        for pressed in key.keys
+    ]
+
+
+def footer_keys(screen: str, pane: str, signs: Signs) -> list[tuple[str, str, str]]:
+    """Sign, word and action of the likeliest next keys, for a screen and its focused pane."""
+    by_name: dict[str, Key] = {}
+    for key in keys_on(screen):
+        by_name.setdefault(key.name, key)
+    names = FOOTERS.get(f"{screen}.{pane}", FOOTERS[screen])
+    found = [by_name[name] for name in names if name in by_name]
+    return [(spelled(_FOOTER_SIGNS.get(key.name, key.sign), signs), key.word, _action(key)) for key in found]
+
+
+def _action(key: Key) -> str:
+    return key.action if key.action.startswith("app.") else f"screen.{key.action}"
+
+
+def spelled(sign: str, signs: Signs) -> str:
+    """How a key is written at the level of the signs."""
+    if signs.level == "unicode":
+        return sign
+    plain = {"⏎": "enter", "⇧tab": "S-tab", "↓": "", "↑": "", "←": "", "→": "", "–": "-"}
+    for sign_at, word in plain.items():
+        sign = sign.replace(sign_at, word)
+    return sign.strip()
+
+
+def help_groups(screens: Iterable[str], signs: Signs) -> dict[str, list[tuple[str, str]]]:
+    """For each group, the keys and what they do, on any of the screens; keys that do the two sides of one thing are one row."""
+    wanted = set(screens)
+    groups: dict[str, dict[str, str]] = {group: {} for group in GROUPS}
+    for key in KEYS:
+        if wanted & set(key.screens):
+            before = groups[key.group].get(key.does, "")
+            groups[key.group][key.does] = f"{before} {spelled(key.sign, signs)}".strip()
+    return {group: [(sign, does) for does, sign in rows.items()] for group, rows in groups.items() if rows}
+
+
+def manual() -> str:
+    """The whole table as Markdown, for the manual."""
+    lines = ["| keys | does | where |", "|---|---|---|"]
+    for key in KEYS:
+        where = "everywhere" if set(DATA_SCREENS) <= set(key.screens) else ", ".join(key.screens)
+        lines.append(f"| `{key.sign}` | {key.does} | {where} |")
+    return "\n".join(lines)

@@ -1,0 +1,324 @@
+"""One run in four panes: who is working, who asked whom, what is wrong, what just happened.
+
+Invariant: at any size each pane is one key away; the tail never moves while it is scrolled up; alerts go on while the view
+is paused. Asks for the run's lanes, delegations, alerts and newest steps.
+"""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+
+from trajectory.view.rows import AlertRow, DelegationRow, Lane, StepRow, TraceQuery, TraceRow, TraceView, View
+from tui.drawing.alerts import alert_line, alerts_title
+from tui.drawing.bars import run_summary
+from tui.drawing.lanes import LaneDrawing, draw_lanes
+from tui.drawing.line import Line
+from tui.drawing.numbers import elapsed, grouped
+from tui.drawing.tail import step_line
+from tui.drawing.tree import Branch, branch_line, branches
+from tui.keys import bindings_on
+from tui.screens.base import DataScreen
+from tui.widgets.pane import Pane
+
+_TAIL_PULLED = 400
+_TAIL_KEPT = 5000
+
+
+class CockpitScreen(DataScreen):
+    """The cockpit of one run."""
+
+    name_here = "cockpit"
+    BINDINGS: ClassVar[list[Binding]] = bindings_on("cockpit")  # type: ignore[assignment]
+    view: TraceView | None
+
+    def __init__(self, trace_id: str, title: str = "", pane: str = "") -> None:
+        super().__init__()
+        self.trace_id = trace_id
+        self.run_title = title
+        self._first_pane = pane
+        self._shows_graph = False  # on narrow screens, the second pane in the place of the first
+        self._drawn: LaneDrawing | None = None
+        self._branches: list[Branch] = []
+        self._alert_rows: list[AlertRow] = []
+        self._steps: list[StepRow] = []
+        self._step_keys: list[str] = []
+        self._steps_filter = ""
+
+    def compose_body(self) -> ComposeResult:
+        signs = self.tui.signs
+        self.agents = Pane("agents", signs, title="Agents", number=1)
+        self.delegations = Pane("delegations", signs, title="Delegations", number=2)
+        self.alerts = Pane("alerts", signs, title="Alerts", number=3)
+        self.tail = Pane("tail", signs, title="Tail", number=4)
+        self.tail.can_follow = self.tail.follows = True
+        yield Container(self.agents, self.delegations, id="above", classes="columns")
+        yield self.alerts
+        yield self.tail
+
+    def panes(self) -> list[Pane]:
+        return [self.agents, self.delegations, self.alerts, self.tail]
+
+    def begin(self) -> None:
+        self.focus_named(self._first_pane or "agents")
+
+    def focus_named(self, name: str) -> None:
+        """Gives the pane of this name the focus."""
+        self.focus_pane([pane.id for pane in self.panes()].index(name))
+
+    def crumbs(self) -> list[str]:
+        return ["runs", f"{self.trace_id[:4]} {self.run_title}"]
+
+    def asks(self) -> TraceQuery:
+        return TraceQuery(self.trace_id, filter=self.filter_text, tail=_TAIL_PULLED)
+
+    def takes(self, view: View) -> bool:
+        return isinstance(view, TraceView) and view.trace.trace_id == self.trace_id
+
+    # Layout
+
+    def lay_out(self, width: int, height: int) -> None:
+        above = self.query_one("#above")
+        if width < 60:
+            self._arrange_one()
+            return
+        stacked = width < 100
+        self.agents.display = not (stacked and self._shows_graph)
+        self.delegations.display = not stacked or self._shows_graph
+        self.delegations.styles.width = "1fr" if stacked else max(46, width * 46 // 120)
+        low = height < 14
+        alert_size = self._alert_size(height)
+        lane_size = self._lane_size(height - (0 if low else alert_size), stacked)
+        self.alerts.display = not low
+        above.styles.height, self.alerts.styles.height = lane_size, max(alert_size, 3)
+
+    def _alert_size(self, height: int) -> int:
+        """Lines of the alerts' pane: as many as there are, within a sixth of the screen or so."""
+        most = 4 if height < 28 else 6 if height < 40 else 9
+        return max(3, min(len(self._alert_rows) + 2, most))
+
+    def _lane_size(self, height: int, stacked: bool) -> int:
+        """Lines of the lanes' pane, out of those that it shares with the tail: all lanes, if the tail keeps a third."""
+        lanes = len(self.view.lanes) if self.view else 7
+        wanted = lanes + (5 if stacked else 7)
+        return max(4, min(wanted, height - max(5, height // 3)))
+
+    def _arrange_one(self) -> None:
+        """One pane at a time, for the narrowest screens."""
+        shown = self.pane
+        for pane in self.panes():
+            pane.display = pane is shown
+        above = self.query_one("#above")
+        above.display = shown in (self.agents, self.delegations)
+        above.styles.height = "1fr"
+
+    def reveal_pane(self, pane: Pane) -> None:
+        super().reveal_pane(pane)
+        if pane in (self.agents, self.delegations):
+            self._shows_graph = pane is self.delegations
+        if not pane.display or self.app.size.width < 100:
+            pane.display = True
+            self.call_after_refresh(self.plan)
+
+    def summary_height(self, width: int) -> int:
+        return 2 if width >= 100 and self.app.size.height >= 30 else 1
+
+    def summary(self, width: int) -> list[Line]:
+        live = self.held if isinstance(self.held, TraceView) else self.view
+        if live is None:
+            return [[(f" opening {self.trace_id[:4]} {self.signs.ellipsis}", "dim")]]
+        goal: Line = [(" Goal: ", "dim"), (live.trace.goal, "")] if live.trace.goal else []
+        return [run_summary(live.trace, width, self.signs, self.tui.now_ns, self.contact), goal]
+
+    # Drawing
+
+    def draw_view(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        self.run_title = view.trace.title
+        self.tui.seen[self.trace_id] = view.trace
+        before = len(self._alert_rows), self.agents.size.height
+        self._draw_alerts(view)
+        self._draw_agents(view)
+        self._draw_delegations(view)
+        self._draw_tail(view)
+        if before[0] != len(self._alert_rows) or len(view.lanes) + 4 != before[1]:
+            self.plan()
+
+    def draw_paused(self, view: View) -> None:
+        if isinstance(view, TraceView):
+            self._draw_alerts(view)
+
+    def _end_ns(self, view: TraceView) -> int:
+        return max(self.tui.now_ns, view.trace.ended_ns) if view.trace.state == "live" else view.trace.ended_ns
+
+    def _lanes(self, width: int) -> LaneDrawing:
+        """The chart at a width; drawn once for each view, width and second."""
+        view = self.view
+        lanes, delegations = (view.lanes, view.delegations) if view else ([], [])
+        start_ns = view.trace.started_ns if view else 0
+        return draw_lanes(
+            lanes,
+            delegations,
+            width,
+            self.signs,
+            start_ns=start_ns,
+            now_ns=self._end_ns(view) if view else 1,
+            axis_lines=2 if self.app.size.width >= 100 else 1,
+        )
+
+    def _draw_agents(self, view: TraceView) -> None:
+        self.agents.show([lane.span_id for lane in view.lanes], self._lane_line, self._lane_head)
+        narrow = self.app.size.width < 100
+        self.agents.status = (
+            "2 graph  3 alerts  4 tail"
+            if narrow
+            else f"0{self.signs.dash}{elapsed(self._end_ns(view) - view.trace.started_ns)}"
+        )
+
+    def _lane_head(self, width: int) -> list[Line]:
+        self._drawn = self._lanes(width)
+        return self._drawn.axis
+
+    def _lane_line(self, index: int, width: int) -> Line:
+        if self._drawn is None:
+            self._drawn = self._lanes(width)
+        return self._drawn.lines[index]
+
+    def _draw_delegations(self, view: TraceView) -> None:
+        self._branches = branches(view.delegations)
+        lanes = {lane.label: lane for lane in view.lanes}
+        start_ns = view.trace.started_ns
+        self.delegations.status = grouped(len(view.delegations))
+        self.delegations.show(
+            [branch.key for branch in self._branches],
+            lambda index, width: branch_line(self._branches[index], lanes, width, self.signs, start_ns),
+        )
+
+    def _draw_alerts(self, view: TraceView) -> None:
+        rows = self._alert_rows = view.alerts
+        start_ns = view.trace.started_ns
+        self.alerts.status = alerts_title(rows)
+        self.alerts.banner = [] if rows else [[(f"{self.signs.ok} nothing found so far", "ok")]]
+        self.alerts.show(
+            [row.key for row in rows], lambda index, width: alert_line(rows[index], width, self.signs, start_ns)
+        )
+
+    def _draw_tail(self, view: TraceView) -> None:
+        self._merge(view.tail)
+        start_ns = view.trace.started_ns
+        self.tail.show(
+            self._step_keys,
+            lambda index, width: step_line(
+                self._steps[index], self.when(self._steps[index].at_ns, start_ns), width, self.signs
+            ),
+        )
+        self._title_tail()
+
+    def _merge(self, rows: list[StepRow]) -> None:
+        """Adds what is new; drops the oldest only while the end is followed, so that nothing moves under the eye."""
+        if self._steps_filter != self.filter_text or (
+            self._steps and rows and rows[-1].step_id < self._steps[-1].step_id
+        ):
+            self._steps, self._steps_filter = [], self.filter_text
+        first = rows[0].step_id if rows else 0
+        kept = [step for step in self._steps if step.step_id < first] if rows else self._steps
+        whole = [*kept, *rows]
+        if self.tail.follows:
+            whole = whole[-_TAIL_KEPT // 5 :]
+        self._steps = whole[:_TAIL_KEPT]
+        self._step_keys = [str(step.step_id) for step in self._steps]
+
+    def _title_tail(self) -> None:
+        if self.tui.is_paused:
+            self.tail.status = f"{self.signs.paused} paused {self.signs.dot} space"
+        elif self.tail.follows:
+            self.tail.status = f"{self.signs.running} following {self.signs.dot} all agents"
+        else:
+            self.tail.status = f"{self.signs.paused} {self.tail.unseen} new {self.signs.dot} f"
+
+    def moved(self, pane: Pane) -> None:
+        if pane is self.tail:
+            self._title_tail()
+
+    def counted(self) -> str:
+        return f"{len(self._steps)} of {self.view.tail_total} steps" if self.view else ""
+
+    # Keys
+
+    def row_of(self, pane: Pane) -> object | None:
+        if self.view is None or not pane.selected:
+            return None
+        rows: dict[str, list[object]] = {
+            "agents": [*self.view.lanes],
+            "delegations": [branch.row or self._lane(branch.label) for branch in self._branches],
+            "alerts": [*self._alert_rows],
+            "tail": [*self._steps],
+        }
+        found = rows[pane.id or ""]
+        return found[pane.cursor] if pane.cursor < len(found) else None
+
+    def _lane(self, label: str) -> Lane | None:
+        return next((lane for lane in (self.view.lanes if self.view else []) if lane.label == label), None)
+
+    def is_error(self, pane: Pane, index: int) -> bool:
+        if pane is self.agents and self.view:
+            return self.view.lanes[index].errors > 0 or self.view.lanes[index].state == "error"
+        if pane is self.tail:
+            return self._steps[index].status == "error" or self._steps[index].what == "error"
+        if pane is self.delegations:
+            row = self._branches[index].row
+            return row is not None and (row.state in ("failed", "lost") or bool(row.lost) or row.on_error_path)
+        return pane is self.alerts
+
+    def value_of(self, pane: Pane) -> str:
+        row = self.row_of(pane)
+        if isinstance(row, AlertRow):
+            return row.message
+        return row.text if isinstance(row, StepRow) else pane.selected
+
+    @property
+    def trace(self) -> TraceRow | None:
+        """The run, as far as it is known."""
+        return self.view.trace if self.view else None
+
+    def action_open(self) -> None:
+        row = self.row_of(self.pane)
+        start_ns = self.trace.started_ns if self.trace else 0
+        if isinstance(row, Lane):
+            self.tui.open_timeline(self.trace_id, row.span_id, self.trace)
+        elif isinstance(row, AlertRow):
+            self.tui.open_span(self.trace_id, row.root_span_id or row.span_id, start_ns)
+        elif isinstance(row, DelegationRow | StepRow) and row.span_id:
+            self.tui.open_span(self.trace_id, row.span_id, start_ns)
+        else:
+            self.say("nothing to open here yet")
+
+    def action_timeline(self) -> None:
+        row = self.row_of(self.pane)
+        self.tui.open_timeline(self.trace_id, str(getattr(row, "span_id", "")), self.trace)
+
+    def action_delegations(self) -> None:
+        self.focus_named("delegations")
+
+    def action_alerts(self) -> None:
+        self.focus_named("alerts")
+
+    def action_follow(self) -> None:
+        self.focus_named("tail")
+        self.tail.follow()
+
+    def action_acknowledge(self) -> None:
+        self._mark("acknowledged", "acknowledge")
+
+    def action_mute(self) -> None:
+        self._mark("muted", "mute")
+
+    def _mark(self, state: str, action: str) -> None:
+        row = self.row_of(self.alerts)
+        if not isinstance(row, AlertRow) or self.pane is not self.alerts:
+            self.say("no alert is under the cursor: a goes to the alerts")
+            return
+        self.tui.mark(row, "reopen" if row.state == state else action)

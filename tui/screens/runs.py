@@ -1,0 +1,234 @@
+"""The door: all runs, live ones first, with a look into the one under the cursor and what changed since it was opened.
+
+Invariant: the selection sticks to a run's id; sorting is applied once a second at most. Asks for the list and the preview.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+
+from trajectory.view.rows import RunsQuery, RunsView, TraceRow, View
+from tui.drawing.alerts import preview_line
+from tui.drawing.lanes import draw_lanes
+from tui.drawing.line import Line, spread
+from tui.drawing.runs import changes, id_width, run_line, runs_header, runs_summary
+from tui.keys import bindings_on
+from tui.screens.base import DataScreen
+from tui.widgets.pane import Pane
+
+# Orders that `s` steps through; the first is the feed's own: live first, then newest.
+_ORDERS: tuple[tuple[str, Callable[[TraceRow], tuple[float, ...]] | None], ...] = (
+    ("newest", None),
+    ("alerts", lambda row: (-row.critical, -row.warnings, -row.infos, -row.started_ns)),
+    ("errors", lambda row: (-row.errors, -row.started_ns)),
+    ("tokens", lambda row: (-(row.input_tokens + row.output_tokens), -row.started_ns)),
+    ("elapsed", lambda row: (row.started_ns - row.ended_ns, -row.started_ns)),
+)
+
+
+class RunsScreen(DataScreen):
+    """The list of runs."""
+
+    name_here = "runs"
+    BINDINGS: ClassVar[list[Binding]] = bindings_on("runs")  # type: ignore[assignment]
+    view: RunsView | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[TraceRow] = []
+        self.order = 0
+        self.follows_newest = False
+        self._sorted_at_s = -1.0
+        self._ids = 4
+
+    def compose_body(self) -> ComposeResult:
+        signs = self.tui.signs
+        self.list = Pane("runs", signs, title="Runs", wide_cursor=True)
+        self.preview = Pane("preview", signs)
+        self.changes = Pane("changes", signs, title="What changed")
+        for pane in (self.preview, self.changes):
+            pane.has_cursor = False
+            pane.can_focus = False
+        yield self.list
+        yield Container(self.preview, self.changes, id="below", classes="columns")
+
+    def panes(self) -> list[Pane]:
+        return [self.list, self.preview, self.changes]
+
+    def crumbs(self) -> list[str]:
+        return ["runs"]
+
+    def asks(self) -> RunsQuery:
+        return RunsQuery(filter=self.filter_text, preview=self.list.selected)
+
+    def takes(self, view: View) -> bool:
+        return isinstance(view, RunsView)
+
+    def lay_out(self, width: int, height: int) -> None:
+        below = self.query_one("#below")
+        self.changes.display = width >= 100
+        self.changes.styles.width = 36
+        size = min(13 if width >= 100 else 6, height - 8)
+        below.display = size >= 4 and self.app.size.height >= 20
+        below.styles.height = size
+
+    def summary_height(self, width: int) -> int:
+        return 1 if width >= 100 else 0
+
+    def summary(self, width: int) -> list[Line]:
+        if self.view is None:
+            return [[]]
+        right: Line = [("sort ", "dim"), (_ORDERS[self.order][0], "strong"), (f" {self.signs.unfolded}", "dim")]
+        right += [
+            ("   filter ", "dim"),
+            (self.filter_text or "none", "strong" if self.filter_text else "dim"),
+            (" ", ""),
+        ]
+        return [spread([(f" {runs_summary(self.rows, self.view.total)}", "")], right, width)]
+
+    def rest_hint(self, width: int) -> list[Line]:
+        if width < 100:
+            return [[(" / filter", "dim")]]
+        return [[(" / filter: state:live  agent:research  alerts>0  err>0  tokens>100k  title~memo  last:1h", "dim")]]
+
+    def counted(self) -> str:
+        return f"{len(self.rows)} of {self.view.total} runs" if self.view else ""
+
+    # Drawing
+
+    def draw_view(self) -> None:
+        if self.view is None:
+            return
+        self.rows = self._in_order(self.view.rows)
+        self._ids = id_width(self.rows)
+        keys = [row.trace_id for row in self.rows]
+        if self.follows_newest:
+            self.list.want(next((row.trace_id for row in self.rows if row.state == "live"), ""))
+        self.list.banner = [*self.banner(), *([] if self.rows else self._nothing())]
+        head = (lambda width: [runs_header(width, self._ids)]) if keys else (lambda width: [])
+        self.list.show(keys, self._line, head)
+        self._title()
+        self._draw_preview()
+
+    def _line(self, index: int, width: int) -> Line:
+        return run_line(self.rows[index], width, self._ids, self.signs, self.tui.now_ns, stale=self.contact.is_stale)
+
+    def _title(self) -> None:
+        at = f"{self.list.cursor + 1} of {len(self.rows)}" if self.rows else ""
+        self.list.status = f"{self.signs.running} following newest {self.signs.dot} {at}" if self.follows_newest else at
+
+    def _in_order(self, rows: list[TraceRow]) -> list[TraceRow]:
+        """The rows sorted; within a second of the last sort, known rows keep their places and new ones come first."""
+        name_key = _ORDERS[self.order][1]
+        now_s = self.tui.clock()
+        if self._sorted_at_s >= 0 and now_s - self._sorted_at_s < 1.0 and name_key:
+            fresh = {row.trace_id: row for row in rows}
+            kept = [fresh.pop(row.trace_id) for row in self.rows if row.trace_id in fresh]
+            return [*fresh.values(), *kept]
+        self._sorted_at_s = now_s
+        return sorted(rows, key=name_key) if name_key else list(rows)
+
+    def _nothing(self) -> list[Line]:
+        if self.view and self.view.total:
+            return [[], [(f"No run matches. {self.view.total} are hidden by the filter; esc clears it.", "")]]
+        where = self.health_now.endpoint or self.tui.feed.endpoint
+        if self.health_now.state == "recorded":
+            return [[], [(f"No runs in {where}.", "")]]
+        return [
+            [],
+            [(f"No runs yet. Listening on {where}.", "strong")],
+            [],
+            [("Send one from your code:      ", "dim"), ('with tracer.agent("planner"): ...', "")],
+            [("Or watch a made-up one:       ", "dim"), ("trajectory demo", "")],
+            [("Or open a recording:          ", "dim"), ("trajectory watch --store FILE", "")],
+        ]
+
+    @property
+    def row(self) -> TraceRow | None:
+        """The run under the cursor."""
+        at = self.list.cursor
+        return self.rows[at] if 0 <= at < len(self.rows) else None
+
+    def _draw_preview(self) -> None:
+        row = self.row
+        self.preview.title = f"{row.trace_id[: self._ids]}  {row.title}" if row else ""
+        self.preview.status = "preview" if row and self.app.size.width >= 100 else ""
+        lines = self._preview_lines(row) if row else []
+        self.preview.show([str(index) for index in range(len(lines))], lambda index, _width: lines[index])
+        twin = self._twin(row) if row else None
+        news = changes(row, self.tui.seen.get(row.trace_id), twin, self.signs) if row else []
+        self.changes.show([str(index) for index in range(len(news))], lambda index, _width: news[index])
+
+    def _preview_lines(self, row: TraceRow) -> list[Line]:
+        width, room = self.preview.inner_width, self.preview.size.height - 2
+        lines: list[Line] = [[("Goal ", "dim"), (row.goal, "")]] if row.goal else []
+        held = self.view.preview if self.view else None
+        if held is None or held.trace.trace_id != row.trace_id:
+            return lines
+        alerts = [preview_line(alert, width, self.signs) for alert in held.alerts if alert.state == "open"][:3]
+        space = room - len(lines) - len(alerts)
+        if space >= 3 and held.lanes:
+            gap: list[Line] = [[]] if space >= len(held.lanes) + 2 else []
+            now_ns = self.tui.now_ns if row.state == "live" else row.ended_ns
+            drawn = draw_lanes(
+                held.lanes, held.delegations, width, self.signs, start_ns=row.started_ns, now_ns=now_ns, axis_lines=0
+            )
+            lines += [*gap, *drawn.lines[:space], *gap]
+        return [*lines, *alerts]
+
+    def _twin(self, row: TraceRow) -> TraceRow | None:
+        """The newest older run of the same title."""
+        same = [each for each in self.rows if each.title == row.title and each.started_ns < row.started_ns]
+        return max(same, key=lambda each: each.started_ns, default=None)
+
+    def moved(self, pane: Pane) -> None:
+        if pane is self.list:
+            self._title()
+            self._draw_preview()
+
+    # Keys
+
+    def row_of(self, pane: Pane) -> object | None:
+        return self.row
+
+    def is_error(self, pane: Pane, index: int) -> bool:
+        return self.rows[index].errors > 0 or self.rows[index].state == "failed"
+
+    def action_open(self) -> None:
+        self._enter("")
+
+    def action_alerts(self) -> None:
+        self._enter("alerts")
+
+    def action_delegations(self) -> None:
+        self._enter("delegations")
+
+    def _enter(self, pane: str) -> None:
+        if self.row:
+            self.tui.open_run(self.row, pane)
+        else:
+            self.say("no run to open yet")
+
+    def action_timeline(self) -> None:
+        if self.row:
+            self.tui.open_timeline(self.row.trace_id, "", self.row)
+        else:
+            self.say("no run to open yet")
+
+    def action_follow(self) -> None:
+        self.follows_newest = not self.follows_newest
+        self.redraw()
+        self.say("the newest live run stays selected" if self.follows_newest else "the selection stays where it is")
+
+    def action_line(self, delta: int) -> None:
+        self.follows_newest = False
+        super().action_line(delta)
+
+    def action_sort(self) -> None:
+        self.order = (self.order + 1) % len(_ORDERS)
+        self._sorted_at_s = -1.0
+        self.redraw()
+        self.say(f"sorted by {_ORDERS[self.order][0]}")

@@ -1,0 +1,217 @@
+"""One run span by span: where the time went, depth first, with folds, gaps, errors and the place of each on a cascade.
+
+Invariant: what is folded is counted on the line that hides it; the cursor stays on its span while spans arrive. Asks for the
+run's spans, up to a window of them, and says when there are more.
+"""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+
+from trajectory.view.rows import SpanRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.scale import Scale
+from tui.drawing.bars import run_summary
+from tui.drawing.line import Line, spread
+from tui.drawing.numbers import elapsed, grouped
+from tui.drawing.waterfall import (
+    Columns,
+    Entry,
+    density_line,
+    entries,
+    span_preview,
+    trace_end_ns,
+    waterfall_header,
+    waterfall_line,
+)
+from tui.keys import bindings_on
+from tui.screens.base import DataScreen
+from tui.widgets.pane import Pane
+
+_WINDOW = 4000  # spans held at once
+
+
+class TimelineScreen(DataScreen):
+    """The timeline of one run."""
+
+    name_here = "timeline"
+    BINDINGS: ClassVar[list[Binding]] = bindings_on("timeline")  # type: ignore[assignment]
+    view: TraceView | None
+
+    def __init__(self, trace_id: str, span_id: str = "", trace: TraceRow | None = None) -> None:
+        super().__init__()
+        self.trace_id = trace_id
+        self._wanted = span_id
+        self._trace = trace
+        self._folded: set[str] = set()
+        self._entries: list[Entry] = []
+        self._offset = 0
+        self._end_ns = 1
+        self._start_ns = 0
+
+    def compose_body(self) -> ComposeResult:
+        signs = self.tui.signs
+        self.density = Pane("density", signs)
+        self.spans = Pane("spans", signs, title="Timeline", wide_cursor=True)
+        self.preview = Pane("preview", signs)
+        for pane in (self.density, self.preview):
+            pane.has_cursor = False
+            pane.can_focus = False
+        yield self.density
+        yield self.spans
+        yield self.preview
+
+    def begin(self) -> None:
+        self.focus_pane(0)
+        if self._wanted:
+            self.spans.want(self._wanted)
+
+    def panes(self) -> list[Pane]:
+        return [self.spans, self.preview, self.density]
+
+    def crumbs(self) -> list[str]:
+        return ["runs", f"{self.trace_id[:4]} {self._trace.title if self._trace else ''}".strip(), "timeline"]
+
+    def asks(self) -> TraceQuery:
+        return TraceQuery(self.trace_id, filter=self.filter_text, tail=0, spans=_WINDOW, spans_offset=self._offset)
+
+    def takes(self, view: View) -> bool:
+        return isinstance(view, TraceView) and view.trace.trace_id == self.trace_id
+
+    def lay_out(self, width: int, height: int) -> None:
+        self.density.display = width >= 100 and height >= 24
+        self.density.styles.height = 4
+        self.preview.display = self.app.size.height >= 20
+        self.preview.styles.height = 6 if height >= 28 else 4
+
+    def summary_height(self, width: int) -> int:
+        return 1
+
+    def summary(self, width: int) -> list[Line]:
+        if self.view is None:
+            return [[(f" opening {self.trace_id[:4]} {self.signs.ellipsis}", "dim")]]
+        line = run_summary(self.view.trace, width - 24, self.signs, self.tui.now_ns, self.contact)
+        right: Line = []
+        if self.view.spans_matching > len(self.view.spans):
+            first, last = self._offset + 1, self._offset + len(self.view.spans)
+            right = [(f"{first} to {last} of {grouped(self.view.spans_matching)} ", "warning")]
+        elif self._folded:
+            right = [(f"{len(self._folded)} folded ", "dim")]
+        return [spread(line, right, width)]
+
+    def counted(self) -> str:
+        return f"{self.view.spans_matching} of {self.view.spans_total} spans match" if self.view else ""
+
+    # Drawing
+
+    def draw_view(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        self._trace = view.trace
+        self._start_ns = view.trace.started_ns
+        live_ns = self.tui.now_ns if view.trace.state == "live" else view.trace.ended_ns
+        self._end_ns = max(trace_end_ns(view.spans, live_ns), self._start_ns + 1)
+        self._entries = entries(view.spans, self._folded, self._end_ns)
+        self.spans.show([entry.key for entry in self._entries], self._line, self._axis)
+        self._titles()
+
+    def _scale(self, width: int) -> Scale:
+        return Scale(self._start_ns, self._end_ns, Columns.of(width).chart)
+
+    def _axis(self, width: int) -> list[Line]:
+        return [waterfall_header(width, self._scale(width))]
+
+    def _line(self, index: int, width: int) -> Line:
+        return waterfall_line(self._entries[index], width, self._scale(width), self.signs, self._end_ns)
+
+    def _titles(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        total = grouped(view.spans_total)
+        self.spans.status = f"span {self.spans.cursor + 1} of {total}" if self._entries else f"0 of {total}"
+        self._draw_density(view)
+        row = self.row
+        self.preview.title = f"{row.span_id[:8]} {row.name}" if row else ""
+        self.preview.status = f"{self.signs.enter} open" if row else ""
+        when = self.when(row.start_ns, self._start_ns) if row else ""
+        lines = span_preview(row, self.preview.inner_width, self.signs, when) if row else []
+        self.preview.show([str(index) for index in range(len(lines))], lambda index, _width: lines[index])
+
+    def _draw_density(self, view: TraceView) -> None:
+        span = elapsed(self._end_ns - self._start_ns)
+        chart = Scale(self._start_ns, self._end_ns, max(4, self.density.inner_width))
+        lines = density_line(view.spans, chart, self.signs, self._end_ns)
+        self.density.title, self.density.status = "Activity", f"0{self.signs.dash}{span}"
+        self.density.show(["0", "1"], lambda index, _width: lines[index])
+
+    @property
+    def row(self) -> SpanRow | None:
+        """The span under the cursor."""
+        at = self.spans.cursor
+        return self._entries[at].row if 0 <= at < len(self._entries) else None
+
+    def moved(self, pane: Pane) -> None:
+        if pane is self.spans:
+            self._titles()
+            self._slide()
+
+    def _slide(self) -> None:
+        """Moves the window over the spans when the cursor reaches its end or its beginning, and there are more."""
+        view = self.view
+        if view is None or not self._entries:
+            return
+        if self.spans.cursor == len(self._entries) - 1 and self._offset + len(view.spans) < view.spans_matching:
+            self._offset += _WINDOW // 2
+        elif self.spans.cursor == 0 and self._offset and self.spans.is_touched:
+            self._offset = max(0, self._offset - _WINDOW // 2)
+
+    # Keys
+
+    def row_of(self, pane: Pane) -> object | None:
+        return self.row
+
+    def value_of(self, pane: Pane) -> str:
+        return self.row.span_id if self.row else ""
+
+    def is_error(self, pane: Pane, index: int) -> bool:
+        entry = self._entries[index]
+        return not entry.gap_ns and (entry.row.status == "error" or entry.errors > 0)
+
+    def action_open(self) -> None:
+        row = self.row
+        if row is None:
+            self.say("no span to open yet")
+        elif self._entries[self.spans.cursor].times > 1:
+            self.action_unfold()
+        else:
+            self.tui.open_span(self.trace_id, row.span_id, self._start_ns)
+
+    def action_unfold(self) -> None:
+        if not self._entries:
+            return
+        entry = self._entries[self.spans.cursor]
+        if entry.times > 1:
+            self._folded.add(f"open {entry.row.span_id}")
+            self._refold(entry.row.span_id)
+        elif entry.row.span_id in self._folded:
+            self._folded.discard(entry.row.span_id)
+            self._refold(entry.row.span_id)
+        elif entry.row.children:
+            self.spans.move(1)
+
+    def action_fold(self) -> None:
+        row = self.row
+        if row is None:
+            return
+        if row.children and row.span_id not in self._folded:
+            self._folded.add(row.span_id)
+            self._refold(row.span_id)
+        elif row.parent_id in [entry.row.span_id for entry in self._entries]:
+            self.spans.want(row.parent_id)
+
+    def _refold(self, span_id: str) -> None:
+        self.draw_view()
+        self.spans.want(span_id)
+        self.update_bars()

@@ -1,0 +1,173 @@
+"""Every sign on the screen, at three levels: `unicode`, `block` (no geometric shapes, for terminals that draw them two cells
+wide) and `ascii`.
+
+Invariant: a state is told apart by its sign alone, at every level; colour only repeats it. Drawings take a `Signs`, so that
+none of them knows which level it draws at. The help screen lists the signs from here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+LEVELS = ("unicode", "block", "ascii")
+
+# Directions out of a cell, for lines that meet: the sum of what meets there is an index into `Signs.lines`.
+UP, DOWN, LEFT, RIGHT = 1, 2, 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """One cell each, but for `call`, `transfer`, `back` and `enter`, which are two or more in ascii."""
+
+    level: str = "unicode"
+    running: str = "●"
+    ok: str = "✓"
+    error: str = "✗"
+    queued: str = "◌"
+    paused: str = "‖"
+    cut_off: str = "⊘"
+    high: str = "▲"
+    medium: str = "△"
+    low: str = "▽"
+    root: str = "◆"
+    carried: str = "◇"
+    call: str = "⇢"
+    transfer: str = "⇒"
+    back: str = "◂"
+    receive: str = "⇠"
+    model: str = "█"
+    tool: str = "▓"
+    retry: str = "▒"
+    gap: str = "░"
+    waiting: str = "·"
+    cursor: str = "▌"
+    arrow: str = "▶"
+    crumb: str = "▸"
+    goes_on: str = "▸"
+    folded: str = "▸"
+    unfolded: str = "▾"
+    times: str = "×"
+    dot: str = "·"
+    up: str = "↑"
+    down: str = "↓"
+    enter: str = "⏎"
+    ellipsis: str = "…"
+    dash: str = "–"
+    again: str = "↺"
+    thumb: str = "▐"
+    rule: str = "│"
+    spark: str = "▁▂▃▄▅▆▇█"
+    ends: str = "▏▎▍▌▋▊▉█"  # eighths of a cell
+    frame: str = "╭─╮│╰╯"
+    frame_focus: str = "┏━┓┃┗┛"
+    lines: str = " ╵╷│╴┘┐┤╶└┌├─┴┬┼"
+    lines_heavy: str = " ╹╻┃╸┛┓┫╺┗┏┣━┻┳╋"
+    lines_dotted: str = "┄"
+
+
+UNICODE = Signs()
+_ASCII_SHAPES = {
+    "running": "*",
+    "ok": "+",
+    "error": "x",
+    "queued": "o",
+    "paused": "=",
+    "cut_off": "/",
+    "high": "!",
+    "medium": "?",
+    "low": ".",
+    "root": "@",
+    "carried": "%",
+    "call": "->",
+    "transfer": "=>",
+    "back": "<-",
+    "receive": "<-",
+    "arrow": ">",
+    "crumb": ">",
+    "goes_on": ">",
+    "folded": "+",
+    "unfolded": "-",
+    "again": "@",
+    "enter": "enter",
+    "thumb": "█",
+}
+_ASCII_REST = {
+    "model": "#",
+    "tool": "=",
+    "retry": "~",
+    "gap": ":",
+    "waiting": ".",
+    "cursor": ">",
+    "times": "x",
+    "dot": "-",
+    "up": "^",
+    "down": "v",
+    "ellipsis": "~",
+    "dash": "-",
+    "thumb": "%",
+    "rule": "|",
+    "spark": "_.:-=+*#",
+    "ends": ".::-==##",
+    "frame": "+-+|++",
+    "frame_focus": "#=####",
+    "lines": " '.|-'.+-`.+-+++",
+    "lines_heavy": " '.!='.+=`.+=+++",
+    "lines_dotted": "-",
+}
+
+
+def _with(signs: Signs, changes: Mapping[str, str]) -> Signs:
+    return replace(signs, **changes)
+
+
+BLOCK = _with(replace(UNICODE, level="block"), _ASCII_SHAPES)
+ASCII = _with(replace(BLOCK, level="ascii"), _ASCII_REST)
+_BY_LEVEL = {"unicode": UNICODE, "block": BLOCK, "ascii": ASCII}
+
+
+def signs_at(level: str) -> Signs:
+    """The signs of a level. Raises KeyError for a level that is not in LEVELS."""
+    return _BY_LEVEL[level]
+
+
+def level_of(environment: Mapping[str, str] = os.environ) -> str:
+    """The level that the locale allows: `ascii` where it names an encoding other than UTF-8, else `unicode`."""
+    locale = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or "UTF-8"
+    return "unicode" if "utf" in locale.lower() else "ascii"
+
+
+def state_sign(signs: Signs, state: str) -> tuple[str, str]:
+    """Sign and role of the state of a run, an agent, a span, a step or a delegation; a dot for a state that has none."""
+    sign, role = _STATES.get(state, ("dot", "dim"))
+    return getattr(signs, sign), role
+
+
+def severity_sign(signs: Signs, severity: str) -> tuple[str, str]:
+    """Sign and role of an alert's severity."""
+    sign, role = _SEVERITIES.get(severity, ("low", "dim"))
+    return getattr(signs, sign), role
+
+
+def mark_sign(signs: Signs, mark: str) -> tuple[str, str]:
+    """Sign and role of a place on a cascade: its root, or one that carried it on; a space for neither."""
+    if mark == "root":
+        return signs.root, "mark"
+    return (signs.carried, "mark") if mark == "carried" else (" ", "")
+
+
+_STATES = {
+    "live": ("running", "running"),
+    "running": ("running", "running"),
+    "received": ("running", "running"),
+    "done": ("ok", "ok"),
+    "ok": ("ok", "ok"),
+    "returned": ("ok", "ok"),
+    "failed": ("error", "error"),
+    "error": ("error", "error"),
+    "cut_off": ("cut_off", "warning"),
+    "lost": ("cut_off", "warning"),
+    "waiting": ("queued", "dim"),
+    "sent": ("queued", "dim"),
+}
+_SEVERITIES = {"critical": ("high", "critical"), "warning": ("medium", "warning"), "info": ("low", "dim")}
+NAMES = tuple(field.name for field in fields(Signs))

@@ -1,0 +1,116 @@
+"""The only timer: eight times a second it asks for one view of what is on screen, and hands it over when it comes.
+
+Invariant: at most one pull is in flight, so a slow feed makes the screen skip and nothing pile up; pulls and marks run on one
+thread of their own, in order, and that thread touches no widget: it posts a message. Owned by the app.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from textual.message import Message
+from textual.message_pump import MessagePump
+
+from trajectory.errors import TrajectoryError
+from trajectory.view.feed import Feed
+from trajectory.view.rows import Query, View
+
+TICKS_PER_S = 8
+_TICKS_UNFOCUSED = 4  # every so many ticks, while the terminal is not looked at: 2 Hz
+
+
+class Arrived(Message):
+    """A pull ended: with a view, with None where nothing is new, or with an error where nobody answered."""
+
+    def __init__(self, query: Query, view: View | None, error: str = "") -> None:
+        super().__init__()
+        self.query = query
+        self.view = view
+        self.error = error
+
+
+class Marked(Message):
+    """An alert was marked; `error` says why not."""
+
+    def __init__(self, alert_id: str, action: str, error: str = "") -> None:
+        super().__init__()
+        self.alert_id = alert_id
+        self.action = action
+        self.error = error
+
+
+class Ticker:
+    """Pulls for `wanted()`, the query of what is visible, and posts what comes to `target`."""
+
+    def __init__(self, feed: Feed, target: MessagePump, wanted: Callable[[], Query | None]) -> None:
+        self._feed = feed
+        self._target = target
+        self._wanted = wanted
+        self._jobs: SimpleQueue[Callable[[], Message] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._last: Query | None = None
+        self._since = -1
+        self._tick = 0
+        self.in_flight = False
+        self.is_unfocused = False
+
+    def tick(self) -> None:
+        """Starts a pull, unless one is in flight."""
+        self._tick += 1
+        if self.in_flight or (self.is_unfocused and self._tick % _TICKS_UNFOCUSED):
+            return
+        query = self._wanted()
+        if query is None:
+            return
+        if query != self._last:
+            self._last, self._since = query, -1
+        self.in_flight = True
+        since = self._since
+        self._do(lambda: self._pull(query, since))
+
+    def arrived(self, message: Arrived) -> None:
+        """Takes note of what came; the app calls this first."""
+        self.in_flight = False
+        if message.view is not None and message.query == self._last:
+            self._since = message.view.version
+
+    def refetch(self) -> None:
+        """Makes the next pull ask for whatever there is."""
+        self._since = -1
+
+    def mark(self, trace_id: str, alert_key: str, alert_id: str, action: str) -> None:
+        """Marks an alert behind the pull in flight; posts Marked."""
+        self._do(lambda: self._mark(trace_id, alert_key, alert_id, action))
+
+    def stop(self) -> None:
+        """Ends the thread after what it is doing; does not wait for it, so that leaving is immediate."""
+        self._jobs.put(None)
+
+    def join(self, timeout_s: float = 3.0) -> bool:
+        """Waits until the thread has ended, so that the feed may be closed; False where it still runs."""
+        if self._thread:
+            self._thread.join(timeout_s)
+        return not (self._thread and self._thread.is_alive())
+
+    def _do(self, job: Callable[[], Message]) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="trajectory-feed", daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._target.post_message(job())
+
+    def _pull(self, query: Query, since: int) -> Message:
+        try:
+            return Arrived(query, self._feed.pull(query, since))
+        except TrajectoryError as error:
+            return Arrived(query, None, str(error) or "nobody answers")
+
+    def _mark(self, trace_id: str, alert_key: str, alert_id: str, action: str) -> Message:
+        try:
+            self._feed.mark(trace_id, alert_key, action)
+        except TrajectoryError as error:
+            return Marked(alert_id, action, str(error) or "nobody answers")
+        return Marked(alert_id, action)

@@ -1,0 +1,294 @@
+"""A framed list on the line interface: a title, rows drawn when they are seen, a cursor, and whether it follows the end.
+
+Invariant: the cursor and the view are held by the key of a row, never by its number, so what arrives, leaves or is sorted
+moves nothing under the operator's eye; a pane that follows shows the end until it is scrolled up. One widget, however many rows.
+"""
+
+from collections.abc import Callable, Sequence
+
+from rich.style import Style
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.message import Message
+from textual.strip import Strip
+
+from tui.drawing.frame import bottom_edge, top_edge
+from tui.drawing.line import Line, cut
+from tui.signs import Signs
+from tui.widgets.drawn import Drawn
+
+Draw = Callable[[int, int], Line]  # index of a row, width in cells
+
+
+class Pane(Drawn, can_focus=True):
+    """Shows the rows that it is given; knows nothing of what they are."""
+
+    class Moved(Message):
+        """Another row is under the cursor."""
+
+        def __init__(self, pane: "Pane") -> None:
+            super().__init__()
+            self.pane = pane
+
+    class Opened(Message):
+        """The row under the cursor was clicked twice."""
+
+    def __init__(self, id: str, signs: Signs, *, title: str = "", number: int = 0, wide_cursor: bool = False) -> None:
+        super().__init__(id=id)
+        self.signs = signs
+        self._title = title
+        self._status = ""
+        self.number = number
+        self.is_framed = True
+        self.can_follow = False
+        self.follows = False
+        self.has_cursor = True
+        self.is_touched = False
+        self.cursor = 0
+        self.top = 0
+        self.banner: list[Line] = []
+        self.keys: Sequence[str] = ()
+        self._gutter = 2 if wide_cursor else 0
+        self._draw: Draw = lambda _index, _width: []
+        self._head: Callable[[int], list[Line]] = lambda _width: []
+        self._head_lines: list[Line] = []
+        self._wanted = ""
+        self.unseen = 0
+
+    # What is shown
+
+    def show(self, keys: Sequence[str], draw: Draw, head: Callable[[int], list[Line]] | None = None) -> None:
+        """Takes new rows. The row under the cursor stays the same one, on the same line of the screen, while it exists."""
+        before = self.selected
+        fresh = self._fresh(keys)
+        index = self._index_of(keys, self._wanted or before)
+        if self._wanted and index >= 0:
+            self._wanted, before = "", ""
+        self.keys, self._draw = keys, draw
+        if head:
+            self._head = head
+        self._measure()
+        if self.follows:
+            self.unseen = 0
+            self._to_end()
+        else:
+            self.unseen += fresh if self.can_follow else 0
+            self._anchor(index, bool(before))
+        self.refresh()
+        if self.selected != before:
+            self.post_message(self.Moved(self))
+
+    def _fresh(self, keys: Sequence[str]) -> int:
+        """How many of the keys came behind the last one that is known."""
+        if not self.keys or not keys:
+            return 0
+        at = self._index_of(keys, self.keys[-1])
+        return len(keys) - 1 - at if at >= 0 else len(keys)
+
+    def _anchor(self, index: int, was_known: bool) -> None:
+        old = self.cursor
+        self.cursor = max(0, min(index if index >= 0 else old, len(self.keys) - 1))
+        if was_known and index >= 0 and (self.is_touched or self.top):
+            self.top += index - old
+            self._clamp()
+        else:
+            self._clamp()
+            self._reveal()
+
+    @staticmethod
+    def _index_of(keys: Sequence[str], key: str) -> int:
+        try:
+            return keys.index(key) if key else -1
+        except ValueError:
+            return -1
+
+    def want(self, key: str) -> None:
+        """Puts the cursor on the row of this key, now or as soon as it is there."""
+        index = self._index_of(self.keys, key)
+        self._wanted = "" if index >= 0 else key
+        if index >= 0:
+            self.go(index)
+
+    @property
+    def title(self) -> str:
+        """What the pane shows, at the left of its upper edge."""
+        return self._title
+
+    @title.setter
+    def title(self, title: str) -> None:
+        if title != self._title:
+            self._title = title
+            self.refresh()
+
+    @property
+    def status(self) -> str:
+        """How much of it and how it stands, at the right of its upper edge."""
+        return self._status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        if status != self._status:
+            self._status = status
+            self.refresh()
+
+    @property
+    def selected(self) -> str:
+        """The key of the row under the cursor, or nothing."""
+        return self.keys[self.cursor] if 0 <= self.cursor < len(self.keys) else ""
+
+    @property
+    def room(self) -> int:
+        """How many rows fit."""
+        frame = 2 if self.is_framed else 1
+        return max(1, self.size.height - frame - len(self._head_lines) - len(self.banner))
+
+    @property
+    def inner_width(self) -> int:
+        """Cells of a row, beside frame and cursor."""
+        return max(1, self.size.width - (4 if self.is_framed else 2) - self._gutter)
+
+    def _measure(self) -> None:
+        self._head_lines = self._head(self.inner_width) if self.size.width else []
+
+    def redraw(self) -> None:
+        """Draws the same rows again, as after a change of width or of a title."""
+        self._measure()
+        self._clamp()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.refresh()
+
+    def on_resize(self) -> None:
+        self._measure()
+        if self.follows:
+            self._to_end()
+        else:
+            self._clamp()
+            self._reveal()
+
+    # Moving
+
+    def go(self, index: int) -> None:
+        """Puts the cursor on a row; reaching the end of what can be followed follows it, leaving it stops that."""
+        before = self.selected
+        self.is_touched = True
+        self.cursor = max(0, min(index, len(self.keys) - 1))
+        self._reveal()
+        if self.can_follow:
+            self.follows = self.cursor >= len(self.keys) - 1
+            self.unseen = 0 if self.follows else self.unseen
+        self.refresh()
+        if self.selected != before:
+            self.post_message(self.Moved(self))
+
+    def move(self, delta: int) -> None:
+        """Moves the cursor; a pane without one scrolls."""
+        if self.has_cursor:
+            self.go(self.cursor + delta)
+        else:
+            self.scroll_rows(delta)
+
+    def scroll_rows(self, delta: int) -> None:
+        """Scrolls without moving the cursor to another row."""
+        self.is_touched = True
+        self.top += delta
+        self._clamp()
+        if self.can_follow:
+            self.follows = self.top >= len(self.keys) - self.room
+            self.unseen = 0 if self.follows else self.unseen
+        self.refresh()
+
+    def follow(self) -> None:
+        """Shows the end, and goes on doing so."""
+        self.follows = True
+        self.unseen = 0
+        self._to_end()
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    def _to_end(self) -> None:
+        self.cursor = max(0, len(self.keys) - 1)
+        self.top = max(0, len(self.keys) - self.room)
+
+    def _clamp(self) -> None:
+        self.top = max(0, min(self.top, len(self.keys) - self.room))
+
+    def _reveal(self) -> None:
+        self.top = min(self.top, self.cursor)
+        self.top = max(self.top, self.cursor - self.room + 1, 0)
+
+    # Mouse
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_rows(3)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_rows(-3)
+
+    def on_click(self, event: Click) -> None:
+        row = event.y - (1 + len(self.banner) + len(self._head_lines)) + self.top
+        if 0 <= row < len(self.keys) and self.has_cursor:
+            self.go(row)
+            if event.chain == 2:
+                self.post_message(self.Opened())
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    # Drawing
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.size
+        if y == 0:
+            return self.strip(
+                top_edge(self._titled(), self._status, width, self.signs, self.has_focus, self.is_framed), width
+            )
+        if self.is_framed and y == height - 1:
+            return self.strip(bottom_edge(width, self.signs, self.has_focus), width)
+        return self._inside(y - 1, width)
+
+    def _titled(self) -> str:
+        return f"{self.number} {self._title}" if self.number and self._title else self._title
+
+    def _inside(self, y: int, width: int) -> Strip:
+        above = [*self.banner, *self._head_lines]
+        if y < len(above):
+            pad = " " * self._gutter if y >= len(self.banner) else ""
+            return self._framed([(pad, ""), *above[y]], y, width, None)
+        index = self.top + y - len(above)
+        if index >= len(self.keys):
+            return self._framed([], y, width, None)
+        here = index == self.cursor and self.has_cursor
+        line = cut(self._draw(index, self.inner_width), self.inner_width)
+        if self._gutter:
+            line = [(f"{self.signs.cursor} " if here else "  ", "cursor"), *line]
+        return self._framed(line, y, width, self._under() if here else None, here and not self._gutter)
+
+    def _under(self) -> Style:
+        return self.role_style("line-here" if self.has_focus else "line-kept")
+
+    def _framed(self, line: Line, y: int, width: int, under: Style | None, marked: bool = False) -> Strip:
+        """The line between the sides of the frame; the right side shows which part of the rows is seen."""
+        pad = (self.signs.cursor, "cursor") if marked and self.has_focus else (" ", "")
+        if not self.is_framed:
+            return self.strip([pad, *cut(line, max(0, width - 2)), (" ", "")], width, under)
+        role = "frame-focus" if self.has_focus else "frame"
+        side = (self.signs.frame_focus if self.has_focus else self.signs.frame)[3]
+        right = self.signs.thumb if self._in_thumb(y) else side
+        inside = self.strip([pad, *cut(line, max(0, width - 4)), (" ", "")], width - 2, under)
+        return Strip.join([self.strip([(side, role)], 1), inside, self.strip([(right, role)], 1)])
+
+    def _in_thumb(self, y: int) -> bool:
+        rows, room = len(self.keys), self.room
+        y -= len(self.banner) + len(self._head_lines)
+        if rows <= room or y < 0 or room < 2:
+            return False
+        size = max(1, room * room // rows)
+        start = (room - size) * self.top // max(1, rows - room)
+        return start <= y < start + size
