@@ -47,9 +47,8 @@ class Scene:
         span_id = self._spans.to_bytes(8, "big")
         digests = {slot: [self.payload(value) for value in values] for slot, values in contents.items()}
         source = self.source(service or self.service)
-        started = SpanStarted(
-            TRACE_ID, span_id, parent, _at(at), 0, kind, name, agent, attributes=attributes or {}, contents=digests
-        )
+        surface = "coordination" if kind == "delegation" else "operational"
+        started = SpanStarted(TRACE_ID, span_id, parent, _at(at), 0, kind, name, agent, surface, attributes or {}, digests)
         self.facts.append((source, started))
         if end is not None:
             self.facts.append((source, SpanEnded(TRACE_ID, span_id, _at(end), 0, status, message)))

@@ -6,7 +6,7 @@ so order of arrival, retries and batches cannot change them. Called by `otlp` an
 
 from typing import Any
 
-from trajectory.dialects import genai, openinference, traceloop, vercel
+from trajectory.dialects import genai, openinference, ours, traceloop, vercel
 from trajectory.dialects import messages as chat
 from trajectory.dialects.faults import EVENT_CONTROL_FLOW, Fault, event_name, fault_of
 from trajectory.dialects.handover import of_tool, tasks_in
@@ -117,13 +117,14 @@ _END_KEYS = (
 
 def read(span: RawSpan) -> Reading:
     """What a span means, by all dialects together, with its hand-over settled; for callers that want no facts."""
-    readings = (dialect.read(span) for dialect in (openinference, traceloop, genai, vercel))
+    readings = (dialect.read(span) for dialect in (ours, openinference, traceloop, genai, vercel))
     reading = merge(r for r in readings if r is not None)
-    if reading.kind == SpanKind.TOOL and reading.hand_over is None:
+    is_ours = ours.KIND in span.attributes  # what we wrote is settled: nothing is to be guessed from its names
+    if reading.kind == SpanKind.TOOL and reading.hand_over is None and not is_ours:
         reading.hand_over = of_tool(reading.name or span.name, reading.arguments)
     if reading.hand_over is not None and reading.kind in (SpanKind.TOOL, SpanKind.DELEGATION):
         _make_delegation(reading, reading.hand_over)
-    elif reading.kind == SpanKind.MODEL:
+    elif reading.kind == SpanKind.MODEL and not is_ours:
         reading.hand_over = _asked(reading)
     if reading.kind == SpanKind.AGENT and reading.hand_over is None:
         reading.hand_over = _linked(span)
@@ -245,6 +246,8 @@ def _bounded(value: Any) -> Any:
 
 def _short_name(span: RawSpan, reading: Reading) -> str:
     """A short name that says what the span did; where no dialect knows better, the span's own on one line."""
+    if ours.KIND in span.attributes:
+        return name_of(span.name) or "unnamed"
     if reading.kind == SpanKind.AGENT:
         return f"invoke_agent {reading.agent}"
     if reading.kind == SpanKind.MODEL:

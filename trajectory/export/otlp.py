@@ -1,0 +1,194 @@
+"""Traces as OTLP: one `ExportTraceServiceRequest`, in JSON or protobuf, for any OpenTelemetry backend and for us again.
+
+Invariant: read back through `trajectory.dialects`, it gives the same agents, delegations, tools and usage. Spans speak the
+GenAI conventions, v0.1.0, with our own attributes beside them. JSON follows the OTLP specification where it departs from
+protobuf's own mapping: ids in hexadecimal, enumerations as numbers. Called through `trajectory.export.contract`.
+"""
+
+import base64
+import json
+from typing import Any, BinaryIO
+
+from trajectory import __version__
+from trajectory.dialects.ours import AGENT, KIND, SURFACE
+from trajectory.export.contract import TRACE, Subject
+from trajectory.export.otlp_content import content_attributes, event_content
+from trajectory.graph.delegations import Delegation
+from trajectory.graph.span import Span
+from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.fact import Source
+from trajectory.model.words import (
+    AGENT_NAME,
+    DELEGATION_GRADE,
+    DELEGATION_MODE,
+    DELEGATION_REASON,
+    DELEGATION_SOURCE,
+    DELEGATION_TARGET,
+    TOOL_NAME,
+    DelegationMode,
+    SpanKind,
+    SpanStatus,
+)
+
+_MAX_DEPTH = 32
+_INT64 = range(-(1 << 63), 1 << 63)
+_OPERATIONS = {
+    SpanKind.AGENT: "invoke_agent",
+    SpanKind.MODEL: "chat",
+    SpanKind.TOOL: "execute_tool",
+    SpanKind.RETRIEVAL: "retrieval",
+    SpanKind.DELEGATION: "execute_tool",
+}
+_INTERNAL, _CLIENT = 1, 3
+_STATUS = {SpanStatus.UNSET: 0, SpanStatus.OK: 1, SpanStatus.ERROR: 2}
+
+
+class OtlpJson:
+    """OTLP JSON: one request on one line, as the file exporters of OpenTelemetry write it."""
+
+    suffix = ".otlp.json"
+    of = frozenset({TRACE})
+
+    def write(self, subject: Subject, out: BinaryIO) -> None:
+        from google.protobuf.json_format import MessageToDict
+
+        document = MessageToDict(request_of(subject.trace), use_integers_for_enums=True)
+        _hexadecimal(document)
+        out.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+
+
+class OtlpProtobuf:
+    """OTLP protobuf: the body of a `POST /v1/traces`."""
+
+    suffix = ".otlp.pb"
+    of = frozenset({TRACE})
+
+    def write(self, subject: Subject, out: BinaryIO) -> None:
+        out.write(request_of(subject.trace).SerializeToString())
+
+
+def request_of(trace: Trace) -> Any:
+    """The trace as an `ExportTraceServiceRequest`: one `ResourceSpans` for each emitting process, spans by start."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest()
+    delegations = {delegation.delegation_id: delegation for delegation in trace.delegations()}
+    groups: dict[tuple[bytes, bytes], Any] = {}
+    for span in sorted(trace.spans.values(), key=lambda s: s.order_key):
+        if span.is_placeholder or span.source is None:
+            continue
+        key = (span.source.emitter_id, span.source.boot_id)
+        if key not in groups:
+            groups[key] = _group(request, span.source)
+        _write_span(groups[key].spans.add(), trace, span, delegations.get(span.span_id))
+    return request
+
+
+def _group(request: Any, source: Source) -> Any:
+    group = request.resource_spans.add()
+    _put(group.resource.attributes, {"service.instance.id": source.emitter_id.hex(), **source.resource})
+    scope_spans = group.scope_spans.add()
+    scope_spans.scope.name, scope_spans.scope.version = "trajectory", __version__
+    return scope_spans
+
+
+def _write_span(message: Any, trace: Trace, span: Span, delegation: Delegation | None) -> None:
+    message.trace_id, message.span_id, message.parent_span_id = span.trace_id, span.span_id, span.parent_id
+    message.name = _text(span.name)
+    message.kind = _CLIENT if span.kind == SpanKind.MODEL else _INTERNAL
+    message.start_time_unix_nano, message.end_time_unix_nano = span.start_ns, span.end_ns
+    message.status.code = _STATUS.get(SpanStatus(span.status) if span.status in tuple(SpanStatus) else SpanStatus.UNSET, 0)
+    message.status.message = _text(span.message)
+    _put(message.attributes, _attributes(trace, span, delegation))
+    for event in span.events:
+        told = message.events.add(name=_text(event.name), time_unix_nano=event.at_ns)
+        _put(told.attributes, {**event.attributes, **event_content(trace, event.contents)})
+    for link in span.links:
+        drawn = message.links.add(trace_id=link.to_trace_id, span_id=link.to_span_id)
+        _put(drawn.attributes, {"link.type": link.kind, **link.attributes})
+
+
+def _attributes(trace: Trace, span: Span, delegation: Delegation | None) -> dict[str, Any]:
+    """The span's own attributes, above what they leave unsaid."""
+    said: dict[str, Any] = {KIND: str(span.kind), SURFACE: str(span.surface)}
+    operation = _OPERATIONS.get(SpanKind(span.kind)) if span.kind in tuple(SpanKind) else None
+    if operation:
+        said["gen_ai.operation.name"] = operation
+    agent = span.agent or (span.name if span.kind == SpanKind.AGENT else "")
+    if agent:
+        said[AGENT] = said[AGENT_NAME] = agent
+    if span.kind == SpanKind.TOOL:
+        said[TOOL_NAME] = tool_name(span)
+    if span.kind == SpanKind.DELEGATION and delegation is not None:
+        said.update(_hand_over(delegation))
+    return {**said, **content_attributes(trace, span), **span.attributes}
+
+
+def _hand_over(delegation: Delegation) -> dict[str, Any]:
+    """A delegation in our words and in the conventions' for a tool that passes work to an agent."""
+    is_transfer = delegation.mode == DelegationMode.TRANSFER
+    source, target = delegation.source_agent, delegation.target_agent
+    return {
+        DELEGATION_SOURCE: source,
+        DELEGATION_TARGET: target,
+        DELEGATION_MODE: delegation.mode,
+        DELEGATION_GRADE: delegation.grade,
+        DELEGATION_REASON: delegation.reason,
+        TOOL_NAME: f"transfer_to_{target}" if is_transfer else f"delegate_to_{target}",
+        "gen_ai.transfer.mode": "pass_control" if is_transfer else "return_to_caller",
+        "gen_ai.transfer.target.name": target,
+        "gen_ai.transfer.target.type": "agent",
+        **({AGENT_NAME: source} if source else {}),
+    }
+
+
+def _put(pairs: Any, attributes: dict[str, Any]) -> None:
+    for key, value in attributes.items():
+        pair = pairs.add(key=_text(str(key)))
+        if value is not None:
+            _set(pair.value, value)
+
+
+def _set(into: Any, value: Any, depth: int = 0) -> None:
+    """Fills an `AnyValue`; what it has no field for, and what lies too deep, is said as text."""
+    if isinstance(value, bool):
+        into.bool_value = value
+    elif isinstance(value, int) and value in _INT64:
+        into.int_value = value
+    elif isinstance(value, float):
+        into.double_value = value
+    elif isinstance(value, (bytes, bytearray)):
+        into.bytes_value = bytes(value)
+    elif isinstance(value, (list, tuple)) and depth < _MAX_DEPTH:
+        into.array_value.SetInParent()
+        for item in value:
+            held = into.array_value.values.add()
+            if item is not None:
+                _set(held, item, depth + 1)
+    elif isinstance(value, dict) and depth < _MAX_DEPTH:
+        into.kvlist_value.SetInParent()
+        for key, item in value.items():
+            pair = into.kvlist_value.values.add(key=_text(str(key)))
+            if item is not None:
+                _set(pair.value, item, depth + 1)
+    else:
+        into.string_value = _text(str(value)) if depth < _MAX_DEPTH else "(nested too deeply to be written)"
+
+
+def _text(text: str) -> str:
+    """Text that UTF-8 can carry."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _hexadecimal(document: dict[str, Any]) -> None:
+    """Turns the ids of a request in protobuf's JSON, base64, into what OTLP's JSON has: hexadecimal."""
+    for group in document.get("resourceSpans", ()):
+        for scope_spans in group.get("scopeSpans", ()):
+            for span in scope_spans.get("spans", ()):
+                for holder in (span, *span.get("links", ())):
+                    for key in ("traceId", "spanId", "parentSpanId"):
+                        if key in holder:
+                            holder[key] = base64.b64decode(holder[key]).hex()
+
+
+OTLP_JSON, OTLP_PROTOBUF = OtlpJson(), OtlpProtobuf()
