@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import Bodies, body_of, each
 from trajectory.emitter.current import SessionScope, carry, here
-from trajectory.emitter.misuse import harmless, report
+from trajectory.emitter.misuse import harmless, name_of, report
 from trajectory.emitter.schema import definition_of
 from trajectory.emitter.span import Span
 from trajectory.emitter.steps import AcceptedSpan, AgentSpan, DelegationSpan, ModelSpan, ToolSpan
@@ -59,7 +59,7 @@ def agent(
 
     `session` groups traces; `title` names the trace for people.
     """
-    return AgentSpan(str(name), None if session is None else str(session), title, attributes)
+    return AgentSpan(name_of(name), None if session is None else name_of(session), title, attributes)
 
 
 @overload
@@ -81,7 +81,7 @@ def tool(
     """
     if callable(name) or isinstance(name, (staticmethod, classmethod)):
         return ToolStep("")(name)
-    return ToolStep("" if name is None else str(name), arguments, attributes)
+    return ToolStep("" if name is None else name_of(name), arguments, attributes)
 
 
 class ToolStep(ToolSpan):
@@ -111,12 +111,12 @@ def model(
 
     Its answer: `call.output(reply, input_tokens=, output_tokens=, finish_reason=)`; its pieces: `call.delta(text)`.
     """
-    return ModelSpan(str(name), messages, tools, system, attributes)
+    return ModelSpan(name_of(name), messages, tools, system, attributes)
 
 
 def span(name: str, kind: str = "other", attributes: Mapping[str, Any] | None = None) -> Span:
     """Any other work; `kind` is one of agent, model, tool, retrieval, delegation, other."""
-    return Span(str(name), str(kind), attributes)
+    return Span(name_of(name), name_of(kind), attributes)
 
 
 @harmless
@@ -137,7 +137,7 @@ def plan(steps: Any) -> None:
 def context(source: str, documents: Any) -> None:
     """What the agent has in view now: retrieved documents, memory, history. One document or many, each kept by its digest."""
     bodies = [body_of(document) for document in each(documents)]
-    _note(words.EVENT_CONTEXT, _CONTEXTUAL, {CONTEXT_SOURCE: str(source)}, {_CONTEXT: bodies})
+    _note(words.EVENT_CONTEXT, _CONTEXTUAL, {CONTEXT_SOURCE: name_of(source)}, {_CONTEXT: bodies})
 
 
 def _note(name: str, surface: str, attributes: Mapping[str, Any], bodies: Bodies) -> None:
@@ -155,7 +155,7 @@ def delegate(target: str, task: Any = None, mode: str = "call") -> DelegationSpa
 
     `mode` is `call` where the sender waits for an answer, `transfer` where control passes.
     """
-    return DelegationSpan(str(target), task, mode)
+    return DelegationSpan(name_of(target), task, mode)
 
 
 def accept(headers: Any, agent: str, task: Any = None, title: str | None = None) -> AcceptedSpan:
@@ -164,9 +164,9 @@ def accept(headers: Any, agent: str, task: Any = None, title: str | None = None)
     Takes any headers: a mapping or a list of pairs, names in any case, values text or bytes. Where they name no delegation,
     a new trace begins.
     """
-    return AcceptedSpan(headers, str(agent), task, title)
+    return AcceptedSpan(headers, name_of(agent), task, title)
 
 
 def session(session_id: str) -> SessionScope:
     """Groups the traces that begin inside: `with trajectory.session("chat-17"):`."""
-    return SessionScope(str(session_id))
+    return SessionScope(name_of(session_id))

@@ -3,7 +3,8 @@
 Invariant: a body is at most MAX_BODY_BYTES, and one that was cut says how long it was. Called by spans and wrappers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from trajectory.model import content
@@ -60,12 +61,12 @@ def _as_assistant(message: Any) -> Any:
 
 
 def each(values: Any) -> list[Any]:
-    """The values of a list, a tuple or an iterator; anything else is the one value of its own list."""
+    """The values of a collection; anything else is the one value of its own list. An iterator is the agent's to consume."""
     if values is None:
         return []
-    if isinstance(values, (str, bytes, bytearray, Mapping)) or not isinstance(values, Iterable):
-        return [values]
-    return list(values)
+    if isinstance(values, (list, tuple, set, frozenset, deque)):
+        return list(values)
+    return [values]
 
 
 def encoded(media_type: str, data: bytes) -> Body:

@@ -12,6 +12,8 @@ from typing import Any, TypeVar, cast
 LOGGER = logging.getLogger("trajectory")
 F = TypeVar("F", bound=Callable[..., Any])
 
+MAX_NAME = 512  # characters
+
 _reported: set[str] = set()
 
 
@@ -24,6 +26,14 @@ def report(kind: str, message: str, *values: object) -> None:
         LOGGER.warning(message, *values)
     except Exception:  # a user's log handler may raise anything
         return
+
+
+def name_of(value: Any) -> str:
+    """Any value as a name: its text, bounded. Never raises."""
+    try:
+        return str(value)[:MAX_NAME]
+    except Exception:  # a user's __str__ may raise anything
+        return type(value).__name__
 
 
 def forget_reports() -> None:

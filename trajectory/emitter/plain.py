@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from trajectory.emitter.misuse import report
 from trajectory.model.content import canonical_json
 
 LONG_TEXT = 1024  # characters; above it a text counts against the queue's bytes
@@ -19,7 +20,11 @@ _FIXED = frozenset({int, float, bool, type(None)})
 
 def attributes_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """The attributes as a dict of our own, and the bytes of what is long in it."""
-    own = dict(given)
+    try:
+        own = dict(given)
+    except Exception as fault:  # not a mapping, or a foreign one that raises
+        report("attributes", "trajectory: attributes are a mapping of names to values: %r", fault)
+        return {}, 0
     if len(own) > MAX_ATTRIBUTES:
         return _careful(own)
     for key, value in own.items():

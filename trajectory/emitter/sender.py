@@ -30,6 +30,7 @@ class Timing(NamedTuple):
     gather_s: float = 0.025  # how long facts wait for company
     idle_s: float = 0.05  # between looks at an empty queue
     beat_s: float = 2.0  # between heartbeats
+    resend_s: float = 2.0  # answered without progress that long, what is in flight is sent again
     silence_s: float = 10.0  # unanswered that long, the connection is made anew
     refused_s: float = 10.0  # after a refusal, before the next try
     farewell_s: float = 0.25  # for the answer to BYE
@@ -65,7 +66,7 @@ class Sender:
         self._answered = False  # the HELLO has its ACK: frames may go
         self._said_bye_s = 0.0
         self._bye_answered = False
-        self._heard_s = self._gathered_s = self._beat_s = 0.0
+        self._heard_s = self._moved_s = self._gathered_s = self._beat_s = 0.0
         self._retry_s = 0.0
         self._close_by_s: Callable[[], float] | None = None
         self.reached = False  # a collector was there at least once
@@ -121,6 +122,9 @@ class Sender:
         waiting = self._greeted and (not self._answered or self._outbox.in_flight > 0)
         if waiting and now_s - self._heard_s > self._timing.silence_s:
             self._lose_link(0.0)
+        elif self._outbox.in_flight and self._heard_s > self._moved_s + self._timing.resend_s:
+            # It answers, and takes nothing: its store failed, and what was in flight then is forgotten there.
+            self._outbox.rewind()
 
     def _forget_connection(self, now_s: float) -> None:
         self._outbox.rewind()
@@ -149,17 +153,19 @@ class Sender:
             if version != frames.PROTOCOL_VERSION:
                 self._refused(f"it speaks protocol version {version!r}")
             elif kind == frames.ACK and len(rest) >= 3 and rest[0] == self._identity.boot_id:
-                self._acknowledged(int(rest[1]), int(rest[2]))
+                self._acknowledged(int(rest[1]), int(rest[2]), now_s)
             elif kind == frames.REFUSED:
                 self._refused(str(rest[0]) if rest else "no reason given")
 
-    def _acknowledged(self, next_seq: int, window: int) -> None:
+    def _acknowledged(self, next_seq: int, window: int, now_s: float) -> None:
         if not self._greeted:
             return  # an answer to an earlier connection
         if not self._answered and next_seq < self._outbox.base_seq:
             self._origin.forget_sent()  # another store answers: bodies that it never got have to be sent anew
         self._answered = self.reached = True
         self._window = max(1, window)
+        if next_seq > self._outbox.base_seq:
+            self._moved_s = now_s
         self._outbox.acknowledged(next_seq)
         self._bye_answered = bool(self._said_bye_s)
         while self._marks and self._marks[0][0] <= self._outbox.base_seq:
@@ -244,7 +250,7 @@ class Sender:
             if parcel is None or not link.send(frames.facts_frame(emitter_id, boot_id, parcel.first_seq, parcel.facts)):
                 break
             if self._outbox.in_flight == 0:
-                self._heard_s = now_s
+                self._heard_s = self._moved_s = now_s
             self._outbox.sent()
         if not self._outbox.full and not self._queue.limit:
             self._queue.reopen()
@@ -264,8 +270,10 @@ class Sender:
         if self._close_by_s is None:
             return False
         now_s = time.monotonic()
-        if self._outbox.empty and self._said_bye_s:
+        if self.delivered and self._said_bye_s:
             return self._bye_answered or now_s - self._said_bye_s > self._timing.farewell_s
+        if self.delivered and self.reached and not self._answered:
+            return True  # all is stored, and whoever stored it has gone: nobody is left to say BYE to
         return now_s >= self._close_by_s()
 
     def _rest(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from trajectory.emitter.bodies import Bodies, Body, body_of
 from trajectory.emitter.current import MAIN_AGENT, Carried, Place, here
 from trajectory.emitter.fault import Outcome, outcome_of
-from trajectory.emitter.misuse import harmless, report
+from trajectory.emitter.misuse import harmless, name_of, report
 from trajectory.emitter.plain import attributes_of
 from trajectory.emitter.tracer import Tracer, default_tracer
 from trajectory.model.words import SESSION_ID, Slot, SpanStatus, Surface
@@ -21,7 +21,6 @@ S = TypeVar("S", bound="Span")
 F = TypeVar("F", bound=Callable[..., Any])
 
 NEW, ENDED = 0, -1  # a positive state is the tracer's generation in which the span was opened
-MAX_NAME = 512
 CUT_BYTES = "trajectory.content.cut_bytes"  # the whole length of a body of which only the beginning is kept
 
 _OPERATIONAL = str(Surface.OPERATIONAL)
@@ -54,6 +53,7 @@ class Span:
 
     # what people call
 
+    @harmless
     def set(self, key: str, value: Any) -> None:
         """Adds an attribute, or replaces it; visible at once while the span is open."""
         if self._state == NEW:
@@ -62,9 +62,9 @@ class Span:
             self._update({key: value})
 
     @harmless
-    def event(self, name: str, **attributes: Any) -> None:
+    def event(self, name: str, /, **attributes: Any) -> None:
         """Notes something that happened at this instant inside the span."""
-        self._emit_event(str(name), attributes)
+        self._emit_event(name_of(name), attributes)
 
     # life
 
@@ -123,7 +123,7 @@ class Span:
         """Content for the span's start."""
         self._bodies = {**(self._bodies or {}), slot: bodies}
 
-    def _arguments(self, arguments: dict[str, Any]) -> None:
+    def _arguments(self, arguments: Mapping[str, Any]) -> None:
         """Takes the arguments of a decorated call, before the start."""
         if arguments:
             self._attach(self._takes, [body_of(arguments)])

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from trajectory.emitter import baton
 from trajectory.emitter.bodies import Body, body_of, each, message_of, reply_of
 from trajectory.emitter.current import Place, Scope
-from trajectory.emitter.misuse import harmless, report
+from trajectory.emitter.misuse import harmless, name_of, report
 from trajectory.emitter.span import Span
 from trajectory.model import words
 from trajectory.model.words import DelegationMode, Grade, Slot, SpanKind, Surface
@@ -51,7 +51,7 @@ class AgentSpan(Span):
     def _start_attributes(self) -> dict[str, Any]:
         attributes = {OPERATION: "invoke_agent", words.AGENT_NAME: self._own_agent}
         if self._title is not None:
-            attributes[words.TITLE] = str(self._title)
+            attributes[words.TITLE] = name_of(self._title)
         return attributes
 
 
@@ -72,7 +72,7 @@ class ToolSpan(Span):
         super().__init__(name, str(SpanKind.TOOL), attributes)
         self._tool = name
         if arguments is not None:
-            self._arguments(dict(arguments))
+            self._arguments(arguments)
 
     def result(self, value: Any) -> None:
         """What the tool gave; visible at once."""
@@ -86,7 +86,7 @@ class ToolSpan(Span):
         self._attach(_TOOLS, [schema])
 
     @harmless
-    def _arguments(self, arguments: dict[str, Any]) -> None:
+    def _arguments(self, arguments: Mapping[str, Any]) -> None:
         self._attach(_ARGUMENTS, [body_of(arguments)])
 
 
@@ -133,7 +133,7 @@ class ModelSpan(Span):
         if self._began_ns and self._is_open("given a delta"):
             waited_ns, self._began_ns = self._tracer.mono_ns() - self._began_ns, 0
             self._update({FIRST_CHUNK_S: waited_ns / 1e9})
-        self._emit_event(words.EVENT_DELTA, {"text": str(text)})
+        self._emit_event(words.EVENT_DELTA, {"text": text if isinstance(text, str) else name_of(text)})
 
     def _open(self, place: Place | None) -> None:
         super()._open(place)
@@ -151,7 +151,7 @@ class ModelSpan(Span):
         if system is not None:
             self._attach(_SYSTEM, [body_of(part) for part in each(system)])
 
-    def _arguments(self, arguments: dict[str, Any]) -> None:
+    def _arguments(self, arguments: Mapping[str, Any]) -> None:
         if "messages" in arguments:
             self._ask(arguments["messages"], arguments.get("tools"), arguments.get("system"))
         else:
@@ -204,7 +204,7 @@ class DelegationSpan(Span):
             words.DELEGATION_GRADE: str(Grade.OBSERVED),
         }
 
-    def _arguments(self, arguments: dict[str, Any]) -> None:
+    def _arguments(self, arguments: Mapping[str, Any]) -> None:
         if arguments and _TASK not in (self._bodies or {}):
             self._attach(_TASK, [body_of(arguments)])
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from trajectory.emitter.calling import binder_of, follow, traced
 from trajectory.emitter.current import here
-from trajectory.emitter.misuse import report
+from trajectory.emitter.misuse import name_of, report
 from trajectory.emitter.span import Span
 from trajectory.emitter.steps import AgentSpan
 
@@ -34,8 +34,8 @@ def wrap(target: T, agent: str | None = None) -> T:
     A function stays a function of its kind; a class gives wrapped instances; any other object is answered by a stand-in. The
     agent's name is the object's own where none is given.
     """
-    name = str(agent) if agent is not None else _name_of(target)
     try:
+        name = name_of(agent) if agent is not None else _name_of(target)
         if isinstance(target, type):
             return cast(T, _makes_wrapped(target, name))
         if isinstance(target, (types.FunctionType, types.MethodType, types.BuiltinFunctionType, partial)):

@@ -24,25 +24,25 @@ Key = tuple[bytes, bytes]  # emitter id and boot id
 class Stored:
     """What came from one life of one emitter."""
 
-    def __init__(self) -> None:
+    def __init__(self, held_seq: int = 0) -> None:
         self.facts: dict[int, Fact] = {}
         self.resource: dict[str, Any] = {}
         self.hello_count = 0
         self.doubled_count = 0  # facts that came although they were held already
+        self.held_seq = held_seq  # where the emitter's own memory began at its first HELLO
         self.said_bye = False
 
     @property
     def next_seq(self) -> int:
         """The end of what is held without a gap."""
-        end = self.facts and max(self.facts) + 1
-        return end or 0
+        return max(self.facts, default=self.held_seq - 1) + 1
 
 
 class FakeCollector:
     """A collector for tests: `with FakeCollector() as collector: trajectory.init(endpoint=collector.endpoint)`.
 
-    `hold_acks` withholds acknowledgements, `vanish` closes the socket as a killed process would, `listen` opens it again on
-    the same endpoint, `forget` loses the store. The endpoint is a free TCP port of this machine unless one is given.
+    `hold_acks` withholds acknowledgements, `lose_frames` fails to store, `vanish` closes the socket as a killed process would,
+    `listen` opens it again on the same endpoint, `forget` loses the store. The endpoint is a free TCP port of this machine unless one is given.
     """
 
     def __init__(self, endpoint: str = "tcp://127.0.0.1:*") -> None:
@@ -52,6 +52,7 @@ class FakeCollector:
         self._stored: dict[Key, Stored] = {}
         self._holding = False
         self._refusal = ""
+        self._losing_count = 0
         self._owed: dict[bytes, Key] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._thread: threading.Thread | None = None
@@ -101,6 +102,10 @@ class FakeCollector:
     def hold_acks(self, holding: bool = True) -> None:
         """Stores without acknowledging, until told otherwise."""
         self._holding = holding
+
+    def lose_frames(self, count: int) -> None:
+        """Forgets the next so many frames of facts as a failing store does, and answers all the same."""
+        self._losing_count = count
 
     def refuse(self, reason: str) -> None:
         """Answers every frame with a refusal; an empty reason ends that."""
@@ -177,13 +182,16 @@ class FakeCollector:
             return None
         key = (read.emitter_id, read.boot_id)
         with self._changed:
-            stored = self._stored.setdefault(key, Stored())
+            stored = self._stored.setdefault(key, Stored(getattr(read, "first_seq", 0)))
             if isinstance(read, HelloFrame):
                 stored.hello_count += 1
                 stored.resource = read.resource
+                stored.held_seq = stored.held_seq if stored.facts else read.next_seq
             elif isinstance(read, ByeFrame):
                 stored.said_bye = True
-            else:
+            elif self._losing_count:
+                self._losing_count -= 1
+            elif read.first_seq <= stored.next_seq:  # what is ahead is not kept: its emitter holds it
                 for seq, raw in enumerate(read.facts, read.first_seq):
                     stored.doubled_count += seq in stored.facts
                     stored.facts[seq] = decode_fact(raw)
