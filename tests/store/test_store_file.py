@@ -1,8 +1,10 @@
 """What an SQLite store does with files: its own, other people's, damaged ones, full disks."""
 
+import fcntl
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -13,9 +15,10 @@ import pytest
 from tests.store.builders import SOURCE, TRACE_A, TRACE_B, StoppedClock, ended, facts_in, finding, payload, started
 from trajectory.errors import StoreError
 from trajectory.model.content import digest
-from trajectory.model.fact import Batch, Fact, Heartbeat, Payload
+from trajectory.model.fact import Batch, Fact, Heartbeat, Payload, Source
 from trajectory.store import migrations, sqlite
 from trajectory.store.contract import TraceSummary
+from trajectory.store.lock import writer_of
 from trajectory.store.migrations import APPLICATION_ID, FORMAT
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.store.writer import SqliteWriter
@@ -175,6 +178,7 @@ def test_a_note_that_cannot_be_read_leaves_the_holder_unnamed(path: Path, note: 
     path.with_name("store.db.lock").write_bytes(note)
     with pytest.raises(StoreError, match="written by another process"):
         open_writer(path)
+    assert writer_of(path) == (0, "")
     first.close()
 
 
@@ -191,6 +195,33 @@ def test_a_writer_that_cannot_open_leaves_the_lock_free(path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreError, match="not a Trajectory store"):
             open_writer(path)
+
+
+def test_who_writes_a_store_can_be_asked(path: Path) -> None:
+    assert writer_of(path) is None
+    writer = open_writer(path, endpoint="tcp://127.0.0.1:5570\x1b")
+    assert writer_of(path) == (os.getpid(), "tcp://127.0.0.1:5570")
+    writer.close()
+    assert writer_of(path) is None
+
+
+def test_a_writer_waits_out_who_only_asks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_writer(path).close()
+    with path.with_name("store.db.lock").open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(asking, fcntl.LOCK_UN))
+        open_writer(path).close()
+
+
+def test_a_writer_does_not_wait_for_ever_for_who_keeps_asking(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_writer(path).close()
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with path.with_name("store.db.lock").open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        with pytest.raises(StoreError, match="is being written"):
+            open_writer(path)
+    assert 0 < sum(waits) < 5
 
 
 # Files that are not
@@ -449,6 +480,28 @@ def test_a_reader_sees_that_another_connection_wrote(path: Path, writer: SqliteW
     writer.save_summaries([TraceSummary(TRACE_A)])
     assert reader.data_version() != before
     reader.close()
+
+
+def test_an_open_reader_hears_of_a_resource_that_became_known(path: Path, writer: SqliteWriter) -> None:
+    reader = open_reader(path)
+    writer.append([Batch(Source(SOURCE.emitter_id, SOURCE.boot_id), 0, [started()])])
+    assert [batch.source.service for batch in reader.all_batches()] == [""]
+    writer.append([Batch(SOURCE, 1, [ended()])])
+    assert [batch.source.service for batch in reader.all_batches()] == ["planner", "planner"]
+    reader.close()
+
+
+def test_more_sources_and_traces_than_are_remembered_are_stored_as_few_are(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trajectory.store.writer._MAX_KNOWN_SOURCES", 2)
+    monkeypatch.setattr("trajectory.store.writer._MAX_KNOWN_TRACES", 2)
+    sources = [Source(bytes([n]) * 16, b"b" * 16) for n in range(5)]
+    for seq in range(3):
+        writer.append([Batch(source, seq, [started(source.emitter_id)]) for source in sources])
+        writer.append([Batch(source, seq, [started(source.emitter_id)]) for source in sources])
+    assert writer.trace_ids() == [source.emitter_id for source in sources]
+    assert [len(facts_in(writer.facts(source.emitter_id))) for source in sources] == [3] * 5
 
 
 def test_a_reader_cannot_write(path: Path, writer: SqliteWriter) -> None:

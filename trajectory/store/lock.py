@@ -1,12 +1,13 @@
 """One writer a store: an advisory lock on `<store>.lock`, which says who holds it.
 
 Invariant: the kernel frees the lock when its process ends, however it ends, so there are no stale locks; the file stays.
-Taken by `sqlite.open_writer` before it looks at the store.
+Taken by `sqlite.open_writer` before it looks at the store; whoever wants to know the holder asks `writer_of`.
 """
 
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from weakref import WeakSet
 
@@ -14,6 +15,7 @@ from trajectory.errors import StoreError
 
 _MAX_NOTE_BYTES = 4096
 _MAX_ENDPOINT = 200
+_QUESTIONS, _QUESTION_S = 100, 0.01  # a question holds the lock for microseconds
 _held: "WeakSet[WriterLock]" = WeakSet()
 
 
@@ -25,11 +27,13 @@ class WriterLock:
         lock_path = Path(f"{path}.lock")
         try:
             self._file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._note(json.dumps({"pid": os.getpid(), "endpoint": endpoint[:_MAX_ENDPOINT]}).encode())
+            _take(self._file)
+            os.ftruncate(self._file, 0)
+            note = json.dumps({"pid": os.getpid(), "endpoint": endpoint[:_MAX_ENDPOINT]})
+            os.pwrite(self._file, note.encode(), 0)
             _held.add(self)
         except BlockingIOError:
-            holder = self._holder()
+            holder = _named(os.pread(self._file, _MAX_NOTE_BYTES, 0))
             self.release()
             raise StoreError(f"{path} is being written by {holder}: stop it, or use another --store") from None
         except OSError as fault:
@@ -42,20 +46,6 @@ class WriterLock:
             os.close(self._file)
             self._file = -1
 
-    def _note(self, text: bytes) -> None:
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, text, 0)
-
-    def _holder(self) -> str:
-        """Who holds the lock, as its note says; the note may be half-written."""
-        try:
-            note = json.loads(os.pread(self._file, _MAX_NOTE_BYTES, 0))
-            pid, endpoint = int(note["pid"]), str(note["endpoint"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
-        shown = "".join(character for character in endpoint if character.isprintable())
-        return f"process {pid} (collector at {shown})" if shown else f"process {pid}"
-
 
 def writer_of(path: Path) -> tuple[int, str] | None:
     """The process that writes the store at `path`, as (pid, endpoint); None where nobody does. (0, "") where it is not said."""
@@ -64,11 +54,39 @@ def writer_of(path: Path) -> tuple[int, str] | None:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                note = json.loads(file.read(_MAX_NOTE_BYTES) or b"{}")
-                return int(note.get("pid", 0)), str(note.get("endpoint", ""))
-    except (OSError, ValueError, TypeError, AttributeError):
+                return _noted(file.read(_MAX_NOTE_BYTES))
+    except OSError:
         return None
     return None
+
+
+def _take(file: int) -> None:
+    """Takes the lock. Raises BlockingIOError where a writer has it; one who only asked `writer_of` is waited out."""
+    for _ in range(_QUESTIONS):
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # refused by a writer's lock, not by a question's
+            fcntl.flock(file, fcntl.LOCK_UN)
+            time.sleep(_QUESTION_S)
+    raise BlockingIOError
+
+
+def _noted(note: bytes) -> tuple[int, str]:
+    """The process and the endpoint in a lock's note, without control codes; (0, "") where it is half-written or strange."""
+    try:
+        said = json.loads(note)
+        pid, endpoint = int(said["pid"]), str(said["endpoint"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0, ""
+    return pid, "".join(character for character in endpoint if character.isprintable())
+
+
+def _named(note: bytes) -> str:
+    pid, endpoint = _noted(note)
+    if not pid:
+        return "another process"
+    return f"process {pid} (collector at {endpoint})" if endpoint else f"process {pid}"
 
 
 def _let_go() -> None:

@@ -28,7 +28,6 @@ class SqliteReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known_sources: dict[int, Source] = {}
 
     def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
         rows = self._database.rows(
@@ -142,19 +141,19 @@ class SqliteReader:
 
     def _pages(self, query: str, after: int, **values: Any) -> Iterator[tuple[Source, int, list[Fact]]]:
         """The frames that a query gives, a page at a time, up to the newest at the start: a reader that appends ends too."""
+        known: dict[int, Source] = {}
         values |= {"newest": self.last_frame(), "count": _PAGE_FRAMES}
         while rows := self._database.rows(query, {**values, "after": after}, _FRAME):
             for after, source, first_seq, codec, body in rows:  # noqa: B007 (the last one is where the next page starts)
-                yield self._source(source), first_seq, read_facts(expand(codec, body))
+                if source not in known:
+                    known[source] = self._source(source)
+                yield known[source], first_seq, read_facts(expand(codec, body))
 
     def _source(self, source: int) -> Source:
-        known = self._known_sources.get(source)
-        if known is None:
-            query = "SELECT emitter_id, boot_id, resource FROM sources WHERE id = ?"
-            row = self._database.row(query, (source,), (bytes, bytes, bytes))
-            emitter_id, boot_id, resource = row or (b"", b"", b"\x80")
-            known = self._known_sources[source] = Source(emitter_id, boot_id, read_resource(resource))
-        return known
+        query = "SELECT emitter_id, boot_id, resource FROM sources WHERE id = ?"
+        row = self._database.row(query, (source,), (bytes, bytes, bytes))
+        emitter_id, boot_id, resource = row or (b"", b"", b"\x80")
+        return Source(emitter_id, boot_id, read_resource(resource))
 
     def _damaged_frames(self) -> Iterator[str]:
         query = "SELECT id, codec, body FROM frames WHERE id > ? ORDER BY id LIMIT 32"
@@ -166,7 +165,7 @@ class SqliteReader:
                 yield f"frame {frame}: {fault}"
 
     def _damaged_payloads(self) -> Iterator[str]:
-        query = "SELECT id, digest, media_type, codec, body FROM payloads WHERE id > ? ORDER BY id LIMIT 32"
+        query = "SELECT id, digest, media_type, codec, body FROM payloads WHERE id > ? ORDER BY id LIMIT 8"
         for _, digest, media_type, codec, body in self._walk(query, (int, *_PAYLOAD)):
             try:
                 if digest_of(media_type, expand(codec, body)) != digest:

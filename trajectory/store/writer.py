@@ -21,6 +21,7 @@ from trajectory.store.matching import check_positions, severity_rank
 from trajectory.store.reader import SqliteReader
 
 _MAX_KNOWN_TRACES = 16384
+_MAX_KNOWN_SOURCES = 4096
 
 
 @dataclass(slots=True)
@@ -111,7 +112,8 @@ class SqliteWriter(SqliteReader):
         if source.resource and position.resource != resource:
             connection.execute("UPDATE sources SET resource = ? WHERE id = ?", (resource, position.row))
             position.resource = resource
-            self._known_sources.pop(position.row, None)
+        if len(self._positions) >= _MAX_KNOWN_SOURCES:
+            self._positions.clear()
         self._positions[key] = position
         return position
 
