@@ -1,0 +1,50 @@
+"""Every example runs as its reader would run it, is short, and does what it says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trajectory.testing import FakeCollector
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str, endpoint: str) -> str:
+    environment = os.environ | {"TRAJECTORY_ENDPOINT": endpoint}
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.name)
+def test_an_example_is_under_sixty_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 60
+
+
+def test_wrapped_agents_in_one_process_are_seen_with_their_tools_and_models() -> None:
+    with FakeCollector() as collector:
+        assert "Book H7, 840 EUR" in run("wrap_agents.py", collector.endpoint)
+        assert {s.agent for s in collector.spans(kind="agent")} == {"coordinator", "researcher"}
+        assert [s.name for s in collector.spans(kind="tool")] == ["search_hotels"]
+        assert len(collector.spans(kind="model")) == 1
+
+
+def test_two_processes_make_one_trace() -> None:
+    with FakeCollector() as collector:
+        assert "840 EUR" in run("two_processes.py", collector.endpoint)
+        spans = collector.spans()
+        assert len({s.trace_id for s in spans}) == 1
+        (sent,) = collector.spans(kind="delegation")
+        (accepted,) = [s for s in collector.spans(kind="agent") if s.agent == "booker"]
+        assert accepted.parent_id == sent.span_id
+        assert len(collector.sources()) == 2
+
+
+def test_a_detector_of_ones_own_finds_what_it_looks_for() -> None:
+    with FakeCollector() as collector:
+        assert run("own_detector.py", collector.endpoint) == "oracle answered without looking anything up.\n"
