@@ -35,6 +35,10 @@ class Reader:
         text = self._text(digest)
         return text[:READ_CHARS] if text is not None else None
 
+    def folded(self, digest: bytes) -> str:
+        """What a payload says, without case; empty where it is not at hand."""
+        return (self._text(digest) or "")[:READ_CHARS].casefold()
+
     def items(self, digest: bytes) -> list[Item]:
         """The values in a payload."""
         return self._once("items", digest, lambda: items_in(self._text(digest) or ""))

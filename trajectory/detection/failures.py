@@ -1,0 +1,95 @@
+"""The failures of a trace that may spread: where each began, and whether the agent that met it got over it.
+
+Invariant: a failure is read once, when its span is done, and one that an exception only passes on is not one. Called by the
+cascade detector. An agent gets over a failure when the same call, made again, succeeds; what else counts as handled depends
+on what the agent then said, and is judged where values are followed.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from trajectory.detection.failure_text import first_line
+from trajectory.detection.silent_failure import failure_of, is_tool_work, repeats
+from trajectory.graph.span import Span
+from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.words import SpanKind
+
+_TOOLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
+
+
+class Root(NamedTuple):
+    """A failure where it began. `quote` is one line of what it said; `is_silent`: as a result, and not as an exception."""
+
+    span: Span
+    quote: str
+    is_silent: bool
+
+    @property
+    def at_ns(self) -> int:
+        return self.span.end_ns or self.span.last_ns
+
+    @property
+    def name(self) -> str:
+        """What people call the work that failed."""
+        if self.span.kind in _TOOLS:
+            return tool_name(self.span)
+        return self.span.name or str(self.span.kind)
+
+
+class Failures:
+    """The failures of one trace so far, kept from fact to fact."""
+
+    def __init__(self) -> None:
+        self._touched: dict[bytes, None] = {}
+        self._silent: dict[bytes, Root] = {}
+        self._has_errors = False
+
+    def touch(self, span: Span) -> None:
+        """Notes a span that has changed."""
+        if span.is_error:
+            self._has_errors = True
+        if span.kind in _TOOLS and span.end_ns:
+            self._touched[span.span_id] = None
+
+    def roots(self, trace: Trace) -> list[Root]:
+        """Failures where they began, by time."""
+        touched, self._touched = self._touched, {}
+        for span_id in touched:
+            self._read(trace.spans[span_id], trace)
+        raised = trace.root_errors() if self._has_errors else []
+        found = [*self._silent.values(), *(_raised(span) for span in raised)]
+        return sorted(found, key=lambda r: (r.at_ns, r.span.span_id))
+
+    def _read(self, span: Span, trace: Trace) -> None:
+        self._silent.pop(span.span_id, None)
+        if span.is_error or not is_tool_work(span):
+            return
+        failure = failure_of(span, trace)
+        if failure is not None:
+            self._silent[span.span_id] = Root(span, failure.quote, True)
+
+
+def failing_spans(roots: Iterable[Root]) -> set[bytes]:
+    return {root.span.span_id for root in roots}
+
+
+def was_repeated(root: Root, failed: set[bytes]) -> bool:
+    """Whether the same call, made again by the same agent, succeeded."""
+    span, owner = root.span, root.span.owner
+    if owner is None or span.kind not in _TOOLS:
+        return False
+    return any(
+        later.kind == span.kind
+        and later.end_ns
+        and not later.is_error
+        and later.span_id not in failed
+        and tool_name(later) == tool_name(span)
+        and repeats(later, span)
+        for later in owner.spans.values()
+    )
+
+
+def _raised(span: Span) -> Root:
+    said = first_line(span.error_text) or span.error_type or "failed"
+    kind = span.error_type
+    return Root(span, said if not kind or kind in said else first_line(f"{kind}: {said}"), False)
