@@ -51,7 +51,7 @@ def boundary_of(delegation: Delegation, trace: Trace) -> Boundary:
     calls = _calls(source, delegation.sent_ns) if source is not None else []
     seen = [d for span in calls for d in span.digests(Slot.INPUT)]
     known = Knowledge(reader, [*given, *seen, *(_in_view(source, delegation.sent_ns) if source is not None else ())])
-    sent = Knowledge(reader, delegation.task_digests())
+    sent = _task(delegation, target, reader)
     received = _received(delegation, target, reader)
     asked = tuple(dict.fromkeys([*given, *seen]))
     return Boundary(
@@ -112,30 +112,52 @@ def _calls(invocation: Invocation, until_ns: int = 0) -> list[Span]:
     return calls if len(calls) <= _MAX_CALLS_COUNT else [*calls[: _MAX_CALLS_COUNT - 1], calls[-1]]
 
 
-def _in_view(invocation: Invocation, until_ns: int = 0) -> Iterator[bytes]:
-    """What tools and retrieval gave an agent by `until_ns` (0: ever), and what it had as context."""
+def _in_view(invocation: Invocation, until_ns: int) -> Iterator[bytes]:
+    """What tools, retrieval and delegatees gave an agent by `until_ns`, and what it had as context."""
     for span in invocation.spans.values():
-        if until_ns and span.start_ns > until_ns:
-            continue
-        yield from span.digests(Slot.CONTEXT)
-        if span.kind in (SpanKind.TOOL, SpanKind.RETRIEVAL):
+        if span.start_ns <= until_ns and span.kind in (SpanKind.TOOL, SpanKind.RETRIEVAL, SpanKind.DELEGATION):
             yield from span.digests(Slot.RESULT)
-        if span.kind in (SpanKind.TOOL, SpanKind.DELEGATION):
             yield from span.digests(Slot.RETURNED)
-        for event in span.events:
-            if event.name == EVENT_CONTEXT:
-                yield from (d for digests in event.contents.values() for d in digests)
+    yield from _context(invocation)
+
+
+def _shown(target: Invocation, reader: Reader) -> list[bytes]:
+    """What a delegatee's model was shown when it began, and what people told it later. Its own words and its tools' data
+    are left out: a word in them is no instruction."""
+    calls = _calls(target)
+    first = [d for s in calls[:1] for slot in (Slot.SYSTEM, Slot.INPUT) for d in s.digests(slot)]
+    later = [d for s in calls[1:] for d in s.digests(Slot.INPUT) if reader.asked(d)]
+    return [*first, *later]
 
 
 def _received(delegation: Delegation, target: Invocation | None, reader: Reader) -> Knowledge:
     """What the delegatee had in view: what its model was shown, which is what counts; else the task as it came."""
     if target is None:
         return Knowledge(reader, delegation.task_digests())
-    shown = [d for s in _calls(target) for slot in (Slot.SYSTEM, Slot.INPUT) for d in s.digests(slot)]
-    knowledge = Knowledge(reader, [*shown, *_in_view(target)] if shown else [])
+    shown = _shown(target, reader)
+    context = _context(target)
+    knowledge = Knowledge(reader, [*shown, *context])
     if shown and knowledge.is_known:
         return knowledge
-    return Knowledge(reader, [*delegation.task_digests(), *delegation.received_digests(), *_in_view(target)])
+    return Knowledge(reader, [*delegation.task_digests(), *delegation.received_digests(), *context])
+
+
+def _task(delegation: Delegation, target: Invocation | None, reader: Reader) -> Knowledge:
+    """The task as given; where the hand-over carried none, what the delegatee's model was asked first."""
+    sent = Knowledge(reader, delegation.task_digests())
+    if sent.is_known or target is None:
+        return sent
+    first = [d for s in _calls(target)[:1] for d in s.digests(Slot.INPUT) if reader.asked(d)]
+    return Knowledge(reader, first)
+
+
+def _context(invocation: Invocation) -> Iterator[bytes]:
+    """What an agent was given as context, on its spans or as it worked."""
+    for span in invocation.spans.values():
+        yield from span.digests(Slot.CONTEXT)
+        for event in span.events:
+            if event.name == EVENT_CONTEXT:
+                yield from (d for digests in event.contents.values() for d in digests)
 
 
 def _parameters(target: Invocation, reader: Reader) -> frozenset[str]:

@@ -5,6 +5,7 @@ the same facts, in any order within the window and however often they come. Call
 by imports; a stranger's detector registers under the entry point `trajectory.detectors` and runs beside ours.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Protocol
@@ -34,5 +35,14 @@ DetectorFactory = Callable[[], Detector]
 
 
 def registered_detectors() -> list[DetectorFactory]:
-    """Every detector registered under the entry point, ours included, by name. A broken one is left out by the caller."""
-    return [entry.load() for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda e: e.name)]
+    """Every detector registered under the entry point, ours included, by name.
+
+    One that cannot be loaded is reported on the `trajectory` logger and left out: a stranger's fault stops nobody.
+    """
+    factories: list[DetectorFactory] = []
+    for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda e: e.name):
+        try:
+            factories.append(entry.load())
+        except Exception as fault:  # a stranger's module may raise anything
+            logging.getLogger("trajectory").warning("detector %s cannot be loaded: %r", entry.name, fault)
+    return factories

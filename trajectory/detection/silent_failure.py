@@ -48,6 +48,8 @@ class SilentFailures:
         spans = sorted((trace.spans[span_id] for span_id in touched), key=lambda s: (s.end_ns, s.span_id))
         for span in spans:
             yield from self._read(span, trace)
+            if not _is_placed(span):
+                self._touched[span.span_id] = None  # read again when it is known whose work it is
 
     def _read(self, span: Span, trace: Trace) -> Iterator[Finding]:
         if span.is_error or not is_tool_work(span):
@@ -83,6 +85,11 @@ class SilentFailures:
         faults = self._faults.get(place, {})
         for span_id in [i for i, (failed, _) in faults.items() if repeats(success, failed)]:
             yield _handled(faults.pop(span_id)[1])
+
+
+def _is_placed(span: Span) -> bool:
+    """Whether every span above is known: children may come before their parents."""
+    return not any(above.is_placeholder for above in span.ancestors())
 
 
 def is_tool_work(span: Span) -> bool:
