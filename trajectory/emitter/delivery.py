@@ -20,6 +20,9 @@ REACHED_S = 5.0  # patience at the end with a collector that was there
 UNREACHED_S = 0.2  # with one that never was
 CONNECTING_S = 1.0  # where the first try to connect has not come to its end
 
+# Held while a sender's thread imports: a process that forked just then would give its child half a module.
+loading = threading.Lock()
+
 
 class Delivery(Protocol):
     """Where a tracer's facts go."""
@@ -109,8 +112,9 @@ class WireDelivery:
 
     def _run(self) -> None:
         # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
-        from trajectory.emitter.outbox import Outbox
-        from trajectory.emitter.sender import Sender, Timing
+        with loading:
+            from trajectory.emitter.outbox import Outbox
+            from trajectory.emitter.sender import Sender, Timing
 
         sender = Sender(
             self._identity, self._endpoint, self.queue, self._origin, Outbox(self._limit_bytes), self._timing or Timing()

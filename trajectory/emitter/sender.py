@@ -160,8 +160,9 @@ class Sender:
     def _acknowledged(self, next_seq: int, window: int, now_s: float) -> None:
         if not self._greeted:
             return  # an answer to an earlier connection
-        if not self._answered and next_seq < self._outbox.base_seq:
-            self._origin.forget_sent()  # another store answers: bodies that it never got have to be sent anew
+        if not self._answered and self.reached:
+            # Perhaps another store answers than before, one without the bodies. Sending each once more is cheap.
+            self._origin.forget_sent()
         self._answered = self.reached = True
         self._window = max(1, window)
         if next_seq > self._outbox.base_seq:
@@ -254,16 +255,11 @@ class Sender:
             self._outbox.sent()
         if not self._outbox.full and not self._queue.limit:
             self._queue.reopen()
-        if self._closing_all_sent() and not self._said_bye_s and link.send(
-            frames.bye(emitter_id, boot_id, self._outbox.next_seq)
-        ):
-            self._said_bye_s = now_s
+        # Said when all is acknowledged, and not sooner: then the next ACK can only be the answer to it.
+        if self._close_by_s is not None and self._answered and self.delivered and not self._said_bye_s:
+            self._said_bye_s = now_s if link.send(frames.bye(emitter_id, boot_id, self._outbox.next_seq)) else 0.0
 
     # end
-
-    def _closing_all_sent(self) -> bool:
-        closing = self._close_by_s is not None and self._answered and not len(self._queue)
-        return closing and self._outbox.next_unsent() is None
 
     def _over(self) -> bool:
         """Whether the thread may end: everything acknowledged and BYE said, or the time for it used up."""

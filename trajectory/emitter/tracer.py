@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trajectory.emitter import delivery
 from trajectory.emitter.bodies import Bodies, Body
 from trajectory.emitter.clock import Clock, IdSource, RandomIds, SystemClock
 from trajectory.emitter.delivery import Delivery, WireDelivery
@@ -21,6 +22,7 @@ from trajectory.protocol.frames import HEARTBEAT, PAYLOAD
 
 SENT_DIGESTS = 65_536
 BEAT_SPANS = 4096
+FORK_WAIT_S = 5.0  # for a sender's thread that is importing
 DRIFT_NS = 100_000_000  # the wall clock may differ from the derived one by so much before it is read anew
 
 
@@ -95,7 +97,7 @@ class Tracer:
         return digest
 
     def forget_sent(self) -> None:
-        """Bodies travel anew from here on: the collector's store does not have the earlier ones."""
+        """Bodies travel anew from here on: the store that answers now may not have the earlier ones."""
         with self._sent_lock:
             self._sent.clear()
 
@@ -126,6 +128,7 @@ _living: "weakref.WeakSet[Tracer]" = weakref.WeakSet()
 _inherited: list[object] = []  # what a forked child has of its parent: kept, so that nothing closes it
 _default: Tracer | None = None
 _making = threading.Lock()
+_holds_loading = False
 
 
 def default_tracer() -> Tracer:
@@ -157,12 +160,25 @@ def close_all(timeout_s: float | None = None) -> None:
         tracer.close(timeout_s)
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    global _holds_loading
+    _holds_loading = delivery.loading.acquire(timeout=FORK_WAIT_S)
+
+
+def _after_fork_in_parent() -> None:
+    if _holds_loading:
+        delivery.loading.release()
+
+
+def _after_fork_in_child() -> None:
     global _making
     _making = threading.Lock()
+    delivery.loading = threading.Lock()
     for tracer in list(_living):
         tracer.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)  # fmt: skip
 atexit.register(close_all)

@@ -41,8 +41,9 @@ class Stored:
 class FakeCollector:
     """A collector for tests: `with FakeCollector() as collector: trajectory.init(endpoint=collector.endpoint)`.
 
-    `hold_acks` withholds acknowledgements, `lose_frames` fails to store, `vanish` closes the socket as a killed process would,
-    `listen` opens it again on the same endpoint, `forget` loses the store. The endpoint is a free TCP port of this machine unless one is given.
+    `hold_acks` withholds acknowledgements, `lose_frames` fails to store, `vanish` closes the socket as a killed process
+    would, `listen` opens it again on the same endpoint, `forget` loses the store. The endpoint is a free TCP port of this
+    machine unless one is given.
     """
 
     def __init__(self, endpoint: str = "tcp://127.0.0.1:*") -> None:
