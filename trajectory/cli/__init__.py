@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from trajectory import __version__
-from trajectory.errors import TrajectoryError
+from trajectory.errors import QueryError, TrajectoryError
 
 COMMANDS = {
     "demo": "run a real team of agents and see where it goes wrong",
@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
         return code
+    except QueryError as fault:
+        print(f"trajectory {args.command}: {fault} (column {fault.position + 1} of the filter)", file=sys.stderr)
+        return 2
     except TrajectoryError as fault:
         print(f"trajectory {args.command}: {fault}", file=sys.stderr)
         return 2

@@ -6,12 +6,14 @@ import time
 from contextlib import closing
 
 from trajectory.cli.output import count, duration, say, table
-from trajectory.cli.places import add_json, add_store, open_store
+from trajectory.cli.places import add_json, add_store, natural, open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--filter", metavar="TEXT", default="", help="e.g. 'state:failed alerts>0 last:1h'")
-    parser.add_argument("--limit", metavar="N", type=int, default=500, help="at most so many (default: %(default)s)")
+    parser.add_argument(
+        "--limit", metavar="N", type=natural, default=500, help="at most so many (default: %(default)s)"
+    )
     parser.add_argument("--ids", action="store_true", help="print ids only, for shell completion")
     add_store(parser)
     add_json(parser)

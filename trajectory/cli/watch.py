@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
-    require_terminal("trajectory watch")
+    require_terminal()
     if args.store:
         from trajectory.cli.places import open_store
         from trajectory.collector.at_rest import StoreFeed
@@ -72,9 +72,9 @@ def has_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
-def require_terminal(command: str) -> None:
+def require_terminal() -> None:
     """Raises ConfigError where there is no terminal to draw on."""
     if not has_terminal():
         raise ConfigError(
-            f"{command} needs a terminal; `trajectory traces` and `trajectory show TRACE` print", "terminal"
+            "the dashboard needs a terminal; `trajectory traces` and `trajectory show TRACE` print", "terminal"
         )

@@ -1,0 +1,199 @@
+"""Every command on a real store: what it prints, and the one line that it prints where it cannot go on."""
+
+import json
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.terminal import Done, trajectory
+from trajectory.cli import COMMANDS, main
+
+CHAT = {
+    "run_id": "r1",
+    "question": "How many? At most 3.",
+    "steps": [
+        {"i": 0, "agent": "human", "role": "user", "content": "How many? At most 3."},
+        {"i": 1, "agent": "Orchestrator", "role": "Orchestrator (thought)", "content": "I will ask."},
+        {"i": 2, "agent": "Orchestrator", "role": "Orchestrator (-> WebSurfer)", "content": "Please count, at most 3."},
+        {"i": 3, "agent": "WebSurfer", "role": "WebSurfer", "content": "I see \x1b[31m2\x1b[0m of [bold]them[/bold]."},
+        {"i": 4, "agent": "Orchestrator", "role": "Orchestrator (final)", "content": "2"},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    log = folder / "chat.jsonl"
+    log.write_text(json.dumps(CHAT) + "\n")
+    done = trajectory("import", log, "--store", folder / "s.db")
+    assert done.code == 0, done.err
+    return folder / "s.db"
+
+
+def refused(done: Done) -> str:
+    """The one line with which a command gave up."""
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    lines = done.err.strip().splitlines()
+    assert len(lines) == 1, done.err
+    return lines[0]
+
+
+def test_every_command_explains_itself() -> None:
+    for name in COMMANDS:
+        done = trajectory(name, "--help")
+        assert done.code == 0
+        assert done.out.startswith(f"usage: trajectory {name}")
+
+
+def test_a_version_is_one_line() -> None:
+    assert trajectory("--version").out == "trajectory 0.1.0\n"
+
+
+def test_traces_lists_what_was_imported(store: Path) -> None:
+    (row,) = trajectory("traces", "--store", store, "--json").json_lines()
+    assert (row["agents"], row["delegations"], row["state"]) == (2, 1, "done")
+    assert "How many" in trajectory("traces", "--store", store).out
+
+
+def test_show_json_holds_the_fixed_keys(store: Path) -> None:
+    (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
+    assert {"trace_id", "session_id", "agents", "delegations", "tools", "errors", "status"} <= trace.keys()
+    assert {"model_calls", "input_tokens", "output_tokens"} <= trace.keys()
+    assert trace["delegations"] == [
+        {"source": "Orchestrator", "target": "WebSurfer", "mode": "call", "grade": "declared", "count": 1}
+    ]
+    fields = {"name", "spans", "model_calls", "tool_calls", "input_tokens", "output_tokens"}
+    assert all(fields <= agent.keys() for agent in trace["agents"])
+
+
+def test_text_of_agents_prints_as_text(store: Path) -> None:
+    page = trajectory("show", "", "--store", store).out
+    assert "\x1b" not in page
+    assert "[bold]them[/bold]" in page
+
+
+def test_a_filter_that_does_not_parse_names_the_column(store: Path) -> None:
+    assert "column 5" in refused(trajectory("traces", "--filter", "err>", "--store", store))
+
+
+def test_a_file_is_imported_once_however_often(store: Path) -> None:
+    before = trajectory("show", "", "--store", store, "--json").out
+    assert trajectory("import", store.parent / "chat.jsonl", "--store", store).code == 0
+    assert trajectory("show", "", "--store", store, "--json").out == before
+
+
+def test_a_bad_file_costs_nothing_but_itself(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"resourceSpans": [{"scopeSpans": ')
+    done = trajectory("import", tmp_path / "bad.json", store.parent / "chat.jsonl", "--store", tmp_path / "s.db")
+    assert done.code == 2
+    assert "bad.json" in done.err
+    assert len(trajectory("traces", "--store", tmp_path / "s.db", "--json").json_lines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty", b"", "empty"),
+        ("junk", bytes(range(256)) * 9, "neither text nor OTLP"),
+        ("cut.json", b'{"resourceSpans": [', "cut"),
+        ("cut.gz", b"\x1f\x8b\x08\x00\x00", "gzip"),
+        ("newer.jsonl", b'{"format": "trajectory", "version": 99}\n', "version"),
+    ],
+)
+def test_a_file_of_no_known_format_is_refused_with_its_path(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = trajectory("import", tmp_path / name, "--store", tmp_path / "s.db")
+    assert done.code == 2
+    assert said in done.err
+    assert name in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_store_that_is_not_there_or_not_ours_is_refused(tmp_path: Path) -> None:
+    assert "no store at" in refused(trajectory("traces", "--store", tmp_path / "none.db"))
+    (tmp_path / "text.db").write_text("hello " * 1000)
+    assert "not a Trajectory store" in refused(trajectory("show", "a", "--store", tmp_path / "text.db"))
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    assert "another program" in refused(trajectory("findings", "--store", tmp_path / "other.db"))
+    assert "directory" in refused(trajectory("traces", "--store", tmp_path))
+
+
+def test_an_unknown_or_ambiguous_trace_is_refused(store: Path) -> None:
+    assert "no trace" in refused(trajectory("show", "ffffffffffff", "--store", store)).lower()
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "gexf", "dot", "mmd", "json", "svg"])
+@pytest.mark.parametrize("of", ["delegations", "spans"])
+def test_a_graph_is_written_in_the_format_of_its_suffix(tmp_path: Path, store: Path, suffix: str, of: str) -> None:
+    path = tmp_path / f"g.{suffix}"
+    assert main(["graph", "", "--of", of, "-o", str(path), "--store", str(store)]) == 0
+    assert path.stat().st_size > 100
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "otlp.json", "otlp.pb", "trace.json", "md"])
+def test_a_trace_is_written_in_the_format_of_its_suffix(tmp_path: Path, store: Path, suffix: str) -> None:
+    path = tmp_path / f"t.{suffix}"
+    assert main(["export", "", "-o", str(path), "--store", str(store)]) == 0
+    assert path.stat().st_size > 100
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "otlp.json", "otlp.pb"])
+def test_what_is_exported_reads_back_as_the_same_team(tmp_path: Path, store: Path, suffix: str) -> None:
+    path = tmp_path / f"t.{suffix}"
+    assert main(["export", "", "-o", str(path), "--store", str(store)]) == 0
+    assert main(["import", str(path), "--store", str(tmp_path / "again.db")]) == 0
+    (first,) = trajectory("show", "", "--json", "--store", store).json_lines()
+    (again,) = trajectory("show", "", "--json", "--store", tmp_path / "again.db").json_lines()
+    for key in ("trace_id", "agents", "delegations", "tools", "model_calls", "errors", "status", "title"):
+        assert again[key] == first[key], key
+
+
+def test_an_unknown_suffix_names_the_known_ones(tmp_path: Path, store: Path) -> None:
+    assert ".graphml" in refused(trajectory("graph", "", "-o", tmp_path / "g.xyz", "--store", store))
+
+
+def test_the_dashboard_needs_a_terminal(store: Path) -> None:
+    assert "terminal" in refused(trajectory("watch", "--store", store))
+
+
+def test_serve_refuses_an_address_that_others_reach(tmp_path: Path) -> None:
+    assert "127.0.0.1" in refused(trajectory("serve", "--bind", "tcp://0.0.0.0:5570", "--store", tmp_path / "s.db"))
+
+
+def test_doctor_names_what_is_wrong_and_its_mend(tmp_path: Path) -> None:
+    (tmp_path / "bad.db").write_text("no store " * 900)
+    done = trajectory("doctor", "--store", tmp_path / "bad.db", "--connect", "tcp://127.0.0.1:9", "--json")
+    checks = {check["name"]: check for check in done.json_lines()}
+    assert done.code == 1
+    assert checks["store"]["state"] == "bad"
+    assert checks["collector"]["mend"] == "start one: trajectory serve"
+    assert checks["python"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_every_command(shell: str) -> None:
+    script = trajectory("completion", shell).out
+    assert all(name in script for name in COMMANDS)
+
+
+def test_a_reader_that_has_had_enough_is_no_fault(store: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-P", "-m", "trajectory", "show", "", "--store", str(store)]
+    with subprocess.Popen(command, stdout=write, stderr=subprocess.PIPE, text=True) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=60)
+    assert err == ""
+    assert process.returncode == 0

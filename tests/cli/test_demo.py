@@ -1,0 +1,113 @@
+"""The main job, end to end over real processes: the demo's story is found, and a killed collector loses nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.terminal import free_endpoint, serving, trajectory
+from trajectory.cli.demo_team.truth import truth
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("demo") / "demo.db"
+    done = trajectory("demo", "--headless", "--seed", "7", "--store", path)
+    assert done.code == 0, done.err
+    assert "cascade" in done.out
+    return path
+
+
+def test_the_demo_is_stored_as_it_happened(store: Path) -> None:
+    (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
+    told = truth(7)
+    calls = {(d.source, d.target, d.mode): d.count for d in told.delegations}
+    assert {(d["source"], d["target"], d["mode"]): d["count"] for d in trace["delegations"]} == calls
+    assert {d["grade"] for d in trace["delegations"]} == {"observed"}
+    assert {a["name"]: a["model_calls"] for a in trace["agents"]} == told.model_calls
+    assert {t["name"]: (t["calls"], t["errors"]) for t in trace["tools"]} == told.tools
+
+
+def test_the_findings_name_the_true_root_the_path_and_what_was_lost(store: Path) -> None:
+    told = truth(7)
+    (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
+    spans = {span["span_id"]: span for span in trace["spans"]}
+    found = trajectory("findings", "--store", store, "--json").json_lines()
+
+    (cascade,) = [f for f in found if f["kind"] == "cascade"]
+    assert (cascade["severity"], cascade["agent"]) == ("critical", told.root_agent)
+    root = spans[cascade["root_span_id"]]
+    assert (root["name"], root["agent"], root["status"]) == (told.root_tool, f"{told.root_agent}#2", "ok")
+    agents = [spans[span_id]["agent"].partition("#")[0] for span_id in cascade["path"]]
+    assert tuple(dict.fromkeys(agents)) == told.path
+    assert cascade["path"][0] == cascade["root_span_id"]
+
+    (silent,) = [f for f in found if f["kind"] == "tool.silent_failure" and f["severity"] != "info"]
+    assert silent["span_id"] == cascade["root_span_id"]
+
+    lost = [f for f in found if f["kind"] == "context.lost" and f["severity"] != "info"]
+    between = {(f["peer_agent"], f["agent"]) for f in lost}
+    assert between == {told.lost_between}
+    assert all(any(words in f["value"] for f in lost) for words in told.lost)
+    assert all(evidence["span_id"] in spans for f in found for evidence in f["evidence"])
+
+
+def test_another_seed_tells_the_same_story_with_other_figures(tmp_path: Path) -> None:
+    done = trajectory("demo", "--json", "--seed", "3", "--store", tmp_path / "s.db")
+    (trace,) = done.json_lines()
+    told = truth(3)
+    (cascade,) = [f for f in trace["findings"] if f["kind"] == "cascade"]
+    assert cascade["agent"] == told.root_agent
+    assert told.wrong_figure in trace["answer"]
+
+
+def test_a_collector_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) -> None:
+    endpoint, store = free_endpoint(), tmp_path / "s.db"
+    command = [sys.executable, "-P", "-m", "trajectory", "demo", "--headless", "--pace", "0.3", "--connect", endpoint]
+    with serving(store, endpoint) as collector, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        while "the team works" not in (line := demo.stderr.readline()):
+            assert line, "the demo ended early"
+        wait_for_facts(store)
+        collector.kill()
+        collector.wait(10)
+        with serving(store, endpoint):
+            demo.communicate(timeout=60)
+            assert demo.returncode == 0
+    (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
+    told = truth(0)
+    assert {a["name"]: a["model_calls"] for a in trace["agents"]} == told.model_calls
+    assert {t["name"]: (t["calls"], t["errors"]) for t in trace["tools"]} == told.tools
+    assert trace["status"] == "done"
+    assert "telemetry.gap" not in {f["kind"] for f in trace["findings"]}
+
+
+def wait_for_facts(store: Path) -> None:
+    """Waits until the collector has stored a part of the run."""
+    for _ in range(400):
+        rows = trajectory("traces", "--store", store, "--json").out
+        if re.search(r'"steps": [1-9]', rows):
+            return
+    raise AssertionError("nothing was stored")
+
+
+def test_a_demo_without_a_terminal_ends_by_itself_and_prints(tmp_path: Path) -> None:
+    done = trajectory("demo", "--seed", "7", XDG_DATA_HOME=str(tmp_path), TRAJECTORY_STORE="")
+    assert done.code == 0, done.err
+    assert "Delegations" in done.out
+    assert (tmp_path / "trajectory" / "demo.db").exists()
+    assert (tmp_path / "trajectory" / "demo.db").stat().st_mode & 0o077 == 0
+
+
+def test_import_goes_through_the_collector_that_writes_the_store(tmp_path: Path) -> None:
+    endpoint, store = free_endpoint(), tmp_path / "s.db"
+    log = tmp_path / "log.json"
+    log.write_text('{"history": [{"content": "hi", "role": "assistant", "name": "a"}, {"content": "ho", "name": "b"}]}')
+    with serving(store, endpoint):
+        done = trajectory("import", log, "--store", store)
+        assert done.code == 0, done.err
+        assert endpoint in done.err
+    assert len(trajectory("traces", "--store", store, "--json").json_lines()) == 1
