@@ -48,7 +48,9 @@ class Scene:
         digests = {slot: [self.payload(value) for value in values] for slot, values in contents.items()}
         source = self.source(service or self.service)
         surface = "coordination" if kind == "delegation" else "operational"
-        started = SpanStarted(TRACE_ID, span_id, parent, _at(at), 0, kind, name, agent, surface, attributes or {}, digests)
+        started = SpanStarted(
+            TRACE_ID, span_id, parent, _at(at), 0, kind, name, agent, surface, attributes or {}, digests
+        )
         self.facts.append((source, started))
         if end is not None:
             self.facts.append((source, SpanEnded(TRACE_ID, span_id, _at(end), 0, status, message)))
@@ -72,11 +74,15 @@ class Scene:
             "trajectory.delegation.mode": mode,
             "trajectory.delegation.grade": grade,
         }
-        sent = self.span("delegation", f"to {target}", source, at=at, end=end, attributes=named, task=[task], status=status)
+        sent = self.span(
+            "delegation", f"to {target}", source, at=at, end=end, attributes=named, task=[task], status=status
+        )
         return sent, self.span("agent", target, sent, agent=target, at=at, end=end, status=status, **agent)
 
     def event(self, span_id: bytes, name: str, at: float, **attributes: Any) -> None:
-        self.facts.append((self.source(self.service), SpanEvent(TRACE_ID, span_id, _at(at), 0, name, attributes=attributes)))
+        self.facts.append(
+            (self.source(self.service), SpanEvent(TRACE_ID, span_id, _at(at), 0, name, attributes=attributes))
+        )
 
     def link(self, span_id: bytes, kind: str, to: bytes) -> None:
         self.facts.append((self.source(self.service), SpanLinked(TRACE_ID, span_id, _at(0), kind, TRACE_ID, to)))
@@ -133,7 +139,12 @@ def trip(extra: str = "") -> Scene:
         output=[{"role": "assistant", "tool_calls": [{"id": "c1", "name": "find", "arguments": '{"q": 1}'}]}],
     )  # fmt: skip
     sent, researcher = scene.delegate(
-        root, f"researcher{extra}", sender=f"coordinator{extra}", end=5, task=f"Find hotels{extra}", returned=["Hotel X"]
+        root,
+        f"researcher{extra}",
+        sender=f"coordinator{extra}",
+        end=5,
+        task=f"Find hotels{extra}",
+        returned=["Hotel X"],
     )
     tool = scene.span(
         "tool", f"search{extra}", researcher, at=2, end=3, status="error", message=f"503 unavailable{extra}",
@@ -146,12 +157,16 @@ def trip(extra: str = "") -> Scene:
         root, f"booker{extra}", sender=f"coordinator{extra}", at=5, end=8, mode="transfer", grade="declared",
         service="booking",
     )  # fmt: skip
-    again = scene.span("tool", "quote", booker, at=6, end=None, attributes={"gen_ai.tool.name": "quote"}, service="booking")
+    again = scene.span(
+        "tool", "quote", booker, at=6, end=None, attributes={"gen_ai.tool.name": "quote"}, service="booking"
+    )
     scene.link(again, "used_value_of", tool)
     scene.event(booker, "thought", 6, text=f"Book it{extra}")
     scene.found(
         "cascade", booker, f"The error of search reached booker{extra}", root_span_id=tool, severity="critical",
         path=[tool, researcher, sent, root, handed, booker], agent=f"booker{extra}", evidence=f"Error: 503{extra}",
     )  # fmt: skip
-    scene.found("context.lost", sent, f"lost a constraint{extra}", value=f"wheelchair{extra}", agent=f"researcher{extra}")
+    scene.found(
+        "context.lost", sent, f"lost a constraint{extra}", value=f"wheelchair{extra}", agent=f"researcher{extra}"
+    )
     return scene

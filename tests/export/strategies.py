@@ -43,7 +43,9 @@ BREAKERS = [
     "graph", "node", "%%{init: {}}%%", "#quot;", "-->",
 ]  # fmt: skip
 
-calm = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no bug
+calm = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy machine is no bug
 
 wild = st.sampled_from(BREAKERS) | st.text(max_size=24)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -51,7 +53,9 @@ number = st.integers(-(1 << 63), (1 << 64) - 1)
 trace_ids = st.binary(min_size=16, max_size=16)
 span_ids = st.binary(min_size=8, max_size=8)
 instants = st.integers(0, (1 << 63) - 1)
-leaves = st.none() | st.booleans() | number | st.floats(allow_nan=False) | text | st.binary(max_size=9) | st.just("$bytes")
+leaves = (
+    st.none() | st.booleans() | number | st.floats(allow_nan=False) | text | st.binary(max_size=9) | st.just("$bytes")
+)
 keys = text | st.sampled_from(["$bytes", "$map", "$float", "$"])
 values = st.recursive(
     leaves,

@@ -95,7 +95,11 @@ def test_parallel_edges_have_ids_of_their_own() -> None:
 
 
 def test_names_that_become_alike_stay_apart() -> None:
-    assert distinct(["a\x00", "a\u2400", ""], xml_text) == {"a\x00": "a\u2400", "a\u2400": "a\u2400 (2)", "": "(no name)"}
+    assert distinct(["a\x00", "a\u2400", ""], xml_text) == {
+        "a\x00": "a\u2400",
+        "a\u2400": "a\u2400 (2)",
+        "": "(no name)",
+    }
 
 
 @calm
@@ -119,7 +123,10 @@ def test_graphviz_draws_every_name_as_it_is_written(of: str) -> None:
         return
     drawn = subprocess.run([dot, "-Tsvg"], input=body, capture_output=True, check=True, timeout=60)
     assert drawn.stderr.count(b"rror") == 0
-    texts = ["".join(text.itertext()) for text in ElementTree.fromstring(drawn.stdout).iter("{http://www.w3.org/2000/svg}text")]
+    texts = [
+        "".join(text.itertext())
+        for text in ElementTree.fromstring(drawn.stdout).iter("{http://www.w3.org/2000/svg}text")
+    ]
     assert 'a"b\\N &amp; <i>' in texts and "\\" in texts
 
 

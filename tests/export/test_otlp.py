@@ -43,7 +43,9 @@ def told(trace: Trace) -> dict[str, Any]:
     """All that a person asks of a trace."""
     return {
         "agents": {name: [getattr(usage, f) for f in usage.__slots__] for name, usage in trace.agents().items()},
-        "delegations": [(d.source_agent, d.target_agent, d.mode, d.grade, d.reason, d.state) for d in trace.delegations()],
+        "delegations": [
+            (d.source_agent, d.target_agent, d.mode, d.grade, d.reason, d.state) for d in trace.delegations()
+        ],
         "tasks": [trace.text(digest) for d in trace.delegations() for digest in d.task_digests()],
         "returned": [trace.text(digest) for d in trace.delegations() for digest in d.returned_digests()],
         "tools": {name: [(s.status, s.error_type) for s in spans] for name, spans in trace.tools().items()},
@@ -102,7 +104,9 @@ def _base64(text: str) -> str:
 def test_each_process_is_a_resource_and_each_span_keeps_its_place() -> None:
     scene = trip()
     request, trace = parsed(scene), scene.trace()
-    services = [a.value.string_value for g in request.resource_spans for a in g.resource.attributes if a.key == "service.name"]
+    services = [
+        a.value.string_value for g in request.resource_spans for a in g.resource.attributes if a.key == "service.name"
+    ]
     assert services == ["travel", "booking"]
     spans = spans_of(request)
     assert {key: span.parent_span_id for key, span in spans.items()} == {k: s.parent_id for k, s in trace.spans.items()}

@@ -111,7 +111,9 @@ class _Reading:
             self._fail('not a Trajectory export: its first line has no "format": "trajectory"')
         version = record.get("version")
         if version != VERSION:
-            self._fail(f"version {version!r} of the format, and this release reads {VERSION}: upgrade trajectory-tracing")
+            self._fail(
+                f"version {version!r} of the format, and this release reads {VERSION}: upgrade trajectory-tracing"
+            )
         self._sources, self._count = [], 0
         self._begun = self._inside = True
 
@@ -122,7 +124,9 @@ class _Reading:
             self._batch = Batch(self._source(record), whole(record.get("first_seq")), [])
         elif kind == "end":
             if record.get("facts") != self._count:
-                raise ValueError(f"it counts {record.get('facts')!r} facts, {self._count} came: the file was changed or cut")
+                raise ValueError(
+                    f"it counts {record.get('facts')!r} facts, {self._count} came: the file was changed or cut"
+                )
             self._inside = False
         else:
             if kind not in TYPES:

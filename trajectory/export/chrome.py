@@ -34,7 +34,11 @@ class ChromeTrace:
 
     def write(self, subject: Subject, out: BinaryIO) -> None:
         trace = subject.trace
-        told = {"trace_id": trace.trace_id.hex(), "title": label(trace.title, 200), "start_unix_nano": str(trace.first_ns)}
+        told = {
+            "trace_id": trace.trace_id.hex(),
+            "title": label(trace.title, 200),
+            "start_unix_nano": str(trace.first_ns),
+        }
         out.write(json_bytes({"traceEvents": _events(trace), "displayTimeUnit": "ms", "otherData": told}))
 
 
@@ -45,7 +49,9 @@ class _Tracks:
         self.of: dict[bytes, tuple[int, int]] = {}
         self.processes: dict[str, int] = {}
         self.threads: dict[tuple[int, int], str] = {}
-        self._open: dict[tuple[str, str], list[tuple[int, list[int]]]] = {}  # (service, label) → (thread, ends of open slices)
+        self._open: dict[
+            tuple[str, str], list[tuple[int, list[int]]]
+        ] = {}  # (service, label) → (thread, ends of open slices)
         self._last_ns = trace.last_ns
         spans = [span for span in trace.spans.values() if not span.is_placeholder]
         for span in sorted(spans, key=lambda s: (s.start_ns, -self.end_ns(s), _depth(s), s.span_id)):
@@ -77,7 +83,10 @@ def _events(trace: Trace) -> list[Event]:
     tracks = _Tracks(trace)
     events: list[Event] = [_named("process_name", pid, 0, label(name, 80)) for name, pid in tracks.processes.items()]
     events += [_named("thread_name", pid, tid, name) for (pid, tid), name in tracks.threads.items()]
-    events += [{"ph": "M", "name": "thread_sort_index", "pid": p, "tid": t, "args": {"sort_index": t}} for p, t in tracks.threads]
+    events += [
+        {"ph": "M", "name": "thread_sort_index", "pid": p, "tid": t, "args": {"sort_index": t}}
+        for p, t in tracks.threads
+    ]
     for span in sorted(trace.spans.values(), key=lambda s: s.order_key):
         if span.span_id in tracks.of:
             events.append(_slice(trace, span, tracks))
@@ -108,7 +117,11 @@ def _slice(trace: Trace, span: Span, tracks: _Tracks) -> Event:
 
 
 def _arguments(trace: Trace, span: Span) -> dict[str, Any]:
-    said: dict[str, Any] = {"span_id": span.span_id.hex(), "status": str(span.status), "agent": label(span.agent_name, 80)}
+    said: dict[str, Any] = {
+        "span_id": span.span_id.hex(),
+        "status": str(span.status),
+        "agent": label(span.agent_name, 80),
+    }
     if span.is_open:
         said["open"] = True
     if span.message:

@@ -61,7 +61,9 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
             if of in exporter.of:
                 return exporter
     later = _LATER.get(Path(path).suffix.lower(), "")
-    raise ConfigError(f"no exporter writes {of} as {name!r:.80}{later}: end its name in {_suffixes(known, of)}", "output")
+    raise ConfigError(
+        f"no exporter writes {of} as {name!r:.80}{later}: end its name in {_suffixes(known, of)}", "output"
+    )
 
 
 def write_file(path: str | Path, exporter: Exporter, subject: Subject) -> Path:
@@ -80,7 +82,9 @@ def write_file(path: str | Path, exporter: Exporter, subject: Subject) -> Path:
         finally:
             Path(beside).unlink(missing_ok=True)
     except OSError as fault:
-        raise ConfigError(f"cannot write {path} ({fault.strerror or fault}): name another output file", "output") from None
+        raise ConfigError(
+            f"cannot write {path} ({fault.strerror or fault}): name another output file", "output"
+        ) from None
     return target
 
 

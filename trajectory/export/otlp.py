@@ -97,7 +97,9 @@ def _write_span(message: Any, trace: Trace, span: Span, delegation: Delegation |
     message.name = _text(span.name)
     message.kind = _CLIENT if span.kind == SpanKind.MODEL else _INTERNAL
     message.start_time_unix_nano, message.end_time_unix_nano = span.start_ns, span.end_ns
-    message.status.code = _STATUS.get(SpanStatus(span.status) if span.status in tuple(SpanStatus) else SpanStatus.UNSET, 0)
+    message.status.code = _STATUS.get(
+        SpanStatus(span.status) if span.status in tuple(SpanStatus) else SpanStatus.UNSET, 0
+    )
     message.status.message = _text(span.message)
     _put(message.attributes, _attributes(trace, span, delegation))
     for event in span.events:

@@ -35,13 +35,17 @@ def content_attributes(trace: Trace, span: Span) -> dict[str, str]:
 
 def event_content(trace: Trace, contents: dict[str, list[bytes]]) -> dict[str, str]:
     """Attributes that hold what an event's slots hold."""
-    found = {slot: [body for body in map(trace.body, digests) if body is not None] for slot, digests in contents.items()}
+    found = {
+        slot: [body for body in map(trace.body, digests) if body is not None] for slot, digests in contents.items()
+    }
     return {SLOT + slot: bodies_out(bodies) for slot, bodies in found.items() if bodies}
 
 
 def _said(slot: str, bodies: list[Body], kind: str) -> tuple[str, str]:
     if slot == Slot.SYSTEM:
-        return "gen_ai.system_instructions", _json([part for body in bodies for part in _message(body, "system")["parts"]])
+        return "gen_ai.system_instructions", _json(
+            [part for body in bodies for part in _message(body, "system")["parts"]]
+        )
     if slot in (Slot.INPUT, Slot.OUTPUT) and kind in (SpanKind.MODEL, SpanKind.AGENT):
         key, role = _MESSAGES[Slot(slot)]
         return key, _json([_message(body, role) for body in bodies])

@@ -60,7 +60,9 @@ def draw(graph: Any, title: str) -> Element:
     """The `svg` element of a graph of `trajectory.graph.network`."""
     names = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     nodes = {names[node]: (node_lines(node, data), data) for node, data in graph.nodes(data=True)}
-    edges = [(names[source], names[target], data) for source, target, data in graph.edges(data=True) if source != target]
+    edges = [
+        (names[source], names[target], data) for source, target, data in graph.edges(data=True) if source != target
+    ]
     for node, _, data in networkx.selfloop_edges(graph, data=True):
         nodes[names[node]][0].append(f"↻ {edge_label(data)}")
     placed = place(
@@ -93,7 +95,12 @@ def _size(lines: Sequence[str]) -> tuple[float, float]:
 
 def _canvas(width: float, height: float, title: str) -> Element:
     root = Element(
-        "svg", xmlns=_NAMESPACE, viewBox=f"0 0 {_px(width)} {_px(height)}", width=_px(width), height=_px(height), role="img"
+        "svg",
+        xmlns=_NAMESPACE,
+        viewBox=f"0 0 {_px(width)} {_px(height)}",
+        width=_px(width),
+        height=_px(height),
+        role="img",
     )
     SubElement(root, "title").text = title
     SubElement(root, "style").text = _STYLE
@@ -169,7 +176,9 @@ def _curve(points: Sequence[Point]) -> str:
     for number, ((x0, y0), (x1, y1)) in enumerate(itertools.pairwise(points)):
         middle = (x0 + x1) / 2
         is_gap = number % 2 == 0
-        said.append(f"C{_px(middle)} {_px(y0)} {_px(middle)} {_px(y1)} {_px(x1)} {_px(y1)}" if is_gap else f"H{_px(x1)}")
+        said.append(
+            f"C{_px(middle)} {_px(y0)} {_px(middle)} {_px(y1)} {_px(x1)} {_px(y1)}" if is_gap else f"H{_px(x1)}"
+        )
     return " ".join(said)
 
 

@@ -30,7 +30,10 @@ def node_lines(node: str, data: dict[str, Any], limit: int = 34) -> list[str]:
         f"{short(data['input_tokens'])} in" if data.get("input_tokens") else "",
         f"{short(data['output_tokens'])} out" if data.get("output_tokens") else "",
     )
-    return [name, *filter(None, [counts, f"{tokens} tokens" if tokens else "", counted(data.get("errors", 0), "error")])]
+    return [
+        name,
+        *filter(None, [counts, f"{tokens} tokens" if tokens else "", counted(data.get("errors", 0), "error")]),
+    ]
 
 
 def edge_label(data: dict[str, Any]) -> str:
