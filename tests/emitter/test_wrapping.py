@@ -117,7 +117,7 @@ def test_special_methods_work_on_a_wrapped_object(captured: CapturingCollector) 
         assert entered is planner
     assert planner.mood == "done"
     with pytest.raises(TypeError):
-        5 | planner  # type: ignore[operator]  # noqa: B018
+        5 | planner  # type: ignore[operator]
     assert [span.name for span in captured.spans()] == ["invoke_agent planner", "refine"]
 
 
