@@ -101,10 +101,10 @@ def _failures(trace: "Trace", calls: list[Any]) -> int:
 
 def _not_observable(trace: "Trace") -> list[dict[str, str]]:
     """The checks that could not be made, and why: never the same as passed."""
-    from trajectory.detection.judge import not_observable
+    from trajectory.detection.boundary import observability
 
     return [
-        {"check": check, "span_id": span_id.hex(), "reason": reason} for check, span_id, reason in not_observable(trace)
+        {"check": check, "span_id": span_id.hex(), "reason": reason} for check, span_id, reason in observability(trace)
     ]
 
 
