@@ -101,15 +101,23 @@ def _escape(root: Root, trace: Trace, reader: Reader) -> _Escape | None:
     if root.is_silent:
         return None
     chain = [root.span, *_failed_above(root.span)]
-    owners = list(dict.fromkeys(id(span.owner) for span in chain if span.owner is not None))
-    if len(owners) < 2:
+    if not _left_its_agent(root, chain, trace):
         return None
     top = chain[-1]
     ended_trace = top.parent is None or (top.owner is not None and top.owner.span is top and not _has_delegator(top))
     if not ended_trace and _was_dealt_with(root, chain, trace, reader):
         return None
-    path = [span for span in chain if span.kind in _HOPS]
+    path = [span for span in chain if span.kind in _HOPS or span.parent is None]
     return _Escape(root, path, ended_trace)
+
+
+def _left_its_agent(root: Root, chain: list[Span], trace: Trace) -> bool:
+    """Whether a failed span above belongs to another agent; or to none, where another agent had given this one its work."""
+    owner = root.span.owner
+    outside = [span for span in chain if span.owner is not owner]
+    if owner is None or not outside:
+        return False
+    return any(span.owner is not None for span in outside) or any(d.target is owner for d in trace.delegations())
 
 
 def _failed_above(span: Span) -> list[Span]:
@@ -155,7 +163,7 @@ def _last_words(invocation: Invocation, after_ns: int, reader: Reader) -> list[s
 
 def _escape_finding(escape: _Escape, trace: Trace) -> Finding:
     root, path = escape.root, escape.path
-    labels = list(dict.fromkeys(trace.span_label(span) for span in path))
+    labels = list(dict.fromkeys(trace.label(s.owner) if s.owner is not None else s.name for s in path))
     way = " to ".join(label for label in labels if label)
     ending = ", and ended the run" if escape.ended_trace else ""
     return Finding(
@@ -166,13 +174,19 @@ def _escape_finding(escape: _Escape, trace: Trace) -> Finding:
         span_id=root.span.span_id,
         message=f"{root.name} in {labels[0]} failed with “{shorten(root.quote, 100)}”, which went up from {way}{ending}",
         agent=root.span.agent_name,
-        peer_agent=next((s.agent_name for s in path if s.agent_name != root.span.agent_name), ""),
+        peer_agent=_peer(root, path, trace),
         value=root.quote,
         root_span_id=root.span.span_id,
         path=[span.span_id for span in path],
         evidence=[Evidence(s.span_id, shorten(s.error_text or s.error_type)) for s in path][:_MAX_EVIDENCE_COUNT],
         at_ns=root.at_ns,
     )
+
+
+def _peer(root: Root, path: list[Span], trace: Trace) -> str:
+    """The next agent that the exception came to; else the one that had given the work."""
+    met = next((s.agent_name for s in path if s.owner is not root.span.owner and s.agent_name), "")
+    return met or next((d.source_agent for d in trace.delegations() if d.target is root.span.owner), "")
 
 
 # --- values --------------------------------------------------------------------------------------------------------------

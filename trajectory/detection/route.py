@@ -30,30 +30,19 @@ def route_of(spread: Spread, answered: Occurrence | None, trace: Trace) -> list[
 
 
 def answer_spans(trace: Trace) -> set[bytes]:
-    """Ids of the spans that give the trace's final answer, once it is complete: those of the root's invocation, or of whom
-    control was passed to, that end last. Empty while the trace is live."""
+    """Ids of the spans that give the trace's final answer, once it is complete: the last to speak among those whose answer
+    no other agent waits for, with their agent's span and the trace's root. Empty while the trace is live."""
     root = trace.root
     if trace.open_count or root is None:
         return set()
-    answerers = _answerers(trace, root)
-    speaking = [s for s in trace.spans.values() if s.kind == SpanKind.MODEL and (s.owner in answerers or not answerers)]
+    awaited = {id(d.target) for d in trace.delegations() if d.mode != DelegationMode.TRANSFER and d.target is not None}
+    speaking = [s for s in trace.spans.values() if s.kind == SpanKind.MODEL and id(s.owner) not in awaited]
     last = max(speaking, key=lambda s: (s.end_ns, s.order_key), default=None)
     if last is None:
-        return {i.span.span_id for i in answerers if i.span is not None}
+        free = [i.span for i in trace.invocations() if i.span is not None and id(i) not in awaited]
+        return {span.span_id for span in free[-1:]}
     outer = last.owner.span if last.owner is not None else None
-    return {last.span_id, *((outer.span_id,) if outer is not None else ()), root.span_id}
-
-
-def _answerers(trace: Trace, root: Span) -> list[Invocation]:
-    """The first invocation, and those that control was passed to from it, hand-over by hand-over."""
-    invocations = trace.invocations()
-    if not invocations:
-        return []
-    found = [root.owner if root.owner is not None else invocations[0]]
-    for delegation in trace.delegations():
-        if delegation.mode == DelegationMode.TRANSFER and delegation.source in found and delegation.target is not None:
-            found.append(delegation.target)
-    return found
+    return {last.span_id, root.span_id, *((outer.span_id,) if outer is not None else ())}
 
 
 def _end(spread: Spread, answered: Occurrence | None) -> Occurrence | None:

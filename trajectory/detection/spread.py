@@ -1,7 +1,7 @@
 """How a failure spreads without an exception: by a value that the agent put in the place of what it did not get.
 
-Invariant: a value is blamed on a failure only where it stands in for what failed, was passed on without a word about the
-failure, and another agent used it. It stands in for it when it was
+Invariant: a value is blamed on a failure only where it stands in for what failed, another agent used it, and either it was
+passed on without a word about the failure, or a later call failed over it. It stands in for what failed when it was
 
 - invented: it first occurs in what the agent said after the failure, before any other tool gave it something, and follows
   from nothing that anybody was shown; or
@@ -128,11 +128,13 @@ def _judge(
         return None
     origin = trail[0]
     said = next((o for o in trail if o.owner is owner and o.role in (SAID, GIVEN) and o.at_ns >= root.at_ns), None)
-    if said is None or origin.at_ns < root.at_ns or _is_announced(said, reader):
+    if said is None or origin.at_ns < root.at_ns:
         return None
     if not any(o.owner is not owner and o.role in USES and o.at_ns >= said.at_ns for o in trail):
         return None
-    surfaced = _surfaced(value, trail, root, roots, reader)
+    surfaced = _surfaced(trail, root, roots)
+    if _is_announced(said, reader) and not surfaced:
+        return None
     how = _how(origin, said, root, owner, stand_ins, trace)
     if how == "invented":
         return Spread(root, value, how, origin, said, trail, surfaced, 0.95 if surfaced else 0.85)
@@ -199,7 +201,7 @@ def _thoughts(owner: Invocation | None, from_ns: int, to_ns: int, reader: Reader
                 yield " ".join(told), number
 
 
-def _surfaced(value: Item, trail: list[Occurrence], root: Root, roots: list[Root], reader: Reader) -> list[Root]:
+def _surfaced(trail: list[Occurrence], root: Root, roots: list[Root]) -> list[Root]:
     """Later failures of calls that were given the value."""
     used = {o.span.span_id for o in trail if o.role in USES and o.span.kind in _TOOLS}
     return [r for r in roots if r.span.span_id in used and r.at_ns > root.at_ns and r.span is not root.span]
