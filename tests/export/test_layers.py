@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.export.strategies import calm
-from trajectory.export.layers import Placed, backward_edges, place
+from trajectory.export.layers import Placed, place, walk
 
 names = [f"n{number}" for number in range(12)]
 edges = st.lists(st.tuples(st.sampled_from(names), st.sampled_from(names)), max_size=24)
@@ -55,16 +55,27 @@ def test_no_line_passes_through_a_box(lines: list[tuple[str, str]]) -> None:
 
 @calm
 @given(edges)
-def test_without_the_backward_edges_there_is_no_cycle(lines: list[tuple[str, str]]) -> None:
-    backward = backward_edges(names, lines)
+def test_without_the_walk_there_is_no_cycle(lines: list[tuple[str, str]]) -> None:
+    backward, met = walk(names, lines)
     kept = [edge for number, edge in enumerate(lines) if number not in backward and edge[0] != edge[1]]
     left = set(names)
     while free := left - {target for source, target in kept if source in left}:
         left -= free
-    assert not left
+    assert not left and sorted(met) == sorted(names)
 
 
 def test_an_agent_stands_right_of_the_one_that_gave_it_work_first() -> None:
     drawn = placed([("n0", "n1"), ("n1", "n2"), ("n2", "n0"), ("n0", "n2")])
     assert drawn.boxes["n0"].x < drawn.boxes["n1"].x < drawn.boxes["n2"].x
     assert drawn.backward == {2}
+
+
+@calm
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=11))
+def test_the_branches_of_a_tree_do_not_cross(parents: list[int]) -> None:
+    lines = [(names[min(parent, child)], names[child + 1]) for child, parent in enumerate(parents)]
+    drawn = placed(lines)
+    spans = [(drawn.boxes[a].x, drawn.boxes[a].middle, drawn.boxes[b].middle) for a, b in lines]
+    for (x, y, z), (other_x, other_y, other_z) in itertools.combinations(spans, 2):
+        if x == other_x and y != other_y:
+            assert (y < other_y) == (z < other_z)

@@ -40,7 +40,7 @@ def test_it_tells_agents_delegations_tools_findings_and_the_path() -> None:
     assert "- **Value:** wheelchair" in text
     path = re.findall(r"^\d\. (\w+) “([\w ]+)”", text, re.MULTILINE)
     assert path[0] == ("tool", "search") and path[-1] == ("agent", "booker") and len(path) == 6
-    assert "1. tool “search” of researcher\\#1 `0000000000000005`: 503 unavailable" in text
+    assert "1. tool “search” of researcher#1 `0000000000000005`: 503 unavailable" in text
 
 
 @calm

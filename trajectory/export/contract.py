@@ -60,7 +60,7 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
             exporter: Exporter = entry.load()
             if of in exporter.of:
                 return exporter
-    later = _LATER.get(Path(path).suffix.lower(), "")
+    later = _LATER.get(Path(path).suffix.lower(), "") if of in GRAPHS else ""
     raise ConfigError(
         f"no exporter writes {of} as {name!r:.80}{later}: end its name in {_suffixes(known, of)}", "output"
     )

@@ -12,7 +12,8 @@ from trajectory.view.text import clean
 
 # What XML 1.0 cannot carry at all, and the line end that its readers would change (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]#|~!$^=]")
+# Inside a word neither `_` nor `#` means anything, and names of tools are easier to read without backslashes.
+_MARKDOWN = re.compile(r"[\\`*\[\]|~$]|(?<![A-Za-z0-9])[_#]|_(?![A-Za-z0-9])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SCHEME = re.compile(r"(?<=[A-Za-z])://|(?<=www)\.|(?<=mailto):|(?<=xmpp):|@", re.IGNORECASE)
 _MERMAID = re.compile(r"[^\w ,]|_", re.ASCII)

@@ -6,6 +6,7 @@ Sugiyama, Tagawa and Toda (1981): break cycles, give each node a layer, order ea
 """
 
 import itertools
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -59,10 +60,10 @@ def place(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, s
 
     `gaps` is for each edge the room that its label needs between two layers.
     """
-    backward = backward_edges(list(sizes), edges)
+    backward, visited = walk(list(sizes), edges)
     forward = [(b, a) if number in backward else (a, b) for number, (a, b) in enumerate(edges)]
     ranks = _ranks(list(sizes), [edge for edge in forward if edge[0] != edge[1]])
-    layers = _layers(sizes, forward, ranks)
+    layers = _layers({node: sizes[node] for node in visited}, forward, ranks)
     _order(layers)
     _set_x(layers, gaps)
     _set_y(layers)
@@ -72,8 +73,9 @@ def place(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, s
     return placed
 
 
-def backward_edges(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> set[int]:
-    """The edges that close a cycle when the graph is walked depth first, in the order of `nodes`."""
+def walk(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> tuple[set[int], list[str]]:
+    """The edges that close a cycle when the graph is walked depth first, in the order of `nodes`, and the nodes as met:
+    in that order the layers of a tree have no crossing."""
     following: dict[str, list[tuple[int, str]]] = {node: [] for node in nodes}
     for number, (source, target) in enumerate(edges):
         following[source].append((number, target))
@@ -96,7 +98,7 @@ def backward_edges(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> se
             elif step[1] not in state:
                 state[step[1]] = 1
                 path.append((step[1], iter(following[step[1]])))
-    return backward
+    return backward, list(state)
 
 
 def _ranks(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
@@ -148,15 +150,40 @@ def _layers(
 
 
 def _order(layers: _Layers) -> None:
-    """Sorts each layer by the mean position of its neighbours, to and fro, so that few lines cross."""
+    """Sorts each layer by the mean position of its neighbours, to and fro, and keeps the order with the fewest crossings."""
+    best, fewest = [list(row) for row in layers.rows], _crossings(layers)
     for sweep in range(_SWEEPS):
-        to_right = sweep % 2 == 0
-        near = layers.above if to_right else layers.below
-        rows = layers.rows if to_right else layers.rows[::-1]
-        for fixed, row in itertools.pairwise(rows):
-            at = {node: number for number, node in enumerate(fixed)}
-            own = {node: number * len(fixed) / len(row) for number, node in enumerate(row)}
-            row.sort(key=lambda node: _mean([at[n] for n in near[node] if n in at], own[node]))
+        if not fewest:
+            break
+        _sweep(layers, to_right=sweep % 2 == 0)
+        crossed = _crossings(layers)
+        if crossed < fewest:
+            best, fewest = [list(row) for row in layers.rows], crossed
+    layers.rows[:] = best
+
+
+def _sweep(layers: _Layers, *, to_right: bool) -> None:
+    near = layers.above if to_right else layers.below
+    rows = layers.rows if to_right else layers.rows[::-1]
+    for fixed, row in itertools.pairwise(rows):
+        at = {node: number for number, node in enumerate(fixed)}
+        own = {node: number * len(fixed) / len(row) for number, node in enumerate(row)}
+        means = {node: _mean([at[n] for n in near[node] if n in at], own[node]) for node in row}
+        row.sort(key=means.__getitem__)
+
+
+def _crossings(layers: _Layers) -> int:
+    """How many pairs of lines cross between neighbouring layers: inversions among their right ends, by their left ends."""
+    crossed = 0
+    for left, right in itertools.pairwise(layers.rows):
+        at = {node: number for number, node in enumerate(right)}
+        passed: list[int] = []
+        for node in left:
+            ends = sorted(at[other] for other in layers.below[node])
+            crossed += sum(len(passed) - bisect_right(passed, end) for end in ends)
+            for end in ends:
+                insort(passed, end)
+    return crossed
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:

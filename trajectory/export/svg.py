@@ -65,10 +65,11 @@ def draw(graph: Any, title: str) -> Element:
     ]
     for node, _, data in networkx.selfloop_edges(graph, data=True):
         nodes[names[node]][0].append(f"↻ {edge_label(data)}")
+    fans = {source for source, count in Counter(source for source, _, _ in edges).items() if count >= _WIDE_FAN}
     placed = place(
         {name: _size(lines) for name, (lines, _) in nodes.items()},
         [(source, target) for source, target, _ in edges],
-        [cells(edge_label(data)) * _LABEL_CELL + 74 for _, _, data in edges],
+        [cells(edge_label(data)) * _LABEL_CELL * (1.5 if source in fans else 1) + 74 for source, _, data in edges],
     )
     width = max(placed.width, cells(title) * 8.6, 420.0) + 2 * _MARGIN
     root = _canvas(width, placed.height + _HEAD + _FOOT + 2 * _MARGIN, title)
@@ -77,9 +78,8 @@ def draw(graph: Any, title: str) -> Element:
         _edge(body, placed, number, data)
     for name, (lines, data) in nodes.items():
         _node(body, placed.boxes[name], lines, data)
-    fan = Counter(source for source, _, _ in edges)
     for number, (source, _, data) in enumerate(edges):
-        _edge_mark(body, placed.lines[number], data, 0.5 if fan[source] < _WIDE_FAN else 0.7)
+        _edge_mark(body, placed.lines[number], data, 0.7 if source in fans else 0.5)
     _legend(root, placed.height + _HEAD + _MARGIN + 34, "mode" in _first(edges))
     return root
 
