@@ -333,6 +333,7 @@ def test_text_that_is_no_unicode_is_mended_beside_its_neighbours(store: Writer) 
     store.save_findings([finding(value="v\ud800")])
     assert store.summaries()[0].title == "a?"
     assert store.findings()[0].value == "v?"
+    assert store.payload(b"d" * 16) == ("t?", b"body")
     assert store.next_seq(b"x" * 16, b"y" * 16) == 3
 
 
@@ -356,8 +357,9 @@ def test_a_fact_that_cannot_be_read_back_costs_itself_only(store: Writer) -> Non
 
 def test_a_resource_without_an_encoding_is_refused_in_one_line(store: Writer) -> None:
     with pytest.raises(StoreError, match="cannot store"):
-        store.append([Batch(Source(b"x" * 16, b"y" * 16, {"bad": object()}), 0, [started()])])
+        store.append([Batch(SOURCE, 0, [started()]), Batch(Source(b"x" * 16, b"", {"bad": object()}), 0, [started()])])
     assert store.counts()["facts"] == 0
+    assert store.next_seq(SOURCE.emitter_id, SOURCE.boot_id) == 0
 
 
 def test_the_version_moves_with_every_write_and_with_nothing_else(store: Writer) -> None:

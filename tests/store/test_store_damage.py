@@ -109,6 +109,20 @@ def test_a_store_cut_off_anywhere_is_answered_or_refused(sound: bytes, length: i
         assert_answers_or_refuses(path)
 
 
+def test_what_a_strangers_schema_says_reaches_no_terminal_as_it_is(tmp_path: Path, sound: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound)
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA writable_schema = ON")
+    raw.execute(
+        "UPDATE sqlite_master SET name = 'a\x1b[2Jb', tbl_name = 'a\x1b[2Jb', sql = 'CREATE \x1b' WHERE name = 'frames'"
+    )
+    raw.commit()
+    raw.close()
+    refusals = assert_answers_or_refuses(path)
+    assert any("[2J" in line for line in refusals)
+
+
 @pytest.mark.parametrize("value", ["'\x1b[2J'", "x'00ff'", "-5", "3.7", "9223372036854775807", "x'91'"])
 def test_any_value_in_any_column_is_answered_or_refused(tmp_path: Path, sound: bytes, value: str) -> None:
     path = tmp_path / "store.db"

@@ -437,6 +437,28 @@ def test_a_deleted_trace_gives_its_space_back_and_its_words_are_gone(path: Path)
     writer.close()
 
 
+def test_a_few_deleted_words_among_others_are_gone_from_the_files_too(path: Path) -> None:
+    writer = open_writer(path)
+    said = [payload(f"secret word {n}") for n in range(40)]
+    facts: list[Fact] = [*said, *(started(bytes([n]) * 16, contents=[body.digest]) for n, body in enumerate(said))]
+    writer.append([Batch(SOURCE, 0, facts)])
+    writer.delete_trace(bytes([17]) * 16)
+    content = b"".join(entry.read_bytes() for entry in path.parent.iterdir())
+    assert [n for n in range(40) if b"secret word %d" % n not in content] == [17]
+    writer.close()
+
+
+def test_a_closed_writer_leaves_everything_in_the_one_file_although_a_reader_stays(path: Path) -> None:
+    writer = open_writer(path)
+    reader = open_reader(path)
+    writer.append([Batch(SOURCE, 0, [started()])])
+    writer.close()
+    copy = path.with_name("copy.db")
+    copy.write_bytes(path.read_bytes())
+    assert facts_in(open_reader(copy).all_batches()) == [started()]
+    reader.close()
+
+
 # Threads
 
 

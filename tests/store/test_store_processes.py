@@ -211,6 +211,16 @@ def test_a_store_in_a_directory_that_cannot_be_written_is_read_and_nothing_is_le
     assert [entry.name for entry in reachable.iterdir()] == ["store.db"]
 
 
+def test_a_log_that_cannot_be_read_in_is_not_left_out_in_silence(reachable: Path) -> None:
+    with running_writer(reachable / "new.db") as process:
+        said_position(process)
+        said_position(process)
+    (reachable / "new.db-shm").unlink()
+    (reachable / "new.db").chmod(0o444)
+    reachable.chmod(0o555)
+    assert "cannot be opened: check the permissions" in as_stranger("read", reachable / "new.db")
+
+
 def test_a_store_that_may_not_be_read_says_so(reachable: Path) -> None:
     (reachable / "store.db").chmod(0o000)
     reachable.chmod(0o555)

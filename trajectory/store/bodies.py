@@ -68,6 +68,11 @@ def read_facts(body: bytes) -> list[Fact]:
         return [_read_one(raw) for raw in _split(body)]
 
 
+def mended(text: str) -> str:
+    """A text with a question mark for each half of a character."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def time_span_ns(facts: Sequence[Fact]) -> tuple[int, int]:
     """The earliest and the latest instant of facts, inside the range of SQLite's integers."""
     times = [getattr(fact, "at_ns", 0) for fact in facts]

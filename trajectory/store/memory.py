@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import RLock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from trajectory.errors import StoreError
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
-from trajectory.store.bodies import read_facts, read_resource, read_struct, write_facts, write_struct
+from trajectory.store.bodies import mended, read_facts, read_resource, read_struct, write_facts, write_struct
 from trajectory.store.contract import TraceSummary
 from trajectory.store.matching import (
     check_positions,
@@ -62,9 +62,10 @@ class MemoryStore:
 
     def append(self, batches: Sequence[Batch]) -> int:
         check_positions(batches)
+        resources = [read_resource(write_struct(batch.source.resource)) for batch in batches]  # all of them, or none
         with self._writing():
-            for batch in batches:
-                self._append_one(batch)
+            for batch, resource in zip(batches, resources, strict=True):
+                self._append_one(batch, resource)
             return self._last_frame
 
     def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
@@ -90,10 +91,10 @@ class MemoryStore:
             for digest in _named_by(erased) - _named_by(fact for frame in self._frames for fact in frame.facts):
                 self._payloads.pop(digest, None)
 
-    def _append_one(self, batch: Batch) -> None:
+    def _append_one(self, batch: Batch, resource: dict[str, Any]) -> None:
         key = (batch.source.emitter_id, batch.source.boot_id)
-        if batch.source.resource or key not in self._sources:
-            self._sources[key] = Source(*key, read_resource(write_struct(batch.source.resource)))
+        if resource or key not in self._sources:
+            self._sources[key] = Source(*key, resource)
         next_seq = self._next_seqs.get(key, 0)
         for start in range(max(0, next_seq - batch.first_seq), len(batch.facts), MAX_FACTS):
             self._store_frame(key, batch.first_seq + start, batch.facts[start : start + MAX_FACTS])
@@ -102,7 +103,7 @@ class MemoryStore:
     def _store_frame(self, source: tuple[bytes, bytes], first_seq: int, part: list[Fact]) -> None:
         for fact in part:
             if isinstance(fact, Payload):
-                self._payloads.setdefault(fact.digest, (fact.media_type, fact.body))
+                self._payloads.setdefault(fact.digest, (mended(fact.media_type), fact.body))
         facts: list[Fact] = [fact for fact in part if not isinstance(fact, Payload)]
         if not facts:
             return

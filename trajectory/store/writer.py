@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
-from trajectory.store.bodies import read_struct, shrink, time_span_ns, write_facts, write_struct
+from trajectory.store.bodies import mended, read_struct, shrink, time_span_ns, write_facts, write_struct
 from trajectory.store.contract import Clock, TraceSummary
 from trajectory.store.database import Database
 from trajectory.store.erase import erase
@@ -160,10 +160,9 @@ def _store_payloads(connection: sqlite3.Connection, payloads: Iterable[Payload])
     for payload in payloads:
         # Asked first, because deflating a body that is there already costs more than the question.
         if not connection.execute("SELECT 1 FROM payloads WHERE digest = ?", (payload.digest,)).fetchone():
-            media_type = payload.media_type.encode("utf-8", "replace").decode()
             connection.execute(
                 "INSERT INTO payloads (digest, media_type, codec, body) VALUES (?, ?, ?, ?)",
-                (payload.digest, media_type, *shrink(payload.body)),
+                (payload.digest, mended(payload.media_type), *shrink(payload.body)),
             )
 
 
