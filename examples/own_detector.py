@@ -29,9 +29,8 @@ class AnswersWithoutTools:
 SOURCE = Source(b"\0" * 16, b"\0" * 16, {"service.name": "example"})
 
 if __name__ == "__main__":
-    with CapturingCollector() as collector:
-        with trajectory.agent("oracle") as agent:
-            agent.output("42")
+    with CapturingCollector() as collector, trajectory.agent("oracle") as agent:
+        agent.output("42")
     detector = AnswersWithoutTools()
     trace = Trace(next(fact.trace_id for fact in collector.facts if isinstance(fact, SpanEnded)))
     for fact in collector.facts:
