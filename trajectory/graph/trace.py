@@ -7,7 +7,8 @@ views and exports read it and never write.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from trajectory.graph.delegations import Delegation, derive_delegations
+from trajectory.graph.delegations import Delegation
+from trajectory.graph.pairing import derive_delegations, target_named
 from trajectory.graph.span import Span
 from trajectory.model.content import text_of
 from trajectory.model.fact import (
@@ -25,11 +26,13 @@ from trajectory.model.fact import (
     SpanUpdated,
 )
 from trajectory.model.words import (
+    DELEGATION_GRADE,
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     SESSION_ID,
     TITLE,
     TOOL_NAME,
+    Grade,
     LinkKind,
     SpanKind,
     SpanStatus,
@@ -38,6 +41,8 @@ from trajectory.model.words import (
 PayloadSource = Callable[[bytes], tuple[str, bytes] | None]
 ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
+_WORK = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
+_TELLING = (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)  # kinds of spans that may tell of a delegation
 
 
 class Usage:
@@ -56,13 +61,15 @@ class Usage:
 class Invocation:
     """One time that an agent worked: an agent span with what is under it, or the loose steps that name an agent.
 
-    `span` is None for the implicit agent of a service. `spans` are the spans that this invocation owns, its own included.
+    `span` is None for the implicit agent of a service, and for one that only the delegation span `via` tells of. `spans`
+    are the spans that this invocation owns, its own included.
     """
 
-    __slots__ = ("_usage", "agent", "service", "span", "spans")
+    __slots__ = ("_usage", "agent", "service", "span", "spans", "via")
 
-    def __init__(self, agent: str, service: str, span: Span | None) -> None:
+    def __init__(self, agent: str, service: str, span: Span | None, via: Span | None = None) -> None:
         self.agent = agent
+        self.via = via
         self.service = service
         self.span = span
         self.spans: dict[bytes, Span] = {}
@@ -134,6 +141,7 @@ class Trace:
         self._payload = payload
         self._loose: dict[tuple[str, str], Invocation] = {}
         self._owned: dict[bytes, Invocation] = {}  # agent span id → the invocation that it is
+        self._sent_to: dict[bytes, Invocation] = {}  # declared delegation → its target, without span
         self._session: tuple[tuple[int, bytes], str] | None = None
         self._titled: tuple[tuple[int, bytes], str] | None = None
         self._derived_version = -1
@@ -188,7 +196,7 @@ class Trace:
             self._place(span)
         if span.owner is not None:
             span.owner.changed()
-        if span.kind in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL):
+        if span.kind in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL) or target_named(span):
             self.structure_version += 1
         self._note_names(span)
         return span
@@ -267,7 +275,7 @@ class Trace:
         self.structure_version += 1
 
     def _owner_of(self, span: Span) -> Invocation | None:
-        above = span.parent.owner if span.parent is not None else None
+        above = self._above(span)
         if span.kind == SpanKind.AGENT and not span.is_placeholder:
             name = span.agent or span.name
             if (
@@ -289,6 +297,21 @@ class Trace:
                 self._loose[key] = Invocation(span.agent, span.service, None)
             return self._loose[key]
         return None
+
+    def _above(self, span: Span) -> Invocation | None:
+        """Whose work a span's place makes it: under a delegation that its sender only declares, the named target's."""
+        parent = span.parent
+        if (
+            parent is None
+            or parent.kind != SpanKind.DELEGATION
+            or parent.attributes.get(DELEGATION_GRADE) != Grade.DECLARED
+        ):
+            return parent.owner if parent is not None else None
+        target = target_named(parent)
+        known = self._sent_to.get(parent.span_id)
+        if target and (known is None or known.agent != target):
+            known = self._sent_to[parent.span_id] = Invocation(target, span.service, None, parent)
+        return known if target else parent.owner
 
     @staticmethod
     def _continues(span: Span, outer: Span) -> bool:
@@ -385,19 +408,18 @@ class Trace:
         self._derived_version = self.structure_version
         working = [i for i in self._owned.values() if i.span is not None and i.span.owner is i]
         working += [i for i in self._loose.values() if i.spans]
+        working += [i for i in self._sent_to.values() if any(s.kind in _WORK for s in i.spans.values())]
         self._invocations = sorted(working, key=lambda i: (i.start_ns, i.span_id))
         counts: dict[str, int] = {}
         self._labels = {}
         for invocation in self._invocations:
             counts[invocation.agent] = counts.get(invocation.agent, 0) + 1
             self._labels[id(invocation)] = f"{invocation.agent}#{counts[invocation.agent]}"
-        self._delegations = derive_delegations(self._invocations, self._delegation_spans())
+        told = [s for s in self.spans.values() if s.kind in _TELLING and not s.is_placeholder]
+        self._delegations = derive_delegations(self._invocations, sorted(told, key=lambda s: s.order_key))
         self._vehicles = {
-            d.span.span_id for d in self._delegations if d.span is not None and d.span.kind != SpanKind.AGENT
+            d.span.span_id for d in self._delegations if d.span.kind in (SpanKind.TOOL, SpanKind.DELEGATION)
         }
-
-    def _delegation_spans(self) -> list[Span]:
-        return sorted((s for s in self.spans.values() if s.kind == SpanKind.DELEGATION), key=lambda s: s.order_key)
 
     def agents(self) -> dict[str, Usage]:
         """Agents that took part, in order of first work, with what they did; also those that only a delegation names."""
@@ -503,6 +525,18 @@ def _count(spans: Iterable[Span]) -> Usage:
             usage.tool_calls += 1
         elif span.kind == SpanKind.MODEL and id(span) not in around:
             usage.model_calls += 1
-            usage.input_tokens += int(span.number(INPUT_TOKENS))
-            usage.output_tokens += int(span.number(OUTPUT_TOKENS))
+            billed = _billed(span)
+            usage.input_tokens += int(billed.number(INPUT_TOKENS))
+            usage.output_tokens += int(billed.number(OUTPUT_TOKENS))
     return usage
+
+
+def _billed(span: Span) -> Span:
+    """The span that says what a model call used: itself, else the nearest model span that wraps it alone."""
+    billed = span
+    while not (billed.number(INPUT_TOKENS) or billed.number(OUTPUT_TOKENS)):
+        above = billed.parent
+        if above is None or above.kind != SpanKind.MODEL or sum(c.kind == SpanKind.MODEL for c in above.children) != 1:
+            return span
+        billed = above
+    return billed

@@ -1,0 +1,256 @@
+"""Who gave work to whom, read off the agent, delegation, tool and model spans of one trace.
+
+Invariant: one act of giving is one delegation, however many spans tell of it, and its grade says how it is known. Pure:
+called by the fold when agents or delegations may have changed, with the few spans that matter.
+
+Evidence, strongest first: the emitter's pair of delegation span and accepting agent span; an agent span under another
+agent's span; a delegation span met by the next invocation of the target that it names (or of anybody, where it names
+none); an agent span that names who gave it control; a model's answer that asks for the hand-over; an agent that ran while
+another agent's tool call waited. A delegation span that nobody answers was sent and not received.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trajectory.graph.delegations import Delegation
+from trajectory.graph.span import Span
+from trajectory.model.words import (
+    DELEGATION_GRADE,
+    DELEGATION_MODE,
+    DELEGATION_REASON,
+    DELEGATION_SOURCE,
+    DELEGATION_TARGET,
+    DelegationMode,
+    Grade,
+    SpanKind,
+)
+
+if TYPE_CHECKING:
+    from trajectory.graph.trace import Invocation
+
+_SKEW_NS = 50_000_000  # how much earlier than its hand-over another process's clock may put an invocation
+
+
+def derive_delegations(invocations: "Sequence[Invocation]", spans: Sequence[Span]) -> list[Delegation]:
+    """Delegations between `invocations`, given the delegation, tool and model `spans`, both by start; by time of sending."""
+    pairing = _Pairing(invocations, spans)
+    pairing.nest()
+    pairing.answer()
+    pairing.take_word()
+    pairing.infer()
+    every = [*pairing.found.values(), *pairing.waiting]
+    every = [d for d in every if d.source is not d.target or d.source is None]
+    return sorted(every, key=lambda d: (d.sent_ns, d.delegation_id))
+
+
+class _Pairing:
+    """One derivation: what is found so far, and which spans are used up."""
+
+    def __init__(self, invocations: "Sequence[Invocation]", spans: Sequence[Span]) -> None:
+        self.invocations = invocations
+        self.found: dict[int, Delegation] = {}  # id(target invocation) → the delegation that it answers
+        self.waiting: list[Delegation] = []
+        self._sent = [s for s in spans if s.kind == SpanKind.DELEGATION]
+        self._tools = [s for s in spans if s.kind == SpanKind.TOOL]
+        self._asked = [s for s in spans if s.kind == SpanKind.MODEL and target_named(s)]
+        self._taken: set[bytes] = set()
+
+    def nest(self) -> None:
+        """Agents whose span stands under another agent's span, or under a delegation span."""
+        for target in self.invocations:
+            nested = self._nested(target)
+            if nested is not None:
+                self.found[id(target)] = nested
+                self._taken.add(nested.span.span_id)
+        for target in self.invocations:
+            if target.via is not None and target.via.span_id not in self._taken:
+                self.found[id(target)] = self._from_span(target.via, target)
+                self._taken.add(target.via.span_id)
+
+    def answer(self) -> None:
+        """Delegation spans, each with the invocation that answers it."""
+        for span in self._sent:
+            if span.span_id in self._taken:
+                self._used_asked(span, self._own(span))
+            elif not _repeats_outer(span):
+                met = next((i for i in self.invocations if self._answers(i, span)), None)
+                delegation = self._from_span(span, met)
+                delegation.asked = self._used_asked(span, delegation)
+                if met is None:
+                    self.waiting.append(delegation)
+                else:
+                    if id(met) in self.found:
+                        delegation.grade = Grade.OBSERVED
+                    self.found[id(met)] = delegation
+                    self._taken.add(span.span_id)
+
+    def take_word(self) -> None:
+        """Agent spans that name who gave them control."""
+        for target in self._unexplained():
+            span = target.span
+            named = str(span.attributes.get(DELEGATION_SOURCE, "")) if span is not None else ""
+            if span is not None and named and not same_agent(named, target.agent):
+                self.found[id(target)] = Delegation(
+                    self._latest(named, span.start_ns),
+                    target,
+                    span,
+                    mode=str(span.attributes.get(DELEGATION_MODE, DelegationMode.TRANSFER)),
+                    grade=str(span.attributes.get(DELEGATION_GRADE, Grade.DECLARED)),
+                    reason=str(span.attributes.get(DELEGATION_REASON, "the agent span names who gave it control")),
+                    source_agent=self._spelled(named),
+                )
+
+    def infer(self) -> None:
+        """What is left: a model's answer that asked for the hand-over, or another agent's tool call around the work."""
+        for target in self._unexplained():
+            inferred = self._asked_for(target) or self._waited_for(target)
+            if inferred is not None:
+                self.found[id(target)] = inferred
+
+    def _unexplained(self) -> "list[Invocation]":
+        return [i for i in self.invocations if i.span is not None and id(i) not in self.found]
+
+    def _nested(self, target: "Invocation") -> Delegation | None:
+        span = target.span
+        if span is None:
+            return None
+        vehicle: Span | None = None
+        for above in span.ancestors():
+            if above.kind == SpanKind.DELEGATION:
+                return self._from_span(above, target)
+            if above.kind == SpanKind.TOOL and vehicle is None:
+                vehicle = above
+            if above.owner is not None and above.owner.span is above and above.owner is not target:
+                break
+        source = span.parent.owner if span.parent is not None else None
+        if source is None or source is target:
+            return None
+        where = "a tool span" if vehicle else "a span"
+        reason = f"agent span under {where} of the other agent"
+        return Delegation(
+            source, target, vehicle or span, mode=DelegationMode.CALL, grade=Grade.OBSERVED, reason=reason
+        )  # fmt: skip
+
+    def _from_span(self, span: Span, target: "Invocation | None") -> Delegation:
+        attributes = span.attributes
+        source = span.owner
+        named = str(attributes.get(DELEGATION_SOURCE, ""))
+        grade = str(attributes.get(DELEGATION_GRADE, Grade.OBSERVED))
+        if named and (source is None or not same_agent(source.agent, named)):
+            source = self._latest(named, span.start_ns) or source
+        elif source is None:
+            source, grade = self._before(span.start_ns, target_named(span)), Grade.INFERRED
+        return Delegation(
+            source,
+            target,
+            span,
+            mode=str(attributes.get(DELEGATION_MODE, DelegationMode.CALL)),
+            grade=grade,
+            reason=str(attributes.get(DELEGATION_REASON, "delegated through the emitter")),
+            source_agent=self._spelled(named),
+            target_agent=self._spelled(target_named(span)),
+        )
+
+    def _answers(self, invocation: "Invocation", span: Span) -> bool:
+        """Whether an invocation is the next one of the agent that a delegation span names, and not explained by better.
+
+        An agent span right under the sender's is explained by its place alone: the delegation span says more of the same.
+        """
+        known = self.found.get(id(invocation))
+        sender = span.owner
+        if known is not None and (known.span is not invocation.span or known.source is not sender):
+            return False
+        if invocation.span is None or invocation is sender or invocation.start_ns < span.start_ns - _SKEW_NS:
+            return False
+        target = target_named(span)
+        if target:
+            return same_agent(invocation.agent, target)
+        named = str(span.attributes.get(DELEGATION_SOURCE, "")) or (sender.agent if sender is not None else "")
+        return not same_agent(invocation.agent, named)
+
+    def _own(self, span: Span) -> Delegation | None:
+        return next((d for d in self.found.values() if d.span is span), None)
+
+    def _used_asked(self, span: Span, delegation: Delegation | None) -> Span | None:
+        """The model call that asked for this delegation, used up: the latest one before it by the same agent."""
+        target = delegation.target_agent if delegation is not None else target_named(span)
+        source = delegation.source if delegation is not None else span.owner
+        for asked in reversed(self._asked):
+            if (
+                asked.start_ns <= span.start_ns + _SKEW_NS
+                and (asked.owner is source or asked.owner is None)
+                and same_agent(target_named(asked), target)
+            ):
+                self._asked.remove(asked)
+                return asked
+        return None
+
+    def _asked_for(self, target: "Invocation") -> Delegation | None:
+        for asked in reversed(self._asked):
+            if (
+                asked.start_ns <= target.start_ns + _SKEW_NS
+                and asked.owner is not target
+                and same_agent(target_named(asked), target.agent)
+            ):
+                self._asked.remove(asked)
+                return self._from_span(asked, target)
+        return None
+
+    def _waited_for(self, target: "Invocation") -> Delegation | None:
+        """A tool call of another agent that was open all the while: the one named after the agent, or the only one."""
+        around = [
+            tool
+            for tool in self._tools
+            if tool.owner is not None
+            and tool.owner is not target
+            and tool.span_id not in self._taken
+            and tool.start_ns <= target.start_ns
+            and (not tool.end_ns or 0 < target.end_ns <= tool.end_ns)
+        ]
+        named = [tool for tool in around if _letters(target.agent) in _letters(tool.name)]
+        if not named and len(around) != 1:
+            return None
+        tool = (named or around)[-1]
+        self._taken.add(tool.span_id)
+        return Delegation(
+            tool.owner,
+            target,
+            tool,
+            mode=DelegationMode.CALL,
+            grade=Grade.INFERRED,
+            reason="the agent ran while a tool call of the other agent waited",
+        )
+
+    def _latest(self, agent: str, before_ns: int) -> "Invocation | None":
+        earlier = [i for i in self.invocations if same_agent(i.agent, agent) and i.start_ns <= before_ns + _SKEW_NS]
+        return earlier[-1] if earlier else None
+
+    def _before(self, before_ns: int, not_agent: str) -> "Invocation | None":
+        """Whoever began to work last, where a hand-over does not say whose it is."""
+        earlier = [i for i in self.invocations if i.start_ns <= before_ns and not same_agent(i.agent, not_agent)]
+        return earlier[-1] if earlier else None
+
+    def _spelled(self, agent: str) -> str:
+        """An agent's name as its own spans spell it: tools write `travel_agent` for `Travel Agent`."""
+        return next((i.agent for i in self.invocations if same_agent(i.agent, agent)), agent)
+
+
+def target_named(span: Span) -> str:
+    """The agent that a span hands over to; empty where it names none."""
+    return str(span.attributes.get(DELEGATION_TARGET, ""))
+
+
+def same_agent(one: str, other: str) -> bool:
+    """Whether two spellings are one agent's name: letters and digits count, their case does not."""
+    return one == other or (bool(one) and _letters(one) == _letters(other) != "")
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _repeats_outer(span: Span) -> bool:
+    """Whether a delegation span only repeats the one around it."""
+    return any(
+        above.kind == SpanKind.DELEGATION and target_named(above) == target_named(span) for above in span.ancestors()
+    )
