@@ -96,7 +96,9 @@ def _step(index: int, entry: Mapping[str, Any], asked: dict[str, str]) -> Step:
             break
         if part:
             agent = name_of(part["agent"])
-            role = {"thought": "thought", "termination condition": "termination"}.get(part["part"].lower(), role or "agent")
+            role = {"thought": "thought", "termination condition": "termination"}.get(
+                part["part"].lower(), role or "agent"
+            )
             break
     content = _text(entry.get("content"))
     agent = agent or (said if not role else {"agent": "assistant", "tool": "tools"}.get(role, role))

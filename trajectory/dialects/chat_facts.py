@@ -211,7 +211,12 @@ class _Tree:
     def _agent(self, step: Step, parent: _Node) -> _Node:
         """An agent span that begins with this step."""
         span = self._node(
-            f"agent {step.index}", parent.span_id, self._start(step.index), self._end(step.index), SpanKind.AGENT, step.agent
+            f"agent {step.index}",
+            parent.span_id,
+            self._start(step.index),
+            self._end(step.index),
+            SpanKind.AGENT,
+            step.agent,
         )
         span.agent = step.agent
         span.attributes[AGENT_NAME] = step.agent

@@ -19,7 +19,9 @@ _STEERS = re.compile(
     r"(?:Command|Interrupt|BubbleUp)$|^(?:Graph|Agent)?(?:Hand_?[oO]ff|HandOver|Delegate|Transfer)(?:Signal)?$"
 )
 _REAL = re.compile(r"^(?:Invalid|Unknown|Bad|Missing|Illegal|Unsupported)|^KeyboardInterrupt$")
-_LEADING_TYPE = re.compile(r"^\s*([A-Za-z_][\w.]{0,120}?(?:Error|Exception|Timeout|Refused|ParentCommand|Interrupt))\s*[:(]")
+_LEADING_TYPE = re.compile(
+    r"^\s*([A-Za-z_][\w.]{0,120}?(?:Error|Exception|Timeout|Refused|ParentCommand|Interrupt))\s*[:(]"
+)
 _TRACEBACK = "Traceback (most recent call last)"
 
 

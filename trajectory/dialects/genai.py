@@ -185,7 +185,11 @@ def _tool_events(span: RawSpan) -> tuple[Any, Any]:
 def _joined(value: Any) -> Any:
     """A result in parts as the text of its parts."""
     value = decoded(value)
-    if isinstance(value, list) and value and all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in value):
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in value)
+    ):
         return decoded("\n".join(p["text"] for p in value))
     return value
 
@@ -202,7 +206,10 @@ def _read_model(attributes: Mapping[str, Any], reading: Reading) -> None:
         attributes, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "gen_ai.aggregated_usage.input_tokens"
     )
     reading.output_tokens = first_count(
-        attributes, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "gen_ai.aggregated_usage.output_tokens"
+        attributes,
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.completion_tokens",
+        "gen_ai.aggregated_usage.output_tokens",
     )
     cached = count_of(attributes.get("gen_ai.usage.cache_creation.input_tokens"))
     if cached is not None:

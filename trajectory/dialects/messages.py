@@ -143,7 +143,7 @@ def _unwrapped(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def _parts(content: Any) -> list[dict[str, Any]]:
     if content is None:
         return []
-    if isinstance(content, str) and content[:2] in ('[{', "[ "):  # a list of parts as JSON text
+    if isinstance(content, str) and content[:2] in ("[{", "[ "):  # a list of parts as JSON text
         inner = decoded(content)
         if isinstance(inner, list) and inner and all(_is_part(part) for part in inner):
             content = inner

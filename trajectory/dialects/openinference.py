@@ -121,7 +121,9 @@ def _read_tool(span: RawSpan, metadata: Mapping[str, Any], reading: Reading) -> 
     if match and not tool:
         source = name_of(given)
         reading.kind = SpanKind.DELEGATION
-        reading.hand_over = of_handoff_span(source, name_of(got) or name_of(match["target"]), "a handoff span names both")
+        reading.hand_over = of_handoff_span(
+            source, name_of(got) or name_of(match["target"]), "a handoff span names both"
+        )
         reading.used.update(("input.value", "output.value"))
         return
     reading.name = tool or name_of(span.name)

@@ -102,7 +102,14 @@ def facts_of(span: RawSpan, stored: Stored) -> list[Fact]:
     if span.end_ns:
         facts.append(
             SpanEnded(
-                span.trace_id, span.span_id, span.end_ns, 0, str(fault.status), fault.message, ending, stored.slots(at_end)
+                span.trace_id,
+                span.span_id,
+                span.end_ns,
+                0,
+                str(fault.status),
+                fault.message,
+                ending,
+                stored.slots(at_end),
             )
         )
     return facts
@@ -126,6 +133,8 @@ def read(span: RawSpan) -> Reading:
         _make_delegation(reading, reading.hand_over)
     elif reading.kind == SpanKind.MODEL and not is_ours:
         reading.hand_over = _asked(reading)
+        tasks = reading.hand_over.tasks if reading.hand_over is not None else []
+        reading.put(Slot.TASK, [body for task in tasks for body in chat.body_of(task)])
     if reading.kind == SpanKind.AGENT and reading.hand_over is None:
         reading.hand_over = _linked(span)
     if reading.kind == SpanKind.OTHER:
@@ -274,7 +283,13 @@ def _thoughts(span: RawSpan, reading: Reading, stored: Stored) -> list[Fact]:
     said = chat.reasoning_of([answer for answer in answers if answer is not None])
     return [
         SpanEvent(
-            span.trace_id, span.span_id, span.end_ns or span.start_ns, 0, EVENT_THOUGHT, str(Surface.COGNITIVE), {},
+            span.trace_id,
+            span.span_id,
+            span.end_ns or span.start_ns,
+            0,
+            EVENT_THOUGHT,
+            str(Surface.COGNITIVE),
+            {},
             {str(Slot.OUTPUT): stored.digests([encode(text)])},
         )
         for text in said

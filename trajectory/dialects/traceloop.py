@@ -61,7 +61,9 @@ def _read_contents(span: RawSpan, entity: str, reading: Reading) -> None:
         reading.put(Slot.RESULT, chat.body_of(result), "traceloop.entity.output")
     else:
         _read_talk(attributes, arguments_in(given), result_in(got), reading)
-    reading.used.update(("gen_ai.task.input", "gen_ai.task.output", "traceloop.entity.input", "traceloop.entity.output"))
+    reading.used.update(
+        ("gen_ai.task.input", "gen_ai.task.output", "traceloop.entity.input", "traceloop.entity.output")
+    )
 
 
 def _read_talk(attributes: Mapping[str, Any], given: Any, got: Any, reading: Reading) -> None:
@@ -75,7 +77,9 @@ def _read_talk(attributes: Mapping[str, Any], given: Any, got: Any, reading: Rea
         reading.put(Slot.OUTPUT, chat.bodies(said) or chat.body_of(got))
     reading.used.update(("gen_ai.prompt.", "gen_ai.completion."))
     functions = unflatten(attributes, "llm.request.functions")
-    reading.put(Slot.TOOLS, chat.body_of([_schema(f) for f in functions]) if functions else [], "llm.request.functions.")
+    reading.put(
+        Slot.TOOLS, chat.body_of([_schema(f) for f in functions]) if functions else [], "llm.request.functions."
+    )
     model = first_name(attributes, "gen_ai.request.model", "gen_ai.response.model", "llm.request.model")
     if model:
         reading.attributes[MODEL_NAME] = model

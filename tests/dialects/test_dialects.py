@@ -1,0 +1,328 @@
+"""What each dialect's attributes mean: kinds, names, usage, contents, sessions, alone and mixed."""
+
+import json
+
+import pytest
+
+from tests.dialects.build import ended, fold, otel_span, raw, started
+from trajectory.dialects.raw import RawEvent
+from trajectory.dialects.spans import read
+from trajectory.model.content import text_of
+
+MESSAGES = '[{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]'
+
+
+def said(reading, slot: str) -> list[str]:
+    return [text_of(media_type, body) for media_type, body in reading.contents.get(slot, [])]
+
+
+# --- kinds --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"gen_ai__operation__name": "chat"}, "model"),
+        ({"gen_ai__operation__name": "generate_content"}, "model"),
+        ({"gen_ai__operation__name": "fetch_response"}, "other"),
+        ({"gen_ai__operation__name": "invoke_agent", "gen_ai__agent__name": "a"}, "agent"),
+        ({"gen_ai__operation__name": "invoke_agent"}, "other"),
+        ({"gen_ai__operation__name": "create_agent", "gen_ai__agent__name": "a"}, "other"),
+        ({"gen_ai__operation__name": "invoke_workflow", "gen_ai__agent__name": "a"}, "other"),
+        ({"gen_ai__operation__name": "execute_tool"}, "tool"),
+        ({"gen_ai__operation__name": "retrieval"}, "retrieval"),
+        ({"gen_ai__operation__name": "something new"}, "other"),
+        ({"openinference__span__kind": "LLM"}, "model"),
+        ({"openinference__span__kind": "TOOL"}, "tool"),
+        ({"openinference__span__kind": "RETRIEVER"}, "retrieval"),
+        ({"openinference__span__kind": "AGENT"}, "other"),
+        ({"openinference__span__kind": "AGENT", "agent__name": "a"}, "agent"),
+        ({"openinference__span__kind": "AGENT", "graph__node__id": "a"}, "agent"),
+        ({"openinference__span__kind": "AGENT", "graph__node__id": "0123456789abcdef"}, "other"),
+        ({"openinference__span__kind": "GUARDRAIL"}, "other"),
+        ({"traceloop__span__kind": "agent", "traceloop__entity__name": "a"}, "agent"),
+        (
+            {
+                "traceloop__span__kind": "workflow",
+                "gen_ai__operation__name": "invoke_agent",
+                "gen_ai__agent__name": "a",
+            },
+            "other",
+        ),
+        (
+            {"traceloop__span__kind": "task", "gen_ai__operation__name": "invoke_agent", "gen_ai__agent__name": "a"},
+            "other",
+        ),
+        ({"traceloop__span__kind": "tool", "traceloop__entity__name": "t"}, "tool"),
+        ({"llm__request__type": "chat"}, "model"),
+        ({"ai__operationId": "ai.generateText"}, "other"),
+        ({"ai__operationId": "ai.generateText", "ai__telemetry__functionId": "f"}, "agent"),
+        ({"ai__operationId": "ai.generateText.doGenerate"}, "model"),
+        ({"ai__operationId": "ai.toolCall", "ai__toolCall__name": "t"}, "tool"),
+        ({"http__request__method": "GET"}, "other"),
+        ({}, "other"),
+    ],
+)
+def test_a_spans_kind_follows_from_its_meaning(attributes, kind):
+    assert str(read(raw(**attributes)).kind) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "kind", "agent"),
+    [
+        ("invoke_agent planner", {}, "agent", "planner"),
+        ("execute_tool search", {}, "tool", ""),
+        ("chat gpt", {"gen_ai__request__model": "gpt"}, "model", ""),
+        ("chat room opened", {}, "other", ""),
+        ("agent run", {"agent_name": "planner", "model_name": "m"}, "agent", "planner"),
+        ("researcher.run", {"openinference__span__kind": "AGENT"}, "agent", "researcher"),
+        ("a b.find.hotels._execute_core", {"openinference__span__kind": "AGENT"}, "agent", "a b"),
+        (
+            "planner",
+            {"openinference__span__kind": "CHAIN", "metadata": '{"lc_agent_name": "planner"}'},
+            "agent",
+            "planner",
+        ),
+        ("tools", {"openinference__span__kind": "CHAIN", "metadata": '{"lc_agent_name": "planner"}'}, "other", ""),
+        (
+            "x",
+            {"gen_ai__operation__name": "invoke_agent", "gen_ai__agent__id": "planner_" + "1" * 32},
+            "agent",
+            "planner",
+        ),
+        ("x", {"gen_ai__operation__name": "invoke_agent", "gen_ai__agent__id": "1" * 32}, "other", ""),
+        ("invoke_agent gpt", {"gen_ai__request__model": "gpt", "gen_ai__agent__name": "planner"}, "agent", "planner"),
+        ("invoke_agent gpt", {"gen_ai__request__model": "gpt"}, "other", ""),
+    ],
+)
+def test_an_agents_name_is_found_wherever_it_is(name, attributes, kind, agent):
+    reading = read(raw(name, **attributes))
+    assert (str(reading.kind), reading.agent) == (kind, agent)
+
+
+def test_a_graph_of_agents_is_no_agent_and_a_graph_that_is_one_is():
+    team = read(
+        raw(gen_ai__operation__name="invoke_agent", gen_ai__agent__name="team", gen_ai__workflow__nodes=["a", "b"])
+    )
+    one = read(
+        raw(gen_ai__operation__name="invoke_agent", gen_ai__agent__name="a", gen_ai__workflow__nodes='["model"]')
+    )
+    assert (str(team.kind), str(one.kind)) == ("other", "agent")
+
+
+def test_two_dialects_on_one_span_agree_by_meaning():
+    reading = read(
+        raw(
+            "invoke_agent planner", openinference__span__kind="CHAIN", gen_ai__operation__name="invoke_agent",
+            gen_ai__agent__name="planner", traceloop__entity__name="x", llm__token_count__prompt=5,
+        )
+    )  # fmt: skip
+    assert (str(reading.kind), reading.agent, reading.input_tokens) == ("agent", "planner", 5)
+
+
+def test_a_constant_agent_name_names_nobody():
+    assert read(raw(gen_ai__operation__name="chat", gen_ai__agent__name="OpenAI Agent")).agent == ""
+    assert read(raw(gen_ai__operation__name="chat", gen_ai__agent__name="planner")).agent == "planner"
+
+
+# --- names --------------------------------------------------------------------------------------------------------------
+
+
+def test_names_are_short_and_say_what_was_done():
+    assert started(otel_span(1, "x", gen_ai__operation__name="chat", gen_ai__request__model="m")).name == "chat m"
+    assert (
+        started(otel_span(1, "x", gen_ai__operation__name="execute_tool", gen_ai__tool__name="search")).name == "search"
+    )
+    assert started(otel_span(1, "SimpleTool", openinference__span__kind="TOOL", tool__name="search")).name == "search"
+    assert (
+        started(otel_span(1, "x.agent", traceloop__span__kind="agent", traceloop__entity__name="p")).name
+        == "invoke_agent p"
+    )
+
+
+def test_a_whole_prompt_as_a_span_name_becomes_one_bounded_line_and_is_kept_whole_as_an_attribute():
+    prompt = "Plan a trip.\n" * 100
+    fact = started(otel_span(1, prompt))
+    assert "\n" not in fact.name and len(fact.name) <= 256
+    assert fact.attributes["otel.span.name"] == prompt
+
+
+# --- usage --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai__operation__name": "chat", "gen_ai__usage__input_tokens": 9, "gen_ai__usage__output_tokens": 4},
+        {
+            "gen_ai__operation__name": "chat",
+            "gen_ai__usage__prompt_tokens": "9",
+            "gen_ai__usage__completion_tokens": 4.0,
+        },
+        {"openinference__span__kind": "LLM", "llm__token_count__prompt": 9, "llm__token_count__completion": 4},
+        {
+            "ai__operationId": "ai.generateText.doGenerate",
+            "ai__usage__promptTokens": 9,
+            "ai__usage__completionTokens": 4,
+        },
+    ],
+)
+def test_a_model_calls_tokens_have_one_name(attributes):
+    fact = ended(otel_span(1, "x", **attributes))
+    assert fact.attributes["gen_ai.usage.input_tokens"] == 9
+    assert fact.attributes["gen_ai.usage.output_tokens"] == 4
+
+
+def test_an_agents_sum_is_a_rollup_and_counts_nowhere_twice():
+    trace = fold(
+        otel_span(
+            1, "x", 0, 0, 9, gen_ai__operation__name="invoke_agent", gen_ai__agent__name="a",
+            gen_ai__usage__input_tokens=9, gen_ai__usage__output_tokens=4,
+        ),
+        otel_span(2, "x", 1, gen_ai__operation__name="chat", gen_ai__usage__input_tokens=9, gen_ai__usage__output_tokens=4),
+    )  # fmt: skip
+    assert (trace.usage().input_tokens, trace.usage().output_tokens) == (9, 4)
+
+
+def test_three_nested_model_spans_of_one_call_are_one_call_with_its_tokens():
+    trace = fold(
+        otel_span(1, "a", 0, 0, 9, openinference__span__kind="LLM", llm__token_count__prompt=9),
+        otel_span(2, "b", 1, 1, 7, openinference__span__kind="LLM"),
+        otel_span(3, "c", 2, 2, 5, openinference__span__kind="LLM"),
+    )
+    assert (trace.usage().model_calls, trace.usage().input_tokens) == (1, 9)
+
+
+def test_nonsense_counts_are_no_counts():
+    for value in ("many", -5, True, "1e400"):
+        fact = ended(otel_span(1, "x", gen_ai__operation__name="chat", gen_ai__usage__input_tokens=value))
+        assert "gen_ai.usage.input_tokens" not in fact.attributes
+
+
+# --- contents -----------------------------------------------------------------------------------------------------------
+
+
+def test_one_message_in_four_dialects_is_one_body():
+    flattened = read(
+        raw(openinference__span__kind="LLM", **{
+            "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": "hi",
+        })
+    )  # fmt: skip
+    parts = read(raw(gen_ai__operation__name="chat", gen_ai__input__messages=MESSAGES))
+    old = read(raw(llm__request__type="chat", **{"gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "hi"}))
+    vercel = read(
+        raw(
+            ai__operationId="ai.generateText.doGenerate",
+            ai__prompt__messages='[{"role": "user", "content": [{"type": "text", "text": "hi"}]}]',
+        )
+    )
+    heard = RawEvent("gen_ai.user.message", 1, {"content": '[{"text": "hi"}]'})
+    event = read(raw(gen_ai__operation__name="chat", events=[heard]))
+    assert flattened.contents["input"] == parts.contents["input"] == old.contents["input"] == vercel.contents["input"]
+    assert event.contents["input"] == parts.contents["input"]
+
+
+def test_system_instructions_have_a_slot_of_their_own():
+    flattened = {
+        "llm.input_messages.0.message.role": "system", "llm.input_messages.0.message.content": "be brief",
+        "llm.input_messages.1.message.role": "user", "llm.input_messages.1.message.content": "hi",
+        "llm.output_messages.0.message.role": "assistant", "llm.output_messages.0.message.content": "ho",
+    }  # fmt: skip
+    reading = read(raw(openinference__span__kind="LLM", **flattened))
+    instructed = read(
+        raw(gen_ai__operation__name="chat", gen_ai__system_instructions='[{"type": "text", "content": "be brief"}]')
+    )
+    assert (said(reading, "system"), said(reading, "input"), said(reading, "output")) == (["be brief"], ["hi"], ["ho"])
+    assert instructed.contents["system"] == reading.contents["system"]
+
+
+def test_the_details_event_carries_messages():
+    details = {"gen_ai.input.messages": MESSAGES, "gen_ai.output.messages": MESSAGES.replace("hi", "ho")}
+    reading = read(
+        raw(
+            gen_ai__operation__name="chat",
+            events=[RawEvent("gen_ai.client.inference.operation.details", 1, details)],
+        )
+    )
+    assert (said(reading, "input"), said(reading, "output")) == (["hi"], ["ho"])
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai__tool__name": "f", "gen_ai__tool__call__arguments": '{"a": 1}', "gen_ai__tool__call__result": "2"},
+        {"gen_ai__tool__name": "f", "tool_arguments": '{"a": 1}', "tool_response": "2"},
+        {"openinference__span__kind": "TOOL", "input__value": "{'a': 1}", "output__value": "2"},
+        {"traceloop__span__kind": "tool", "traceloop__entity__input": '{"input_str": "{\'a\': 1}", "tags": []}',
+         "traceloop__entity__output": '{"output": "2", "kwargs": {}}'},
+        {"ai__operationId": "ai.toolCall", "ai__toolCall__args": '{"a": 1}', "ai__toolCall__result": "2"},
+    ],
+)  # fmt: skip
+def test_a_tools_arguments_and_result_are_found_and_unwrapped(attributes):
+    reading = read(raw(**attributes))
+    assert (said(reading, "arguments"), said(reading, "result")) == (['{"a":1}'], ["2"])
+
+
+def test_a_bare_text_argument_stays_text():
+    reading = read(raw(openinference__span__kind="TOOL", tool__name="f", input__value="find a hotel"))
+    assert reading.contents["arguments"] == [("text/plain", b"find a hotel")]
+
+
+def test_consumed_contents_are_not_kept_as_attributes_too():
+    fact = started(
+        otel_span(
+            1, "x", gen_ai__operation__name="chat", gen_ai__input__messages=MESSAGES, gen_ai__response__id="r",
+            custom__note="kept",
+        )
+    )  # fmt: skip
+    assert "gen_ai.input.messages" not in fact.attributes
+    assert fact.attributes["custom.note"] == "kept"
+
+
+def test_an_agents_whole_conversation_is_parted_into_task_and_answer():
+    every = json.dumps([
+        {"role": "user", "parts": [{"type": "text", "content": "find"}]},
+        {"role": "assistant", "parts": [{"type": "tool_call", "id": "1", "name": "f", "arguments": "{}"}]},
+        {"role": "user", "parts": [{"type": "tool_call_response", "id": "1", "result": "x"}]},
+        {"role": "assistant", "parts": [{"type": "text", "content": "found"}]},
+    ])  # fmt: skip
+    reading = read(
+        raw(gen_ai__operation__name="invoke_agent", gen_ai__agent__name="a", pydantic_ai__all_messages=every)
+    )
+    assert (said(reading, "input"), said(reading, "output")) == (["find"], ["found"])
+
+
+def test_reasoning_in_an_answer_is_a_thought():
+    from tests.dialects.build import facts
+    from trajectory.model.fact import SpanEvent
+
+    answer = (
+        '[{"role": "assistant", "parts": [{"type": "reasoning", "content": "hmm"}, {"type": "text", "content": "so"}]}]'
+    )
+    told = facts(otel_span(1, "x", gen_ai__operation__name="chat", gen_ai__output__messages=answer))
+    (thought,) = [fact for fact in told if isinstance(fact, SpanEvent)]
+    assert (thought.name, thought.surface) == ("thought", "cognitive")
+
+
+def test_finish_reasons_are_a_list_however_they_came():
+    for value in (["stop"], '["stop"]', "stop"):
+        fact = ended(otel_span(1, "x", gen_ai__operation__name="chat", gen_ai__response__finish_reasons=value))
+        assert fact.attributes["gen_ai.response.finish_reasons"] == ["stop"]
+
+
+# --- sessions -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"session__id": "s1"},
+        {"gen_ai__conversation__id": "s1"},
+        {"session__id": "s1", "gen_ai__conversation__id": "another"},
+        {"traceloop__association__properties__thread_id": "s1"},
+        {"ai__telemetry__metadata__sessionId": "s1"},
+        {"metadata": '{"thread_id": "s1"}'},
+    ],
+)
+def test_a_session_is_found_under_each_of_its_names(attributes):
+    assert fold(otel_span(1, "x", **attributes)).session_id == "s1"
