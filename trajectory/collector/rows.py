@@ -256,13 +256,18 @@ class TraceRows:
     def _summary(self, alert: Alert) -> str:
         """One line: who, and what, as short as a list can show."""
         chief = alert.chief
-        values = ", ".join(clean(v) for v in alert.values)
         labels = self._path_labels(chief)
-        if len(labels) > 1:
+        if chief.kind == "cascade" and len(labels) > 1:
             return " ▸ ".join(labels)
-        where = f"{chief.peer_agent} ⇢ {chief.agent}" if chief.peer_agent else chief.agent
-        verb = {"context.lost": "lost ", "context.altered": "altered "}.get(chief.kind, "")
-        return clean(f"{where}  {verb}{values or chief.message}")
+        span = self.trace.spans.get(chief.span_id)
+        who = self.trace.span_label(span) if span is not None else chief.agent
+        where = f"{chief.peer_agent} ⇢ {who}" if chief.peer_agent else who
+        what = ", ".join(alert.values) or chief.message
+        if chief.peer_agent:
+            what = f"{chief.kind.partition('.')[2]} {what}"
+        elif span is not None and span.kind != SpanKind.AGENT:
+            what = f"{name_of(span)}: {what}"
+        return clean(f"{where}  {what}")
 
     def _path_labels(self, finding: Finding) -> list[str]:
         labels = [self.trace.span_label(self.trace.spans[s]) for s in finding.path if s in self.trace.spans]
