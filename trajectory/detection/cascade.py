@@ -76,6 +76,7 @@ class Cascades:
 def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:
     reader = reader_of(trace)
     failed = {root.span.span_id for root in roots}
+    answers = answer_spans(trace)
     explained: set[bytes] = set()
     for root in roots:
         if root.span.span_id in explained:
@@ -87,10 +88,10 @@ def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:
             continue
         if was_repeated(root, failed):
             continue
-        spread = spread_of(root, roots, trace, reader)
+        spread = spread_of(root, roots, answers, trace, reader)
         if spread is not None:
             explained.update(o.span.span_id for o in spread.trail)
-            yield _spread_finding(spread, trace, reader)
+            yield _spread_finding(spread, answers, trace, reader)
 
 
 # --- exceptions ----------------------------------------------------------------------------------------------------------
@@ -192,9 +193,8 @@ def _peer(root: Root, path: list[Span], trace: Trace) -> str:
 # --- values --------------------------------------------------------------------------------------------------------------
 
 
-def _spread_finding(spread: Spread, trace: Trace, reader: Reader) -> Finding:
+def _spread_finding(spread: Spread, answers: set[bytes], trace: Trace, reader: Reader) -> Finding:
     root = spread.root
-    answers = answer_spans(trace)
     answered = [o for o in spread.trail if o.role == SAID and o.span.span_id in answers]
     answered.sort(key=lambda o: o.span.kind == SpanKind.MODEL)  # the model's own span, where there is one
     path = route_of(spread, answered[-1] if answered else None, trace)

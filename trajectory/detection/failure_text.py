@@ -73,7 +73,8 @@ _HTTP = re.compile(
     re.I,
 )
 _EXIT = re.compile(
-    r"(?:exit(?:ed)?(?:\s+with)?[ _]?(?:code|status)|return[ _]?code|exited\s+with)\s*[:=]?\s*(?P<code>-?\d{1,5})\b", re.I
+    r"(?:exit(?:ed)?(?:\s+with)?[ _]?(?:code|status)|return[ _]?code|exited\s+with)\s*[:=]?\s*(?P<code>-?\d{1,5})\b",
+    re.I,
 )
 _REFUSAL = re.compile(
     r"(?:i['’]?m\s+(?:very\s+)?sorry,?\s+(?:but\s+)?i\s+(?:can(?:no|['’])t|can\s?not|am\s+unable|am\s+not\s+able)"
@@ -88,7 +89,9 @@ _ERROR_TITLE = re.compile(
     r"|page (?:not found|unavailable)|site (?:is )?(?:down|unavailable)|maintenance",
     re.I,
 )
-_EXCEPTION_LINE = re.compile(r"(?:[A-Za-z_]\w{0,60}\.){0,6}[A-Za-z_]\w{0,60}(?:Error|Exception|Exit|Interrupt|Warning)\b")
+_EXCEPTION_LINE = re.compile(
+    r"(?:[A-Za-z_]\w{0,60}\.){0,6}[A-Za-z_]\w{0,60}(?:Error|Exception|Exit|Interrupt|Warning)\b"
+)
 _LOG_LINE = re.compile(
     r"\[?(?:\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|(?:debug|info|notice|warn|warning|error|critical|trace)\b[\s:\]|-])", re.I
 )
@@ -102,7 +105,7 @@ _FAULT = re.compile(
 _DECLINED = re.compile(
     r"not[ _]?found|does ?n[o']t exist|no such|not available|invalid|must\b|should\b|cannot be|can ?not be|already|missing|"
     r"mismatch|does not (?:add up|match|belong)|not (?:allowed|eligible|supported|valid|match)|required|"
-    r"out of (?:stock|range)|insufficient|unknown|unprocessable|bad request|\b4(?:00|04|09|10|22)\b",
+    r"out of (?:stock|range)|not enough|insufficient|unknown|unprocessable|bad request|\b4(?:00|04|09|10|22)\b",
     re.I,
 )
 _SAYS_FAILURE = re.compile(
@@ -155,7 +158,9 @@ def _in_text(text: str) -> Failure | None:
         return _in_page(text)
     exit_code = _EXIT.match(text) or _EXIT.search(text[-300:] if len(text) > 300 else text)
     if exit_code and int(exit_code["code"]) and (exit_code.start() == 0 or _ends_with(text, exit_code[0])):
-        return Failure("exit code", exit_code[0] if exit_code.start() else line, 0.95, True)
+        died = _in_traceback(text)
+        said = exit_code[0] if exit_code.start() else line
+        return Failure("exit code", first_line(f"{said}: {died.quote}" if died else said), 0.95, True)
     if _NOTHING_WRONG.match(line) or _is_log(text):
         return None
     if text.startswith("Traceback (most recent call last)"):
@@ -285,10 +290,24 @@ def _error_value(key: str, fields: dict[str, Any]) -> str:
     if isinstance(value, int):
         return f"{key} {value} {_said(fields, skip=key)}".strip() if 400 <= value <= 599 or value < 0 else ""
     if isinstance(value, str):
-        calm = value.strip().lower() in ("", "none", "null", "no", "0", "false", "n/a", "ok", "-", "no error", "no errors")
+        calm = value.strip().lower() in (
+            "",
+            "none",
+            "null",
+            "no",
+            "0",
+            "false",
+            "n/a",
+            "ok",
+            "-",
+            "no error",
+            "no errors",
+        )
         return "" if calm else value
     if isinstance(value, Mapping) and value:
-        return _said({str(k).lower(): v for k, v in value.items()}) or json.dumps(value, ensure_ascii=False)[:QUOTE_CHARS]
+        return (
+            _said({str(k).lower(): v for k, v in value.items()}) or json.dumps(value, ensure_ascii=False)[:QUOTE_CHARS]
+        )
     if isinstance(value, list) and value and not any(fields.get(k) for k in ("data", "results", "items", *_WRAPPERS)):
         return first_line(_text_of(value[0]))
     return ""

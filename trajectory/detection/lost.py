@@ -73,7 +73,7 @@ class ContextAtBoundaries:
         kept = [h for h in held if boundary.sent.holds(h.constraint)]
         near = _near(boundary, peers)
         for each in missing:
-            reasons = _reasons(each.constraint, boundary, kept, near)
+            reasons = _reasons(each.constraint, boundary, kept, near, trace)
             confidence = _confidence(reasons)
             if _is_done_elsewhere(each.constraint, boundary, near, reasons):
                 confidence = min(confidence, _INFO_RATIO - 0.01)
@@ -103,7 +103,9 @@ def _near(boundary: Boundary, peers: list[Boundary]) -> list[Boundary]:
     return [peer for peer in around_it if peer is not boundary]
 
 
-def _reasons(constraint: Constraint, boundary: Boundary, kept: list[_Held], near: list[Boundary]) -> dict[str, str]:
+def _reasons(
+    constraint: Constraint, boundary: Boundary, kept: list[_Held], near: list[Boundary], trace: Trace
+) -> dict[str, str]:
     """Evidence that the delegated work needs a constraint, by kind, each in words."""
     reasons: dict[str, str] = {}
     named = sorted(constraint.stems & boundary.parameters)
@@ -111,7 +113,7 @@ def _reasons(constraint: Constraint, boundary: Boundary, kept: list[_Held], near
         reasons["parameter"] = "one of its tools has a parameter for it"
     peer = next((p for p in near if _is_peer(boundary, p) and p.received.holds(constraint)), None)
     if peer is not None:
-        reasons["peer"] = f"the like task of {peer.delegation.target_agent} had it"
+        reasons["peer"] = f"the like task of {label_of(peer.delegation, trace)[1]} had it"
     is_about = bool((constraint.subject or constraint.sentence) & boundary.task_stems)
     siblings = [k for k in kept if k.constraint.key != constraint.key and _is_condition(k.constraint)]
     if siblings and (is_about or len(siblings) > 1):

@@ -18,7 +18,15 @@ from trajectory.model.words import LinkKind, Severity, Slot, SpanKind
 
 KIND = "tool.silent_failure"
 _TOOLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
-_READING = ("get", "fetch", "read", "load", "download", "open", "retrieve")  # verbs whose tools owe their caller content
+_READING = (
+    "get",
+    "fetch",
+    "read",
+    "load",
+    "download",
+    "open",
+    "retrieve",
+)  # verbs whose tools owe their caller content
 _MAX_KEPT_COUNT = 4096
 _MAX_CARRIED_COUNT = 32
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from trajectory.detection.failure_text import says_failure
 from trajectory.detection.failures import Root
-from trajectory.detection.items import Item
-from trajectory.detection.provenance import GIVEN, SAID, USES, Occurrence, said_after, trails
+from trajectory.detection.items import Item, items_in
+from trajectory.detection.provenance import ARGUMENT, GIVEN, SAID, USES, Occurrence, said_after, trails
 from trajectory.detection.reader import Reader
 from trajectory.detection.silent_failure import is_tool_work, result_text
 from trajectory.detection.words import STOP_WORDS, plain
@@ -32,6 +32,7 @@ _MAX_VALUES_COUNT = 40
 _MAX_SUBSTITUTES_COUNT = 4
 _LOW_CONFIDENCE_RATIO = 0.5
 _ANY_WORD = re.compile(r"[^\W_]{2,64}(?:[-_][^\W_]{1,64}){0,6}")
+_CODE = re.compile(r"```[^`]*(?:```|$)")
 _SECOND_BEST = re.compile(
     r"(?<![^\W_])(?:cached?|stale|fall[ _-]?back|back[ _-]?up|defaults?|estimated?|approximate|guess(?:ed)?|placeholder|mock|"
     r"dummy|sample|snapshot|archived?|outdated|old copy|last known|previous version|assum(?:e|ed|ing|ption))(?![^\W_])",
@@ -58,7 +59,7 @@ class Spread(NamedTuple):
         return len({id(o.owner) for o in self.trail if o.role in USES and o.owner is not self.root.span.owner})
 
 
-def spread_of(root: Root, roots: list[Root], trace: Trace, reader: Reader) -> Spread | None:
+def spread_of(root: Root, roots: list[Root], answers: set[bytes], trace: Trace, reader: Reader) -> Spread | None:
     """The value that carried a failure furthest; None where none crossed to another agent unannounced."""
     owner = root.span.owner
     if owner is None:
@@ -68,24 +69,20 @@ def spread_of(root: Root, roots: list[Root], trace: Trace, reader: Reader) -> Sp
     if not said:
         return None
     stand_ins = _stand_ins(root, owner, failed, trace, reader)
-    candidates = _candidates(said, stand_ins, reader)
+    candidates = _candidates(said, reader)
     if not candidates:
         return None
     followed = trails(trace, reader, candidates)
-    found = [
-        spread
-        for value in candidates
-        if (spread := _judge(value, followed[(value.kind, value.key)], root, roots, stand_ins, trace, reader))
-        is not None
-    ]
+    judge = _Judge(root, owner, roots, stand_ins, answers, trace, reader)
+    found = [s for value in candidates if (s := judge.spread(value, followed[(value.kind, value.key)])) is not None]
     return max(found, key=lambda s: (len(s.surfaced) > 0, s.owners, s.confidence, -s.said.at_ns), default=None)
 
 
-def _candidates(said: list[Occurrence], stand_ins: list[Span], reader: Reader) -> list[Item]:
-    """Values that the agent said after the failure and that cannot be met by chance."""
+def _candidates(said: list[Occurrence], reader: Reader) -> list[Item]:
+    """Values that the agent said after the failure and that cannot be met by chance; names in code are the author's own."""
     found: dict[tuple[str, str], Item] = {}
     for occurrence in said:
-        for item in reader.items(occurrence.digest):
+        for item in items_in(_CODE.sub(" ", reader.text(occurrence.digest) or "")):
             if item.is_distinctive and len(found) < _MAX_VALUES_COUNT:
                 found.setdefault((item.kind, item.key), item)
     return list(found.values())
@@ -114,41 +111,51 @@ def _asked_for(span: Span, reader: Reader) -> set[str]:
     return {word.casefold() for word in _ANY_WORD.findall(said[:4096]) if word.casefold() not in STOP_WORDS}
 
 
-def _judge(
-    value: Item,
-    trail: list[Occurrence],
-    root: Root,
-    roots: list[Root],
-    stand_ins: list[Span],
-    trace: Trace,
-    reader: Reader,
-) -> Spread | None:
-    owner = root.span.owner
-    if not trail or owner is None:
-        return None
-    origin = trail[0]
-    said = next((o for o in trail if o.owner is owner and o.role in (SAID, GIVEN) and o.at_ns >= root.at_ns), None)
-    if said is None or origin.at_ns < root.at_ns:
-        return None
-    if not any(o.owner is not owner and o.role in USES and o.at_ns >= said.at_ns for o in trail):
-        return None
-    surfaced = _surfaced(trail, root, roots)
-    if _is_announced(said, reader) and not surfaced:
-        return None
-    how = _how(origin, said, root, owner, stand_ins, trace)
-    if how == "invented":
-        return Spread(root, value, how, origin, said, trail, surfaced, 0.95 if surfaced else 0.85)
-    if how == "substitute":
-        doubted = _is_second_best(origin.span, said, root, trace, reader)
-        if doubted or surfaced:
-            confidence = 0.6 + 0.15 * doubted + 0.2 * bool(surfaced)
-            return Spread(root, value, how, origin, said, trail, surfaced, round(confidence, 2))
-    return None
+class _Judge(NamedTuple):
+    """What is the same for every value that an agent said after one failure."""
+
+    root: Root
+    owner: Invocation
+    roots: list[Root]
+    stand_ins: list[Span]
+    answers: set[bytes]
+    trace: Trace
+    reader: Reader
+
+    def spread(self, value: Item, trail: list[Occurrence]) -> Spread | None:
+        """How a value carried the failure on; None where it did not."""
+        root = self.root
+        own = (o for o in trail if o.owner is self.owner and o.role in (SAID, GIVEN) and o.at_ns >= root.at_ns)
+        said = next(own, None)
+        if said is None or trail[0].at_ns < root.at_ns:
+            return None
+        if not any(_is_use(o, self.owner, self.answers) and o.at_ns >= said.at_ns for o in trail):
+            return None
+        surfaced = _surfaced(trail, root, self.roots)
+        if _is_announced(said, self.reader) and not surfaced:
+            return None
+        how = _how(trail[0], root, self.owner, self.stand_ins, self.trace)
+        confidence = self._confidence(how, trail[0], said, bool(surfaced))
+        return Spread(root, value, how, trail[0], said, trail, surfaced, confidence) if confidence else None
+
+    def _confidence(self, how: str, origin: Occurrence, said: Occurrence, has_surfaced: bool) -> float:
+        """0 where the value does not stand in for what failed, or stands in for it rightly."""
+        if how == "invented":
+            return 0.95 if has_surfaced else 0.85
+        if how == "substitute":
+            doubted = _is_second_best(origin.span, said, self.root, self.trace, self.reader)
+            return round(0.6 + 0.15 * doubted + 0.2 * has_surfaced, 2) if doubted or has_surfaced else 0.0
+        return 0.0
 
 
-def _how(
-    origin: Occurrence, said: Occurrence, root: Root, owner: Invocation, stand_ins: list[Span], trace: Trace
-) -> str:
+def _is_use(occurrence: Occurrence, owner: Invocation, answers: set[bytes]) -> bool:
+    """Whether another agent acted on a value: passed it on, called a tool with it, or gave it as the final answer."""
+    if occurrence.owner is owner:
+        return False
+    return occurrence.role in (GIVEN, ARGUMENT) or (occurrence.role == SAID and occurrence.span.span_id in answers)
+
+
+def _how(origin: Occurrence, root: Root, owner: Invocation, stand_ins: list[Span], trace: Trace) -> str:
     if any(origin.span is span for span in stand_ins):
         return "substitute"
     if origin.owner is not owner or origin.role not in (SAID, GIVEN):
