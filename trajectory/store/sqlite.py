@@ -90,6 +90,7 @@ def _prepare(database: Database) -> None:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a file without tables can take it
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA secure_delete = OFF").fetchall()  # some builds overwrite always; `erase` asks for it
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}").fetchall()
     with database.transaction() as connection:
         migrate(connection, version)  # writes the format in any case, because that fails on a file that is read-only
