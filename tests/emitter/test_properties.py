@@ -99,7 +99,7 @@ def test_nested_programs_give_well_formed_facts(program: Any) -> None:
 @given(attributes)
 def test_attributes_are_packed_whatever_they_are(given_attributes: dict[str, Any]) -> None:
     own, _ = attributes_of(given_attributes)
-    fact = (4, b"t" * 16, b"s" * 8, 1, 1, own, {})
+    fact: tuple[Any, ...] = (4, b"t" * 16, b"s" * 8, 1, 1, own, {})
     try:
         packed = pack(fact)
     except (OverflowError, TypeError, ValueError):

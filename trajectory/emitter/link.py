@@ -28,6 +28,7 @@ class Link:
         self._monitor = None if self._shares_context else self._socket.get_monitor_socket(_UP | _DOWN | _FAILED)
         self.up = self._shares_context  # inproc connects in the call and reports nothing
         self.attempted = self.up
+        self._ready: set[object] = set()
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         if self._monitor is not None:
@@ -41,8 +42,8 @@ class Link:
     def watch(self) -> bool:
         """Reads what happened to the connection; True if it went down or came up since the last call."""
         changed = False
-        while self._monitor is not None and self._monitor.poll(0):
-            event = int(parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"])
+        while self._monitor is not None and (told := self._read(self._monitor)) is not None:
+            event = int(parse_monitor_message(told)["event"])
             self.attempted = True
             if event in (_UP, _DOWN):
                 self.up = event == _UP
@@ -58,15 +59,23 @@ class Link:
         return True
 
     def receive(self) -> bytes | None:
-        """One frame that came, or None."""
-        try:
-            return self._socket.recv_multipart(zmq.NOBLOCK)[-1]
-        except zmq.Again:
-            return None
+        """One frame that came before the last `wait` returned, or None."""
+        parts = self._read(self._socket)
+        return None if parts is None else parts[-1]
 
     def wait(self, timeout_s: float) -> None:
         """Returns when something came or the time is over."""
-        self._poller.poll(max(0, int(timeout_s * 1000)))
+        self._ready = {socket for socket, _ in self._poller.poll(max(0, int(timeout_s * 1000)))}
+
+    def _read(self, socket: "zmq.Socket[bytes]") -> list[bytes] | None:
+        # Asked only where the poll said so: an idle process asks in vain twenty times a second.
+        if socket not in self._ready:
+            return None
+        try:
+            return socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            self._ready.discard(socket)
+            return None
 
     def close(self) -> None:
         """Ends the connection; what was accepted and not written yet is given up, because only an ACK means delivery."""

@@ -29,13 +29,8 @@ class Stored:
         self.resource: dict[str, Any] = {}
         self.hello_count = 0
         self.doubled_count = 0  # facts that came although they were held already
-        self.held_seq = held_seq  # where the emitter's own memory began at its first HELLO
+        self.next_seq = held_seq  # the end of what is held; it began where the emitter's own memory did
         self.said_bye = False
-
-    @property
-    def next_seq(self) -> int:
-        """The end of what is held without a gap."""
-        return max(self.facts, default=self.held_seq - 1) + 1
 
 
 class FakeCollector:
@@ -187,7 +182,7 @@ class FakeCollector:
             if isinstance(read, HelloFrame):
                 stored.hello_count += 1
                 stored.resource = read.resource
-                stored.held_seq = stored.held_seq if stored.facts else read.next_seq
+                stored.next_seq = max(stored.next_seq, read.next_seq)
             elif isinstance(read, ByeFrame):
                 stored.said_bye = True
             elif self._losing_count:
@@ -196,6 +191,7 @@ class FakeCollector:
                 for seq, raw in enumerate(read.facts, read.first_seq):
                     stored.doubled_count += seq in stored.facts
                     stored.facts[seq] = decode_fact(raw)
+                stored.next_seq = max(stored.next_seq, read.first_seq + len(read.facts))
         return key
 
     def _pay(self, socket: "zmq.Socket[bytes]") -> None:
