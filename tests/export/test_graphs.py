@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from tests.export.build import Scene, trip
 from tests.export.strategies import BREAKERS, calm, wild
+from trajectory.errors import ConfigError
 from trajectory.export.contract import Exporter, Subject
 from trajectory.export.dot import DOT
 from trajectory.export.escape import xml_text
 from trajectory.export.graphs import GEXF, GRAPHML, NODE_LINK, distinct, graph_of, portable
 from trajectory.export.mermaid import MMD
-from trajectory.export.svg import SVG
+from trajectory.export.svg import MAX_NODES, SVG
 
 GRAPHS = ("delegations", "spans")
 
@@ -168,6 +169,14 @@ def test_svg_names_every_agent_with_its_counts_and_every_edge_with_its_grade() -
     assert "100 in · 20 out tokens" in texts
     paths = [path.get("class", "") for path in root.iter("{http://www.w3.org/2000/svg}path")]
     assert "edge hot" in paths and "edge declared transfer hot" in paths
+
+
+def test_a_graph_that_nobody_could_look_at_is_not_drawn() -> None:
+    scene = Scene()
+    for _ in range(MAX_NODES + 1):
+        scene.span("other", "x")
+    with pytest.raises(ConfigError, match="3001 nodes are too many to draw, the most are 3000"):
+        written(SVG, scene.subject("spans"))
 
 
 @pytest.mark.parametrize("exporter", [GRAPHML, GEXF, NODE_LINK, DOT, MMD, SVG], ids=lambda e: e.suffix)

@@ -36,13 +36,15 @@ def portable(graph: Any, clean: Callable[[str], str] = xml_text) -> Any:
 def distinct(names: list[str], clean: Callable[[str], str]) -> dict[str, str]:
     """Each name cleaned; where that makes two alike, or leaves nothing, with a number."""
     found: dict[str, str] = {}
+    taken: set[str] = set()
     for name in names:
         wanted = clean(str(name)) or "(no name)"
         candidate, number = wanted, 1
-        while candidate in found.values():
+        while candidate in taken:
             number += 1
             candidate = f"{wanted} ({number})"
         found[name] = candidate
+        taken.add(candidate)
     return found
 
 

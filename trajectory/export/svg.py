@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 import networkx
 
+from trajectory.errors import ConfigError
 from trajectory.export.contract import GRAPHS, Subject
 from trajectory.export.escape import label
 from trajectory.export.graphs import graph_of
@@ -21,6 +22,7 @@ from trajectory.export.layers import Box, Placed, Point, place
 from trajectory.export.wording import edge_label, is_failed, node_lines, title_of
 from trajectory.view.text import cells
 
+MAX_NODES = 3000
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _MARGIN, _HEAD, _FOOT = 28.0, 44.0, 44.0
 _LINE, _PAD = 17.0, 14.0
@@ -52,7 +54,11 @@ class Svg:
     of = GRAPHS
 
     def write(self, subject: Subject, out: BinaryIO) -> None:
-        root = draw(graph_of(subject), title_of(subject))
+        graph = graph_of(subject)
+        if len(graph) > MAX_NODES:
+            known = "choose .graphml, .gexf, .dot or .json"
+            raise ConfigError(f"{len(graph)} nodes are too many to draw, the most are {MAX_NODES}: {known}", "output")
+        root = draw(graph, title_of(subject))
         ElementTree.ElementTree(root).write(out, encoding="utf-8", xml_declaration=True)
 
 
