@@ -47,7 +47,7 @@ def folded(batches: Iterable[Batch]) -> list[Trace]:
     return list(traces.values())
 
 
-def _requests(folder: Path) -> Iterable[Batch]:
+def requests_of(folder: Path) -> Iterable[Batch]:
     """The batches of a capture's trace requests, byte for byte as they came, in order of arrival."""
     for line in (folder / "requests.jsonl").read_text().splitlines():
         note = json.loads(line)
@@ -61,7 +61,7 @@ def _requests(folder: Path) -> Iterable[Batch]:
 
 def _capture(folder: Path, manifest: dict[str, Any]) -> list[Row]:
     expected = manifest["expected"]
-    traces = folded(_requests(folder))
+    traces = folded(requests_of(folder))
     on_wire = "session" in manifest["observed_on_the_wire"].get("attribute_keys_holding_expected_names", {})
     facts: list[tuple[str, Any, Any]] = [
         ("traces", len(traces), expected.get("traces_expected", 1)),
