@@ -79,10 +79,12 @@ class Scene:
         )
         return sent, self.span("agent", target, sent, agent=target, at=at, end=end, status=status, **agent)
 
-    def event(self, span_id: bytes, name: str, at: float, **attributes: Any) -> None:
-        self.facts.append(
-            (self.source(self.service), SpanEvent(TRACE_ID, span_id, _at(at), 0, name, attributes=attributes))
-        )
+    def event(self, span_id: bytes, name: str, at: float, *, said: str = "", **attributes: Any) -> None:
+        """An event with attributes, or a thought with a content."""
+        held = {"output": [self.payload(said)]} if said else {}
+        surface = "cognitive" if said else "operational"
+        event = SpanEvent(TRACE_ID, span_id, _at(at), 0, name, surface, attributes, held)
+        self.facts.append((self.source(self.service), event))
 
     def link(self, span_id: bytes, kind: str, to: bytes) -> None:
         self.facts.append((self.source(self.service), SpanLinked(TRACE_ID, span_id, _at(0), kind, TRACE_ID, to)))
@@ -161,7 +163,7 @@ def trip(extra: str = "") -> Scene:
         "tool", "quote", booker, at=6, end=None, attributes={"gen_ai.tool.name": "quote"}, service="booking"
     )
     scene.link(again, "used_value_of", tool)
-    scene.event(booker, "thought", 6, text=f"Book it{extra}")
+    scene.event(booker, "thought", 6, said=f"Book it{extra}")
     scene.found(
         "cascade", booker, f"The error of search reached booker{extra}", root_span_id=tool, severity="critical",
         path=[tool, researcher, sent, root, handed, booker], agent=f"booker{extra}", evidence=f"Error: 503{extra}",

@@ -16,6 +16,7 @@ from trajectory.dialects.otlp import read_request
 from trajectory.export.contract import Exporter
 from trajectory.export.otlp import OTLP_JSON, OTLP_PROTOBUF
 from trajectory.graph.trace import Trace
+from trajectory.model.fact import SpanEvent
 from trajectory.model.words import Slot
 
 
@@ -39,6 +40,11 @@ def strings(span: Any) -> dict[str, str]:
     return {pair.key: pair.value.string_value for pair in span.attributes}
 
 
+def event_told(trace: Trace, event: SpanEvent) -> list[Any]:
+    held = {slot: [trace.text(digest) for digest in digests] for slot, digests in event.contents.items()}
+    return [event.name, event.at_ns, event.surface, event.attributes, held]
+
+
 def told(trace: Trace) -> dict[str, Any]:
     """All that a person asks of a trace."""
     return {
@@ -54,6 +60,8 @@ def told(trace: Trace) -> dict[str, Any]:
         "title": trace.title,
         "state": trace.state,
         "times": {s.span_id: (s.start_ns, s.end_ns, s.kind, s.parent_id, s.surface) for s in trace.spans.values()},
+        "messages": {s.span_id: (s.name, s.message, s.error_text) for s in trace.spans.values()},
+        "events": {s.span_id: [event_told(trace, e) for e in s.events] for s in trace.spans.values()},
         "links": {s.span_id: [(link.kind, link.to_span_id) for link in s.links] for s in trace.spans.values()},
     }
 

@@ -7,17 +7,20 @@ Invariant: a span that names its kind in our words is believed, and one that doe
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from trajectory.dialects.faults import Fault
 from trajectory.dialects.raw import RawSpan
 from trajectory.dialects.reading import Body, HandOver, Reading
-from trajectory.dialects.values import name_of
+from trajectory.dialects.values import clean, name_of
 from trajectory.model.words import (
     DELEGATION_GRADE,
     DELEGATION_MODE,
     DELEGATION_REASON,
     DELEGATION_SOURCE,
     DELEGATION_TARGET,
+    ERROR_TYPE,
     DelegationMode,
     Grade,
     Slot,
@@ -47,6 +50,22 @@ def read(span: RawSpan) -> Reading | None:
     for slot in Slot:
         reading.put(slot, bodies_in(span.attributes.get(SLOT + slot)), SLOT + slot)
     return reading
+
+
+def fault_of(span: RawSpan) -> Fault | None:
+    """How the span ended, as it was before it was exported; None where another wrote it."""
+    if KIND not in span.attributes:
+        return None
+    return Fault(span.status, clean(span.message), name_of(span.attributes.get(ERROR_TYPE)))
+
+
+def event_of(attributes: Mapping[str, Any]) -> tuple[str, dict[str, list[Body]], dict[str, Any]]:
+    """An event's surface, contents and other attributes; of another's event, all are attributes."""
+    surface = name_of(attributes.get(SURFACE))
+    contents = {slot.value: bodies for slot in Slot if (bodies := bodies_in(attributes.get(SLOT + slot)))}
+    ours = {SURFACE, *(SLOT + slot for slot in contents)}
+    rest = {key: value for key, value in attributes.items() if key not in ours}
+    return surface if surface in tuple(Surface) else Surface.OPERATIONAL, contents, rest
 
 
 def bodies_out(bodies: list[Body]) -> str:

@@ -86,7 +86,7 @@ def facts_of(span: RawSpan, stored: Stored) -> list[Fact]:
     if opened is not None:
         span = opened
     reading = read(span)
-    fault = fault_of(span)
+    fault = ours.fault_of(span) or fault_of(span)
     attributes = _attributes(span, reading, fault)
     ending = {key: attributes.pop(key) for key in (*_END_KEYS, ERROR_TYPE) if key in attributes} if span.end_ns else {}
     contents = dict(reading.contents)
@@ -268,16 +268,17 @@ def _short_name(span: RawSpan, reading: Reading) -> str:
 
 def _event(span: RawSpan, event: RawEvent, stored: Stored) -> SpanEvent:
     name = event_name(event)
-    attributes = {clean(key): _bounded(value) for key, value in event.attributes.items()}
+    surface, contents, told = ours.event_of(event.attributes)
+    attributes = {clean(key): _bounded(value) for key, value in told.items()}
     if name == EVENT_CONTROL_FLOW:
         attributes = {key: value for key, value in attributes.items() if key == EVENT_EXCEPTION + ".type"}
     at_ns = event.at_ns if 0 < event.at_ns < MAX_NS else span.start_ns
-    return SpanEvent(span.trace_id, span.span_id, at_ns, 0, name, str(Surface.OPERATIONAL), attributes)
+    return SpanEvent(span.trace_id, span.span_id, at_ns, 0, name, str(surface), attributes, stored.slots(contents))
 
 
 def _thoughts(span: RawSpan, reading: Reading, stored: Stored) -> list[Fact]:
     """The reasoning that a model's answer shows, as thoughts at the end of the call."""
-    if reading.kind != SpanKind.MODEL:
+    if reading.kind != SpanKind.MODEL or ours.KIND in span.attributes:  # ours come as events already
         return []
     answers = [chat.decoded_body(body) for body in reading.contents.get(Slot.OUTPUT, [])]
     said = chat.reasoning_of([answer for answer in answers if answer is not None])

@@ -104,7 +104,7 @@ def _write_span(message: Any, trace: Trace, span: Span, delegation: Delegation |
     _put(message.attributes, _attributes(trace, span, delegation))
     for event in span.events:
         told = message.events.add(name=_text(event.name), time_unix_nano=event.at_ns)
-        _put(told.attributes, {**event.attributes, **event_content(trace, event.contents)})
+        _put(told.attributes, {**event.attributes, **event_content(trace, event)})
     for link in span.links:
         drawn = message.links.add(trace_id=link.to_trace_id, span_id=link.to_span_id)
         _put(drawn.attributes, {"link.type": link.kind, **link.attributes})

@@ -8,12 +8,13 @@ import base64
 import json
 from typing import Any
 
-from trajectory.dialects.ours import SLOT, bodies_out
+from trajectory.dialects.ours import SLOT, SURFACE, bodies_out
 from trajectory.dialects.reading import Body
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import JSON, MESSAGE, text_of
-from trajectory.model.words import Slot, SpanKind
+from trajectory.model.fact import SpanEvent
+from trajectory.model.words import Slot, SpanKind, Surface
 
 _MESSAGES = {
     Slot.INPUT: ("gen_ai.input.messages", "user"),
@@ -33,12 +34,14 @@ def content_attributes(trace: Trace, span: Span) -> dict[str, str]:
     return attributes
 
 
-def event_content(trace: Trace, contents: dict[str, list[bytes]]) -> dict[str, str]:
-    """Attributes that hold what an event's slots hold."""
-    found = {
-        slot: [body for body in map(trace.body, digests) if body is not None] for slot, digests in contents.items()
-    }
-    return {SLOT + slot: bodies_out(bodies) for slot, bodies in found.items() if bodies}
+def event_content(trace: Trace, event: SpanEvent) -> dict[str, str]:
+    """Attributes that hold an event's surface, where it is not the usual one, and what its slots hold."""
+    said = {} if event.surface == Surface.OPERATIONAL else {SURFACE: str(event.surface)}
+    for slot, digests in event.contents.items():
+        bodies = [body for body in map(trace.body, digests) if body is not None]
+        if bodies:
+            said[SLOT + slot] = bodies_out(bodies)
+    return said
 
 
 def _said(slot: str, bodies: list[Body], kind: str) -> tuple[str, str]:
