@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from trajectory.errors import WireError
-from trajectory.model.fact import Fact, Finding, Marked
+from trajectory.model.content import digest
+from trajectory.model.fact import Fact, Finding, Found, Marked, Payload
 from trajectory.protocol.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION
 
 
@@ -91,9 +92,12 @@ def read_frame(frame: bytes) -> AnyFrame:
         if decoder is None:
             raise WireError(f"frame of unknown type {head.type[:40]!r}")
         read: AnyFrame = decoder.decode(frame)
-        return read
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise WireError(f"corrupt frame: {fault}") from None
+    for name in ("first_seq", "next_seq"):
+        if not 0 <= getattr(read, name, 0) < _MAX_SEQ:
+            raise WireError(f"corrupt frame: {name} out of range")
+    return read
 
 
 def decode_fact(raw: bytes | msgspec.Raw) -> Fact:
@@ -145,6 +149,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 
 _MAX_NS = 1 << 63
+_MAX_SEQ = 1 << 62
 
 
 def _check(fact: Fact) -> None:
@@ -157,3 +162,7 @@ def _check(fact: Fact) -> None:
         raise WireError(f"corrupt fact: parent_id has {len(parent_id)} bytes and not 8")
     if not 0 <= getattr(fact, "at_ns", 0) < _MAX_NS:
         raise WireError("corrupt fact: time out of range")
+    if isinstance(fact, Found) and not 0 <= fact.finding.at_ns < _MAX_NS:
+        raise WireError("corrupt fact: time out of range")
+    if isinstance(fact, Payload) and digest(fact.media_type, fact.body) != fact.digest:
+        raise WireError("corrupt fact: a payload's digest is that of another body")  # else it could stand in for one
