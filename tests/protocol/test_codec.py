@@ -1,0 +1,168 @@
+"""The wire: golden bytes pin it, what goes in comes out, and no bytes at all can do more than be refused."""
+
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trajectory.errors import WireError
+from trajectory.model import content
+from trajectory.model.fact import (
+    Evidence,
+    Fact,
+    Finding,
+    Found,
+    Gap,
+    Heartbeat,
+    Marked,
+    Payload,
+    SpanEnded,
+    SpanEvent,
+    SpanLinked,
+    SpanStarted,
+    SpanUpdated,
+)
+from trajectory.protocol import codec, frames
+
+TRACE, SPAN, PARENT = bytes(range(16)), bytes(range(8)), bytes(range(8, 16))
+BODY = Payload(content.digest("text/plain", b"hi"), "text/plain", b"hi")
+FINDING = Finding("cascade", "critical", 0.5, TRACE, SPAN, "why", path=[SPAN], evidence=[Evidence(SPAN, "text")])
+
+GOLDEN: list[tuple[Fact, str]] = [
+    (
+        SpanStarted(
+            TRACE, SPAN, PARENT, 5, 6, "tool", "search", "research", "operational", {"k": 1}, {"input": [TRACE]}
+        ),
+        "9c01c410000102030405060708090a0b0c0d0e0fc4080001020304050607c40808090a0b0c0d0e0f0506a4746f6f6ca6736561726368a8"
+        "7265736561726368ab6f7065726174696f6e616c81a16b0181a5696e70757491c410000102030405060708090a0b0c0d0e0f",
+    ),
+    (
+        SpanEnded(TRACE, SPAN, 7, 8, "error", "no", {"error.type": "E"}),
+        "9902c410000102030405060708090a0b0c0d0e0fc40800010203040506070708a56572726f72a26e6f81aa6572726f722e74797065a14580",
+    ),
+    (BODY, "9406c410" + BODY.digest.hex() + "aa746578742f706c61696ec4026869"),
+    (Heartbeat(9, 10, [SPAN]), "9407090a91c4080001020304050607"),
+    (Gap(11, 3, "queue_full"), "94080b03aa71756575655f66756c6c"),
+]
+
+
+@pytest.mark.parametrize(("fact", "golden"), GOLDEN, ids=lambda v: type(v).__name__)
+def test_the_bytes_of_a_fact_are_pinned(fact: Fact, golden: str) -> None:
+    encoded = codec.encode(fact)
+    tag, *fields = msgpack.unpackb(encoded)  # an independent reader sees the same positions
+    assert encoded.hex() == golden
+    assert tag == fact.__struct_config__.tag
+    assert fields[0] == getattr(fact, fact.__struct_fields__[0])
+    assert codec.decode_fact(bytes.fromhex(golden)) == fact
+
+
+def test_the_tags_that_writers_use_are_those_that_readers_know() -> None:
+    types = (
+        SpanStarted, SpanEnded, SpanEvent, SpanUpdated, SpanLinked, Payload, Heartbeat, Gap, Found, Marked,
+    )  # fmt: skip
+    tags = (
+        frames.SPAN_STARTED, frames.SPAN_ENDED, frames.SPAN_EVENT, frames.SPAN_UPDATED, frames.SPAN_LINKED,
+        frames.PAYLOAD, frames.HEARTBEAT, frames.GAP, frames.FOUND, frames.MARKED,
+    )  # fmt: skip
+    assert tuple(t.__struct_config__.tag for t in types) == tags
+
+
+def test_an_older_writer_without_the_last_fields_is_read() -> None:
+    short = msgpack.packb((frames.SPAN_STARTED, TRACE, SPAN, b"", 1, 2, "tool", "x"))
+    assert codec.decode_fact(short) == SpanStarted(TRACE, SPAN, b"", 1, 2, "tool", "x")
+
+
+def test_a_newer_writer_with_more_fields_is_read() -> None:
+    long = msgpack.packb((frames.GAP, 1, 2, "why", "a field from the future"))
+    assert codec.decode_fact(long) == Gap(1, 2, "why")
+
+
+ids8, ids16 = st.binary(min_size=8, max_size=8), st.binary(min_size=16, max_size=16)
+times = st.integers(0, (1 << 63) - 1)
+texts = st.text(max_size=20)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+attributes = st.dictionaries(texts, values, max_size=4)
+contents = st.dictionaries(texts, st.lists(ids16, max_size=3), max_size=3)
+findings = st.builds(
+    Finding, texts, texts, st.floats(0, 1), ids16, ids8, texts, texts, texts, texts, ids8, st.lists(ids8),
+    st.lists(st.builds(Evidence, ids8, texts), max_size=2), texts, times, texts,
+)  # fmt: skip
+bodies = st.builds(lambda kind, body: Payload(content.digest(kind, body), kind, body), texts, st.binary(max_size=50))
+facts = st.one_of(
+    st.builds(
+        SpanStarted, ids16, ids8, st.just(b"") | ids8, times, times, texts, texts, texts, texts, attributes, contents
+    ),
+    st.builds(SpanEnded, ids16, ids8, times, times, texts, texts, attributes, contents),
+    st.builds(SpanEvent, ids16, ids8, times, times, texts, texts, attributes, contents),
+    st.builds(SpanUpdated, ids16, ids8, times, times, attributes, contents),
+    st.builds(SpanLinked, ids16, ids8, times, texts, ids16, ids8, attributes),
+    st.builds(Heartbeat, times, times, st.lists(ids8, max_size=3)),
+    st.builds(Gap, times, times, texts),
+    st.builds(Found, times, findings),
+    st.builds(Marked, ids16, times, texts, texts, texts),
+    bodies,
+)
+
+
+@given(st.lists(facts, max_size=5))
+def test_facts_come_out_as_they_went_in(some: list[Fact]) -> None:
+    assert codec.decode_facts(codec.encode_facts(some)) == some
+    packed = [frames.pack(msgpack.unpackb(codec.encode(fact), strict_map_key=False)) for fact in some]
+    frame = codec.read_frame(frames.facts_frame(TRACE, TRACE, 3, packed))
+    assert isinstance(frame, codec.FactsFrame)
+    assert [codec.decode_fact(raw) for raw in frame.facts] == some
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    for read in (codec.read_frame, codec.decode_fact, codec.decode_facts):
+        try:
+            read(body)
+        except WireError as refusal:
+            assert "\n" not in str(refusal)
+
+
+@given(values)
+def test_any_value_in_a_frame_is_read_or_refused(value: Any) -> None:
+    for kind in ("hello", "facts", "bye", "ask", "tell", "nonsense"):
+        try:
+            codec.read_frame(frames.pack((1, kind, value, value)))
+        except WireError:
+            continue
+
+
+def test_a_frame_of_another_version_is_told_what_to_do() -> None:
+    with pytest.raises(WireError, match=r"version 7.*same trajectory-tracing release"):
+        codec.read_frame(frames.pack((7, "facts", "whatever")))
+
+
+def test_a_frame_over_the_limit_is_refused_unread() -> None:
+    with pytest.raises(WireError, match="over the limit"):
+        codec.read_frame(b"\xc6" + bytes(frames.MAX_FRAME_BYTES))
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        SpanStarted(TRACE[:-1], SPAN, b"", 1, 1, "tool", "x"),
+        SpanStarted(TRACE, SPAN, b"123", 1, 1, "tool", "x"),
+        SpanEnded(TRACE, SPAN, -1, 1),
+        Gap(1 << 63, 1, "late"),
+        Payload(TRACE, "text/plain", b"another body's digest"),
+        Found(1, Finding("k", "info", 1.0, TRACE, SPAN, "m", at_ns=-5)),
+    ],
+    ids=["trace id", "parent id", "before 1970", "after 2262", "digest", "finding's time"],
+)
+def test_a_fact_that_cannot_be_true_is_refused(fact: Fact) -> None:
+    with pytest.raises(WireError, match="corrupt fact"):
+        codec.decode_fact(msgpack.packb(msgpack.unpackb(codec.encode(fact))))
+
+
+def test_text_that_is_no_unicode_is_mended_and_sent() -> None:
+    assert frames.unpack(frames.pack("a\udc80b")) == "a?b"
