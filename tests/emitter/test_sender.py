@@ -12,6 +12,7 @@ from trajectory.emitter import tracer as tracers
 from trajectory.emitter.delivery import WireDelivery
 from trajectory.emitter.identity import identity_of
 from trajectory.emitter.sender import Timing
+from trajectory.emitter.testing.capture import fold_spans
 from trajectory.emitter.tracer import Tracer
 from trajectory.model.fact import Gap, Heartbeat, Payload, SpanStarted
 from trajectory.testing import FakeCollector, ManualClock
@@ -204,7 +205,9 @@ def test_memory_is_bounded_while_no_collector_is_there(collector: FakeCollector)
 
 def test_a_fact_that_cannot_be_packed_is_mended_and_spoils_no_other(collector: FakeCollector, line: Line) -> None:
     line.put(1)
-    line.delivery.put((1, b"t" * 16, b"s" * 8, b"", 2, 0, "other", "n", "", "operational", {"big": 10**30, "o": object}))
+    line.delivery.put(
+        (1, b"t" * 16, b"s" * 8, b"", 2, 0, "other", "n", "", "operational", {"big": 10**30, "o": object})
+    )
     line.put(1)
     assert line.delivery.flush(5)
     mended = [fact for fact in collector.facts if isinstance(fact, SpanStarted)]
@@ -299,6 +302,41 @@ def test_a_second_init_moves_on_and_the_first_ends_well(collector: FakeCollector
     by_service = {source.resource["service.name"]: source for source in collector.sources()}
     assert by_service["one"].said_bye
     assert len(by_service["one"].facts) == len(by_service["two"].facts) == 2
+
+
+def test_an_init_that_says_the_same_changes_nothing(collector: FakeCollector) -> None:
+    trajectory.init(service="one", endpoint=collector.endpoint)
+    with trajectory.agent("a"):
+        trajectory.init(service="one", endpoint=collector.endpoint)
+        with trajectory.span("inner"):
+            pass
+    assert trajectory.flush(5)
+    assert len(collector.sources()) == 1
+
+
+def test_a_span_that_is_open_at_an_init_ends_where_it_began(collector: FakeCollector) -> None:
+    trajectory.init(service="one", endpoint=collector.endpoint)
+    with trajectory.agent("a"):
+        trajectory.init(service="two", endpoint=collector.endpoint)
+        with trajectory.span("inner"):
+            pass
+    assert trajectory.flush(5)
+    assert collector.wait_until(lambda it: not any(span.open for span in it.spans()))
+    by_service = {one.resource["service.name"]: fold_spans(list(one.facts.values())) for one in collector.sources()}
+    assert {service: [span.name for span in spans] for service, spans in by_service.items()} == {
+        "one": ["invoke_agent a"],
+        "two": ["inner"],
+    }
+
+
+def test_a_flush_after_the_end_answers_at_once(collector: FakeCollector, line: Line) -> None:
+    line.put(10)
+    assert line.delivery.close(5)
+    began_s = time.monotonic()
+    assert line.delivery.flush(5)
+    line.put(1)
+    assert not line.delivery.flush(5)
+    assert time.monotonic() - began_s < 1
 
 
 def test_without_a_collector_a_flush_is_false_and_nothing_waits(caplog: pytest.LogCaptureFixture) -> None:

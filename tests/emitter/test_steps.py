@@ -305,7 +305,11 @@ def test_an_exception_is_recorded_and_raised_unchanged(captured: CapturingCollec
     assert raised.value is fault
     for span in captured.spans():
         assert span.end is not None
-        assert (span.status, span.end.message, span.attributes["error.type"]) == ("error", "no such hotel", "ValueError")
+        assert (span.status, span.end.message, span.attributes["error.type"]) == (
+            "error",
+            "no such hotel",
+            "ValueError",
+        )
         (event,) = span.events
         assert event.name == "exception"
         assert event.attributes["exception.type"] == "ValueError"

@@ -35,12 +35,16 @@ _COGNITIVE, _CONTEXTUAL = str(Surface.COGNITIVE), str(Surface.CONTEXTUAL)
 def init(service: str | None = None, endpoint: str | None = None, resource: Mapping[str, Any] | None = None) -> None:
     """Says who this process is and where its facts go; optional, and it never waits for a collector.
 
-    Without arguments TRAJECTORY_SERVICE and TRAJECTORY_ENDPOINT decide. `resource` adds attributes of the process. Spans that
-    are open stay with the collector that was told of their start.
+    Without arguments TRAJECTORY_SERVICE and TRAJECTORY_ENDPOINT decide. `resource` adds attributes of the process. Saying the
+    same again changes nothing; spans that are open stay with the collector that was told of their start.
     """
-    before = tracers.use(Tracer(str(service or ""), str(endpoint or ""), resource))
-    if before is not None:
-        before.close(0.0)
+    tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource)
+    before = tracers.current()
+    if before is not None and before.says_the_same(tracer):
+        return
+    tracers.use(tracer)
+    if before is not None and not before.open_spans:
+        before.close(0.0)  # with open spans it lives on, until the process ends
 
 
 def flush(timeout_s: float = 5.0) -> bool:

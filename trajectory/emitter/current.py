@@ -70,7 +70,9 @@ class SessionScope:
         here.set(scope)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._before:
             before, scope = self._before.pop()
             if here.get() is scope:

@@ -66,6 +66,8 @@ class WireDelivery:
         """True if all that was put before is acknowledged within the time, and none of it was dropped."""
         if self._thread is None:
             return not self.queue.dropped_count
+        if not self._thread.is_alive():
+            return self._sender is not None and self._sender.delivered and not self.queue.dropped_count
         mark = FlushMark()
         self.queue.put_mark(mark)
         if not mark.reached.wait(max(0.0, timeout_s)):
@@ -117,7 +119,12 @@ class WireDelivery:
             from trajectory.emitter.sender import Sender, Timing
 
         sender = Sender(
-            self._identity, self._endpoint, self.queue, self._origin, Outbox(self._limit_bytes), self._timing or Timing()
+            self._identity,
+            self._endpoint,
+            self.queue,
+            self._origin,
+            Outbox(self._limit_bytes),
+            self._timing or Timing(),
         )
         self._sender = sender
         if self._closing_at_s is not None:

@@ -225,7 +225,17 @@ class Span:
         tracer.open_spans.pop(self.span_id, None)
         mono = tracer.mono_ns()
         tracer.put(
-            (SPAN_ENDED, self.trace_id, self.span_id, mono + tracer.offset_ns, mono, status, message, attributes, contents)
+            (
+                SPAN_ENDED,
+                self.trace_id,
+                self.span_id,
+                mono + tracer.offset_ns,
+                mono,
+                status,
+                message,
+                attributes,
+                contents,
+            )
         )
 
     def _fail(self, outcome: Outcome) -> tuple[str, str, dict[str, Any]]:
@@ -254,9 +264,7 @@ class Span:
         else:
             tracer.put(fact)
 
-    def _emit_event(
-        self, name: str, given: Mapping[str, Any], surface: str = "", bodies: Bodies | None = None
-    ) -> None:
+    def _emit_event(self, name: str, given: Mapping[str, Any], surface: str = "", bodies: Bodies | None = None) -> None:
         if not self._is_open("given an event"):
             return
         attributes, weight = attributes_of(given)

@@ -26,7 +26,15 @@ class AgentSpan(Span):
     """One invocation of an agent. Spans inside it are the agent's."""
 
     __slots__ = ("_own_agent", "_own_session", "_title")
-    _recipe: ClassVar[tuple[str, ...]] = ("_given", "_bodies", "_own_agent", "_own_session", "_title", "agent", "session")
+    _recipe: ClassVar[tuple[str, ...]] = (
+        "_given",
+        "_bodies",
+        "_own_agent",
+        "_own_session",
+        "_title",
+        "agent",
+        "session",
+    )
 
     def __init__(
         self,
@@ -225,7 +233,11 @@ class AcceptedSpan(AgentSpan):
     def _place(self, place: Place | None) -> Place | None:
         if self._headers is not None:
             return self._headers
-        report("headers", "trajectory: agent %r accepted work without a readable traceparent; a new trace begins", self.agent)
+        report(
+            "headers",
+            "trajectory: agent %r accepted work without a readable traceparent; a new trace begins",
+            self.agent,
+        )
         return Scope(session=place.session if place is not None else None)
 
 

@@ -67,6 +67,11 @@ class Tracer:
         _inherited.append((self.delivery, self.open_spans))
         self._begin()
 
+    def says_the_same(self, other: "Tracer") -> bool:
+        """Whether the other would send the same to the same place."""
+        mine = (self.service, self.endpoint, self._resource, self._given_delivery)
+        return mine == (other.service, other.endpoint, other._resource, other._given_delivery)
+
     def now_ns(self) -> int:
         """UTC wall time, derived from the monotonic clock."""
         return self.mono_ns() + self.offset_ns
@@ -142,6 +147,11 @@ def default_tracer() -> Tracer:
             tracer = Tracer()
             use(tracer)
         return tracer
+
+
+def current() -> Tracer | None:
+    """The process's tracer, if there is one."""
+    return _default
 
 
 def use(tracer: Tracer | None) -> Tracer | None:
