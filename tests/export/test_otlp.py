@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import Parse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -74,12 +74,28 @@ def test_our_import_reads_back_the_same_trace(exporter: Exporter, media: Any) ->
     assert told(fold(read.batches)) == told(scene.trace())
 
 
-def test_content_comes_back_in_its_slots() -> None:
-    scene = trip()
+def same_bodies(scene: Scene) -> None:
     before, after = scene.trace(), fold(read_request(written(OTLP_JSON, scene), "json").batches)
     for span in before.spans.values():
+        read = after.spans[span.span_id]
+        for slot, digests in span.contents.items():
+            assert list(map(after.body, read.digests(slot))) == list(map(before.body, digests)), (span, slot)
+
+
+def test_content_comes_back_body_by_body() -> None:
+    same_bodies(trip())
+
+
+@settings(calm, max_examples=12)
+@given(st.lists(wild, min_size=1, max_size=2), st.sampled_from(["model", "agent", "tool", "delegation", "other"]))
+def test_any_content_in_any_slot_comes_back(texts: list[str], kind: str) -> None:
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    messages = [{"role": role, "content": text} for role in ("user", "assistant") for text in texts]
+    for values in (texts, messages, [{"q": texts}], ["{'a': 1}", '{"b": 2}'], [b"\xff\x00"]):
         for slot in Slot:
-            assert after.texts(after.spans[span.span_id], slot) == before.texts(span, slot), (span, slot)
+            scene = Scene()
+            scene.span(kind, "x", agent="x", **{slot: values})
+            same_bodies(scene)
 
 
 def test_json_has_hexadecimal_ids_numbers_for_enums_and_text_for_64_bits() -> None:

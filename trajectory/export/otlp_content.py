@@ -1,13 +1,15 @@
 """What a span's content is as attributes of the GenAI conventions, v0.1.0: messages, arguments, results, definitions.
 
-Invariant: content that the conventions have a place for goes there, as JSON text in their shape; the rest goes under our own
-names, body by body, so that nothing is lost on the way back. Called by `trajectory.export.otlp`.
+Invariant: content that the conventions have a place for goes there, as JSON text in their shape; what has none, or would
+not come back as the same body, goes under our own names too, so that equal content is equal after the way back. Called by
+`trajectory.export.otlp`.
 """
 
 import base64
 import json
 from typing import Any
 
+from trajectory.dialects import messages as chat
 from trajectory.dialects.ours import SLOT, SURFACE, bodies_out
 from trajectory.dialects.reading import Body
 from trajectory.graph.span import Span
@@ -29,8 +31,7 @@ def content_attributes(trace: Trace, span: Span) -> dict[str, str]:
     for slot, digests in span.contents.items():
         bodies = [body for body in map(trace.body, digests) if body is not None]
         if bodies:
-            key, said = _said(slot, bodies, span.kind)
-            attributes[key] = said
+            attributes.update(_said(slot, bodies, span.kind))
     return attributes
 
 
@@ -44,22 +45,34 @@ def event_content(trace: Trace, event: SpanEvent) -> dict[str, str]:
     return said
 
 
-def _said(slot: str, bodies: list[Body], kind: str) -> tuple[str, str]:
+def _said(slot: str, bodies: list[Body], kind: str) -> dict[str, str]:
+    """A slot's content by the conventions; and body by body, where there is no place for it or it would come back changed."""
+    placed = _placed(slot, bodies, kind)
+    if placed is None:
+        return {SLOT + slot: bodies_out(bodies)}
+    key, said, back = placed
+    return {key: said} if back == bodies else {key: said, SLOT + slot: bodies_out(bodies)}
+
+
+def _placed(slot: str, bodies: list[Body], kind: str) -> tuple[str, str, list[Body]] | None:
+    """The attribute by the conventions, its text, and the bodies that the text is read as."""
     if slot == Slot.SYSTEM:
-        return "gen_ai.system_instructions", _json(
-            [part for body in bodies for part in _message(body, "system")["parts"]]
-        )
-    if slot in (Slot.INPUT, Slot.OUTPUT) and kind in (SpanKind.MODEL, SpanKind.AGENT):
+        said = _json([part for body in bodies for part in _message(body, "system")["parts"]])
+        return "gen_ai.system_instructions", said, chat.bodies(chat.messages_of(said, "system"))
+    if slot in _MESSAGES and kind in (SpanKind.MODEL, SpanKind.AGENT):
         key, role = _MESSAGES[Slot(slot)]
-        return key, _json([_message(body, role) for body in bodies])
+        said = _json([_message(body, role) for body in bodies])
+        messages = chat.messages_of(said, role)
+        return key, said, chat.bodies(chat.split_system(messages)[1] if slot == Slot.INPUT else messages)
     if slot in _VALUES and kind == SpanKind.TOOL and len(bodies) == 1:
         value = _value(bodies[0])
-        return _VALUES[Slot(slot)], value if isinstance(value, str) else _json(value)
+        said = value if isinstance(value, str) else _json(value)
+        return _VALUES[Slot(slot)], said, chat.body_of(said)
     if slot == Slot.TOOLS and all(media == JSON for media, _ in bodies):
         definitions = [_value(body) for body in bodies]
-        flat = [one for each in definitions for one in (each if isinstance(each, list) else [each])]
-        return "gen_ai.tool.definitions", _json(flat)
-    return SLOT + slot, bodies_out(bodies)
+        said = _json([one for each in definitions for one in (each if isinstance(each, list) else [each])])
+        return "gen_ai.tool.definitions", said, chat.body_of(said)
+    return None
 
 
 def _message(body: Body, role: str) -> dict[str, Any]:
