@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import BinaryIO
@@ -155,3 +156,8 @@ def test_jsonl_brings_the_bodies_that_its_facts_name_once_and_first(tmp_path: Pa
         assert all(d in seen for digests in getattr(fact, "contents", {}).values() for d in digests)
     assert [fact for fact in facts if not isinstance(fact, Payload)] == [fact for _, fact in scene.facts]
     assert fold(batches).agents().keys() == scene.trace().agents().keys()
+
+
+def test_the_package_registers_what_it_brings() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"][ENTRY_POINT] == OURS
