@@ -171,6 +171,18 @@ def test_svg_names_every_agent_with_its_counts_and_every_edge_with_its_grade() -
     assert "edge hot" in paths and "edge declared transfer hot" in paths
 
 
+def test_a_wrong_answer_that_goes_back_marks_the_edge_that_its_task_came_by() -> None:
+    scene = Scene()
+    root = scene.span("agent", "boss", agent="boss", end=9)
+    _, aide = scene.delegate(root, "aide", sender="boss")
+    scene.delegate(root, "other", sender="boss", at=3, end=4)
+    tool = scene.span("tool", "t", aide, at=1.2, end=1.8)
+    answer = scene.span("model", "chat", root, at=5, end=6)
+    scene.found("cascade", answer, "went back", path=[tool, answer])
+    edges = graph_of(scene.subject("delegations")).edges(data="on_error_path")
+    assert sorted(edges) == [("boss", "aide", True), ("boss", "other", False)]
+
+
 def test_a_graph_that_nobody_could_look_at_is_not_drawn() -> None:
     scene = Scene()
     for _ in range(MAX_NODES + 1):

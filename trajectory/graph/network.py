@@ -4,6 +4,8 @@ Invariant: node and edge attributes are plain text, numbers and booleans, so eve
 exports and by on-demand analysis; never by the fold.
 """
 
+from itertools import pairwise
+
 import networkx as nx
 
 from trajectory.graph.trace import Trace, tool_name
@@ -30,7 +32,7 @@ def delegation_graph(trace: Trace) -> nx.MultiDiGraph:
             invocations=invocations.get(name, 0),
             **{field: getattr(usage, field) for field in usage.__slots__},
         )
-    on_path = error_path_spans(trace)
+    on_path, crossed = error_path_spans(trace), _crossed(trace)
     for delegation in trace.delegations():
         source = delegation.source_agent or "(unknown)"
         target = delegation.target_agent or "(unknown)"
@@ -44,7 +46,9 @@ def delegation_graph(trace: Trace) -> nx.MultiDiGraph:
             known = graph.edges[source, target, key]
         known["count"] += 1
         known["failed"] += delegation.state == "failed"
-        known["on_error_path"] = known["on_error_path"] or delegation.delegation_id in on_path
+        ends = {id(delegation.source), id(delegation.target)}
+        is_crossed = delegation.delegation_id in on_path or ends in crossed
+        known["on_error_path"] = known["on_error_path"] or is_crossed
     return graph
 
 
@@ -76,3 +80,10 @@ def span_graph(trace: Trace) -> nx.DiGraph:
 def error_path_spans(trace: Trace) -> set[bytes]:
     """Ids of the spans on any cascade's path."""
     return {span_id for f in trace.findings.values() if f.kind == "cascade" for span_id in f.path}
+
+
+def _crossed(trace: Trace) -> list[set[int]]:
+    """The pairs of invocations between which a cascade's path steps: a wrong answer goes back the way that its task came."""
+    paths = [[trace.spans.get(i) for i in f.path] for f in trace.findings.values() if f.kind == "cascade"]
+    owners = [[span.owner for span in path if span is not None and span.owner is not None] for path in paths]
+    return [{id(a), id(b)} for path in owners for a, b in pairwise(path) if a is not b]
