@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 REACHED_S = 5.0  # patience at the end with a collector that was there
 UNREACHED_S = 0.2  # with one that never was
-CONNECTING_S = 1.0  # where the first try to connect has not come to its end
+GRACE_S = 0.05  # for the thread to notice that its time is over
+CONNECTING_S = 2.0  # where the first try to connect has not come to its end
 
 # Held while a sender's thread imports: a process that forked just then would give its child half a module.
 loading = threading.Lock()
@@ -88,7 +89,8 @@ class WireDelivery:
             self._closing_at_s = time.monotonic()
         if self._sender is not None:
             self._sender.close_by(self._deadline_s)
-        thread.join(max(0.0, self._deadline_s() - time.monotonic()) + 0.1 if timeout_s != 0 else 0.0)
+        while timeout_s != 0 and thread.is_alive() and time.monotonic() < self._deadline_s() + GRACE_S:
+            thread.join(GRACE_S)  # in steps: the deadline moves when a collector appears or is found absent
         return not thread.is_alive() and self._sender is not None and self._sender.delivered
 
     def _deadline_s(self) -> float:
@@ -96,9 +98,9 @@ class WireDelivery:
         if self._close_timeout_s:
             return began_s + self._close_timeout_s
         sender = self._sender
-        if sender is None or not sender.attempted:
-            return began_s + CONNECTING_S
-        return began_s + (REACHED_S if sender.reached else UNREACHED_S)
+        if sender is not None and sender.present:
+            return began_s + REACHED_S
+        return began_s + (UNREACHED_S if sender is not None and sender.absent else CONNECTING_S)
 
     def _start(self) -> bool:
         """Starts the thread, on the agent's thread, at the first fact. False if the process has no thread to give."""

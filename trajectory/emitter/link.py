@@ -15,7 +15,7 @@ _FAILED = int(zmq.EVENT_CONNECT_RETRIED) | int(zmq.EVENT_HANDSHAKE_FAILED_NO_DET
 
 
 class Link:
-    """A DEALER that reconnects by itself. `attempted` says that at least one try to connect has come to an end."""
+    """A DEALER that reconnects by itself. `failed` says that at least one try to connect found nobody."""
 
     def __init__(self, endpoint: str) -> None:
         """Begins to connect. Raises zmq.ZMQError on an endpoint that cannot be one."""
@@ -27,7 +27,7 @@ class Link:
         _configure(self._socket)
         self._monitor = None if self._shares_context else self._socket.get_monitor_socket(_UP | _DOWN | _FAILED)
         self.up = self._shares_context  # inproc connects in the call and reports nothing
-        self.attempted = self.up
+        self.failed = False
         self._ready: set[object] = set()
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
@@ -44,7 +44,7 @@ class Link:
         changed = False
         while self._monitor is not None and (told := self._read(self._monitor)) is not None:
             event = int(parse_monitor_message(told)["event"])
-            self.attempted = True
+            self.failed = self.failed or event & _FAILED != 0
             if event in (_UP, _DOWN):
                 self.up = event == _UP
                 changed = True

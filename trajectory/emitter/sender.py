@@ -72,9 +72,15 @@ class Sender:
         self.reached = False  # a collector was there at least once
 
     @property
-    def attempted(self) -> bool:
-        """Whether a try to connect has come to an end, well or not."""
-        return self._link is not None and self._link.attempted
+    def present(self) -> bool:
+        """Whether a collector is there, or was."""
+        return self.reached or (self._link is not None and self._link.up)
+
+    @property
+    def absent(self) -> bool:
+        """Whether a try to connect found nobody, and none found somebody."""
+        failed = self._retry_s > 0 if self._link is None else self._link.failed
+        return failed and not self.present
 
     @property
     def delivered(self) -> bool:
