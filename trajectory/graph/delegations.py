@@ -10,7 +10,7 @@ from trajectory.graph.span import Span
 from trajectory.model.words import DelegationMode, Slot
 
 if TYPE_CHECKING:
-    from trajectory.graph.trace import Invocation
+    from trajectory.graph.invocation import Invocation
 
 
 class Delegation:

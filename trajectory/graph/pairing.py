@@ -26,7 +26,7 @@ from trajectory.model.words import (
 )
 
 if TYPE_CHECKING:
-    from trajectory.graph.trace import Invocation
+    from trajectory.graph.invocation import Invocation
 
 _SKEW_NS = 50_000_000  # how much earlier than its hand-over another process's clock may put an invocation
 

@@ -4,24 +4,28 @@ Invariant: a span's state depends on which facts came, not on their order, and a
 A span that is only known as somebody's parent, or whose end came first, is a placeholder until its start arrives.
 """
 
-from bisect import insort
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trajectory.model.fact import Source, SpanEnded, SpanEvent, SpanLinked, SpanStarted, SpanUpdated
 from trajectory.model.words import EVENT_DELTA, EVENT_EXCEPTION, SpanKind, SpanStatus
 
 if TYPE_CHECKING:
-    from trajectory.graph.trace import Invocation
+    from trajectory.graph.invocation import Invocation
+
+_Fact = TypeVar("_Fact", SpanEvent, SpanUpdated, SpanLinked)
+_Told = TypeVar("_Told", SpanStarted, SpanEnded)
+_Key = tuple[int | str | bytes, ...]
 
 
 class Span:
     """One span. `end_ns` is 0 while it is open; `owner` is the invocation of the agent that does this work, if any."""
 
     __slots__ = (
-        "_delta_at", "_end", "_event_keys", "_start", "_updates", "agent", "attributes", "children", "contents", "end_ns",
-        "events", "kind", "links", "message", "name", "owner", "parent", "parent_id", "partial_text", "service", "source",
-        "span_id", "start_ns", "status", "surface", "trace_id",
+        "_deltas", "_end", "_partial", "_start", "_updates", "agent", "attributes", "children", "contents", "end_ns",
+        "events", "kind", "links", "message", "name", "owner", "parent", "parent_id", "service", "source", "span_id",
+        "start_ns", "status", "surface", "trace_id",
     )  # fmt: skip
 
     def __init__(self, trace_id: bytes, span_id: bytes) -> None:
@@ -42,15 +46,14 @@ class Span:
         self.contents: dict[str, list[bytes]] = {}
         self.events: list[SpanEvent] = []
         self.links: list[SpanLinked] = []
-        self.partial_text = ""  # streamed output so far
         self.parent: Span | None = None
         self.children: list[Span] = []
         self.owner: Invocation | None = None
         self._start: SpanStarted | None = None
         self._end: SpanEnded | None = None
         self._updates: list[SpanUpdated] = []
-        self._event_keys: dict[tuple[int, str], list[SpanEvent]] = {}
-        self._delta_at = 0
+        self._deltas: list[SpanEvent] = []
+        self._partial: str | None = None  # the deltas joined, None where one more has come since
 
     def __repr__(self) -> str:
         return f"<Span {self.span_id.hex()[:8]} {self.kind} {self.name!r}>"
@@ -79,10 +82,17 @@ class Span:
         return self.owner.agent if self.owner is not None else self.agent
 
     @property
+    def partial_text(self) -> str:
+        """The output streamed so far."""
+        if self._partial is None:
+            self._partial = "".join(str(delta.attributes.get("text", "")) for delta in self._deltas)
+        return self._partial
+
+    @property
     def last_ns(self) -> int:
         """The last instant at which anything of this span is known to have happened."""
-        event_ns = self.events[-1].at_ns if self.events else 0
-        return max(self.start_ns, self.end_ns, event_ns, self._delta_at)
+        event_ns = max((told[-1].at_ns for told in (self.events, self._deltas) if told), default=0)
+        return max(self.start_ns, self.end_ns, event_ns)
 
     @property
     def order_key(self) -> tuple[int, bytes]:
@@ -131,7 +141,7 @@ class Span:
     def start(self, fact: SpanStarted, source: Source) -> bool:
         """Folds a start; True where it changed anything. Of two different starts the earlier stands."""
         known = self._start
-        if known is not None and (known == fact or _start_key(known) <= _start_key(fact)):
+        if known is not None and (known == fact or not _precedes(fact, known, _start_key)):
             return False
         self._start = fact
         self.parent_id, self.kind, self.name = fact.parent_id, fact.kind, fact.name
@@ -143,7 +153,7 @@ class Span:
     def end(self, fact: SpanEnded) -> bool:
         """Folds an end; True where it changed anything. Of two different ends the later stands."""
         known = self._end
-        if known is not None and (known == fact or known.at_ns >= fact.at_ns):
+        if known is not None and (known == fact or not _precedes(known, fact, _end_key)):
             return False
         self._end = fact
         self.end_ns, self.status, self.message = fact.at_ns, fact.status, fact.message
@@ -156,31 +166,27 @@ class Span:
 
     def update(self, fact: SpanUpdated) -> bool:
         """Folds an update; True where it changed anything."""
-        if fact in self._updates:
+        if not _insert(self._updates, fact, _update_key):
             return False
-        insort(self._updates, fact, key=lambda u: (u.at_ns, u.mono_ns))
-        self._merge()
+        if self._end is None and self._updates[-1] is fact:
+            self.attributes.update(fact.attributes)
+            self.contents.update(fact.contents)
+        else:
+            self._merge()
         return True
 
     def event(self, fact: SpanEvent) -> bool:
-        """Folds an event; True where it is new. Streamed pieces of output are joined and not kept apart."""
-        same = self._event_keys.setdefault((fact.at_ns, fact.name), [])
-        if fact in same:
+        """Folds an event; True where it is new. Streamed pieces of output are joined and not kept among the events."""
+        if fact.name != EVENT_DELTA:
+            return _insert(self.events, fact, _event_key)
+        if not _insert(self._deltas, fact, _event_key):
             return False
-        same.append(fact)
-        if fact.name == EVENT_DELTA:
-            self.partial_text += str(fact.attributes.get("text", ""))
-            self._delta_at = max(self._delta_at, fact.at_ns)
-        else:
-            insort(self.events, fact, key=lambda e: (e.at_ns, e.name))
+        self._partial = None
         return True
 
     def link(self, fact: SpanLinked) -> bool:
         """Folds a link; True where it is new."""
-        if fact in self.links:
-            return False
-        self.links.append(fact)
-        return True
+        return _insert(self.links, fact, _link_key)
 
     def _merge(self) -> None:
         """Start, then updates by time, then end: later words stand over earlier ones."""
@@ -193,5 +199,44 @@ class Span:
         self.contents = {key: value for layer in layers for key, value in layer.contents.items()}
 
 
-def _start_key(fact: SpanStarted) -> tuple[int, str, str, bytes]:
+def _insert(held: list[_Fact], fact: _Fact, key: Callable[[_Fact], _Key]) -> bool:
+    """Puts a fact at its place among those held, in an order that does not depend on their arrival; False for a repeated one."""
+    own = key(fact)
+    if not held or key(held[-1]) < own:
+        held.append(fact)
+        return True
+    low, high = bisect_left(held, own, key=key), bisect_right(held, own, key=key)
+    if low == high:
+        held.insert(low, fact)
+        return True
+    said = repr(fact)  # a NaN in it is not equal to itself, but reads alike
+    alike = [repr(other) for other in held[low:high]]
+    if said in alike:
+        return False
+    held.insert(low + bisect_left(alike, said), fact)
+    return True
+
+
+def _precedes(one: _Told, other: _Told, key: Callable[[_Told], _Key]) -> bool:
+    """Whether one of two facts that exclude each other comes first, by what they say and not by when they came."""
+    return (key(one), repr(one)) < (key(other), repr(other))
+
+
+def _start_key(fact: SpanStarted) -> _Key:
     return (fact.at_ns, fact.kind, fact.name, fact.parent_id)
+
+
+def _end_key(fact: SpanEnded) -> _Key:
+    return (fact.at_ns,)
+
+
+def _update_key(fact: SpanUpdated) -> _Key:
+    return (fact.at_ns, fact.mono_ns)
+
+
+def _event_key(fact: SpanEvent) -> _Key:
+    return (fact.at_ns, fact.mono_ns, fact.name)
+
+
+def _link_key(fact: SpanLinked) -> _Key:
+    return (fact.at_ns, fact.kind, fact.to_trace_id, fact.to_span_id)

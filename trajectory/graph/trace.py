@@ -5,9 +5,14 @@ more than the part of the tree that it moves. Called by the collector's pipeline
 views and exports read it and never write.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.faults import root_errors
+from trajectory.graph.invocation import Invocation as Invocation
+from trajectory.graph.invocation import Usage as Usage
+from trajectory.graph.invocation import count_usage, repeats_parent
+from trajectory.graph.invocation import tool_name as tool_name
 from trajectory.graph.pairing import derive_delegations, target_named
 from trajectory.graph.span import Span
 from trajectory.model.content import text_of
@@ -31,93 +36,17 @@ from trajectory.model.words import (
     OUTPUT_TOKENS,
     SESSION_ID,
     TITLE,
-    TOOL_NAME,
     Grade,
     LinkKind,
     SpanKind,
-    SpanStatus,
 )
 
 PayloadSource = Callable[[bytes], tuple[str, bytes] | None]
 ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
 _WORK = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
+_PARTING = (SpanKind.TOOL, SpanKind.DELEGATION)
 _TELLING = (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)  # kinds of spans that may tell of a delegation
-
-
-class Usage:
-    """What work cost: counted on leaf model calls only, so that roll-ups on outer spans are not counted again."""
-
-    __slots__ = ("errors", "input_tokens", "model_calls", "output_tokens", "spans", "tool_calls")
-
-    def __init__(self) -> None:
-        self.spans = self.model_calls = self.tool_calls = self.input_tokens = self.output_tokens = self.errors = 0
-
-    def add(self, other: "Usage") -> None:
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-class Invocation:
-    """One time that an agent worked: an agent span with what is under it, or the loose steps that name an agent.
-
-    `span` is None for the implicit agent of a service, and for one that only the delegation span `via` tells of. `spans`
-    are the spans that this invocation owns, its own included.
-    """
-
-    __slots__ = ("_usage", "agent", "service", "span", "spans", "via")
-
-    def __init__(self, agent: str, service: str, span: Span | None, via: Span | None = None) -> None:
-        self.agent = agent
-        self.via = via
-        self.service = service
-        self.span = span
-        self.spans: dict[bytes, Span] = {}
-        self._usage: Usage | None = None
-
-    def __repr__(self) -> str:
-        return f"<Invocation {self.agent} {self.start_ns}>"
-
-    @property
-    def start_ns(self) -> int:
-        if self.span is not None:
-            return self.span.start_ns
-        return min((s.start_ns for s in self.spans.values() if s.start_ns), default=0)
-
-    @property
-    def end_ns(self) -> int:
-        """0 while it runs."""
-        if self.span is not None:
-            return self.span.end_ns
-        if any(s.is_open for s in self.spans.values()):
-            return 0
-        return max((s.end_ns for s in self.spans.values()), default=0)
-
-    @property
-    def span_id(self) -> bytes:
-        """Its agent span's id; the first loose step's where there is none."""
-        if self.span is not None:
-            return self.span.span_id
-        return min((s.order_key for s in self.spans.values()), default=(0, b""))[1]
-
-    @property
-    def status(self) -> str:
-        if self.span is not None:
-            return self.span.status
-        return SpanStatus.ERROR if any(s.is_error for s in self.spans.values()) else SpanStatus.UNSET
-
-    @property
-    def usage(self) -> Usage:
-        if self._usage is None:
-            self._usage = _count(self.spans.values())
-        return self._usage
-
-    def changed(self) -> None:
-        self._usage = None
-
-    def steps(self) -> list[Span]:
-        """What it did itself, by start, without its own span."""
-        return sorted((s for s in self.spans.values() if s is not self.span), key=lambda s: s.order_key)
 
 
 class Trace:
@@ -142,8 +71,9 @@ class Trace:
         self._loose: dict[tuple[str, str], Invocation] = {}
         self._owned: dict[bytes, Invocation] = {}  # agent span id → the invocation that it is
         self._sent_to: dict[bytes, Invocation] = {}  # declared delegation → its target, without span
-        self._session: tuple[tuple[int, bytes], str] | None = None
-        self._titled: tuple[tuple[int, bytes], str] | None = None
+        self._parentless: dict[bytes, Span] = {}
+        self._cut: dict[bytes, Span] = {}  # spans whose parent stands below them: each cycle is cut at its first span
+        self._named: dict[str, dict[bytes, Span]] = {SESSION_ID: {}, TITLE: {}}  # attribute → the spans that have it
         self._derived_version = -1
         self._delegations: list[Delegation] = []
         self._labels: dict[int, str] = {}
@@ -161,7 +91,7 @@ class Trace:
                 self._apply_found(fact)
             case Marked():
                 known = self.marks.get(fact.alert_key)
-                if known is None or known.at_ns <= fact.at_ns:
+                if known is None or (known.at_ns, repr(known)) < (fact.at_ns, repr(fact)):
                     self.marks[fact.alert_key] = fact
                     self.version += 1
             case Heartbeat():
@@ -171,10 +101,10 @@ class Trace:
         return None
 
     def _apply_span(self, fact: SpanFact, source: Source) -> Span | None:
-        span = self.spans.get(fact.span_id)
-        if span is None:
-            span = self.spans[fact.span_id] = Span(self.trace_id, fact.span_id)
-        was_open = span.is_open
+        span = self.spans.get(fact.span_id) or self._new(fact.span_id)
+        was_open, was_placeholder, told = span.is_open, span.is_placeholder, _told_by(span)
+        self._stretch(fact.at_ns)
+        self._hear(source, fact.at_ns)
         match fact:
             case SpanStarted():
                 changed = span.start(fact, source)
@@ -190,24 +120,28 @@ class Trace:
             return None
         self.version += 1
         self.open_count += span.is_open - was_open
-        self._stretch(fact.at_ns)
-        self._hear(source, fact.at_ns)
         if isinstance(fact, SpanStarted):
-            self._place(span)
-        if span.owner is not None:
-            span.owner.changed()
+            self._place_again(span) if not was_placeholder else self._place(span)
+        elif told != _told_by(span):
+            for child in span.children:
+                self._own(child, deep=True)
+        self._recount(span)
         if span.kind in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL) or target_named(span):
             self.structure_version += 1
         self._note_names(span)
         return span
 
+    def _new(self, span_id: bytes) -> Span:
+        span = self.spans[span_id] = self._parentless[span_id] = Span(self.trace_id, span_id)
+        return span
+
     def _apply_found(self, fact: Found) -> None:
         finding = fact.finding
-        known_ns = self.found_at_ns.get(finding.key)
-        if known_ns is None or known_ns <= fact.at_ns:
+        known, known_ns = self.findings.get(finding.key), self.found_at_ns.get(finding.key, -1)
+        if known is None or (known_ns, repr(known)) < (fact.at_ns, repr(finding)):
             self.findings[finding.key] = finding
+            self.found_at_ns[finding.key] = fact.at_ns
             self.version += 1
-        self.found_at_ns[finding.key] = max(fact.at_ns, known_ns or 0)
 
     def _hear(self, source: Source, at_ns: int) -> None:
         if at_ns > self.heard_ns.get(source.emitter_id, 0):
@@ -219,47 +153,88 @@ class Trace:
             self.last_ns = max(self.last_ns, at_ns)
 
     def _note_names(self, span: Span) -> None:
-        if span.is_placeholder:
-            return
-        session = span.attributes.get(SESSION_ID)
-        if session and (self._session is None or span.order_key <= self._session[0]):
-            self._session = (span.order_key, str(session))
-        title = span.attributes.get(TITLE)
-        if title and (self._titled is None or span.order_key <= self._titled[0]):
-            self._titled = (span.order_key, str(title))
+        for name, spans in self._named.items():
+            if span.attributes.get(name) and not span.is_placeholder:
+                spans[span.span_id] = span
+            elif spans:
+                spans.pop(span.span_id, None)
 
-    def _place(self, span: Span) -> None:
+    def _first_named(self, name: str) -> str:
+        """What the earliest of the spans with an attribute says; empty where there is none."""
+        first = min(self._named[name].values(), key=lambda s: s.order_key, default=None)
+        return str(first.attributes[name]) if first is not None else ""
+
+    @staticmethod
+    def _recount(span: Span) -> None:
+        """Forgets the counts that a changed span is in: its owner's, and those of calls that it wraps for other owners."""
+        pending = [span]
+        while pending:
+            changed = pending.pop()
+            if changed.owner is not None:
+                changed.owner.changed()
+            elif changed is span or changed.kind == SpanKind.MODEL:
+                pending.extend(changed.children)
+
+    # --- placing -------------------------------------------------------------------------------------------------------
+
+    def _place_again(self, span: Span) -> None:
+        """Settles the place of a span that a second start tells of otherwise, and of cycles that this opens or turns."""
+        self._unhang(span)
+        for cut in [c for c in self._cut.values() if c is not span]:
+            del self._cut[cut.span_id]
+            self._place(cut, deep=True)
+        self._cut.pop(span.span_id, None)
+        self._place(span, deep=True)
+
+    def _place(self, span: Span, deep: bool = False) -> None:
         """Hangs a started span under its parent, a placeholder if need be, and settles whose work it is."""
-        parent_id = span.parent_id
-        if span.parent is not None and span.parent.span_id != parent_id:
+        if span.parent_id and span.parent_id != span.span_id:
+            parent = self.spans.get(span.parent_id) or self._new(span.parent_id)
+            if self._is_above(span, parent):
+                self._cut_cycle(span, parent)
+            else:
+                self._hang(span, parent)
+        self._own(span, deep or span.kind in _PARTING)
+
+    def _hang(self, span: Span, parent: Span) -> None:
+        span.parent = parent
+        parent.children.append(span)
+        del self._parentless[span.span_id]
+
+    def _unhang(self, span: Span) -> None:
+        if span.parent is not None:
             span.parent.children.remove(span)
             span.parent = None
-        if parent_id and parent_id != span.span_id and span.parent is None:
-            parent = self.spans.get(parent_id)
-            if parent is None:
-                parent = self.spans[parent_id] = Span(self.trace_id, parent_id)
-            if not self._is_above(span, parent):
-                span.parent = parent
-                parent.children.append(span)
-        self._own(span)
+            self._parentless[span.span_id] = span
 
     @staticmethod
     def _is_above(span: Span, below: Span) -> bool:
-        """Whether `span` is `below` or above it: hanging it there would close a cycle. A childless span is above nobody."""
-        return span is below or (bool(span.children) and any(a is span for a in below.ancestors()))
+        """Whether `span` is above `below`: hanging it there would close a cycle. A childless span is above nobody."""
+        return bool(span.children) and any(a is span for a in below.ancestors())
 
-    def _own(self, span: Span) -> None:
+    def _cut_cycle(self, span: Span, parent: Span) -> None:
+        """Makes a root of the earliest span in the cycle that `span` would close under `parent`, whoever came last."""
+        cycle = [span, parent]
+        while (above := cycle[-1].parent) is not None and above is not span:
+            cycle.append(above)
+        first = min(cycle, key=lambda s: s.order_key)
+        self._cut[first.span_id] = first
+        if first is not span:
+            self._unhang(first)
+            self._hang(span, parent)
+            self._own(first, deep=True)
+
+    def _own(self, span: Span, deep: bool = False) -> None:
         """Settles the owners of a span and of everything under it that its place changes.
 
-        Below an owner that stays, nothing changes, unless the span came as a tool or delegation: such a span between two
-        agent spans of one name parts them into two invocations.
+        Below an owner that stays, nothing changes, unless `deep`: a tool or delegation that is new between two agent spans
+        of one name parts them into two invocations.
         """
-        parts = span.kind in (SpanKind.TOOL, SpanKind.DELEGATION)
         pending = [span]
         while pending:
             moved = pending.pop()
             owner = self._owner_of(moved)
-            if owner is moved.owner and moved is not span and (not parts or moved.kind == SpanKind.AGENT):
+            if owner is moved.owner and moved is not span and (not deep or moved.kind == SpanKind.AGENT):
                 continue
             if owner is not moved.owner:
                 self._give(moved, owner)
@@ -272,31 +247,30 @@ class Trace:
         span.owner = owner
         if owner is not None:
             owner.spans[span.span_id] = span
+            owner.changed()
         self.structure_version += 1
 
     def _owner_of(self, span: Span) -> Invocation | None:
         above = self._above(span)
-        if span.kind == SpanKind.AGENT and not span.is_placeholder:
-            name = span.agent or span.name
-            if (
-                above is not None
-                and above.span is not None
-                and above.agent == name
-                and self._continues(span, above.span)
-            ):
-                return above
-            own = self._owned.get(span.span_id)
-            if own is None or own.agent != name:
-                own = self._owned[span.span_id] = Invocation(name, span.service, span)
-            return own
-        if above is not None:
+        if span.is_placeholder or not (span.agent or span.kind == SpanKind.AGENT):
             return above
-        if span.agent and not span.is_placeholder:
-            key = (span.service, span.agent)
-            if key not in self._loose:
-                self._loose[key] = Invocation(span.agent, span.service, None)
-            return self._loose[key]
-        return None
+        if span.kind != SpanKind.AGENT:
+            return above or self._loose_of(span)
+        name = span.agent or span.name
+        if above is not None and above.span is not None and above.agent == name and self._continues(span, above.span):
+            return above
+        own = self._owned.get(span.span_id)
+        if own is None or own.agent != name:
+            own = self._owned[span.span_id] = Invocation(name, span.service, span)
+        own.service = span.service
+        return own
+
+    def _loose_of(self, span: Span) -> Invocation:
+        """The one invocation of an agent, within a service, whose steps have no agent span above them."""
+        key = (span.service, span.agent)
+        if key not in self._loose:
+            self._loose[key] = Invocation(span.agent, span.service, None)
+        return self._loose[key]
 
     def _above(self, span: Span) -> Invocation | None:
         """Whose work a span's place makes it: under a delegation that its sender only declares, the named target's."""
@@ -310,7 +284,7 @@ class Trace:
         target = target_named(parent)
         known = self._sent_to.get(parent.span_id)
         if target and (known is None or known.agent != target):
-            known = self._sent_to[parent.span_id] = Invocation(target, span.service, None, parent)
+            known = self._sent_to[parent.span_id] = Invocation(target, parent.service, None, parent)
         return known if target else parent.owner
 
     @staticmethod
@@ -329,20 +303,18 @@ class Trace:
     @property
     def session_id(self) -> str:
         """The conversation that the outermost span with one names: callees often get another id than their caller."""
-        return self._session[1] if self._session else ""
+        return self._first_named(SESSION_ID)
 
     @property
     def title(self) -> str:
         """What a person may call this trace: the given title, else the root's name."""
-        if self._titled:
-            return self._titled[1]
         root = self.root
-        return root.name if root is not None else ""
+        return self._first_named(TITLE) or (root.name if root is not None else "")
 
     @property
     def roots(self) -> list[Span]:
         """Spans with nothing known above them, by start; placeholders included."""
-        return sorted((s for s in self.spans.values() if s.parent is None), key=lambda s: s.order_key)
+        return sorted(self._parentless.values(), key=lambda s: s.order_key)
 
     @property
     def root(self) -> Span | None:
@@ -448,7 +420,7 @@ class Trace:
 
     def usage(self) -> Usage:
         """The whole trace's: every agent's and that of spans that no agent owns."""
-        total = _count(s for s in self.spans.values() if s.owner is None)
+        total = count_usage(s for s in self.spans.values() if s.owner is None)
         for usage in self.agents().values():
             total.add(usage)
         return total
@@ -458,19 +430,13 @@ class Trace:
         calls: dict[str, list[Span]] = {}
         vehicles = self.vehicles()
         for span in sorted(self.spans.values(), key=lambda s: s.order_key):
-            if span.kind == SpanKind.TOOL and span.span_id not in vehicles and not _repeats_parent(span):
+            if span.kind == SpanKind.TOOL and span.span_id not in vehicles and not repeats_parent(span):
                 calls.setdefault(tool_name(span), []).append(span)
         return calls
 
     def root_errors(self) -> list[Span]:
         """Error spans that are no mere propagation of an error below them, by start."""
-        errors = [s for s in self.spans.values() if s.is_error]
-        return sorted((s for s in errors if not _propagates(s)), key=lambda s: s.order_key)
-
-
-def tool_name(span: Span) -> str:
-    """The tool's name: `gen_ai.tool.name`, else the span's."""
-    return str(span.attributes.get(TOOL_NAME) or span.name)
+        return root_errors(self.spans.values())
 
 
 def is_retry(span: Span) -> bool:
@@ -487,56 +453,8 @@ def descendants(span: Span) -> Iterator[Span]:
         pending.extend(below.children)
 
 
-def _repeats_parent(span: Span) -> bool:
-    parent = span.parent
-    return parent is not None and parent.kind == SpanKind.TOOL and tool_name(parent) == tool_name(span)
-
-
-def _propagates(span: Span) -> bool:
-    """Whether an error span only passes on an error of a span below it.
-
-    It does where a failed child says the same (type, or one message within the other), or where it failed as its last
-    child failed: an exception that nobody handled ends every span that it leaves.
-    """
-    failed = [c for c in span.children if c.is_error]
-    if not failed:
-        return False
-    last = max(span.children, key=lambda s: s.order_key)
-    return last.is_error or any(_says_the_same(span, child) for child in failed)
-
-
-def _says_the_same(span: Span, child: Span) -> bool:
-    if span.error_type and span.error_type == child.error_type:
-        return True
-    ours, theirs = span.error_text, child.error_text
-    return bool(ours and theirs) and (theirs in ours or ours in theirs)
-
-
-def _count(spans: Iterable[Span]) -> Usage:
-    usage = Usage()
-    held = [s for s in spans if not s.is_placeholder]
-    around = {
-        id(above) for s in held if s.kind == SpanKind.MODEL for above in s.ancestors() if above.kind == SpanKind.MODEL
-    }
-    for span in held:
-        usage.spans += 1
-        usage.errors += span.is_error
-        if span.kind == SpanKind.TOOL and not _repeats_parent(span):
-            usage.tool_calls += 1
-        elif span.kind == SpanKind.MODEL and id(span) not in around:
-            usage.model_calls += 1
-            billed = _billed(span)
-            usage.input_tokens += int(billed.number(INPUT_TOKENS))
-            usage.output_tokens += int(billed.number(OUTPUT_TOKENS))
-    return usage
-
-
-def _billed(span: Span) -> Span:
-    """The span that says what a model call used: itself, else the nearest model span that wraps it alone."""
-    billed = span
-    while not (billed.number(INPUT_TOKENS) or billed.number(OUTPUT_TOKENS)):
-        above = billed.parent
-        if above is None or above.kind != SpanKind.MODEL or sum(c.kind == SpanKind.MODEL for c in above.children) != 1:
-            return span
-        billed = above
-    return billed
+def _told_by(span: Span) -> tuple[object, str]:
+    """What a delegation span says that decides whose work is under it."""
+    return (
+        (span.attributes.get(DELEGATION_GRADE), target_named(span)) if span.kind == SpanKind.DELEGATION else (None, "")
+    )

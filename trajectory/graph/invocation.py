@@ -1,0 +1,135 @@
+"""One time that an agent worked, and what that cost.
+
+Invariant: a call is counted once, at the leaf: not again in the spans that wrap it, and not in the roll-ups above it. Made by
+the fold, which decides whose work a span is; read by everyone else.
+"""
+
+from collections.abc import Iterable
+
+from trajectory.graph.span import Span
+from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, TOOL_NAME, SpanKind, SpanStatus
+
+
+class Usage:
+    """What work cost: counted on leaf model calls only, so that roll-ups on outer spans are not counted again."""
+
+    __slots__ = ("errors", "input_tokens", "model_calls", "output_tokens", "spans", "tool_calls")
+
+    def __init__(self) -> None:
+        self.spans = self.model_calls = self.tool_calls = self.input_tokens = self.output_tokens = self.errors = 0
+
+    def add(self, other: "Usage") -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Invocation:
+    """One time that an agent worked: an agent span with what is under it, or the loose steps that name an agent.
+
+    `span` is None for the implicit agent of a service, and for one that only the delegation span `via` tells of. `spans`
+    are the spans that this invocation owns, its own included.
+    """
+
+    __slots__ = ("_usage", "agent", "service", "span", "spans", "via")
+
+    def __init__(self, agent: str, service: str, span: Span | None, via: Span | None = None) -> None:
+        self.agent = agent
+        self.via = via
+        self.service = service
+        self.span = span
+        self.spans: dict[bytes, Span] = {}
+        self._usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Invocation {self.agent} {self.start_ns}>"
+
+    @property
+    def start_ns(self) -> int:
+        if self.span is not None:
+            return self.span.start_ns
+        return min((s.start_ns for s in self.spans.values() if s.start_ns), default=0)
+
+    @property
+    def end_ns(self) -> int:
+        """0 while it runs."""
+        if self.span is not None:
+            return self.span.end_ns
+        if any(s.is_open for s in self.spans.values()):
+            return 0
+        return max((s.end_ns for s in self.spans.values()), default=0)
+
+    @property
+    def span_id(self) -> bytes:
+        """Its agent span's id; the first loose step's where there is none."""
+        if self.span is not None:
+            return self.span.span_id
+        return min((s.order_key for s in self.spans.values()), default=(0, b""))[1]
+
+    @property
+    def status(self) -> str:
+        if self.span is not None:
+            return self.span.status
+        return SpanStatus.ERROR if any(s.is_error for s in self.spans.values()) else SpanStatus.UNSET
+
+    @property
+    def usage(self) -> Usage:
+        if self._usage is None:
+            self._usage = count_usage(self.spans.values())
+        return self._usage
+
+    def changed(self) -> None:
+        self._usage = None
+
+    def steps(self) -> list[Span]:
+        """What it did itself, by start, without its own span."""
+        return sorted((s for s in self.spans.values() if s is not self.span), key=lambda s: s.order_key)
+
+
+def tool_name(span: Span) -> str:
+    """The tool's name: `gen_ai.tool.name`, else the span's."""
+    return str(span.attributes.get(TOOL_NAME) or span.name)
+
+
+def repeats_parent(span: Span) -> bool:
+    parent = span.parent
+    return parent is not None and parent.kind == SpanKind.TOOL and tool_name(parent) == tool_name(span)
+
+
+def count_usage(spans: Iterable[Span]) -> Usage:
+    usage = Usage()
+    held = [s for s in spans if not s.is_placeholder]
+    around = _around_models(held)
+    for span in held:
+        usage.spans += 1
+        usage.errors += span.is_error
+        if span.kind == SpanKind.TOOL and not repeats_parent(span):
+            usage.tool_calls += 1
+        elif span.kind == SpanKind.MODEL and id(span) not in around:
+            usage.model_calls += 1
+            billed = _billed(span)
+            usage.input_tokens += int(billed.number(INPUT_TOKENS))
+            usage.output_tokens += int(billed.number(OUTPUT_TOKENS))
+    return usage
+
+
+def _around_models(held: list[Span]) -> set[int]:
+    """Identities of everything above the model calls held; each span is walked once, however deep the calls are nested."""
+    around: set[int] = set()
+    for span in held:
+        if span.kind == SpanKind.MODEL:
+            for above in span.ancestors():
+                if id(above) in around:
+                    break
+                around.add(id(above))
+    return around
+
+
+def _billed(span: Span) -> Span:
+    """The span that says what a model call used: itself, else the nearest model span that wraps it alone."""
+    billed = span
+    while not (billed.number(INPUT_TOKENS) or billed.number(OUTPUT_TOKENS)):
+        above = billed.parent
+        if above is None or above.kind != SpanKind.MODEL or sum(c.kind == SpanKind.MODEL for c in above.children) != 1:
+            return span
+        billed = above
+    return billed
