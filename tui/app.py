@@ -269,9 +269,9 @@ class TrajectoryApp(App[None]):
     def show_help(self, screen: str, pane: Pane) -> None:
         """Opens the help for a screen and one of its panes."""
         where = self.feed_health.endpoint or self.feed.endpoint
-        about = (
-            f"feed {where} · store {self.feed_health.store or 'none'} · theme {self.theme} · signs {self.signs.level}"
-        )
+        store = self.feed_health.store or "none"
+        parts = (f"feed {where}", f"theme {self.theme}", f"signs {self.signs.level}", f"store {store}")
+        about = f" {self.signs.dot} ".join(parts)
         self.push_screen(HelpScreen(self.signs, screen, pane.id or "", about))
 
     def show_health(self) -> None:

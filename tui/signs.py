@@ -110,8 +110,8 @@ _ASCII_REST = {
     "ends": ".::-==##",
     "frame": "+-+|++",
     "frame_focus": "#=####",
-    "lines": " '.|-'.+-`.+-+++",
-    "lines_heavy": " '.!='.+=`.+=+++",
+    "lines": " |||-'++-`++-+++",
+    "lines_heavy": " !!!='++=`++=+++",
     "lines_dotted": "-",
 }
 

@@ -47,8 +47,7 @@ class Driver:
         """Presses keys, and lets the app tick after each."""
         for key in keys:
             await self.pilot.press(key)
-            await self.pilot.pause()
-            await self.beat(2)
+            await self.beat()
 
     @property
     def text(self) -> str:

@@ -66,7 +66,7 @@ def run(trace_id: str, title: str, state: str, began_s: float, took_s: float, **
         title=title,
         state=state,
         session_id="",
-        service="memo",
+        service="newsroom",
         started_ns=at(0) + round(began_s * S),
         ended_ns=at(0) + round((began_s + took_s) * S),
         **counts,  # type: ignore[arg-type]
@@ -74,20 +74,105 @@ def run(trace_id: str, title: str, state: str, began_s: float, took_s: float, **
 
 
 RUNS = [
-    run("7f3a", "Q3 revenue memo", "live", 0, 102, agents=7, delegations=9, steps=214, errors=5, critical=2, warnings=1,
-        input_tokens=150_200, output_tokens=34_000, activity=ACTIVITY, goal=GOAL),
-    run("7f39", "triage support inbox", "live", 64, 38, agents=3, delegations=2, steps=61, input_tokens=20_900,
-        output_tokens=2_000, activity=[1, 1, 2, 3, 3, 2, 3, 4, 3, 2, 2, 2, 3, 2, 2]),
-    run("7f31", "nightly dependency bump", "live", -578, 680, agents=4, delegations=6, steps=402, errors=1, warnings=1,
-        input_tokens=290_000, output_tokens=21_000, activity=[4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
-    run("7f2e", "Q3 revenue memo", "done", -2000, 185, agents=7, delegations=8, steps=188, input_tokens=140_000,
-        output_tokens=31_600),
-    run("7f2b", "migrate billing schema", "failed", -3000, 591, agents=5, delegations=7, steps=267, errors=19, critical=3,
-        warnings=4, input_tokens=380_000, output_tokens=22_800),
-    run("7f20", "weekly digest", "done", -4000, 21, agents=2, delegations=1, steps=44, input_tokens=8_000, output_tokens=1_100),
-    run("7f1d", "Q3 revenue memo", "cut_off", -5000, 70, agents=6, delegations=5, steps=97, errors=2, critical=1,
-        input_tokens=80_000, output_tokens=8_000),
-]  # fmt: skip
+    run(
+        "7f3a",
+        "Q3 revenue memo",
+        "live",
+        0,
+        102,
+        agents=7,
+        delegations=9,
+        steps=214,
+        errors=5,
+        critical=2,
+        warnings=1,
+        input_tokens=150_200,
+        output_tokens=34_000,
+        activity=ACTIVITY,
+        goal=GOAL,
+    ),
+    run(
+        "7f39",
+        "triage support inbox",
+        "live",
+        64,
+        38,
+        agents=3,
+        delegations=2,
+        steps=61,
+        input_tokens=20_900,
+        output_tokens=2_000,
+        activity=[1, 1, 2, 3, 3, 2, 3, 4, 3, 2, 2, 2, 3, 2, 2],
+    ),
+    run(
+        "7f31",
+        "nightly dependency bump",
+        "live",
+        -578,
+        680,
+        agents=4,
+        delegations=6,
+        steps=402,
+        errors=1,
+        warnings=1,
+        input_tokens=290_000,
+        output_tokens=21_000,
+        activity=[4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+    ),
+    run(
+        "7f2e",
+        "Q3 revenue memo",
+        "done",
+        -2000,
+        185,
+        agents=7,
+        delegations=8,
+        steps=188,
+        input_tokens=140_000,
+        output_tokens=31_600,
+    ),
+    run(
+        "7f2b",
+        "migrate billing schema",
+        "failed",
+        -3000,
+        591,
+        agents=5,
+        delegations=7,
+        steps=267,
+        errors=19,
+        critical=3,
+        warnings=4,
+        input_tokens=380_000,
+        output_tokens=22_800,
+    ),
+    run(
+        "7f20",
+        "weekly digest",
+        "done",
+        -4000,
+        21,
+        agents=2,
+        delegations=1,
+        steps=44,
+        input_tokens=8_000,
+        output_tokens=1_100,
+    ),
+    run(
+        "7f1d",
+        "Q3 revenue memo",
+        "cut_off",
+        -5000,
+        70,
+        agents=6,
+        delegations=5,
+        steps=97,
+        errors=2,
+        critical=1,
+        input_tokens=80_000,
+        output_tokens=8_000,
+    ),
+]
 
 
 class _Telling:
@@ -97,23 +182,53 @@ class _Telling:
         self.spans: list[SpanRow] = []
         self.lanes: list[Lane] = []
 
-    def agent(self, label: str, span_id: str, start: float, end: float, state: str, parent: str, **more: object) -> None:
+    def agent(
+        self, label: str, span_id: str, start: float, end: float, state: str, parent: str, **more: object
+    ) -> None:
         depth = 0 if not parent else 1
-        self.lanes.append(Lane(label, label.split("#")[0], "memo", span_id, state, at(start), at(end) if end else 0,
-                               **more))  # type: ignore[arg-type]  # fmt: skip
+        self.lanes.append(
+            Lane(label, label.split("#")[0], "newsroom", span_id, state, at(start), at(end) if end else 0, **more)
+        )  # type: ignore[arg-type]
         status = {"ok": "ok", "error": "error"}.get(state, "unset")
         mark = str(more.get("mark", ""))
-        self.spans.append(SpanRow(span_id, parent, depth, "agent", "invoke_agent", label, status, at(start),
-                                  at(end) if end else 0, mark=mark))  # fmt: skip
+        self.spans.append(
+            SpanRow(
+                span_id,
+                parent,
+                depth,
+                "agent",
+                "invoke_agent",
+                label,
+                status,
+                at(start),
+                at(end) if end else 0,
+                mark=mark,
+            )
+        )
 
-    def work(self, span_id: str, kind: str, name: str, start: float, took: float, tokens: int = 0, **more: object) -> None:
+    def work(
+        self, span_id: str, kind: str, name: str, start: float, took: float, tokens: int = 0, **more: object
+    ) -> None:
         lane = self.lanes[-1]
         status, mark = str(more.pop("status", "ok")), str(more.get("mark", ""))
         end_ns = at(start + took) if took else 0
         bar_kind = "retry" if more.get("is_retry") else kind
         self.lanes[-1] = _with_bar(lane, LaneBar(span_id, bar_kind, at(start), end_ns, status, mark))
-        self.spans.append(SpanRow(span_id, lane.span_id, 2 if lane.label != "planner#1" else 1, kind, name, lane.label, status,
-                                  at(start), end_ns, tokens, **more))  # type: ignore[arg-type]  # fmt: skip
+        self.spans.append(
+            SpanRow(
+                span_id,
+                lane.span_id,
+                2 if lane.label != "planner#1" else 1,
+                kind,
+                name,
+                lane.label,
+                status,
+                at(start),
+                end_ns,
+                tokens,
+                **more,
+            )
+        )  # type: ignore[arg-type]
 
 
 def _with_bar(lane: Lane, bar: LaneBar) -> Lane:
@@ -138,8 +253,16 @@ def _tell() -> _Telling:
     story.work("3004", "tool", "search_web", 22.3, 4.5, text="timeout", status="error", is_retry=True)
     story.work("3005", "tool", "search_web", 26.9, 4.3, text="3 hits", is_retry=True)
     story.work("8f02", "tool", "fetch_page S3", 31.3, 2.1, text="HTTP 503", status="error")
-    story.work("91c4", "tool", "read_cache S3", 33.5, 0.104, 4212, mark="root",
-               text='{"EU": 38.9, "unit": "M", "as_of": "2024-11-02"}')  # fmt: skip
+    story.work(
+        "91c4",
+        "tool",
+        "read_cache S3",
+        33.5,
+        0.104,
+        4212,
+        mark="root",
+        text='{"EU": 38.9, "unit": "M", "as_of": "2024-11-02"}',
+    )
     story.work("3008", "model", "chat", 33.7, 5.6, 6000, text="EU 38.9M (S3)", mark="carried")
     story.agent("coder#1", "a03c", 48.0, 66, "ok", "a01f")
     story.work("4001", "tool", "read_table", 49, 2, text="14 rows")
@@ -156,7 +279,9 @@ def _tell() -> _Telling:
     story.work("b2d0", "model", "chat", 95.4, 4.8, 2600, text="draft 3, 412 words", mark="carried")
     story.agent("reviewer#1", "a06f", 97.2, 0, "running", "a05e", mark="carried")
     story.work("c3f7", "model", "chat", 97.9, 2.9, 0, text="reading draft 3")
-    story.work("c3f8", "tool", "check_totals", 101.2, 0.1, text="EU total 41.2M ≠ 38.9M", status="error", mark="carried")
+    story.work(
+        "c3f8", "tool", "check_totals", 101.2, 0.1, text="EU total 41.2M ≠ 38.9M", status="error", mark="carried"
+    )
     story.work("c3f1", "model", "chat", 101.35, 0, 1800, text="verdict: reject — figure disagrees with source S3")
     return story
 
@@ -209,8 +334,17 @@ def _edge(number: int, source: str, target: str, sent: float, back: float, **mor
 
 DELEGATIONS = [
     _edge(1, "planner#1", "research#1", 5.5, 31),
-    _edge(2, "planner#1", "research#2", 11.8, 39.4, on_error_path=True, lost=["fiscal_year", "currency"],
-          returned="EU 38.9M (S3)", span_id="d4d4"),
+    _edge(
+        2,
+        "planner#1",
+        "research#2",
+        11.8,
+        39.4,
+        on_error_path=True,
+        lost=["fiscal_year", "currency"],
+        returned="EU 38.9M (S3)",
+        span_id="d4d4",
+    ),
     _edge(3, "planner#1", "archivist", 40, -1, state="lost", grade="declared"),
     _edge(4, "planner#1", "coder#1", 47.6, 66),
     _edge(5, "coder#1", "tester#1", 59.8, 72),
@@ -218,7 +352,7 @@ DELEGATIONS = [
     _edge(7, "writer#1", "research#1", 80, 82, grade="inferred", reason="the same text was quoted"),
     _edge(8, "writer#1", "reviewer#1", 97.0, -1, on_error_path=True, mode="transfer"),
     _edge(9, "coder#1", "research#1", 52, 53, grade="inferred", reason="the same table was quoted"),
-]  # fmt: skip
+]
 
 ALERTS = [
     AlertRow(
@@ -243,33 +377,110 @@ ALERTS = [
             PathStep("b2d0", "writer#1", "draft 3", at(95.4), "copied verbatim"),
             PathStep("c3f8", "reviewer#1", "check_totals", at(101.2), "41.2M ≠ 38.9M"),
         ],
-        evidence=[EvidenceRow("91c4", "as_of is 330 days before the run"), EvidenceRow("c3f8", "disproved by check_totals")],
+        evidence=[
+            EvidenceRow("91c4", "as_of is 330 days before the run"),
+            EvidenceRow("c3f8", "disproved by check_totals"),
+        ],
     ),
-    AlertRow("context:d4", "A2", TRACE_ID, "critical", "context.lost", "open", at(12), "planner#1 ⇢ research#2   lost fiscal_year, currency",
-             "research#2 was not told fiscal_year and currency.", 0.97, "planner#1", "research#2", "FY25", "observed", "d4d4", ""),
-    AlertRow("retries:a07e", "A3", TRACE_ID, "warning", "retries", "acknowledged", at(31), "research#2 search_web ×4 in 18 s",
-             "research#2 called search_web four times in 18 s.", 0.80, "research#2", "", "", "observed", "3002", ""),
-]  # fmt: skip
+    AlertRow(
+        "context:d4",
+        "A2",
+        TRACE_ID,
+        "critical",
+        "context.lost",
+        "open",
+        at(12),
+        "planner#1 ⇢ research#2   lost fiscal_year, currency",
+        "research#2 was not told fiscal_year and currency.",
+        0.97,
+        "planner#1",
+        "research#2",
+        "FY25",
+        "observed",
+        "d4d4",
+        "",
+    ),
+    AlertRow(
+        "retries:a07e",
+        "A3",
+        TRACE_ID,
+        "warning",
+        "retries",
+        "acknowledged",
+        at(31),
+        "research#2 search_web ×4 in 18 s",
+        "research#2 called search_web four times in 18 s.",
+        0.80,
+        "research#2",
+        "",
+        "",
+        "observed",
+        "3002",
+        "",
+    ),
+]
 
 
 def _steps() -> list[StepRow]:
     """The tail: the spans of the story as they ended, then its last eight steps as they were."""
-    ended = sorted((span for span in SPANS if span.kind in ("model", "tool") and 0 < span.end_ns < at(95)), key=lambda each: each.end_ns)
+    ended = sorted(
+        (span for span in SPANS if span.kind in ("model", "tool") and 0 < span.end_ns < at(95)),
+        key=lambda each: each.end_ns,
+    )
     told = [
-        (span.end_ns, span.label, span.kind, span.status, f"{span.name}  {span.text}", span.span_id,
-         span.end_ns - span.start_ns, span.tokens, span.mark)
+        (
+            span.end_ns,
+            span.label,
+            span.kind,
+            span.status,
+            f"{span.name}  {span.text}",
+            span.span_id,
+            span.end_ns - span.start_ns,
+            span.tokens,
+            span.mark,
+        )
         for span in ended
-    ]  # fmt: skip
+    ]
     told += [
         (at(100.220), "writer#1", "model", "ok", "draft 3, 412 words", "b2d0", 4_800_000_000, 2600, ""),
         (at(100.231), "writer#1", "delegate", "", "reviewer#1  call · sent 6/6 items", "de08", 0, 1900, ""),
         (at(100.902), "reviewer#1", "model", "running", "reading draft 3", "c3f7", 0, 0, ""),
-        (at(101.311), "reviewer#1", "tool", "error", "check_totals  EU total 41.2M ≠ 38.9M", "c3f8", 100_000_000, 0, ""),
+        (
+            at(101.311),
+            "reviewer#1",
+            "tool",
+            "error",
+            "check_totals  EU total 41.2M ≠ 38.9M",
+            "c3f8",
+            100_000_000,
+            0,
+            "",
+        ),
         (at(101.314), "reviewer#1", "event", "", "error.type=assertion  evidence=S3,S7", "c3f8", 0, 0, ""),
-        (at(101.902), "reviewer#1", "model", "ok", "verdict: reject — figure disagrees with source S3", "c3f1", 2_100_000_000, 1800, ""),
+        (
+            at(101.902),
+            "reviewer#1",
+            "model",
+            "ok",
+            "verdict: reject — figure disagrees with source S3",
+            "c3f1",
+            2_100_000_000,
+            1800,
+            "",
+        ),
         (at(102.120), "planner#1", "return", "", "reviewer#1  “reject: stale EU figure”", "c3f1", 0, 212, ""),
-        (at(102.133), "planner#1", "model", "running", "“I will ask research#2 to re-check S3 with FY25…”", "1009", 400_000_000, 0, ""),
-    ]  # fmt: skip
+        (
+            at(102.133),
+            "planner#1",
+            "model",
+            "running",
+            "“I will ask research#2 to re-check S3 with FY25…”",
+            "1009",
+            400_000_000,
+            0,
+            "",
+        ),
+    ]
     return [StepRow(index + 1, *values) for index, values in enumerate(told)]
 
 
@@ -287,7 +498,17 @@ def span_view(span_id: str) -> SpanView | None:
         edge = next((each for each in DELEGATIONS if each.span_id == span_id), None)
         if edge is None:
             return None
-        row = SpanRow(edge.span_id, "a01f", 1, "delegation", f"delegate {edge.target}", edge.source, "ok", edge.sent_ns, edge.returned_ns)
+        row = SpanRow(
+            edge.span_id,
+            "a01f",
+            1,
+            "delegation",
+            f"delegate {edge.target}",
+            edge.source,
+            "ok",
+            edge.sent_ns,
+            edge.returned_ns,
+        )
     same = [span.span_id for span in SPANS if span.parent_id == row.parent_id]
     here = same.index(span_id) if span_id in same else 0
     contents = [
@@ -299,9 +520,14 @@ def span_view(span_id: str) -> SpanView | None:
         health=health(),
         row=row,
         agent=row.label,
-        service="memo",
+        service="newsroom",
         message="HTTP 503 Service Unavailable" if row.status == "error" else "",
-        attributes=[("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", row.name), ("cache.age_s", "28512000"), ("cache.key", "S3")],
+        attributes=[
+            ("gen_ai.operation.name", "execute_tool"),
+            ("gen_ai.tool.name", row.name),
+            ("cache.age_s", "28512000"),
+            ("cache.key", "S3"),
+        ],
         resource=[("host.name", "build-7"), ("process.pid", "4242"), ("telemetry.sdk.name", "trajectory")],
         contents=contents if row.kind in ("tool", "model") else [],
         events=[EventRow(row.start_ns, "thought", "S3 is down; the cached copy will do.")] if span_id == "91c4" else [],
@@ -309,7 +535,7 @@ def span_view(span_id: str) -> SpanView | None:
         alerts=[alert for alert in ALERTS if span_id in (alert.span_id, alert.root_span_id)],
         previous_id=same[here - 1] if here > 0 else "",
         next_id=same[here + 1] if here + 1 < len(same) else "",
-    )  # fmt: skip
+    )
 
 
 class StoryFeed:
@@ -373,9 +599,9 @@ class StoryFeed:
             self.version,
             self.health,
             trace,
-            self.lanes,
-            self.delegations,
-            self.alerts,
+            list(self.lanes),
+            list(self.delegations),
+            list(self.alerts),
             steps[-query.tail :] if query.tail else [],
             len(self.steps),
             spans[query.spans_offset : query.spans_offset + query.spans] if query.spans else [],

@@ -53,8 +53,8 @@ def alert_counts(critical: int, warnings: int, infos: int, signs: Signs) -> Line
     return line or [(signs.dot, "dim")]
 
 
-def alerts_title(rows: Sequence[AlertRow]) -> str:
+def alerts_title(rows: Sequence[AlertRow], signs: Signs) -> str:
     """`2 open · 1 ack · 1 muted`, without what there is none of."""
     counts = [("open", "open"), ("acknowledged", "ack"), ("muted", "muted")]
     parts = [f"{count} {word}" for state, word in counts if (count := sum(row.state == state for row in rows))]
-    return " · ".join(parts) or "none"
+    return f" {signs.dot} ".join(parts) or "none"

@@ -232,3 +232,12 @@ def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs) -> list[Line]:
         cut([(indent + "".join(ruler), "frame"), (" now", "dim")], width),
     ]
     return whole[:axis_lines]
+
+
+def lanes_legend(signs: Signs) -> Line:
+    """What the bars and elbows mean, in one line."""
+    named = [(signs.model, "model", "model"), (signs.tool, "tool", "tool"), (signs.retry, "retry", "retry")]
+    named += [(signs.waiting, "waiting", "waiting"), (signs.error, "error", "error"), (signs.root, "root", "mark")]
+    named.append((signs.lines[LEFT | DOWN] + signs.lines[UP | RIGHT] + signs.arrow, "delegated", "delegation"))
+    named.append((signs.lines[UP | LEFT], "returned", "delegation"))
+    return [bit for sign, word, role in named for bit in ((sign, role), (f" {word}  ", "dim"))]

@@ -46,7 +46,7 @@ def runs_header(width: int, ids: int) -> Line:
         put("ALERTS", 9),
         put("TOKENS", 8, right=True),
         put("ELAPSED", 9, right=True),
-        ("  ACTIVITY · 60 s", ""),
+        ("  ACTIVITY (60 s)", ""),
     ]
     return [(text, "dim") for text, _ in cut(line, width)]
 
@@ -105,12 +105,12 @@ def _wide(row: TraceRow, width: int, ids: int, signs: Signs, now_ns: int, stale:
     return cut([*line, (spark(row.activity, signs, _ACTIVITY_CELLS) if busy else "", "model")], width)
 
 
-def runs_summary(rows: Sequence[TraceRow], total: int) -> str:
+def runs_summary(rows: Sequence[TraceRow], total: int, signs: Signs) -> str:
     """`7 runs · 3 live · 4 with alerts`."""
     live = sum(row.state == "live" for row in rows)
     alerted = sum(bool(row.critical or row.warnings or row.infos) for row in rows)
     shown = many(total, "run") if len(rows) == total else f"{len(rows)} of {many(total, 'run')}"
-    return f"{shown} · {live} live · {alerted} with alerts"
+    return f" {signs.dot} ".join((shown, f"{live} live", f"{alerted} with alerts"))
 
 
 def changes(row: TraceRow, seen: TraceRow | None, twin: TraceRow | None, signs: Signs) -> list[Line]:

@@ -103,3 +103,10 @@ def _outcome(row: DelegationRow, room: int, signs: Signs, start_ns: int) -> Line
         if measure(whole) <= room:
             return whole
     return end
+
+
+def tree_legend(signs: Signs) -> Line:
+    """What the lines of the tree mean, in one line."""
+    heavy, dotted = signs.lines_heavy[LEFT | RIGHT] * 2, signs.lines_dotted * 2
+    named = [(heavy, "cascade", "error"), (dotted, "inferred", "delegation"), (signs.high, "context lost", "warning")]
+    return [bit for sign, word, role in named for bit in ((sign, role), (f" {word}  ", "dim"))]

@@ -13,11 +13,11 @@ from textual.containers import Container
 from trajectory.view.rows import AlertRow, DelegationRow, Lane, StepRow, TraceQuery, TraceRow, TraceView, View
 from tui.drawing.alerts import alert_line, alerts_title
 from tui.drawing.bars import run_summary
-from tui.drawing.lanes import LaneDrawing, draw_lanes
+from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend
 from tui.drawing.line import Line
 from tui.drawing.numbers import elapsed, grouped
 from tui.drawing.tail import step_line
-from tui.drawing.tree import Branch, branch_line, branches
+from tui.drawing.tree import Branch, branch_line, branches, tree_legend
 from tui.keys import bindings_on
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
@@ -53,6 +53,7 @@ class CockpitScreen(DataScreen):
         self.alerts = Pane("alerts", signs, title="Alerts", number=3)
         self.tail = Pane("tail", signs, title="Tail", number=4)
         self.tail.can_follow = self.tail.follows = True
+        self.agents.legend, self.delegations.legend = lanes_legend(signs), tree_legend(signs)
         yield Container(self.agents, self.delegations, id="above", classes="columns")
         yield self.alerts
         yield self.tail
@@ -149,7 +150,10 @@ class CockpitScreen(DataScreen):
 
     def draw_paused(self, view: View) -> None:
         if isinstance(view, TraceView):
+            before = len(self._alert_rows)
             self._draw_alerts(view)
+            if before != len(self._alert_rows):
+                self.plan()
 
     def _end_ns(self, view: TraceView) -> int:
         return max(self.tui.now_ns, view.trace.ended_ns) if view.trace.state == "live" else view.trace.ended_ns
@@ -200,7 +204,7 @@ class CockpitScreen(DataScreen):
     def _draw_alerts(self, view: TraceView) -> None:
         rows = self._alert_rows = view.alerts
         start_ns = view.trace.started_ns
-        self.alerts.status = alerts_title(rows)
+        self.alerts.status = alerts_title(rows, self.signs)
         self.alerts.banner = [] if rows else [[(f"{self.signs.ok} nothing found so far", "ok")]]
         self.alerts.show(
             [row.key for row in rows], lambda index, width: alert_line(rows[index], width, self.signs, start_ns)
@@ -237,7 +241,8 @@ class CockpitScreen(DataScreen):
         elif self.tail.follows:
             self.tail.status = f"{self.signs.running} following {self.signs.dot} all agents"
         else:
-            self.tail.status = f"{self.signs.paused} {self.tail.unseen} new {self.signs.dot} f"
+            more = "+" if len(self._steps) >= _TAIL_KEPT else ""
+            self.tail.status = f"{self.signs.paused} {self.tail.unseen}{more} new {self.signs.dot} f"
 
     def moved(self, pane: Pane) -> None:
         if pane is self.tail:
@@ -309,6 +314,7 @@ class CockpitScreen(DataScreen):
     def action_follow(self) -> None:
         self.focus_named("tail")
         self.tail.follow()
+        self.redraw()
 
     def action_acknowledge(self) -> None:
         self._mark("acknowledged", "acknowledge")

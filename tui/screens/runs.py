@@ -72,7 +72,7 @@ class RunsScreen(DataScreen):
         self.changes.display = width >= 100
         self.changes.styles.width = 36
         size = min(13 if width >= 100 else 6, height - 8)
-        below.display = size >= 4 and self.app.size.height >= 20
+        below.display = size >= 4 and self.app.size.height >= 20 and bool(self.rows)
         below.styles.height = size
 
     def summary_height(self, width: int) -> int:
@@ -87,7 +87,7 @@ class RunsScreen(DataScreen):
             (self.filter_text or "none", "strong" if self.filter_text else "dim"),
             (" ", ""),
         ]
-        return [spread([(f" {runs_summary(self.rows, self.view.total)}", "")], right, width)]
+        return [spread([(f" {runs_summary(self.rows, self.view.total, self.signs)}", "")], right, width)]
 
     def rest_hint(self, width: int) -> list[Line]:
         if width < 100:
@@ -102,6 +102,7 @@ class RunsScreen(DataScreen):
     def draw_view(self) -> None:
         if self.view is None:
             return
+        was_empty = not self.rows
         self.rows = self._in_order(self.view.rows)
         self._ids = id_width(self.rows)
         keys = [row.trace_id for row in self.rows]
@@ -112,6 +113,8 @@ class RunsScreen(DataScreen):
         self.list.show(keys, self._line, head)
         self._title()
         self._draw_preview()
+        if was_empty is bool(self.rows):
+            self.plan()
 
     def _line(self, index: int, width: int) -> Line:
         return run_line(self.rows[index], width, self._ids, self.signs, self.tui.now_ns, stale=self.contact.is_stale)

@@ -11,11 +11,20 @@ from textual.binding import Binding
 from textual.containers import Container
 
 from trajectory.view.rows import AlertRow, SpanQuery, SpanView, View
-from tui.drawing.content import content_lines, content_title, json_line, span_fields, span_headline
+from tui.drawing.content import content_lines, content_title, json_line, span_headline
+from tui.drawing.fields import span_fields
 from tui.drawing.line import Line, spread
 from tui.keys import bindings_on
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
+
+
+# What an operator looks for first: what came out.
+_FIRST_SLOTS = ("result", "output", "returned")
+
+
+def _likeliest(slots: list[str]) -> int:
+    return next((slots.index(slot) for slot in _FIRST_SLOTS if slot in slots), 0)
 
 
 class SpanScreen(DataScreen):
@@ -31,6 +40,7 @@ class SpanScreen(DataScreen):
         self.span_id = span_id
         self._start_ns = start_ns
         self._tab = 0  # of the contents
+        self._tab_of = ""  # the span for which it was chosen
         self._wraps = True
         self._pan = 0
         self._shown = 1  # which of the two panes, where there is room for one
@@ -111,6 +121,8 @@ class SpanScreen(DataScreen):
             self.content.show([], lambda _index, _width: [])
             self._lines = []
             return
+        if self._tab_of != self.span_id:
+            self._tab_of, self._tab = self.span_id, _likeliest([content.slot for content in view.contents])
         self._tab = min(self._tab, len(view.contents) - 1)
         content = view.contents[self._tab]
         width = self.content.inner_width
@@ -118,7 +130,7 @@ class SpanScreen(DataScreen):
         if drawn_for != self._drawn_for:
             self._lines = content_lines(content, width, wrap=self._wraps)
             self._drawn_for = drawn_for
-        self.content.status = content_title(content) + ("" if self._wraps else f" · column {self._pan + 1}")
+        self.content.status = content_title(content, self.signs) + ("" if self._wraps else f", column {self._pan + 1}")
         self.content.show([str(index) for index in range(len(self._lines))], self._line, self._tabs)
 
     def _said(self, view: SpanView) -> list[Line]:

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from trajectory.view.rows import SpanRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.scale import Scale
 from tui.drawing.bars import run_summary
-from tui.drawing.line import Line, spread
+from tui.drawing.line import Line, measure, spread
 from tui.drawing.numbers import elapsed, grouped
 from tui.drawing.waterfall import (
     Columns,
@@ -90,14 +90,14 @@ class TimelineScreen(DataScreen):
     def summary(self, width: int) -> list[Line]:
         if self.view is None:
             return [[(f" opening {self.trace_id[:4]} {self.signs.ellipsis}", "dim")]]
-        line = run_summary(self.view.trace, width - 24, self.signs, self.tui.now_ns, self.contact)
         right: Line = []
         if self.view.spans_matching > len(self.view.spans):
             first, last = self._offset + 1, self._offset + len(self.view.spans)
             right = [(f"{first} to {last} of {grouped(self.view.spans_matching)} ", "warning")]
         elif self._folded:
             right = [(f"{len(self._folded)} folded ", "dim")]
-        return [spread(line, right, width)]
+        room = width - measure(right) - 1 if right else width
+        return [spread(run_summary(self.view.trace, room, self.signs, self.tui.now_ns, self.contact), right, width)]
 
     def counted(self) -> str:
         return f"{self.view.spans_matching} of {self.view.spans_total} spans match" if self.view else ""

@@ -46,6 +46,7 @@ class Pane(Drawn, can_focus=True):
         self.cursor = 0
         self.top = 0
         self.banner: list[Line] = []
+        self.legend: Line = []  # on the last line, where rows leave it and the one above free
         self.keys: Sequence[str] = ()
         self._gutter = 2 if wide_cursor else 0
         self._draw: Draw = lambda _index, _width: []
@@ -166,6 +167,7 @@ class Pane(Drawn, can_focus=True):
         else:
             self._clamp()
             self._reveal()
+        self.refresh()
 
     # Moving
 
@@ -263,7 +265,8 @@ class Pane(Drawn, can_focus=True):
             return self._framed([(pad, ""), *above[y]], y, width, None)
         index = self.top + y - len(above)
         if index >= len(self.keys):
-            return self._framed([], y, width, None)
+            is_last = y == self.size.height - 3 and index > len(self.keys) and self.is_framed
+            return self._framed(self.legend if is_last else [], y, width, None)
         here = index == self.cursor and self.has_cursor
         line = cut(self._draw(index, self.inner_width), self.inner_width)
         if self._gutter:

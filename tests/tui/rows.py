@@ -1,0 +1,122 @@
+"""Random rows for the drawings: any shape of run, with texts that no polite agent would send."""
+
+from hypothesis import strategies as st
+
+from trajectory.view.rows import AlertRow, DelegationRow, Lane, LaneBar, SpanRow, StepRow, TraceRow
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202egnp.exe\u200b\r\n\t日本\ud800e\u0301"
+texts = st.one_of(
+    st.text(max_size=30), st.sampled_from(["research#1", "planner#1", "writer#12", "日本語エージェント", HOSTILE, ""])
+)
+labels = st.sampled_from(["planner#1", "research#1", "research#2", "日本#1", "x" * 40, "gone"])
+times = st.integers(0, 200).map(lambda seconds: seconds * 1_000_000_000)
+counts = st.integers(0, 10**9)
+states = st.sampled_from(["running", "waiting", "ok", "error", "cut_off", "unheard of"])
+marks = st.sampled_from(["", "root", "carried"])
+statuses = st.sampled_from(["unset", "ok", "error"])
+kinds = st.sampled_from(["model", "tool", "retrieval", "retry", "agent", "delegation", "other", "new kind"])
+
+bars = st.builds(LaneBar, span_id=texts, kind=kinds, start_ns=times, end_ns=times, status=statuses, mark=marks)
+lanes = st.builds(
+    Lane,
+    label=labels,
+    agent=texts,
+    service=texts,
+    span_id=texts,
+    state=states,
+    start_ns=times,
+    end_ns=times,
+    bars=st.lists(bars, max_size=6),
+    mark=marks,
+    note=texts,
+)
+delegations = st.builds(
+    DelegationRow,
+    delegation_id=st.integers(0, 10**6).map(str),
+    source=labels,
+    target=labels,
+    mode=st.sampled_from(["call", "transfer"]),
+    grade=st.sampled_from(["observed", "declared", "inferred"]),
+    reason=texts,
+    state=st.sampled_from(["sent", "received", "returned", "failed", "lost"]),
+    sent_ns=times,
+    received_ns=times,
+    returned_ns=times,
+    span_id=texts,
+    on_error_path=st.booleans(),
+    lost=st.lists(texts, max_size=3),
+)
+alerts = st.builds(
+    AlertRow,
+    key=texts,
+    alert_id=texts,
+    trace_id=texts,
+    severity=st.sampled_from(["info", "warning", "critical", "new"]),
+    kind=texts,
+    state=st.sampled_from(["open", "acknowledged", "muted"]),
+    opened_ns=times,
+    summary=texts,
+    message=texts,
+    confidence=st.floats(0, 1),
+    agent=texts,
+    peer_agent=texts,
+    value=texts,
+    grade=texts,
+    span_id=texts,
+    root_span_id=texts,
+    count=st.integers(1, 99),
+)
+steps = st.builds(
+    StepRow,
+    step_id=counts,
+    at_ns=times,
+    label=labels,
+    what=st.sampled_from(["model", "tool", "delegate", "receive", "return", "thought", "event", "error", "new"]),
+    status=st.sampled_from(["running", "ok", "error", ""]),
+    text=texts,
+    span_id=texts,
+    duration_ns=times,
+    tokens=counts,
+    mark=marks,
+)
+spans = st.builds(
+    SpanRow,
+    span_id=st.integers(0, 30).map(str),
+    parent_id=st.integers(0, 3).map(str),
+    depth=st.integers(0, 40),
+    kind=kinds,
+    name=texts,
+    label=labels,
+    status=statuses,
+    start_ns=times,
+    end_ns=times,
+    tokens=counts,
+    children=st.integers(0, 3),
+    descendants=st.integers(0, 99),
+    mark=marks,
+    text=texts,
+    is_retry=st.booleans(),
+    is_placeholder=st.booleans(),
+)
+traces = st.builds(
+    TraceRow,
+    trace_id=st.text("0123456789abcdef", min_size=32, max_size=32),
+    title=texts,
+    state=st.sampled_from(["live", "done", "failed", "cut_off"]),
+    session_id=texts,
+    service=texts,
+    started_ns=times,
+    ended_ns=times,
+    agents=counts,
+    delegations=counts,
+    steps=counts,
+    errors=counts,
+    critical=st.integers(0, 99),
+    warnings=st.integers(0, 99),
+    infos=st.integers(0, 99),
+    input_tokens=counts,
+    output_tokens=counts,
+    activity=st.lists(st.integers(0, 1000), max_size=15),
+    goal=texts,
+    is_partial=st.booleans(),
+)

@@ -1,0 +1,491 @@
+"""The app under the hands of an operator: every key on every screen, and what must hold while rows pour in."""
+
+import msgspec
+import pytest
+
+from tests.tui.pilots import Driver, driving
+from tests.tui.rows import HOSTILE
+from tests.tui.story import NOW_NS, START_NS, TRACE_ID, StoryFeed, health, run
+from trajectory.view.feed import RecordedFeed
+from trajectory.view.rows import Missing, RunsQuery, RunsView, SpanQuery, StepRow, TraceQuery
+from tui.keys import DATA_SCREENS, keys_on
+from tui.screens.cockpit import CockpitScreen
+from tui.screens.runs import RunsScreen
+from tui.screens.span import SpanScreen
+from tui.screens.timeline import TimelineScreen
+
+PATHS = {"runs": [], "cockpit": ["enter"], "timeline": ["t"], "span": ["enter", "a", "enter"]}
+SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
+
+
+async def at(driver: Driver, screen: str) -> None:
+    await driver.press(*PATHS[screen])
+    assert driver.where == screen
+
+
+def cockpit(driver: Driver) -> CockpitScreen:
+    screen = driver.app.screen
+    assert isinstance(screen, CockpitScreen)
+    return screen
+
+
+def a_step(step_id: int, text: str = "step") -> StepRow:
+    return StepRow(step_id, START_NS + step_id, "planner#1", "event", "", f"{text} {step_id}", "1001")
+
+
+# Places
+
+
+@pytest.mark.parametrize("screen", DATA_SCREENS)
+async def test_every_key_works_on_every_screen(screen: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(str(tmp_path))
+    async with driving(size=(100, 30), beats=2) as driver:
+        await at(driver, screen)
+        here = driver.app.screen
+        for row in keys_on(screen):
+            for key in row.keys[:2] if row.name not in ("back", "app.quit", "app.suspend_process") else []:
+                await driver.press(key)
+                assert driver.app.is_running, row.action
+                assert len(driver.text.splitlines()) == 30
+                while driver.app.screen is not here:
+                    assert driver.where != "runs" or screen == "runs", row.action
+                    await driver.press("escape")
+                if driver.app.screen.is_prompting:
+                    await driver.press("escape")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_screen_draws_at_every_size(size: tuple[int, int]) -> None:
+    async with driving(size=size) as driver:
+        for keys in (["enter"], ["t"], ["enter"], ["question_mark"], ["escape", "i"]):
+            await driver.press(*keys)
+            lines = driver.text.splitlines()
+            assert len(lines) == size[1]
+            assert "live" in lines[0] or driver.where in ("help", "health")
+
+
+async def test_five_escapes_lead_back_to_the_runs_and_never_quit() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "t", "enter", "slash", "x", "question_mark")
+        await driver.press(*["escape"] * 8)
+        assert driver.where == "runs"
+        assert driver.app.is_running
+
+
+async def test_q_quits_at_once_from_anywhere() -> None:
+    for path in ([], ["enter"], ["t", "enter"], ["question_mark"], ["i"]):
+        async with driving(beats=1) as driver:
+            await driver.press(*path)
+            await driver.pilot.press("q")
+            await driver.pilot.pause()
+            assert not driver.app.is_running
+
+
+async def test_three_keys_lead_from_the_door_to_the_root_of_a_cascade() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter")
+        screen = driver.app.screen
+        assert isinstance(screen, SpanScreen)
+        assert screen.span_id == "91c4"
+        assert "root of a cascade" in driver.text
+
+
+async def test_a_lane_opens_the_timeline_on_its_span() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "j", "j", "enter")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen)
+        assert screen.row is not None and screen.row.span_id == "a07e"
+
+
+async def test_brackets_walk_the_siblings() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "[")
+        assert isinstance(driver.app.screen, SpanScreen)
+        assert driver.app.screen.view is not None and driver.app.screen.view.row.span_id == "8f02"
+        await driver.press("]")
+        assert driver.app.screen.view.row.span_id == "91c4"
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [("research#2", "timeline"), ("c3f8", "span"), ("7f2e", "cockpit"), ("runs", "runs"), ("alerts", "cockpit")],
+)
+async def test_go_to_finds_runs_agents_and_spans(text: str, where: str) -> None:
+    async with driving() as driver:
+        await driver.press("enter", "colon", *["number_sign" if c == "#" else c for c in text], "enter")
+        assert driver.where == where
+
+
+async def test_a_trace_can_be_open_from_the_start() -> None:
+    async with driving(open_trace=TRACE_ID) as driver:
+        assert driver.where == "cockpit"
+        assert "Q3 revenue memo" in driver.text
+
+
+async def test_going_nowhere_says_so() -> None:
+    async with driving() as driver:
+        await driver.press("colon", "z", "z", "enter")
+        assert "no run, agent or span is called zz" in driver.text
+
+
+# The feed
+
+
+async def test_one_pull_at_a_time_and_only_for_what_is_new() -> None:
+    feed = StoryFeed()
+    async with driving(feed, beats=1) as driver:
+        driver.app.ticker.tick()
+        driver.app.ticker.tick()
+        driver.app.ticker.tick()
+        asked = len(feed.asked)
+        await driver.beat()
+        assert len(feed.asked) <= asked + 2
+        await driver.press("enter")
+        assert any(isinstance(query, TraceQuery) for query in feed.asked)
+
+
+async def test_a_lost_feed_keeps_the_last_truth_and_says_its_age() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        feed.lost = True
+        driver.clock.passes(2)
+        await driver.beat(2)
+        assert "reconnecting" in driver.text
+        assert "last heard 2 s ago" in driver.text
+        assert "Q3 revenue memo" in driver.text
+        assert "? stale" in driver.text
+
+
+async def test_a_feed_that_hangs_is_stale_within_two_seconds() -> None:
+    async with driving() as driver:
+        driver.app.ticker.in_flight = True
+        driver.clock.passes(2)
+        driver.app.beat()
+        await driver.pilot.pause()
+        assert "reconnecting" in driver.text
+        driver.app.ticker.in_flight = False
+
+
+async def test_a_feed_that_comes_back_keeps_the_selection() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("j", "j")
+        feed.lost = True
+        driver.clock.passes(60)
+        await driver.beat(2)
+        feed.lost = False
+        feed.moved()
+        await driver.beat(2)
+        assert "● live" in driver.text
+        assert isinstance(driver.app.screen, RunsScreen)
+        assert driver.app.screen.list.selected == run("7f31", "", "", 0, 0).trace_id
+
+
+async def test_a_feed_never_heard_names_its_address() -> None:
+    feed = StoryFeed()
+    feed.lost = True
+    async with driving(feed) as driver:
+        assert "connecting" in driver.text.splitlines()[0]
+        assert "Connecting to tcp://127.0.0.1:5570" in driver.text
+
+
+async def test_an_empty_list_says_how_to_fill_it() -> None:
+    feed = StoryFeed()
+    feed.runs, feed.health = [], health(state="listening", facts_per_s=0.0)
+    async with driving(feed, size=(80, 24)) as driver:
+        assert "No runs yet. Listening on tcp://127.0.0.1:5570" in driver.text
+        assert "trajectory demo" in driver.text
+
+
+async def test_dropped_facts_turn_counts_into_lower_bounds() -> None:
+    feed = StoryFeed()
+    feed.health = health(dropped_count=3120)
+    feed.runs[0] = msgspec.structs.replace(feed.runs[0], is_partial=True)
+    async with driving(feed) as driver:
+        assert "drop 3 120" in driver.text
+        assert "lower bounds" in driver.text
+        assert "214+" in driver.text
+
+
+async def test_a_recorded_feed_answers_from_what_it_was_given() -> None:
+    view = RunsView(1, health(state="recorded"), [run("7f20", "weekly digest", "done", 0, 21)], 1)
+    feed = RecordedFeed({RunsQuery(): view})
+    async with driving(feed) as driver:
+        assert "weekly digest" in driver.text
+        assert "recorded" in driver.text
+
+
+async def test_a_run_that_is_not_there_is_said_so() -> None:
+    class Empty(StoryFeed):
+        def _trace(self, query):  # type: ignore[no-untyped-def]
+            return Missing(self.version, self.health, "there is no such run")
+
+    async with driving(Empty(), open_trace="ff") as driver:
+        assert "there is no such run" in driver.text
+
+
+# What must not move
+
+
+async def test_the_selection_is_a_run_and_not_a_line() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("j", "j", "j")
+        screen = driver.app.screen
+        assert isinstance(screen, RunsScreen)
+        before, line = screen.list.selected, screen.list.cursor - screen.list.top
+        feed.runs.insert(0, run("7fff", "a newer run", "live", 100, 1))
+        feed.moved()
+        await driver.beat(2)
+        assert screen.list.selected == before
+        assert screen.list.cursor - screen.list.top == line or screen.list.top == 0
+        driver.clock.passes(2)
+        await driver.press("s")
+        assert screen.list.selected == before
+
+
+async def test_a_tail_that_is_scrolled_up_does_not_move_in_a_flood() -> None:
+    feed = StoryFeed()
+    feed.steps = [a_step(number) for number in range(1, 200)]
+    async with driving(feed) as driver:
+        await driver.press("enter", "4", "k", "k", "k")
+        tail = cockpit(driver).tail
+        row = tail.size.height // 2
+        before, line = tail.selected, tail.render_line(row).text
+        for burst in range(30):
+            feed.steps += [a_step(200 + burst * 300 + number) for number in range(300)]
+            feed.moved()
+            await driver.beat()
+        assert tail.selected == before
+        assert tail.render_line(row).text == line
+        assert "new · f" in driver.text
+        await driver.press("f")
+        assert f"step {feed.steps[-1].step_id}" in driver.text
+
+
+async def test_a_tail_that_follows_shows_the_newest() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter")
+        feed.steps.append(a_step(999, "the very newest"))
+        feed.moved()
+        await driver.beat()
+        assert "the very newest" in driver.text
+        assert "following" in driver.text
+
+
+async def test_a_paused_view_stands_still_while_health_and_alerts_go_on() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "space")
+        feed.steps.append(a_step(999, "while paused"))
+        feed.alerts.append(
+            msgspec.structs.replace(feed.alerts[0], key="new", alert_id="A9", summary="found while paused")
+        )
+        feed.health = health(facts_per_s=777.0)
+        feed.moved()
+        await driver.beat(2)
+        assert "777 ev/s" in driver.text
+        assert "found while paused" in driver.text
+        assert "while paused 999" not in driver.text
+        await driver.press("space")
+        assert "while paused 999" in driver.text
+
+
+async def test_following_the_newest_run_moves_on_to_it() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("j", "j", "f")
+        feed.runs.insert(0, run("7fff", "the newest run", "live", 100, 1))
+        feed.moved()
+        await driver.beat(2)
+        assert isinstance(driver.app.screen, RunsScreen)
+        assert driver.app.screen.list.selected.startswith("7fff")
+
+
+# Finding
+
+
+async def test_a_filter_works_while_it_is_typed_and_escape_undoes_it() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("slash", *"digest", "enter")
+        assert "weekly digest" in driver.text
+        assert "billing" not in driver.text
+        assert "1 of 7" in driver.text
+        await driver.press("escape")
+        assert "billing" in driver.text
+
+
+async def test_a_filter_that_does_not_parse_keeps_the_last_good_result() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("slash", *"digest", "space", "left_parenthesis")
+        assert "column" in driver.text
+        assert "weekly digest" in driver.text
+        assert all(
+            query.filter in ("", *("digest"[:n] for n in range(7)))
+            for query in feed.asked
+            if isinstance(query, RunsQuery)
+        )
+
+
+async def test_the_next_error_is_one_key_away() -> None:
+    async with driving() as driver:
+        await driver.press("t", "exclamation_mark")
+        assert isinstance(driver.app.screen, TimelineScreen)
+        assert driver.app.screen.row is not None and driver.app.screen.row.status == "error"
+
+
+async def test_folding_keeps_the_cursor_on_its_span() -> None:
+    async with driving() as driver:
+        await driver.press("t", *["j"] * 5)
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen) and screen.row is not None
+        before, shown = screen.row.span_id, len(screen.spans.keys)
+        await driver.press("h")
+        assert screen.row.span_id == before
+        assert len(screen.spans.keys) < shown
+        await driver.press("l")
+        assert len(screen.spans.keys) == shown
+
+
+async def test_a_content_is_searched_line_by_line() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "slash", *"region", "enter", "n")
+        screen = driver.app.screen
+        assert isinstance(screen, SpanScreen)
+        first = screen.content.cursor
+        await driver.press("n")
+        assert screen.content.cursor > first
+        assert "region" in screen._lines[screen.content.cursor][0]
+
+
+# Marking and taking along
+
+
+@pytest.mark.parametrize(("key", "move", "action"), [("x", 0, "acknowledge"), ("M", 0, "mute"), ("x", 2, "reopen")])
+async def test_an_alert_is_marked_through_the_feed(key: str, move: int, action: str) -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", *["j"] * move, key)
+        assert feed.marks == [(TRACE_ID, feed.alerts[move].key, action)]
+        assert feed.alerts[move].alert_id in driver.text.splitlines()[-2]
+
+
+async def test_a_mark_that_does_not_arrive_is_said_so() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "a")
+        feed.lost = True
+        await driver.press("x")
+        assert "A1 is unchanged" in driver.text
+
+
+async def test_a_copy_is_on_the_clipboard_and_in_a_private_file(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with driving() as driver:
+        await driver.press("enter", "a", "y")
+        assert driver.app.clipboard == driver.app.data_screen.value_of(driver.app.data_screen.pane)
+        (path,) = tmp_path.iterdir()
+        assert path.read_text() == driver.app.clipboard
+        assert path.stat().st_mode & 0o777 == 0o600
+        await driver.press("Y")
+        assert msgspec.json.decode(driver.app.clipboard)["alert_id"] == "A1"
+
+
+async def test_a_picture_is_saved_here_and_is_private(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    async with driving() as driver:
+        await driver.press("S")
+        (path,) = tmp_path.glob("*.svg")
+        assert "<svg" in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert "saved" in driver.text
+
+
+# Text that is not ours
+
+
+async def test_hostile_text_is_shown_as_text_on_every_screen() -> None:
+    feed = StoryFeed()
+    feed.runs = [msgspec.structs.replace(row, title=HOSTILE, goal=HOSTILE) for row in feed.runs]
+    feed.lanes = [msgspec.structs.replace(row, note=HOSTILE, label=HOSTILE + row.label) for row in feed.lanes]
+    feed.delegations = [
+        msgspec.structs.replace(row, source=HOSTILE + row.source, target=HOSTILE + row.target, lost=[HOSTILE])
+        for row in feed.delegations
+    ]
+    feed.alerts = [msgspec.structs.replace(row, summary=HOSTILE, kind=HOSTILE, message=HOSTILE) for row in feed.alerts]
+    feed.steps = [msgspec.structs.replace(row, text=HOSTILE, label=HOSTILE) for row in feed.steps]
+    feed.spans = [msgspec.structs.replace(row, name=HOSTILE, text=HOSTILE, label=HOSTILE) for row in feed.spans]
+    async with driving(feed) as driver:
+        for key in ("enter", "2", "t", "j", "enter", "escape", "escape", "a", "enter", "question_mark", "escape", "i"):
+            await driver.press(key)
+            text = driver.text
+            assert not any(ord(char) < 32 and char != "\n" for char in text)
+            assert not any(char in text for char in "\x7f\x9b\u202e\u200b\ufeff")
+        await driver.press(*["escape"] * 5)
+        assert "[bold red]" in driver.text
+
+
+async def test_hostile_content_is_shown_as_text_in_the_inspector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.tui.story._CACHED", HOSTILE * 3)
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter")
+        assert "[bold red]x[/]" in driver.text
+        assert not any(char in driver.text for char in "\x1b\x07\u202e")
+
+
+async def test_numbers_can_be_read_by_the_clock() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "v")
+        assert "14:02:10.902" in driver.text
+
+
+async def test_themes_change_and_are_named() -> None:
+    async with driving() as driver:
+        await driver.press("T")
+        assert driver.app.theme == "okabe-light"
+        assert "theme okabe-light" in driver.text
+
+
+async def test_health_shows_the_numbers_and_the_notices() -> None:
+    feed = StoryFeed()
+    feed.health = health(notices=["coder#1 sends from a clock that is 4 s behind."])
+    async with driving(feed) as driver:
+        await driver.press("i")
+        assert "412 a second" in driver.text
+        assert "a clock that is 4 s behind" in driver.text
+
+
+async def test_help_is_about_the_screen_it_was_asked_from() -> None:
+    async with driving() as driver:
+        await driver.press("t", "question_mark")
+        assert "fold, unfold" in driver.text
+        assert "acknowledge" not in driver.text
+        await driver.press("question_mark")
+        assert "acknowledge" in driver.text
+
+
+async def test_the_clock_of_a_live_run_goes_on_between_views() -> None:
+    async with driving() as driver:
+        await driver.press("enter")
+        assert "01:42" in driver.text
+        for _ in range(3):
+            driver.clock.passes(1)
+            await driver.beat()
+        assert "01:45" in driver.text
+        assert driver.app.now_ns == NOW_NS + 3_000_000_000
+
+
+async def test_a_terminal_that_is_too_small_is_told_so() -> None:
+    async with driving(size=(30, 8)) as driver:
+        assert "trajectory needs" in driver.text
+
+
+async def test_the_inspector_asks_for_one_span() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "enter")
+        assert SpanQuery(TRACE_ID, "91c4") in feed.asked

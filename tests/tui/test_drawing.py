@@ -1,0 +1,228 @@
+"""Drawings: whatever the rows, every line has its width, and nothing of an agent's text drives the terminal."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tests.tui import rows
+from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, START_NS, STEPS
+from trajectory.view.rows import DelegationRow, Health, Lane, LaneBar, SpanRow
+from trajectory.view.scale import Scale
+from trajectory.view.text import clean
+from tui.drawing import bars, numbers
+from tui.drawing.alerts import alert_line, preview_line
+from tui.drawing.frame import bottom_edge, top_edge
+from tui.drawing.lanes import draw_lanes
+from tui.drawing.line import Line, cut, measure, plain, spread
+from tui.drawing.runs import run_line, runs_header
+from tui.drawing.spark import density, spark
+from tui.drawing.tail import step_line
+from tui.drawing.tree import branch_line, branches
+from tui.drawing.waterfall import Columns, entries, trace_end_ns, waterfall_header, waterfall_line
+from tui.signs import LEVELS, UNICODE, signs_at
+
+NS = 1_000_000_000
+widths = st.integers(24, 200)
+levels = st.sampled_from(LEVELS).map(signs_at)
+
+
+def holds(lines: Sequence[Line], width: int) -> None:
+    for line in lines:
+        text = plain(line)
+        assert cell_len(text) == width
+        assert clean(text) == text
+
+
+@given(st.lists(rows.lanes, max_size=8), st.lists(rows.delegations, max_size=8), widths, levels, rows.times, rows.times)
+def test_lanes_have_their_width(lanes, delegations, width, signs, start, end) -> None:  # type: ignore[no-untyped-def]
+    drawn = draw_lanes(lanes, delegations, width, signs, start_ns=start, now_ns=end, axis_lines=2)
+    assert len(drawn.lines) == len(lanes)
+    holds([*drawn.axis, *drawn.lines], width)
+
+
+@given(st.lists(rows.delegations, max_size=12), st.lists(rows.lanes, max_size=5), widths, levels)
+def test_every_delegation_has_one_line_of_the_trees_width(delegations, lanes, width, signs) -> None:  # type: ignore[no-untyped-def]
+    found = branches(delegations)
+    assert sorted(b.key for b in found if b.row) == sorted(row.delegation_id for row in delegations)
+    holds([branch_line(b, {lane.label: lane for lane in lanes}, width, signs, 0) for b in found], width)
+
+
+@given(st.lists(rows.spans, max_size=20), st.sets(st.integers(0, 30).map(str)), widths, levels, rows.times)
+def test_the_timeline_has_its_width_and_counts_what_it_hides(spans, folded, width, signs, now) -> None:  # type: ignore[no-untyped-def]
+    end_ns = trace_end_ns(spans, now)
+    found = entries(spans, folded, end_ns)
+    scale = Scale(0, max(1, end_ns), Columns.of(width).chart)
+    holds([waterfall_line(entry, width, scale, signs, end_ns) for entry in found], width)
+    holds([waterfall_header(width, scale)], width)
+    shown = sum(entry.times for entry in found if not entry.gap_ns)
+    assert shown <= len(spans)
+    assert shown == len(spans) or any(entry.is_folded for entry in found)
+
+
+@given(rows.alerts, rows.steps, rows.traces, widths, levels)
+def test_lines_of_lists_have_their_width(alert, step, trace, width, signs) -> None:  # type: ignore[no-untyped-def]
+    holds([alert_line(alert, width, signs, 0), preview_line(alert, width, signs)], width)
+    holds([step_line(step, "00:00.000", width, signs)], width)
+    holds([bars.run_summary(trace, width, signs, 0, bars.Contact("live"))], width)
+    if width >= 60:
+        holds([run_line(trace, width, 4, signs, 0), runs_header(width, 4)], width)
+
+
+@given(rows.texts, rows.texts, st.integers(8, 200), levels, st.booleans(), st.booleans())
+def test_frames_have_their_width(title, status, width, signs, focused, framed) -> None:  # type: ignore[no-untyped-def]
+    holds([top_edge(title, status, width, signs, focused, framed), bottom_edge(width, signs, focused)], width)
+
+
+@given(
+    st.lists(st.tuples(rows.texts, st.just("dim")), max_size=5),
+    st.lists(st.tuples(rows.texts, st.just("")), max_size=3),
+    widths,
+)
+def test_both_ends_of_a_line_fit_its_width(left: Line, right: Line, width: int) -> None:
+    holds([cut(left, width)], width)
+    assert measure(spread(left, right, width)) == width
+
+
+@given(st.lists(rows.texts, min_size=1, max_size=4), st.integers(40, 160), levels)
+def test_the_header_keeps_its_state_at_any_width(crumbs, width, signs) -> None:  # type: ignore[no-untyped-def]
+    health = Health(state="live", facts_per_s=41_000, lag_ns=2 * NS, dropped_count=3120, quarantined_count=2)
+    line = bars.header_line(["trajectory", *crumbs], health, bars.Contact("live"), width, signs)
+    holds([line], width)
+    assert "live" in plain(line)
+
+
+@given(st.lists(st.tuples(rows.times, rows.times), max_size=10), st.integers(1, 100))
+def test_density_counts_each_stretch_in_each_of_its_columns(stretches: list[tuple[int, int]], cells: int) -> None:
+    scale = Scale(0, 200 * NS, cells)
+    counts = density(stretches, scale)
+    for column in range(cells):
+        assert counts[column] == sum(scale.stretch(*each)[0] <= column <= scale.stretch(*each)[1] for each in stretches)
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=40), st.integers(1, 40), levels)
+def test_a_spark_has_one_cell_a_value(values: list[int], width: int, signs) -> None:  # type: ignore[no-untyped-def]
+    assert len(spark(values, signs, width)) == min(len(values), width)
+
+
+def lane(label: str, start_s: float, end_s: float, *bars_: tuple[str, float, float, str]) -> Lane:
+    work = [
+        LaneBar(f"{label}{index}", kind, round(a * NS), round(b * NS), status)
+        for index, (kind, a, b, status) in enumerate(bars_)
+    ]
+    return Lane(label, label, "", label, "ok", round(start_s * NS), round(end_s * NS), work)
+
+
+def edge(source: str, target: str, sent_s: float, back_s: float) -> DelegationRow:
+    times = [round(each * NS) for each in (sent_s, sent_s, back_s)]
+    return DelegationRow(f"{source}>{target}", source, target, "call", "observed", "", "returned", *times, span_id="")
+
+
+def test_an_elbow_leaves_behind_the_bar_and_the_targets_work_follows_its_arrow() -> None:
+    lanes = [lane("a", 0, 40, ("model", 0, 10, "ok")), lane("b", 10, 30, ("tool", 10, 20, "ok"))]
+    drawn = draw_lanes(lanes, [edge("a", "b", 10, 30)], 4 + 1 + 40 + 4, UNICODE, start_ns=0, now_ns=40 * NS)
+    assert plain(drawn.lines[0])[5:45] == "█" * 10 + "┐" + "·" * 29
+    assert plain(drawn.lines[1])[5:45] == " " * 10 + "└▶" + "▓" * 8 + "·" * 10 + "┘" + " " * 9
+
+
+def test_an_error_is_never_hidden_by_the_next_bar() -> None:
+    work = [("tool", second, second + 0.1, "error" if second == 5 else "ok") for second in (4.9, 5, 5.1, 5.2)]
+    drawn = draw_lanes([lane("a", 0, 100, *work)], [], 49, UNICODE, start_ns=0, now_ns=100 * NS)
+    assert "✗" in plain(drawn.lines[0])
+
+
+def test_work_that_never_arrived_leaves_a_sign_where_it_was_sent() -> None:
+    drawn = draw_lanes([lane("a", 0, 40)], [edge("a", "gone", 20, 0)], 49, UNICODE, start_ns=0, now_ns=40 * NS)
+    assert plain(drawn.lines[0])[5 + 20] == "⊘"
+
+
+def test_a_cascades_elbow_is_heavy() -> None:
+    drawn = draw_lanes(LANES, DELEGATIONS, 100, UNICODE, start_ns=START_NS, now_ns=NOW_NS)
+    text = [plain(line) for line in drawn.lines]
+    assert "┗▶" in text[2]
+    assert "└▶" in text[1]
+
+
+def test_a_second_giver_is_a_reference_back() -> None:
+    found = branches(DELEGATIONS)
+    assert [b.row.delegation_id for b in found if b.row and b.is_again] == ["d9", "d7"]
+
+
+def test_a_ring_of_delegations_is_drawn_once() -> None:
+    ring = [edge("a", "b", 1, 0), edge("b", "c", 2, 0), edge("c", "a", 3, 0)]
+    assert [b.label for b in branches(ring)] == ["a", "b", "c", "a"]
+
+
+def span(span_id: str, start_s: int, end_s: int, depth: int = 1, **more: object) -> SpanRow:
+    return SpanRow(span_id, "root", depth, "tool", "search", "a#1", "ok", start_s * NS, end_s * NS, **more)  # type: ignore[arg-type]
+
+
+def test_five_equal_siblings_become_one_line_with_their_count() -> None:
+    found = entries([span(str(index), index, index + 1) for index in range(5)], set(), 5 * NS)
+    assert [entry.times for entry in found] == [5]
+    opened = entries([span(str(index), index, index + 1) for index in range(5)], {"open 0"}, 5 * NS)
+    assert [entry.times for entry in opened] == [1] * 5
+
+
+def test_time_without_spans_is_a_line_of_its_own() -> None:
+    found = entries([span("1", 0, 10), span("2", 60, 70)], set(), 70 * NS)
+    assert [entry.gap_ns for entry in found] == [0, 50 * NS, 0]
+
+
+def test_a_folded_span_says_how_many_errors_it_hides() -> None:
+    folded = entries(SPANS, {"a07e"}, NOW_NS)
+    line = next(entry for entry in folded if entry.row.span_id == "a07e")
+    assert line.errors == 4
+    assert "✗4" in plain(waterfall_line(line, 120, Scale(START_NS, NOW_NS, Columns.of(120).chart), UNICODE, NOW_NS))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_states_are_told_apart_by_shape_at_every_level(level: str) -> None:
+    signs = signs_at(level)
+    shapes = [signs.running, signs.ok, signs.error, signs.queued, signs.paused, signs.cut_off]
+    assert len(set(shapes)) == len(shapes)
+    assert len({signs.high, signs.medium, signs.low}) == 3
+    assert len({signs.model, signs.tool, signs.retry, signs.gap, signs.waiting}) == 5
+
+
+def test_ascii_draws_in_ascii() -> None:
+    signs = signs_at("ascii")
+    drawn = draw_lanes(LANES, DELEGATIONS, 100, signs, start_ns=START_NS, now_ns=NOW_NS, axis_lines=2)
+    lines = [*drawn.axis, *drawn.lines, *(run_line(row, 112, 4, signs, NOW_NS) for row in RUNS)]
+    lines += [branch_line(b, {}, 60, signs, START_NS) for b in branches(DELEGATIONS)]
+    assert all(plain(line).isascii() for line in lines)
+
+
+def test_quantities_are_written_one_way() -> None:
+    assert [numbers.duration(ns) for ns in (38_000, 104_000_000, 4_800_000_000, 102 * NS, 1020 * NS, 8280 * NS)] == [
+        "38 µs",
+        "104 ms",
+        "4.8 s",
+        "102 s",
+        "17 min",
+        "2.3 h",
+    ]
+    assert [numbers.coarse(count) for count in (412, 2600, 184_200, 1_200_000)] == ["412", "2.6k", "184k", "1.2M"]
+    assert [numbers.elapsed(seconds * NS) for seconds in (0, 102, 3723)] == ["00:00", "01:42", "1:02:03"]
+    assert numbers.stamp(33_500_000_000) == "00:33.500"
+    assert numbers.many(1, "run") == "1 run"
+
+
+@given(st.integers(0, 10**15))
+def test_a_duration_has_at_most_three_digits_and_a_unit(ns: int) -> None:
+    value, unit = numbers.duration(ns).split(" ")
+    assert unit in ("µs", "ms", "s", "min", "h")
+    assert sum(char.isdigit() for char in value) <= 3 or unit == "h"
+
+
+def test_a_stale_run_is_a_question() -> None:
+    assert plain(run_line(RUNS[0], 112, 4, UNICODE, NOW_NS, stale=True)).startswith("? stale")
+
+
+def test_steps_and_alerts_of_the_story_say_what_happened() -> None:
+    assert "✗ check_totals" in plain(
+        step_line(next(s for s in STEPS if s.status == "error" and s.label == "reviewer#1"), "", 116, UNICODE)
+    )
+    assert plain(alert_line(ALERTS[0], 116, UNICODE, START_NS)).startswith("▲ A1")

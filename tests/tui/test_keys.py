@@ -1,0 +1,76 @@
+"""The table of keys: no key does two things on a screen, every action exists, and nothing is listed that does not work."""
+
+import pytest
+
+from tui.app import TrajectoryApp
+from tui.keys import (
+    FOOTER_KEYS_NARROW,
+    FOOTER_KEYS_WIDE,
+    FOOTERS,
+    GROUPS,
+    KEYS,
+    SCREENS,
+    bindings_on,
+    footer_keys,
+    help_groups,
+    keys_on,
+    manual,
+)
+from tui.screens.cockpit import CockpitScreen
+from tui.screens.overlay import HealthScreen, HelpScreen
+from tui.screens.runs import RunsScreen
+from tui.screens.span import SpanScreen
+from tui.screens.timeline import TimelineScreen
+from tui.signs import UNICODE, signs_at
+
+CLASSES = {
+    each.name_here: each for each in (RunsScreen, CockpitScreen, TimelineScreen, SpanScreen, HelpScreen, HealthScreen)
+}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_key_does_one_thing_on_a_screen(screen: str) -> None:
+    pressed = [key for row in keys_on(screen) for key in row.keys]
+    assert len(pressed) == len(set(pressed))
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_action_exists_where_it_is_listed(screen: str) -> None:
+    for row in keys_on(screen):
+        owner = TrajectoryApp if row.name.startswith("app.") else CLASSES[screen]
+        assert callable(getattr(owner, f"action_{row.name.removeprefix('app.')}", None)), (screen, row.action)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_key_is_bound(screen: str) -> None:
+    bound = {binding.key for binding in bindings_on(screen)}
+    assert bound == {key for row in keys_on(screen) for key in row.keys}
+
+
+def test_every_row_has_a_group_and_a_screen() -> None:
+    for row in KEYS:
+        assert row.group in GROUPS
+        assert row.screens and set(row.screens) <= set(SCREENS)
+
+
+@pytest.mark.parametrize("where", FOOTERS)
+def test_a_footer_names_keys_of_its_own_screen_and_not_too_many(where: str) -> None:
+    screen, _, pane = where.partition(".")
+    names = {row.name for row in keys_on(screen)}
+    assert set(FOOTERS[where]) <= names
+    assert len(footer_keys(screen, pane, UNICODE)) == len(FOOTERS[where]) <= FOOTER_KEYS_WIDE
+    assert FOOTER_KEYS_NARROW < FOOTER_KEYS_WIDE
+
+
+def test_help_lists_every_key_of_a_screen() -> None:
+    for screen in SCREENS:
+        listed = " ".join(sign for rows in help_groups([screen], UNICODE).values() for sign, _ in rows)
+        assert all(row.sign in listed for row in keys_on(screen))
+
+
+def test_keys_are_spelled_in_ascii_where_signs_are() -> None:
+    assert all(sign.isascii() for rows in help_groups(SCREENS, signs_at("ascii")).values() for sign, _ in rows)
+
+
+def test_the_manual_has_a_line_for_every_row() -> None:
+    assert len(manual().splitlines()) == len(KEYS) + 2
