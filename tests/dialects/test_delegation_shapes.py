@@ -208,22 +208,51 @@ def test_a_swarm_handoff_names_agent_and_message_in_its_arguments():
     assert task_of(trace) == ["find a hotel"]
 
 
-def test_goto_spans_beside_a_transfer_tool_are_not_counted_again_and_its_false_error_is_none():
-    goto = {"gen_ai__operation__name": "goto", "langgraph__command__goto_node": "researcher"}
-    trace = fold(
-        agent(1, "trip_planning", lasts=9, gen_ai__workflow__nodes=["coordinator", "researcher", "booker"]),
-        agent(2, "coordinator", 1, 0, 3, gen_ai__workflow__nodes=["model", "tools"], error="Command(goto='researcher')",
-              error__type="ParentCommand"),
-        tool(3, "transfer_to_researcher", 2, 1, error="Command(goto='researcher')", error__type="ParentCommand",
-             traceloop__span__kind="tool",
-             gen_ai__tool__call__arguments=json.dumps({"input_str": "{'task': 'find a hotel'}", "tags": []})),
-        *(otel_span(n, "goto researcher", 2, 1.1, 0, **goto) for n in (4, 5, 6)),
-        agent(7, "researcher", 1, 4, 3, gen_ai__workflow__nodes=["model", "tools"]),
+def task(number: int, name: str, parent: int, at: float, lasts: float, *, error: str | None = None, **metadata: str):
+    """A node or a graph of LangGraph, as Traceloop tells it."""
+    told = {f"traceloop.association.properties.{key}": value for key, value in metadata.items()}
+    return otel_span(
+        number, f"execute_task {name}", parent, at, lasts, error=error, traceloop__span__kind="task",
+        traceloop__entity__name=name, gen_ai__operation__name="execute_task", **told,
     )  # fmt: skip
+
+
+def langgraph_team(**last: object):
+    """A graph of two agents: wrapper, workflow, node, the agent's own graph and, beside it, its empty wrapper."""
+    goto = {"gen_ai__operation__name": "goto", "langgraph__command__goto_node": "researcher"}
+    parent = "Command(goto='researcher')"
+    return (
+        agent(1, "trip_planning", lasts=9, gen_ai__workflow__nodes=["coordinator", "researcher", "booker"]),
+        otel_span(
+            2, "trip_planning.workflow", 1, 0, 9, traceloop__span__kind="workflow", traceloop__entity__name="trip_planning",
+            gen_ai__operation__name="invoke_agent", gen_ai__agent__name="trip_planning",
+        ),
+        task(3, "coordinator", 2, 0, 3, error=parent, langgraph_node="coordinator", langgraph_checkpoint_ns="coordinator:1"),
+        agent(4, "coordinator", 3, 0, 3, gen_ai__workflow__nodes=["model", "tools"], error=parent, error__type="ParentCommand"),
+        task(5, "coordinator", 3, 0, 3, langgraph_node="coordinator", langgraph_checkpoint_ns="coordinator:1",
+             checkpoint_ns="coordinator:1"),
+        tool(6, "transfer_to_researcher", 5, 1, error=parent, error__type="ParentCommand", traceloop__span__kind="tool",
+             gen_ai__tool__call__arguments=json.dumps({"input_str": "{'task': 'find a hotel'}", "tags": []})),
+        *(otel_span(n, "goto researcher", 5, 1.1, 0, **goto) for n in (7, 8, 9)),
+        task(10, "researcher", 2, 4, 3, langgraph_node="researcher", langgraph_checkpoint_ns="researcher:1"),
+        agent(11, "researcher", 10, 4, 3, gen_ai__workflow__nodes=["agent", "tools"], **last),
+        task(12, "researcher", 10, 4, 3, langgraph_node="researcher", langgraph_checkpoint_ns="researcher:1",
+             checkpoint_ns="researcher:1", **last),
+    )  # fmt: skip
+
+
+def test_goto_spans_beside_a_transfer_tool_are_not_counted_again_and_its_false_error_is_none():
+    trace = fold(*(s for s in langgraph_team() if s.span_id[-1] != 3))
     assert edges(trace) == [("coordinator", "researcher", "transfer", "declared")]
     assert set(trace.agents()) == {"coordinator", "researcher"}
+    assert len(trace.invocations()) == 2
     assert trace.root_errors() == []
     assert task_of(trace) == ["find a hotel"]
+
+
+def test_an_empty_wrapper_beside_an_agents_graph_repeats_its_error_and_is_no_root_of_it():
+    trace = fold(*langgraph_team(error="refused"))
+    assert [span.span_id[-1] for span in trace.root_errors() if span.owner is not None] == [12]
 
 
 def test_a_handoff_that_only_the_models_answer_shows_is_inferred():

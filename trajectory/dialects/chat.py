@@ -29,6 +29,7 @@ _ROLES = {
     "ai": "agent", "model": "agent", "tool": "tool", "function": "tool", "thought": "thought", "delegation": "delegation",
     "termination": "termination",
 }  # fmt: skip
+STEP_ROOM_NS = 1_000_000_000
 _TIMES = ("at_ns", "timestamp", "time", "created_at", "ts")
 
 
@@ -157,7 +158,5 @@ def _nanoseconds(value: Any) -> int:
         return max(int(moment.timestamp() * 1_000_000) * 1000, 0)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1e8 < value < MAX_NS:
         return 0
-    for limit, unit in ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000)):
-        if value < limit:
-            return int(value * unit)
-    return int(value)
+    unit = next((unit for limit, unit in ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000)) if value < limit), 1)
+    return min(int(value * unit), MAX_NS - STEP_ROOM_NS)

@@ -10,6 +10,7 @@ from typing import Any
 
 from trajectory.dialects import messages as chat
 from trajectory.dialects.handover import of_handoff_span
+from trajectory.dialects.langgraph import INSIDE_AN_AGENT
 from trajectory.dialects.raw import RawSpan
 from trajectory.dialects.reading import HandOver, Reading
 from trajectory.dialects.values import count_of, decoded, first, first_count, first_name, is_opaque_id, name_of, texts
@@ -33,7 +34,6 @@ _RETRIEVALS = {
 _HAND_OVERS = {"handoff", "agent_handoff", "hand_off", "transfer"}
 _PREFIXES = ("invoke_agent", "execute_tool", "create_agent", "invoke_workflow")
 _PROVIDERS = {"vertex_ai": "gcp.vertex_ai", "gemini": "gcp.gemini", "xai": "x_ai"}
-_INSIDE_AN_AGENT = {"model", "tools", "agent", "llm", "call_model", "chatbot"}  # nodes of a graph that is one agent
 NOBODY = frozenset({"", "openai agent", "openai agents", "unknown", "unknown_agent", "none", "langgraph"})
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
 _MESSAGE_EVENTS = {
@@ -115,13 +115,17 @@ def _name_agent(span: RawSpan, operation: str, reading: Reading) -> None:
     reading.agent = name or _agent_in_name(span) or _agent_in_id(attributes)
     nodes = texts(attributes.get("gen_ai.workflow.nodes"))
     a_graph_of_agents = bool(nodes) and not any(_is_inside(node) for node in nodes)
-    if a_graph_of_agents or reading.agent == "LangGraph":
+    told_by_its_graph = bool(nodes) and bool(
+        span.parent_id
+    )  # this span stands beside that of the graph, which has the work
+    reading.is_echo = told_by_its_graph and not a_graph_of_agents
+    if a_graph_of_agents or told_by_its_graph or reading.agent == "LangGraph":
         reading.not_agent = True
 
 
 def _is_inside(node: str) -> bool:
     """Whether a graph's node is a part of one agent and not an agent: its model, its tools, a middleware's hook."""
-    return node.lower() in _INSIDE_AN_AGENT or node.endswith((".before_model", ".after_model", ".before_agent"))
+    return node.lower() in INSIDE_AN_AGENT or node.endswith((".before_model", ".after_model", ".before_agent"))
 
 
 def _agent_in_name(span: RawSpan) -> str:

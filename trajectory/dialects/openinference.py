@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trajectory.dialects import messages as chat
-from trajectory.dialects.handover import of_handoff_span
+from trajectory.dialects.handover import of_handoff_span, tasks_in
+from trajectory.dialects.langgraph import agent_of_graph
 from trajectory.dialects.raw import RawSpan
 from trajectory.dialects.reading import Body, HandOver, Reading
 from trajectory.dialects.values import (
@@ -44,6 +45,7 @@ _HANDOFF_NAME = re.compile(r"^hand-?off to (?P<target>.+)$", re.IGNORECASE)
 _ACTING_AGENT = re.compile(r"current_agent_name='((?:[^'\\]|\\.){1,200})'")
 _ARGUMENTS = ("input.value", "tool.arguments", "tool.args_json", "tool.input")
 _RESULTS = ("output.value", "tool.result", "tool.result_json", "tool.output")
+_ANSWERS = {"final_answer"}  # tools by which a framework lets an agent end its run: no work is done in them
 _SEARCHED_CHARS = 256 * 1024
 _MESSAGE_PREFIXES = ("llm.input_messages.", "llm.output_messages.")
 
@@ -64,6 +66,8 @@ def read(span: RawSpan) -> Reading | None:
         reading.surface = Surface.CONTEXTUAL
     if reading.kind == SpanKind.TOOL:
         _read_tool(span, metadata, reading)
+        if reading.name in _ANSWERS:
+            reading.kind = SpanKind.OTHER
     else:
         _read_contents(span, reading)
     _read_model(attributes, reading)
@@ -77,8 +81,8 @@ def _name_agent(span: RawSpan, said: str, metadata: Mapping[str, Any], reading: 
         node = name_of(span.attributes.get("graph.node.id"))
         reading.agent = named or ("" if is_opaque_id(node) else node) or _runner(span.name)
         reading.hand_over = _given_by(span.attributes, reading.agent)
-    elif graph_agent and graph_agent == span.name and said == "CHAIN":
-        reading.kind, reading.agent = SpanKind.AGENT, graph_agent
+    elif said == "CHAIN" and (graph := agent_of_graph(span.name, metadata)):
+        reading.kind, reading.agent = SpanKind.AGENT, graph
     elif span.name.endswith(".run_agent_step"):  # LlamaIndex: one step of the agent that its event names
         acting = _acting_agent(span.attributes)
         if acting:
@@ -174,6 +178,10 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
     reading.put(Slot.INPUT, chat.bodies(told) or chat.body_of(attributes.get("input.value")), "input.value")
     reading.put(Slot.OUTPUT, chat.bodies(said) or chat.body_of(attributes.get("output.value")), "output.value")
     reading.used.update(_MESSAGE_PREFIXES)
+    if reading.kind == SpanKind.AGENT and not told:
+        reading.put(
+            Slot.TASK, [body for task in tasks_in(attributes.get("input.value")) for body in chat.body_of(task)]
+        )
     documents = _documents(attributes)
     reading.put(Slot.CONTEXT, documents, "retrieval.documents." if documents else "retrieval.documents")
     schemas = [

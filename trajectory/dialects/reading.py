@@ -33,7 +33,8 @@ class Reading:
     """One dialect's view of a span.
 
     `contents` maps slots to bodies; `used` names raw attribute keys, or prefixes that end in a dot, whose content is held
-    by `contents` and `attributes` now. `input_tokens` and `output_tokens` are None where the span does not say.
+    by `contents` and `attributes` now. An echo stands beside the span that did the work and repeats how that ended.
+    `input_tokens` and `output_tokens` are None where the span does not say.
     """
 
     kind: str = SpanKind.OTHER
@@ -41,6 +42,7 @@ class Reading:
     name: str = ""
     surface: str = Surface.OPERATIONAL
     not_agent: bool = False
+    is_echo: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
     contents: dict[str, list[Body]] = field(default_factory=dict)
     input_tokens: int | None = None
@@ -62,6 +64,7 @@ def merge(readings: Iterable[Reading]) -> Reading:
     vetoed = False
     for reading in readings:
         vetoed = vetoed or reading.not_agent
+        merged.is_echo = merged.is_echo or reading.is_echo
         if merged.kind == SpanKind.OTHER:
             merged.kind = reading.kind
         if merged.surface == Surface.OPERATIONAL:

@@ -86,7 +86,7 @@ def facts_of(span: RawSpan, stored: Stored) -> list[Fact]:
     if opened is not None:
         span = opened
     reading = read(span)
-    fault = ours.fault_of(span) or fault_of(span)
+    fault = ours.fault_of(span) or (Fault(SpanStatus.UNSET) if reading.is_echo else fault_of(span))
     attributes = _attributes(span, reading, fault)
     ending = {key: attributes.pop(key) for key in (*_END_KEYS, ERROR_TYPE) if key in attributes} if span.end_ns else {}
     contents = dict(reading.contents)
@@ -147,6 +147,8 @@ def read(span: RawSpan) -> Reading:
 def _make_delegation(reading: Reading, hand_over: HandOver) -> None:
     tasks = hand_over.tasks or tasks_in(reading.arguments)
     reading.kind, reading.surface = SpanKind.DELEGATION, Surface.COORDINATION
+    if not reading.arguments:
+        reading.contents.pop(Slot.ARGUMENTS, None)  # `{}` is no task
     reading.put(Slot.TASK, [body for task in tasks for body in chat.body_of(task)])
     if hand_over.mode == DelegationMode.CALL and Slot.RESULT in reading.contents:
         reading.put(Slot.RETURNED, reading.contents[Slot.RESULT])

@@ -9,6 +9,7 @@ from typing import Any
 
 from trajectory.dialects import messages as chat
 from trajectory.dialects.handover import of_handoff_span
+from trajectory.dialects.langgraph import agent_of_graph
 from trajectory.dialects.raw import RawSpan
 from trajectory.dialects.reading import Reading
 from trajectory.dialects.values import decoded, first, first_count, first_name, name_of, unflatten
@@ -28,12 +29,15 @@ def read(span: RawSpan) -> Reading | None:
         return None
     reading = Reading(kind=_KINDS.get(said, SpanKind.MODEL if request in _MODEL_REQUESTS else SpanKind.OTHER))
     entity = first_name(attributes, "traceloop.entity.name")
-    graph_agent = first_name(attributes, _PROPERTIES + "lc_agent_name")
+    metadata = {
+        key.removeprefix(_PROPERTIES): value for key, value in attributes.items() if key.startswith(_PROPERTIES)
+    }
+    graph_agent = name_of(metadata.get("lc_agent_name"))
     if said == "agent":
         named = first_name(attributes, "gen_ai.agent.name", "crewai.agent.role")
         reading.agent = named or entity or name_of(span.name.removesuffix(".agent"))
-    elif said == "task" and entity and entity == graph_agent:
-        reading.kind, reading.agent = SpanKind.AGENT, entity
+    elif said in ("task", "workflow") and (graph := agent_of_graph(entity, metadata)):
+        reading.kind, reading.agent = SpanKind.AGENT, graph
     elif said in ("task", "workflow"):
         reading.not_agent = True
     elif reading.kind in (SpanKind.MODEL, SpanKind.TOOL) or not said:
