@@ -59,7 +59,7 @@ def _print(module: ModuleType, rows: list[Row]) -> None:
     figure = max((len(row.figure) for row in rows), default=0)
     for row in rows:
         mark = {True: "✓", False: "✗", None: " "}[row.is_good]
-        wanted = "" if row.is_good or not row.goal else f"   goal: {row.goal}"
+        wanted = "" if row.goal in ("", row.measured) else f"   goal: {row.goal}"
         print(f"  {mark} {row.case:<{case}}  {row.figure:<{figure}}  {row.measured}{wanted}")
     judged = [row for row in rows if row.is_good is not None]
     print(f"\n  {sum(row.is_good is True for row in judged)} of {len(judged)} as the goal asks\n")
