@@ -147,7 +147,7 @@ def read(span: RawSpan) -> Reading:
 def _make_delegation(reading: Reading, hand_over: HandOver) -> None:
     tasks = hand_over.tasks or tasks_in(reading.arguments)
     reading.kind, reading.surface = SpanKind.DELEGATION, Surface.COORDINATION
-    if not reading.arguments:
+    if reading.arguments is not None and not reading.arguments:
         reading.contents.pop(Slot.ARGUMENTS, None)  # `{}` is no task
     reading.put(Slot.TASK, [body for task in tasks for body in chat.body_of(task)])
     if hand_over.mode == DelegationMode.CALL and Slot.RESULT in reading.contents:
