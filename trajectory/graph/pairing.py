@@ -10,6 +10,7 @@ another agent's tool call waited. A delegation span that nobody answers was sent
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trajectory.graph.delegations import Delegation
@@ -54,6 +55,9 @@ class _Pairing:
         self._tools = [s for s in spans if s.kind == SpanKind.TOOL]
         self._asked = [s for s in spans if s.kind == SpanKind.MODEL and target_named(s)]
         self._taken: set[bytes] = set()
+        self._spellings: dict[str, str] = {}  # a name's letters → the name as the first invocation spells it
+        for invocation in invocations:
+            self._spellings.setdefault(_letters(invocation.agent), invocation.agent)
 
     def nest(self) -> None:
         """Agents whose span stands under another agent's span, or under a delegation span."""
@@ -232,7 +236,8 @@ class _Pairing:
 
     def _spelled(self, agent: str) -> str:
         """An agent's name as its own spans spell it: tools write `travel_agent` for `Travel Agent`."""
-        return next((i.agent for i in self.invocations if same_agent(i.agent, agent)), agent)
+        letters = _letters(agent)
+        return self._spellings.get(letters, agent) if letters else agent
 
 
 def target_named(span: Span) -> str:
@@ -245,6 +250,7 @@ def same_agent(one: str, other: str) -> bool:
     return one == other or (bool(one) and _letters(one) == _letters(other) != "")
 
 
+@lru_cache(maxsize=4096)
 def _letters(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
