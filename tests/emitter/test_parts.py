@@ -12,10 +12,13 @@ import pytest
 from trajectory.emitter.bodies import MAX_BODY_BYTES, body_of, encoded
 from trajectory.emitter.clock import RandomIds
 from trajectory.emitter.fault import outcome_of
+from trajectory.emitter.packing import Packing
 from trajectory.emitter.plain import MAX_ATTRIBUTES, MAX_TEXT, attributes_of
 from trajectory.emitter.queue import FactQueue, FlushMark
 from trajectory.emitter.schema import definition_of, parameters_of, schema_of
 from trajectory.model import content
+from trajectory.model.fact import Gap, Payload, SpanUpdated
+from trajectory.protocol.codec import decode_fact
 
 
 class Colour(enum.Enum):
@@ -217,3 +220,17 @@ def test_random_ids_have_their_lengths_and_differ() -> None:
     assert {len(ids.next_trace()) for _ in range(100)} == {16}
     assert len({ids.next_span() for _ in range(1000)}) == 1000
     assert all(len(ids.next_span()) == 8 for _ in range(100))
+
+
+def test_a_long_text_is_cut_where_it_is_packed_and_odd_names_become_text() -> None:
+    packing = Packing(lambda: 7)
+    fact = decode_fact(packing.pack((4, b"t" * 16, b"s" * 8, 1, 1, {"a": "x" * 100_000, 5: 1 << 70, None: 2})))
+    assert isinstance(fact, SpanUpdated)
+    assert {key: len(str(value)) for key, value in fact.attributes.items()} == {"a": MAX_TEXT, "5": 22, "None": 1}
+
+
+def test_a_body_is_packed_as_it_is_up_to_the_limit_of_a_frame() -> None:
+    packing, large = Packing(lambda: 7), body_of("x" * 100_000)
+    fact = decode_fact(packing.pack((6, large.digest, large.media_type, large.data)))
+    assert fact == Payload(large.digest, large.media_type, large.data)
+    assert decode_fact(packing.pack((6, b"d" * 16, "text/plain", b"x" * (9 << 20)))) == Gap(7, 1, "quarantined")

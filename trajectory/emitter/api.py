@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import Bodies, body_of, each
 from trajectory.emitter.current import SessionScope, carry, here
-from trajectory.emitter.misuse import harmless, name_of, report
+from trajectory.emitter.misuse import MAX_NAME, harmless, name_of, report
 from trajectory.emitter.schema import definition_of
 from trajectory.emitter.span import Span
 from trajectory.emitter.steps import AcceptedSpan, AgentSpan, DelegationSpan, ModelSpan, ToolSpan
@@ -39,7 +39,7 @@ def init(service: str | None = None, endpoint: str | None = None, resource: Mapp
     same again changes nothing; spans that are open stay with the collector that was told of their start.
     """
     tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource)
-    before = tracers.current()
+    before = tracers.default
     if before is not None and before.says_the_same(tracer):
         return
     tracers.use(tracer)
@@ -120,7 +120,9 @@ def model(
 
 def span(name: str, kind: str = "other", attributes: Mapping[str, Any] | None = None) -> Span:
     """Any other work; `kind` is one of agent, model, tool, retrieval, delegation, other."""
-    return Span(name_of(name), name_of(kind), attributes)
+    if type(name) is not str or type(kind) is not str or len(name) > MAX_NAME:
+        name, kind = name_of(name), name_of(kind)
+    return Span(name, kind, attributes)
 
 
 @harmless

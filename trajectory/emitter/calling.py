@@ -105,7 +105,7 @@ def _plain(function: Callable[..., Any], opened: Opened) -> Callable[..., Any]:
             span.__exit__(type(fault), fault, None)
             raise
         if late:  # the work is still to come: the span ends with it
-            span._leave()
+            span._step_out()
             return _late(result, span)
         span.__exit__(None, None, None)
         return result

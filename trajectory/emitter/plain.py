@@ -1,7 +1,7 @@
 """Attributes as they may travel: text keys, and values that msgpack can say and that nobody can change afterwards.
 
 Invariant: what comes out shares no mutable object with what came in. Called on the agent's thread at every start and update,
-so the common case (a few scalars) is one loop without a call; the sender calls `mended` for what still does not pack.
+so the common case (a few scalars) is two calls into C; `packing` sees to keys and to lengths later, on the sender's thread.
 """
 
 import json
@@ -15,24 +15,25 @@ LONG_TEXT = 1024  # characters; above it a text counts against the queue's bytes
 MAX_TEXT = 16 * 1024  # characters of one attribute; bodies belong into contents
 MAX_ATTRIBUTES = 256
 
-_FIXED = frozenset({int, float, bool, type(None)})
+_FIXED = frozenset({int, float, bool, str, type(None)})  # what nobody can change
+_TEXT = frozenset({str})
 
 
 def attributes_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """The attributes as a dict of our own, and the bytes of what is long in it."""
+    """The attributes as a dict of our own, and the bytes of what had to be written out for it."""
     try:
-        own = dict(given)
+        own = {**given}
     except Exception as fault:  # not a mapping, or a foreign one that raises
         report("attributes", "trajectory: attributes are a mapping of names to values: %r", fault)
         return {}, 0
-    if len(own) > MAX_ATTRIBUTES:
-        return _careful(own)
-    for key, value in own.items():
-        if type(key) is not str:
-            return _careful(own)
-        if type(value) not in _FIXED and (type(value) is not str or len(value) > LONG_TEXT):
-            return _careful(own)
-    return own, 0
+    if len(own) <= MAX_ATTRIBUTES and _FIXED.issuperset(map(type, own.values())):
+        return own, 0
+    return _careful(own)
+
+
+def has_text_keys(fact: tuple[Any, ...]) -> bool:
+    """Whether every attribute's name is text, as a collector requires."""
+    return all(_TEXT.issuperset(map(type, field)) for field in fact if type(field) is dict)
 
 
 def _careful(given: dict[Any, Any]) -> tuple[dict[str, Any], int]:
@@ -48,11 +49,11 @@ def _careful(given: dict[Any, Any]) -> tuple[dict[str, Any], int]:
 
 def _value(value: Any) -> tuple[Any, int]:
     """One value as plain data, and its weight in bytes where it is long."""
-    if type(value) in _FIXED:
-        return value, 0
     if isinstance(value, str):
         text = _cut(str(value))
         return text, len(text) if len(text) > LONG_TEXT else 0
+    if type(value) in _FIXED:
+        return value, 0
     if isinstance(value, (bytes, bytearray, memoryview)):
         body = bytes(value)[:MAX_TEXT]
         return body, len(body)
@@ -67,7 +68,7 @@ def _cut(text: str) -> str:
 
 
 def mended(fact: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The fact with everything that msgpack refused said in words: integers over 64 bits, foreign types."""
+    """The fact with everything that msgpack refuses said in words, and every long text cut: for all facts but bodies."""
     return tuple(_mended(field) for field in fact)
 
 
@@ -78,6 +79,8 @@ def _mended(value: Any) -> Any:
         return [_mended(item) for item in value]
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
         return str(value) if value.bit_length() < 4096 else f"integer of {value.bit_length()} bits"
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+    if isinstance(value, str):
+        return _cut(str(value))
+    if value is None or isinstance(value, (bool, int, float, bytes)):
         return value
     return repr(value)

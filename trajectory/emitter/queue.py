@@ -1,7 +1,8 @@
 """The facts between the agents' threads and the sender: a bounded queue, the only place where facts can be lost.
 
 Invariant: `put` takes no lock, makes no system call and never waits. Every fact that finds no room is counted, and the sender
-tells the collector the count in the stream itself. Many threads put, one thread takes.
+tells the collector the count in the stream itself. Bodies count by their bytes, small facts by their number. Many threads
+put, one thread takes.
 """
 
 import threading

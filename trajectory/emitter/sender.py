@@ -9,18 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import msgpack
 import zmq
 
 from trajectory.emitter.identity import Identity
 from trajectory.emitter.link import Link
 from trajectory.emitter.misuse import report
 from trajectory.emitter.outbox import Outbox
-from trajectory.emitter.plain import mended
+from trajectory.emitter.packing import Packing
 from trajectory.emitter.queue import Fact, FactQueue, FlushMark
 from trajectory.protocol import frames
 
-MAX_FACT_BYTES = frames.MAX_FRAME_BYTES // 2
 TAKE_COUNT = 2048  # facts packed between two looks at the socket
 
 
@@ -58,7 +56,7 @@ class Sender:
         self._origin = origin
         self._timing = timing
         self._outbox = outbox
-        self._packer = msgpack.Packer(use_bin_type=True, unicode_errors="replace")
+        self._packing = Packing(origin.now_ns)
         self._link: Link | None = None
         self._marks: deque[tuple[int, FlushMark]] = deque()
         self._window = frames.WINDOW_FRAMES
@@ -197,7 +195,7 @@ class Sender:
                 self._note_drops()
                 self._mark(item)
             else:
-                self._outbox.add(self._packed(item))
+                self._outbox.add(self._packing.pack(item))
         self._note_drops()
         if not len(self._queue):
             self._gathered_s = now_s
@@ -205,7 +203,7 @@ class Sender:
     def _note_drops(self) -> None:
         count = self._queue.take_dropped()
         if count:
-            self._outbox.add(self._packed((frames.GAP, self._origin.now_ns(), count, "queue_full")))
+            self._outbox.add(self._packing.pack((frames.GAP, self._origin.now_ns(), count, "queue_full")))
 
     def _mark(self, mark: FlushMark) -> None:
         mark.dropped_count = self._queue.dropped_count
@@ -219,28 +217,7 @@ class Sender:
             self._beat_s = now_s
             beat = self._origin.pulse()
             if beat is not None:
-                self._outbox.add(self._packed(beat))
-
-    def _packed(self, fact: Fact) -> bytes:
-        """The fact as msgpack, mended where it must be; one that cannot be mended is a gap of one."""
-        try:
-            packed: bytes = self._packer.pack(fact)
-        except Exception:  # what a user's value raises while it is packed
-            packed = self._packed_with_care(fact)
-        if len(packed) <= MAX_FACT_BYTES:
-            return packed
-        gap: bytes = self._packer.pack((frames.GAP, self._origin.now_ns(), 1, "quarantined"))
-        return gap
-
-    def _packed_with_care(self, fact: Fact) -> bytes:
-        packer = self._packer = msgpack.Packer(use_bin_type=True, unicode_errors="replace")
-        try:
-            packed: bytes = packer.pack(mended(fact))
-        except Exception as fault:
-            report("quarantined", "trajectory: a fact could not be packed and is counted as lost: %r", fault)
-            self._packer = msgpack.Packer(use_bin_type=True, unicode_errors="replace")
-            packed = self._packer.pack((frames.GAP, self._origin.now_ns(), 1, "quarantined"))
-        return packed
+                self._outbox.add(self._packing.pack(beat))
 
     # out
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
+from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import Bodies, Body, body_of
 from trajectory.emitter.current import MAIN_AGENT, Carried, Place, here
 from trajectory.emitter.fault import Outcome, outcome_of
 from trajectory.emitter.misuse import harmless, name_of, report
 from trajectory.emitter.plain import attributes_of
-from trajectory.emitter.tracer import Tracer, default_tracer
+from trajectory.emitter.tracer import Tracer
 from trajectory.model.words import SESSION_ID, Slot, SpanStatus, Surface
 from trajectory.protocol.frames import SPAN_ENDED, SPAN_EVENT, SPAN_STARTED, SPAN_UPDATED
 
@@ -37,8 +38,14 @@ class Span:
         "agent", "carried", "kind", "name", "owner", "parent_id", "session", "span_id", "trace_id",
     )  # fmt: skip
     surface: ClassVar[str] = _OPERATIONAL
+    _is_step: ClassVar[bool] = False
     _takes: ClassVar[str] = str(Slot.INPUT)  # the slots of a decorated call
     _gives: ClassVar[str] = str(Slot.OUTPUT)
+    _tracer: Tracer
+    agent: str
+    session: str | None
+    carried: Carried | None
+    owner: object | None
     _recipe: ClassVar[tuple[str, ...]] = ("name", "kind", "_given", "_bodies")
 
     def __init__(self, name: str, kind: str = "other", attributes: Mapping[str, Any] | None = None) -> None:
@@ -48,8 +55,6 @@ class Span:
         self._bodies: Bodies | None = None
         self._final: Bodies | None = None
         self._state = NEW
-        self.agent = ""
-        self.session: str | None = None
 
     # what people call
 
@@ -82,7 +87,8 @@ class Span:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._leave()
+            if here.get() is self:
+                self._leave()
             self._close(fault)
         except Exception as trouble:
             report("end", "trajectory: a span could not end: %r", trouble)
@@ -115,9 +121,8 @@ class Span:
         """What the span starts from; an accepted delegation starts from its headers instead."""
         return place
 
-    def _start_attributes(self) -> dict[str, Any]:
-        """Attributes that follow from what kind of step this is."""
-        return {}
+    def _become(self, attributes: dict[str, Any]) -> None:
+        """Adds what follows from the kind of step: its attributes, and whose it is. Asked where `_is_step`."""
 
     def _attach(self, slot: str, bodies: list[Body]) -> None:
         """Content for the span's start."""
@@ -140,22 +145,38 @@ class Span:
         """Starts without becoming the current span: a generator's span is current only while the generator runs."""
         if self._state == NEW:
             self.__enter__()
+            self._step_out()
+
+    def _step_out(self) -> None:
+        """Stays open and is no longer the current span."""
+        if here.get() is self:
             self._leave()
 
     def _open(self, place: Place | None) -> None:
+        """Starts below the place. One long function, because each call that it saves is a thirtieth of the whole span."""
         if self._state != NEW:
             self._reopen()
-        tracer = self._tracer = default_tracer()
-        place = self._place(place)
-        self._take_place(tracer, place)
+        self._tracer = tracer = tracers.default or tracers.default_tracer()
+        if self._is_step:
+            place = self._place(place)
+        if place is None:
+            self.trace_id = tracer.next_trace()
+            self.parent_id = b""
+            self.agent, self.session = MAIN_AGENT, None
+            self.carried = self.owner = None
+        else:
+            self.trace_id = place.trace_id or tracer.next_trace()
+            self.parent_id = place.span_id
+            self.agent, self.session = place.agent, place.session
+            self.carried, self.owner = place.carried, place.owner
         given = self._given
         attributes, weight = attributes_of(given) if given else ({}, 0)
-        if type(self) is not Span:
-            attributes.update(self._start_attributes())
+        if self._is_step:
+            self._become(attributes)
         if self.session is not None and self._names_session(place):
             attributes[SESSION_ID] = self.session
         contents = self._contents(self._bodies, attributes) if self._bodies else _NO_CONTENTS
-        self.span_id = span_id = tracer.ids.next_span()
+        self.span_id = span_id = tracer.next_span()
         mono = tracer.mono_ns()
         fact = (
             SPAN_STARTED, self.trace_id, span_id, self.parent_id, mono + tracer.offset_ns, mono,
@@ -167,22 +188,6 @@ class Span:
             tracer.put_heavy(fact, weight)
         else:
             tracer.put(fact)
-
-    def _take_place(self, tracer: Tracer, place: Place | None) -> None:
-        self.carried: Carried | None = None
-        self.owner: object | None = None
-        if place is None:
-            self.trace_id = tracer.ids.next_trace()
-            self.parent_id = b""
-            self.agent = self.agent or MAIN_AGENT
-            return
-        self.trace_id = place.trace_id or tracer.ids.next_trace()
-        self.parent_id = place.span_id
-        self.agent = self.agent or place.agent
-        self.carried = place.carried
-        self.owner = place.owner
-        if self.session is None:
-            self.session = place.session
 
     def _names_session(self, place: Place | None) -> bool:
         """Whether the session is new here: at a root, under a session's own scope, or where the span brings one."""
@@ -196,12 +201,11 @@ class Span:
         self._state = NEW
 
     def _leave(self) -> None:
-        """Gives the context back, past whatever ended meanwhile; leaves it alone where it is another's by now."""
-        if self._state != NEW and here.get() is self:
-            previous = self._previous
-            while isinstance(previous, Span) and previous._state == ENDED:
-                previous = previous._previous
-            here.set(previous)
+        """Gives the context back, past whatever ended meanwhile. Called only where this span is the current one."""
+        previous = self._previous
+        while isinstance(previous, Span) and previous._state == ENDED:
+            previous = previous._previous
+        here.set(previous)
 
     def _close(self, fault: BaseException | None) -> None:
         state = self._state

@@ -18,6 +18,7 @@ from trajectory.model.words import DelegationMode, Grade, Slot, SpanKind, Surfac
 OPERATION = "gen_ai.operation.name"
 FIRST_CHUNK_S = "gen_ai.response.time_to_first_chunk"  # seconds
 
+_OBSERVED = str(Grade.OBSERVED)
 _INPUT, _OUTPUT, _TASK, _RETURNED = str(Slot.INPUT), str(Slot.OUTPUT), str(Slot.TASK), str(Slot.RETURNED)
 _ARGUMENTS, _RESULT, _TOOLS, _SYSTEM = str(Slot.ARGUMENTS), str(Slot.RESULT), str(Slot.TOOLS), str(Slot.SYSTEM)
 
@@ -26,15 +27,8 @@ class AgentSpan(Span):
     """One invocation of an agent. Spans inside it are the agent's."""
 
     __slots__ = ("_own_agent", "_own_session", "_title")
-    _recipe: ClassVar[tuple[str, ...]] = (
-        "_given",
-        "_bodies",
-        "_own_agent",
-        "_own_session",
-        "_title",
-        "agent",
-        "session",
-    )
+    _is_step: ClassVar[bool] = True
+    _recipe: ClassVar[tuple[str, ...]] = ("_given", "_bodies", "_own_agent", "_own_session", "_title")
 
     def __init__(
         self,
@@ -44,8 +38,8 @@ class AgentSpan(Span):
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(f"invoke_agent {name}", str(SpanKind.AGENT), attributes)
-        self.agent = self._own_agent = name
-        self.session = self._own_session = session
+        self._own_agent = name
+        self._own_session = session
         self._title = title
 
     def output(self, value: Any) -> None:
@@ -56,11 +50,14 @@ class AgentSpan(Span):
         """What the agent gave back to whoever delegated to it."""
         self._set_body(_RETURNED, value)
 
-    def _start_attributes(self) -> dict[str, Any]:
-        attributes = {OPERATION: "invoke_agent", words.AGENT_NAME: self._own_agent}
+    def _become(self, attributes: dict[str, Any]) -> None:
+        self.agent = self._own_agent or self.agent
+        if self._own_session is not None:
+            self.session = self._own_session
+        attributes[OPERATION] = "invoke_agent"
+        attributes[words.AGENT_NAME] = self._own_agent
         if self._title is not None:
             attributes[words.TITLE] = name_of(self._title)
-        return attributes
 
 
 class ToolSpan(Span):
@@ -69,6 +66,7 @@ class ToolSpan(Span):
     __slots__ = ("_tool",)
     _takes: ClassVar[str] = _ARGUMENTS
     _gives: ClassVar[str] = _RESULT
+    _is_step: ClassVar[bool] = True
     _recipe: ClassVar[tuple[str, ...]] = ("_given", "_bodies", "_tool")
 
     def __init__(
@@ -86,8 +84,9 @@ class ToolSpan(Span):
         """What the tool gave; visible at once."""
         self._set_body(_RESULT, value)
 
-    def _start_attributes(self) -> dict[str, Any]:
-        return {OPERATION: "execute_tool", words.TOOL_NAME: self._tool}
+    def _become(self, attributes: dict[str, Any]) -> None:
+        attributes[OPERATION] = "execute_tool"
+        attributes[words.TOOL_NAME] = self._tool
 
     def _schema(self, schema: Body) -> None:
         """The tool's own definition, as a model would be told of it."""
@@ -102,6 +101,7 @@ class ModelSpan(Span):
     """One call of a model: its messages, the tools on offer, and its answer as it grows."""
 
     __slots__ = ("_began_ns", "_model")
+    _is_step: ClassVar[bool] = True
     _recipe: ClassVar[tuple[str, ...]] = ("_given", "_bodies", "_model")
 
     def __init__(
@@ -147,8 +147,9 @@ class ModelSpan(Span):
         super()._open(place)
         self._began_ns = self._tracer.mono_ns()
 
-    def _start_attributes(self) -> dict[str, Any]:
-        return {OPERATION: "chat", words.MODEL_NAME: self._model}
+    def _become(self, attributes: dict[str, Any]) -> None:
+        attributes[OPERATION] = "chat"
+        attributes[words.MODEL_NAME] = self._model
 
     @harmless
     def _ask(self, messages: Any, tools: Any, system: Any) -> None:
@@ -184,6 +185,7 @@ class DelegationSpan(Span):
     __slots__ = ("_mode", "_target")
     surface: ClassVar[str] = str(Surface.COORDINATION)
     _gives: ClassVar[str] = _RETURNED
+    _is_step: ClassVar[bool] = True
     _recipe: ClassVar[tuple[str, ...]] = ("_given", "_bodies", "_target", "_mode")
 
     def __init__(self, target: str, task: Any = None, mode: str = "call") -> None:
@@ -204,13 +206,11 @@ class DelegationSpan(Span):
         """What came back."""
         self._set_body(_RETURNED, value)
 
-    def _start_attributes(self) -> dict[str, Any]:
-        return {
-            words.DELEGATION_SOURCE: self.agent,
-            words.DELEGATION_TARGET: self._target,
-            words.DELEGATION_MODE: self._mode,
-            words.DELEGATION_GRADE: str(Grade.OBSERVED),
-        }
+    def _become(self, attributes: dict[str, Any]) -> None:
+        attributes[words.DELEGATION_SOURCE] = self.agent
+        attributes[words.DELEGATION_TARGET] = self._target
+        attributes[words.DELEGATION_MODE] = self._mode
+        attributes[words.DELEGATION_GRADE] = _OBSERVED
 
     def _arguments(self, arguments: Mapping[str, Any]) -> None:
         if arguments and _TASK not in (self._bodies or {}):
@@ -236,7 +236,7 @@ class AcceptedSpan(AgentSpan):
         report(
             "headers",
             "trajectory: agent %r accepted work without a readable traceparent; a new trace begins",
-            self.agent,
+            self._own_agent,
         )
         return Scope(session=place.session if place is not None else None)
 

@@ -53,7 +53,9 @@ class Tracer:
         """The state that belongs to one process: at the start, and in a forked child."""
         self.generation += 1
         self.offset_ns = self._clock.wall_ns() - self._clock.mono_ns()
-        self.ids: IdSource = self._given_ids or RandomIds()
+        ids: IdSource = self._given_ids or RandomIds()
+        self.next_trace: Callable[[], bytes] = ids.next_trace
+        self.next_span: Callable[[], bytes] = ids.next_span
         self.open_spans: dict[bytes, None] = {}
         self._beat_open = False
         self._sent: dict[bytes, None] = {}
@@ -131,33 +133,28 @@ class Tracer:
 
 _living: "weakref.WeakSet[Tracer]" = weakref.WeakSet()
 _inherited: list[object] = []  # what a forked child has of its parent: kept, so that nothing closes it
-_default: Tracer | None = None
+default: Tracer | None = None  # the process's tracer, once there is one; `use` sets it
 _making = threading.Lock()
 _holds_loading = False
 
 
 def default_tracer() -> Tracer:
     """The process's tracer, made at the first call."""
-    tracer = _default
+    tracer = default
     if tracer is not None:
         return tracer
     with _making:
-        tracer = _default
+        tracer = default
         if tracer is None:
             tracer = Tracer()
             use(tracer)
         return tracer
 
 
-def current() -> Tracer | None:
-    """The process's tracer, if there is one."""
-    return _default
-
-
 def use(tracer: Tracer | None) -> Tracer | None:
     """Makes this the process's tracer (None: a fresh one at the next need) and gives back the one before."""
-    global _default
-    before, _default = _default, tracer
+    global default
+    before, default = default, tracer
     return before
 
 

@@ -139,8 +139,8 @@ class OwnedSpan(AgentSpan):
         super().__init__(agent, attributes={"code.function.name": method})
         self._owned = owned
 
-    def _take_place(self, tracer: Any, place: Any) -> None:
-        super()._take_place(tracer, place)
+    def _become(self, attributes: dict[str, Any]) -> None:
+        super()._become(attributes)
         self.owner = self._owned
 
 

@@ -5,18 +5,18 @@ right where it is emitted. Not for measuring: it does in the call what otherwise
 """
 
 import threading
+import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.clock import Clock, IdSource
-from trajectory.emitter.plain import mended
+from trajectory.emitter.packing import Packing
 from trajectory.emitter.tracer import Tracer
 from trajectory.model.content import text_of
 from trajectory.model.fact import Fact, Payload, SpanEnded, SpanEvent, SpanStarted, SpanUpdated
 from trajectory.protocol.codec import decode_fact
-from trajectory.protocol.frames import pack
 
 
 @dataclass
@@ -73,6 +73,7 @@ class CapturingCollector:
         self._service = service
         self._clock = clock
         self._ids = ids
+        self._packing = Packing(time.time_ns)
         self._lock = threading.Lock()
         self._before: list[Tracer | None] = []
 
@@ -89,13 +90,8 @@ class CapturingCollector:
     # the delivery
 
     def put(self, fact: tuple[Any, ...]) -> bool:
-        try:
-            packed = pack(fact)
-        except (TypeError, ValueError, OverflowError):
-            packed = pack(mended(fact))
-        decoded = decode_fact(packed)
         with self._lock:
-            self.facts.append(decoded)
+            self.facts.append(decode_fact(self._packing.pack(fact)))
         return True
 
     def put_heavy(self, fact: tuple[Any, ...], weight_bytes: int) -> bool:
