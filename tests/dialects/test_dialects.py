@@ -326,3 +326,11 @@ def test_finish_reasons_are_a_list_however_they_came():
 )
 def test_a_session_is_found_under_each_of_its_names(attributes):
     assert fold(otel_span(1, "x", **attributes)).session_id == "s1"
+
+
+def test_the_traces_of_one_team_of_autogen_share_a_session():
+    team = "7b5fa317-4283-4002-88af-15e8f47d5961"
+    sent = otel_span(1, "autogen publish", messaging__destination=f"group_topic_{team}.({team})-T")
+    worked = otel_span(1, "invoke_agent a", gen_ai__agent__name="a", gen_ai__agent__id=f"a_{team}/{team}")
+    assert fold(sent).session_id == fold(worked).session_id == team
+    assert fold(otel_span(1, "x", messaging__destination=f"queue_{team}")).session_id == ""

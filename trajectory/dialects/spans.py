@@ -4,6 +4,7 @@ Invariant: every span becomes a span (unknown ones of kind `other`), and its fac
 so order of arrival, retries and batches cannot change them. Called by `otlp` and `spanlist`.
 """
 
+import re
 from typing import Any
 
 from trajectory.dialects import genai, openinference, ours, traceloop, vercel
@@ -55,6 +56,7 @@ _RAW_USAGE = (
     "gen_ai.usage.total_tokens", "llm.usage.total_tokens", "gen_ai.aggregated_usage.input_tokens",
     "gen_ai.aggregated_usage.output_tokens", "gen_ai.usage.cache_creation.input_tokens",
 )  # fmt: skip
+_TEAM = re.compile(r"_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.\(|/)\1")  # `planner_<uuid>/<uuid>`
 _COORDINATION = ("autogen ", "message.send", "edge_group.process", "executor.process", "goto ")
 
 
@@ -228,8 +230,11 @@ def _attributes(span: RawSpan, reading: Reading, fault: Fault) -> dict[str, Any]
 
 
 def _metadata_session(span: RawSpan) -> str:
+    """A session in the span's metadata; else the team that AutoGen's addresses name: its run has a trace for each message."""
     metadata = decoded(span.attributes.get("metadata"))
-    return first_name(metadata, "session_id", "thread_id", "conversation_id") if isinstance(metadata, dict) else ""
+    named = first_name(metadata, "session_id", "thread_id", "conversation_id") if isinstance(metadata, dict) else ""
+    address = _TEAM.search(first_name(span.attributes, "messaging.destination", "gen_ai.agent.id"))
+    return named or (address[1] if address else "")
 
 
 def _count_usage(reading: Reading, kept: dict[str, Any]) -> None:
