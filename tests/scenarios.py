@@ -80,7 +80,9 @@ class Scenario:
     # --- telling -------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def agent(self, name: str, task: str = "", system: str = "", error: tuple[str, str] | None = None) -> Iterator[bytes]:
+    def agent(
+        self, name: str, task: str = "", system: str = "", error: tuple[str, str] | None = None
+    ) -> Iterator[bytes]:
         """An agent works; `error` is (type, message) of the exception that ends it."""
         span_id = self._start(SpanKind.AGENT, name, agent=name, contents={Slot.TASK: [task]} if task else {})
         frame = _Frame(name, span_id)
@@ -165,20 +167,29 @@ class Scenario:
         """Somebody tells the agent at work something."""
         self._frames[-1].heard.append({"role": role, "content": text})
 
-    def thinks(self, text: str, confidence: float | None = None) -> None:
-        """A thought of the agent at work."""
+    def thinks(self, text: str, confidence: float | None = None, under: str = "") -> None:
+        """A thought of the agent at work, or on the last span of a name."""
         attributes: dict[str, Any] = {"text": text}
         if confidence is not None:
             attributes[CONFIDENCE] = confidence
         at_ns = self._tick()
-        self._tell(SpanEvent(self.trace_id, self._stack[-1], at_ns, at_ns, EVENT_THOUGHT, Surface.COGNITIVE, attributes))
+        span_id = self.names[under] if under else self._stack[-1]
+        self._tell(SpanEvent(self.trace_id, span_id, at_ns, at_ns, EVENT_THOUGHT, Surface.COGNITIVE, attributes))
 
-    def opens(self, kind: str, name: str, agent: str = "") -> bytes:
-        """A span that starts and does not end."""
-        return self._start(kind, name, agent=agent)
+    def opens(
+        self, kind: str, name: str, agent: str = "", under: str = "", attributes: dict[str, Any] | None = None
+    ) -> bytes:
+        """A span that starts and does not end by itself, under the last span of a name or where the telling is."""
+        if not under:
+            return self._start(kind, name, agent=agent, attributes=attributes)
+        self._stack.append(self.names[under])
+        span_id = self._start(kind, name, agent=agent, attributes=attributes)
+        self._stack.pop()
+        return span_id
 
-    def ends(self, span_id: bytes, error: tuple[str, str] | None = None) -> None:
-        self._end(span_id, error, {})
+    def ends(self, span_id: bytes, error: tuple[str, str] | None = None, result: Any = None) -> None:
+        """An open span ends."""
+        self._end(span_id, error, {Slot.RESULT: [result]} if result is not None else {})
 
     def heartbeat(self, open_spans: Sequence[bytes] = ()) -> None:
         at_ns = self._tick()
@@ -226,7 +237,16 @@ class Scenario:
         at_ns = self._tick()
         self._tell(
             SpanStarted(
-                self.trace_id, span_id, parent_id, at_ns, at_ns, kind, name, agent, attributes=attributes or {}, contents=held
+                self.trace_id,
+                span_id,
+                parent_id,
+                at_ns,
+                at_ns,
+                kind,
+                name,
+                agent,
+                attributes=attributes or {},
+                contents=held,
             )
         )
         self.names[name] = span_id

@@ -6,7 +6,6 @@ nothing that it knew: a sum, a difference, a share or a multiple is work, not da
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from trajectory.detection.boundary import Boundary
@@ -37,14 +36,21 @@ class _Placed(NamedTuple):
 
 def alterations(boundary: Boundary, reader: Reader) -> Iterator[Alteration]:
     """The values that crossed a boundary changed, in the request's order."""
-    sent = list(islice(_placed([reader.text(d) or "" for d in boundary.sent.readable], _KINDS), _MAX_VALUES_COUNT + 1))
-    asked = list(islice(_placed(list(boundary.asked_texts), _KINDS), _MAX_VALUES_COUNT + 1))
-    if len(sent) > _MAX_VALUES_COUNT or len(asked) > _MAX_VALUES_COUNT:
+    asked = [i for i in boundary.asked_items if i.kind in _KINDS]
+    sent = [i for i in boundary.sent.items() if i.kind in _KINDS]
+    if not sent or max(len(asked), len(sent)) > _MAX_VALUES_COUNT:
         return
-    missing = _once(p for p in asked if p.item not in boundary.sent and p.item not in boundary.received)
-    novel = _once(p for p in sent if p.item not in boundary.known)
-    figures = _figures(asked)
-    novel = [p for p in novel if not _is_derived(p.item, figures)]
+    missing = _once(i for i in asked if i not in boundary.sent and i not in boundary.received)
+    novel = _once(i for i in sent if i not in boundary.known) if missing else []
+    figures = [float(i.figure) for i in asked if i.figure]
+    novel = [i for i in novel if not _is_derived(i, figures)]
+    if missing and novel:
+        texts = [reader.text(d) or "" for d in boundary.sent.readable]
+        yield from _paired(_placed(boundary.asked_texts, missing), _placed(texts, novel))
+
+
+def _paired(missing: list[_Placed], novel: list[_Placed]) -> Iterator[Alteration]:
+    """Values that went and came in one place, where no other could be meant."""
     for was in missing:
         rivals = [now for now in novel if _may_replace(was, now)]
         if len(rivals) == 1 and sum(1 for other in missing if _may_replace(other, rivals[0])) == 1:
@@ -53,21 +59,23 @@ def alterations(boundary: Boundary, reader: Reader) -> Iterator[Alteration]:
             yield Alteration(was.item.text, now.item.text, was.quote, now.quote, confidence)
 
 
-def _placed(texts: list[str], kinds: tuple[str, ...]) -> Iterator[_Placed]:
+def _placed(texts: Iterable[str], wanted: list[Item]) -> list[_Placed]:
+    """Each value with the words about it, where it first stands in the texts."""
+    left = {(i.kind, i.key) for i in wanted}
+    found: list[_Placed] = []
     for text in texts:
         said = plain(text)
         for item in items_in(text):
-            if item.kind in kinds:
+            if (item.kind, item.key) in left:
+                left.discard((item.kind, item.key))
                 end = item.start + len(item.text)
                 words = f"{said[max(item.start - _NEAR_CHARS, 0) : item.start]} {said[end : end + _NEAR_CHARS]}"
-                yield _Placed(item, stems(words), around(said, item.start, end))
+                found.append(_Placed(item, stems(words), around(said, item.start, end)))
+    return found
 
 
-def _once(placed: Iterable[_Placed]) -> list[_Placed]:
-    found: dict[tuple[str, str], _Placed] = {}
-    for each in placed:
-        found.setdefault((each.item.kind, each.item.key), each)
-    return list(found.values())
+def _once(items: Iterable[Item]) -> list[Item]:
+    return list({(item.kind, item.key): item for item in items}.values())
 
 
 def _may_replace(was: _Placed, now: _Placed) -> bool:
@@ -84,10 +92,6 @@ def _make(item: Item) -> str:
     if item.kind == "identifier":
         return "".join("0" if c.isdigit() else c for c in item.key).rstrip("0").replace("00", "0") or "0"
     return ""
-
-
-def _figures(asked: list[_Placed]) -> list[float]:
-    return [float(p.item.figure) for p in asked if p.item.figure]
 
 
 def _is_derived(item: Item, figures: list[float]) -> bool:

@@ -5,10 +5,11 @@ concluded from it: not observable is not passed. Called by the detectors of lost
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from trajectory.detection.items import Item, items_in
+from trajectory.detection.items import Item
 from trajectory.detection.reader import Knowledge, Reader, reader_of
 from trajectory.detection.words import stems
 from trajectory.graph.delegations import Delegation
@@ -16,7 +17,7 @@ from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.words import EVENT_CONTEXT, Slot, SpanKind
 
-_MAX_CALLS_COUNT = 8  # model calls that are read on each side: the first ones, and the last, which holds the history
+_MAX_ASKED_COUNT = 100  # payloads of a conversation, from either end, that are read for what they ask
 
 
 @dataclass(frozen=True)
@@ -25,45 +26,77 @@ class Boundary:
     had in view, `sent` the task as given, `received` what the delegatee had in view. `hidden` says what was not captured."""
 
     delegation: Delegation
-    asked: tuple[bytes, ...]
+    asked: list[bytes]
+    asked_texts: list[str]
+    asked_items: list[Item]
     known: Knowledge
     sent: Knowledge
     received: Knowledge
-    asked_texts: tuple[str, ...]
     parameters: frozenset[str]  # stems of the names of what the delegatee's tools take
     hidden: str = ""
-
-    @property
-    def asked_items(self) -> list[Item]:
-        """The values in what the delegator was asked."""
-        return [item for text in self.asked_texts for item in items_in(text)]
 
     @property
     def task_stems(self) -> set[str]:
         return self.sent.stems or self.received.stems
 
 
-def boundary_of(delegation: Delegation, trace: Trace) -> Boundary:
-    """The boundary of a delegation, as far as it was captured."""
-    reader = reader_of(trace)
+def boundary_of(delegation: Delegation, trace: Trace, views: "Views | None" = None) -> Boundary:
+    """The boundary of a delegation, as far as it was captured. `views` serves many delegations of one trace."""
+    views = views if views is not None else Views(reader_of(trace))
+    reader = views.reader
     source, target = delegation.source, delegation.target
-    given = _given(source) if source is not None else []
-    calls = _calls(source, delegation.sent_ns) if source is not None else []
-    seen = [d for span in calls for d in span.digests(Slot.INPUT)]
-    known = Knowledge(reader, [*given, *seen, *(_in_view(source, delegation.sent_ns) if source is not None else ())])
-    sent = _task(delegation, target, reader)
-    received = _received(delegation, target, reader)
-    asked = tuple(dict.fromkeys([*given, *seen]))
+    asked: list[bytes] = []
+    known: list[bytes] = []
+    if source is not None:
+        seen = views.seen_by(source, delegation.sent_ns)
+        given = _given(source)
+        asked = list(dict.fromkeys([*given, *seen[:_MAX_ASKED_COUNT], *seen[-_MAX_ASKED_COUNT:]]))
+        known = [*given, *seen, *(() if seen else _in_view(source, delegation.sent_ns)), *views.context(source)]
+    sent = _task(delegation, target, views)
+    received = _received(delegation, target, views)
+    known_here = Knowledge(reader, known)
     return Boundary(
         delegation,
         asked,
-        known,
+        [reader.asked(d) for d in asked],
+        [item for d in asked for item in reader.asked_items(d)],
+        known_here,
         sent,
         received,
-        tuple(reader.asked(d) for d in asked),
-        _parameters(target, reader) if target is not None else frozenset(),
-        _hidden(source, known, sent, received),
+        _parameters(target, views) if target is not None else frozenset(),
+        _hidden(source, known_here, sent, received),
     )
+
+
+class Views:
+    """What agents had in view, gathered once for all the delegations of a trace that are looked at together."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self._calls: dict[int, list[Span]] = {}
+        self._contexts: dict[int, list[bytes]] = {}
+
+    def calls(self, invocation: Invocation) -> list[Span]:
+        """The model calls whose input was captured, by start."""
+        known = self._calls.get(id(invocation))
+        if known is None:
+            calls = [s for s in invocation.spans.values() if s.kind == SpanKind.MODEL and s.digests(Slot.INPUT)]
+            known = self._calls[id(invocation)] = sorted(calls, key=lambda s: s.order_key)
+        return known
+
+    def context(self, invocation: Invocation) -> list[bytes]:
+        """What an agent was given as context, on its spans or as it worked."""
+        known = self._contexts.get(id(invocation))
+        if known is None:
+            known = self._contexts[id(invocation)] = list(_context(invocation))
+        return known
+
+    def seen_by(self, invocation: Invocation, until_ns: int) -> list[bytes]:
+        """What the first and the last model call that began by `until_ns` were shown: the last holds the history."""
+        calls = self.calls(invocation)
+        count = bisect_right(calls, until_ns, key=lambda s: s.start_ns)
+        chosen = dict.fromkeys((0, count - 1) if count else ())
+        return [d for i in chosen for d in calls[i].digests(Slot.INPUT)]
 
 
 def is_ripe(delegation: Delegation) -> bool:
@@ -79,8 +112,9 @@ def is_ripe(delegation: Delegation) -> bool:
 def observability(trace: Trace) -> list[tuple[str, bytes, str]]:
     """(check, delegation id, reason) for each check that a delegation's captured content does not allow."""
     unseen: list[tuple[str, bytes, str]] = []
+    views = Views(reader_of(trace))
     for delegation in trace.delegations():
-        hidden = boundary_of(delegation, trace).hidden
+        hidden = boundary_of(delegation, trace, views).hidden
         if hidden:
             unseen += [(check, delegation.delegation_id, hidden) for check in ("context.lost", "context.altered")]
     return unseen
@@ -101,58 +135,46 @@ def _given(invocation: Invocation) -> list[bytes]:
     return span.digests(Slot.TASK) or span.digests(Slot.INPUT) if span is not None else []
 
 
-def _calls(invocation: Invocation, until_ns: int = 0) -> list[Span]:
-    """The model calls that tell what an agent had in view by `until_ns` (0: ever)."""
-    calls = [
-        s
-        for s in invocation.spans.values()
-        if s.kind == SpanKind.MODEL and s.digests(Slot.INPUT) and (not until_ns or s.start_ns <= until_ns)
-    ]
-    calls.sort(key=lambda s: s.order_key)
-    return calls if len(calls) <= _MAX_CALLS_COUNT else [*calls[: _MAX_CALLS_COUNT - 1], calls[-1]]
-
-
 def _in_view(invocation: Invocation, until_ns: int) -> Iterator[bytes]:
-    """What tools, retrieval and delegatees gave an agent by `until_ns`, and what it had as context."""
+    """What tools, retrieval and delegatees gave an agent by `until_ns`: for agents whose model calls were not captured."""
     for span in invocation.spans.values():
         if span.start_ns <= until_ns and span.kind in (SpanKind.TOOL, SpanKind.RETRIEVAL, SpanKind.DELEGATION):
             yield from span.digests(Slot.RESULT)
             yield from span.digests(Slot.RETURNED)
-    yield from _context(invocation)
 
 
-def _shown(target: Invocation, reader: Reader) -> list[bytes]:
+def _shown(target: Invocation, views: Views) -> list[bytes]:
     """What a delegatee's model was shown when it began, and what people told it later. Its own words and its tools' data
     are left out: a word in them is no instruction."""
-    calls = _calls(target)
-    first = [d for s in calls[:1] for slot in (Slot.SYSTEM, Slot.INPUT) for d in s.digests(slot)]
-    later = [d for s in calls[1:] for d in s.digests(Slot.INPUT) if reader.asked(d)]
+    calls = views.calls(target)
+    begun = [d for s in calls[:1] for slot in (Slot.SYSTEM, Slot.INPUT) for d in s.digests(slot)]
+    first = [d for d in begun if not views.reader.is_data(d)]
+    later = [d for s in calls[1:][-1:] for d in s.digests(Slot.INPUT) if views.reader.asked(d)]
     return [*first, *later]
 
 
-def _received(delegation: Delegation, target: Invocation | None, reader: Reader) -> Knowledge:
+def _received(delegation: Delegation, target: Invocation | None, views: Views) -> Knowledge:
     """What the delegatee had in view: what its model was shown, which is what counts; else the task as it came."""
     if target is None:
-        return Knowledge(reader, delegation.task_digests())
-    shown = _shown(target, reader)
-    context = _context(target)
-    knowledge = Knowledge(reader, [*shown, *context])
+        return Knowledge(views.reader, delegation.task_digests())
+    shown = _shown(target, views)
+    context = views.context(target)
+    knowledge = Knowledge(views.reader, [*shown, *context])
     if shown and knowledge.is_known:
         return knowledge
-    return Knowledge(reader, [*delegation.task_digests(), *delegation.received_digests(), *context])
+    return Knowledge(views.reader, [*delegation.task_digests(), *delegation.received_digests(), *context])
 
 
-def _task(delegation: Delegation, target: Invocation | None, reader: Reader) -> Knowledge:
+def _task(delegation: Delegation, target: Invocation | None, views: Views) -> Knowledge:
     """The task as given; where the hand-over carried none, what the delegatee's model was asked first."""
-    sent = Knowledge(reader, delegation.task_digests())
+    sent = Knowledge(views.reader, delegation.task_digests())
     if sent.is_known or target is None:
         return sent
-    first = [d for s in _calls(target)[:1] for d in s.digests(Slot.INPUT) if reader.asked(d)]
-    return Knowledge(reader, first)
+    first = [d for s in views.calls(target)[:1] for d in s.digests(Slot.INPUT) if views.reader.asked(d)]
+    return Knowledge(views.reader, first)
 
 
 def _context(invocation: Invocation) -> Iterator[bytes]:
-    """What an agent was given as context, on its spans or as it worked."""
     for span in invocation.spans.values():
         yield from span.digests(Slot.CONTEXT)
         for event in span.events:
@@ -160,15 +182,15 @@ def _context(invocation: Invocation) -> Iterator[bytes]:
                 yield from (d for digests in event.contents.values() for d in digests)
 
 
-def _parameters(target: Invocation, reader: Reader) -> frozenset[str]:
+def _parameters(target: Invocation, views: Views) -> frozenset[str]:
     """Stems of the parameter names of the tools that an agent called or was offered; hand-overs are no tools."""
     names: set[str] = set()
-    for span in _calls(target)[:1]:
+    for span in views.calls(target)[:1]:
         for digest in span.digests(Slot.TOOLS):
-            names |= _offered(reader.text(digest) or "")
+            names |= _offered(views.reader.text(digest) or "")
     for span in target.spans.values():
         if span.kind == SpanKind.TOOL:
-            names.update(_argument_names(reader.text(d) or "" for d in span.digests(Slot.ARGUMENTS)))
+            names.update(_argument_names(views.reader.text(d) or "" for d in span.digests(Slot.ARGUMENTS)))
     return frozenset(s for name in names for s in stems(name))
 
 

@@ -19,7 +19,7 @@ from trajectory.detection.failures import Failures, Root, was_repeated
 from trajectory.detection.provenance import SAID, USES
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.route import answer_spans, route_of
-from trajectory.detection.spread import Spread, spread_of
+from trajectory.detection.spread import Spread, Spreads
 from trajectory.detection.words import around, shorten
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
@@ -77,6 +77,7 @@ def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:
     reader = reader_of(trace)
     failed = {root.span.span_id for root in roots}
     answers = answer_spans(trace)
+    spreads = Spreads([root for root in roots if not was_repeated(root, failed)], answers, trace, reader)
     explained: set[bytes] = set()
     for root in roots:
         if root.span.span_id in explained:
@@ -86,9 +87,7 @@ def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:
             explained.update(span.span_id for span in escape.path)
             yield _escape_finding(escape, trace)
             continue
-        if was_repeated(root, failed):
-            continue
-        spread = spread_of(root, roots, answers, trace, reader)
+        spread = spreads.of(root)
         if spread is not None:
             explained.update(o.span.span_id for o in spread.trail)
             yield _spread_finding(spread, answers, trace, reader)
@@ -137,11 +136,14 @@ def _has_delegator(span: Span) -> bool:
 
 
 def _was_dealt_with(root: Root, chain: list[Span], trace: Trace, reader: Reader) -> bool:
-    """Whether the agent at which the exception stopped gave the work again with success, or reported the failure."""
+    """Whether the agent at which the exception stopped gave the work again with success, or reported the failure; or is
+    still at it, and may yet do either."""
     top = chain[-1]
     stopped_at = top.owner if top.owner is not root.span.owner else None
     if stopped_at is None:
         return False
+    if not stopped_at.end_ns:
+        return True
     failed_agents = {span.agent_name for span in chain if span.owner is not stopped_at}
     after_ns = top.end_ns
     for delegation in trace.delegations():

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from trajectory.detection.altered import alterations
-from trajectory.detection.boundary import Boundary, boundary_of, is_ripe, label_of
+from trajectory.detection.boundary import Boundary, Views, boundary_of, is_ripe, label_of
 from trajectory.detection.constraints import Constraint
 from trajectory.detection.reader import reader_of
 from trajectory.detection.words import around, shorten
@@ -57,7 +57,8 @@ class ContextAtBoundaries:
         if trace.version == self._version or not _has_grown(trace, self._size):
             return
         self._version, self._size = trace.version, len(trace.spans)
-        boundaries = [boundary_of(d, trace) for d in trace.delegations() if is_ripe(d)]
+        views = Views(reader_of(trace))
+        boundaries = [boundary_of(d, trace, views) for d in trace.delegations() if is_ripe(d)]
         by_source: dict[int, list[Boundary]] = {}
         for boundary in boundaries:
             by_source.setdefault(id(boundary.delegation.source), []).append(boundary)

@@ -57,20 +57,31 @@ def holdings(trace: Trace) -> list[Occurrence]:
     return found
 
 
-def trails(trace: Trace, reader: Reader, values: Iterable[Item]) -> dict[tuple[str, str], list[Occurrence]]:
-    """The occurrences of each value, by (kind, key), in order of time."""
-    wanted = {(v.kind, v.key): _pattern(v) for v in values}
-    found: dict[tuple[str, str], list[Occurrence]] = {key: [] for key in wanted}
-    held: dict[bytes, list[tuple[str, str]]] = {}
-    for occurrence in holdings(trace):
-        digest = occurrence.digest
-        if digest not in held:
-            text = reader.folded(digest)
-            held[digest] = [key for key, (needles, pattern) in wanted.items() if _stands(text, needles, pattern)]
-        for key in held[digest]:
+def trails(held: list[Occurrence], reader: Reader, values: Iterable[Item]) -> dict[tuple[str, str], list[Occurrence]]:
+    """The occurrences of each value in `held`, by (kind, key), in order of time: one pass for all of them."""
+    found: dict[tuple[str, str], list[Occurrence]] = {(v.kind, v.key): [] for v in values}
+    needles: dict[str, list[tuple[str, str]]] = {}
+    phrases: dict[str, list[tuple[str, str]]] = {}
+    for value in values:
+        for form in _forms(value):
+            sought = needles if _SINGLE.fullmatch(form) else phrases
+            sought.setdefault(form, []).append((value.kind, value.key))
+    for occurrence in held:
+        for key in _met(occurrence.digest, needles, phrases, reader):
             if len(found[key]) < MAX_OCCURRENCES_COUNT:
                 found[key].append(occurrence)
     return found
+
+
+def _met(
+    digest: bytes, needles: dict[str, list[tuple[str, str]]], phrases: dict[str, list[tuple[str, str]]], reader: Reader
+) -> set[tuple[str, str]]:
+    """The values that a payload holds."""
+    met = {key for form in needles.keys() & reader.tokens(digest) for key in needles[form]}
+    if phrases:
+        text = reader.folded(digest)
+        met.update(key for form, keys in phrases.items() if form in text for key in keys)
+    return met
 
 
 def said_after(invocation: Invocation, after_ns: int, trace: Trace) -> list[Occurrence]:
@@ -120,17 +131,12 @@ def _new(digests: list[bytes], shown: set[bytes]) -> list[bytes]:
     return fresh[::-1]
 
 
-def _pattern(value: Item) -> tuple[list[str], re.Pattern[str]]:
-    """What to look for: plain needles first, because that is fast, then the same standing alone."""
-    forms = {value.text.casefold().strip("#"), value.key.casefold()}
+_SINGLE = re.compile(r"[^\W_]+(?:[-_][^\W_]+)*|\d+(?:[.,]\d+)*")
+
+
+def _forms(value: Item) -> set[str]:
+    """What a value is looked for by: as written and in its normal form; a number by its digits alone."""
     if value.figure:
-        written = re.search(r"\d[\d.,]*\d|\d", value.text)
-        forms = {value.figure, written[0] if written else value.figure}
-    needles = sorted(forms)
-    body = "|".join(re.escape(form) for form in needles)
-    before, after = (r"(?<![\w.,])", r"(?![\d]|[.,]\d)") if value.figure else (r"(?<![^\W_])", r"(?![^\W_])")
-    return needles, re.compile(f"{before}(?:{body}){after}")
-
-
-def _stands(text: str, needles: list[str], pattern: re.Pattern[str]) -> bool:
-    return any(needle in text for needle in needles) and pattern.search(text) is not None
+        written = re.search(r"\d+(?:[.,]\d+)*", value.text)
+        return {value.figure, *((written[0],) if written else ())}
+    return {value.text.casefold().strip("#"), value.key}

@@ -6,13 +6,15 @@ content; `reader_of` gives all of them the same reader.
 """
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from trajectory.detection.constraints import Constraint, constraints_in
-from trajectory.detection.items import Item, ItemSet, items_in, keys_of, lookup_key
+from trajectory.detection.items import Item, items_in, keys_of, lookup_key
 from trajectory.detection.words import READ_CHARS, plain, stems
 from trajectory.graph.trace import Trace
 from trajectory.model.content import MESSAGE, message_text
@@ -39,6 +41,10 @@ class Reader:
         """What a payload says, without case; empty where it is not at hand."""
         return (self._text(digest) or "")[:READ_CHARS].casefold()
 
+    def tokens(self, digest: bytes) -> frozenset[str]:
+        """What values are looked up by: a payload's words and numbers, whole and in parts, without case."""
+        return self._once("tokens", digest, lambda: _tokens(self.folded(digest)))
+
     def items(self, digest: bytes) -> list[Item]:
         """The values in a payload."""
         return self._once("items", digest, lambda: items_in(self._text(digest) or ""))
@@ -50,6 +56,14 @@ class Reader:
     def asked(self, digest: bytes) -> str:
         """What a payload asks for: a user's words in it; empty for what a model, a tool or a system prompt says."""
         return self._once("asked", digest, lambda: _asked(self._body(digest)))
+
+    def asked_items(self, digest: bytes) -> list[Item]:
+        """The values in what a payload asks for."""
+        return self._once("asked items", digest, lambda: items_in(self.asked(digest)))
+
+    def is_data(self, digest: bytes) -> bool:
+        """Whether a payload is a message that only brings a tool's result."""
+        return self._once("data", digest, lambda: _is_data(self._body(digest)))
 
     def constraints(self, digest: bytes) -> list[Constraint]:
         """The constraints in what a payload asks for."""
@@ -81,26 +95,33 @@ def reader_of(trace: Trace) -> Reader:
 
 
 class Knowledge:
-    """What some payloads say together: words and values, asked for by meaning."""
+    """What some payloads say together: words and values, asked for by meaning. Read when first asked for."""
 
     def __init__(self, reader: Reader, digests: Iterable[bytes]) -> None:
         self.digests = list(dict.fromkeys(digests))
-        self.readable = [d for d in self.digests if reader.text(d) is not None]
-        self.stems: set[str] = set()
-        self._keys: set[tuple[str, str]] = set()
-        self._figures: set[str] = set()
         self._reader = reader
-        for digest in self.readable:
-            self.stems |= reader.stems(digest)
-            for item in reader.items(digest):
-                self._keys.update(keys_of(item))
-                if item.figure:
-                    self._figures.add(item.figure)
+
+    @cached_property
+    def readable(self) -> list[bytes]:
+        """The payloads that are at hand."""
+        return [d for d in self.digests if self._reader.text(d) is not None]
+
+    @cached_property
+    def stems(self) -> set[str]:
+        return set().union(*(self._reader.stems(d) for d in self.readable))
+
+    @cached_property
+    def _keys(self) -> set[tuple[str, str]]:
+        return {key for item in self.items() for key in keys_of(item)}
+
+    @cached_property
+    def _figures(self) -> set[str]:
+        return {item.figure for item in self.items() if item.figure}
 
     @property
     def is_known(self) -> bool:
         """Whether anything was captured."""
-        return bool(self.readable)
+        return any(self._reader.text(d) is not None for d in self.digests)
 
     def __contains__(self, item: Item) -> bool:
         """Whether a value is here, in any writing; a number also by its digits alone, a small one also as a word."""
@@ -113,9 +134,6 @@ class Knowledge:
         """Every value, in order of the payloads."""
         for digest in self.readable:
             yield from self._reader.items(digest)
-
-    def item_set(self) -> ItemSet:
-        return ItemSet(self.items())
 
     def holds(self, constraint: Constraint) -> bool:
         """Whether a constraint is here: all of its values, or at least half of its words where it has no values."""
@@ -146,6 +164,31 @@ def _asked(body: tuple[str, bytes] | None) -> str:
             return plain(text)
         return "\n".join(_asked_in(value, 0)) if _has_roles(value) else plain(text)
     return text[:READ_CHARS]
+
+
+_TOKEN = re.compile(r"[^\W_]+(?:[-_][^\W_]+)*|\d+(?:[.,]\d+)+")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_PART = re.compile(r"[^\W_]+")
+
+
+def _tokens(folded: str) -> frozenset[str]:
+    found = set(_TOKEN.findall(folded))
+    found.update(_NUMBER.findall(folded))
+    found.update(part for token in list(found) if "-" in token or "_" in token for part in _PART.findall(token))
+    return frozenset(found)
+
+
+def _is_data(body: tuple[str, bytes] | None) -> bool:
+    if body is None or body[0] != MESSAGE:
+        return False
+    try:
+        message = json.loads(body[1])
+    except (ValueError, RecursionError):
+        return False
+    parts = message.get("parts") if isinstance(message, dict) else None
+    if not isinstance(parts, list) or not parts:
+        return False
+    return all(isinstance(p, dict) and p.get("type") == "tool_call_response" for p in parts)
 
 
 def _has_roles(value: Any) -> bool:

@@ -12,13 +12,13 @@ Pure; called by the cascade detector.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import says_failure
 from trajectory.detection.failures import Root
 from trajectory.detection.items import Item, items_in
-from trajectory.detection.provenance import ARGUMENT, GIVEN, SAID, USES, Occurrence, said_after, trails
+from trajectory.detection.provenance import ARGUMENT, GIVEN, SAID, USES, Occurrence, holdings, said_after, trails
 from trajectory.detection.reader import Reader
 from trajectory.detection.silent_failure import is_tool_work, result_text
 from trajectory.detection.words import STOP_WORDS, plain
@@ -59,23 +59,47 @@ class Spread(NamedTuple):
         return len({id(o.owner) for o in self.trail if o.role in USES and o.owner is not self.root.span.owner})
 
 
-def spread_of(root: Root, roots: list[Root], answers: set[bytes], trace: Trace, reader: Reader) -> Spread | None:
-    """The value that carried a failure furthest; None where none crossed to another agent unannounced."""
-    owner = root.span.owner
-    if owner is None:
-        return None
-    failed = {r.span.span_id for r in roots}
-    said = said_after(owner, root.at_ns, trace)[:_MAX_SAID_COUNT]
-    if not said:
-        return None
-    stand_ins = _stand_ins(root, owner, failed, trace, reader)
-    candidates = _candidates(said, reader)
-    if not candidates:
-        return None
-    followed = trails(trace, reader, candidates)
-    judge = _Judge(root, owner, roots, stand_ins, answers, trace, reader)
-    found = [s for value in candidates if (s := judge.spread(value, followed[(value.kind, value.key)])) is not None]
-    return max(found, key=lambda s: (len(s.surfaced) > 0, s.owners, s.confidence, -s.said.at_ns), default=None)
+class _Suspect(NamedTuple):
+    """A failure that may have spread: what its agent said afterwards, by which other calls it went on, which values it said."""
+
+    root: Root
+    owner: Invocation
+    stand_ins: list[Span]
+    candidates: list[Item]
+
+
+class Spreads:
+    """The ways of all failures of a trace, followed together: one pass over the trace for every value of every failure."""
+
+    def __init__(self, roots: list[Root], answers: set[bytes], trace: Trace, reader: Reader) -> None:
+        self._roots = {root.span.span_id: root for root in roots}
+        self._answers = answers
+        self._trace = trace
+        self._reader = reader
+        suspects = [s for root in roots if (s := self._suspect(root)) is not None]
+        self._suspects = {suspect.root.span.span_id: suspect for suspect in suspects}
+        values = {(v.kind, v.key): v for suspect in suspects for v in suspect.candidates}
+        self._trails = trails(holdings(trace), reader, values.values()) if values else {}
+
+    def of(self, root: Root) -> Spread | None:
+        """The value that carried a failure furthest; None where none crossed to another agent unannounced."""
+        suspect = self._suspects.get(root.span.span_id)
+        if suspect is None:
+            return None
+        judge = _Judge(root, suspect.owner, self._roots, suspect.stand_ins, self._answers, self._trace, self._reader)
+        found = [s for v in suspect.candidates if (s := judge.spread(v, self._trails[(v.kind, v.key)])) is not None]
+        return max(found, key=lambda s: (len(s.surfaced) > 0, s.owners, s.confidence, -s.said.at_ns), default=None)
+
+    def _suspect(self, root: Root) -> _Suspect | None:
+        owner = root.span.owner
+        if owner is None:
+            return None
+        said = said_after(owner, root.at_ns, self._trace)[:_MAX_SAID_COUNT]
+        candidates = _candidates(said, self._reader)
+        if not candidates:
+            return None
+        stand_ins = _stand_ins(root, owner, self._roots.keys(), self._trace, self._reader)
+        return _Suspect(root, owner, stand_ins, candidates)
 
 
 def _candidates(said: list[Occurrence], reader: Reader) -> list[Item]:
@@ -88,7 +112,7 @@ def _candidates(said: list[Occurrence], reader: Reader) -> list[Item]:
     return list(found.values())
 
 
-def _stand_ins(root: Root, owner: Invocation, failed: set[bytes], trace: Trace, reader: Reader) -> list[Span]:
+def _stand_ins(root: Root, owner: Invocation, failed: Container[bytes], trace: Trace, reader: Reader) -> list[Span]:
     """Calls after a failed one that asked for the same thing elsewhere, and were answered."""
     if root.span.kind not in _TOOLS:
         return []
@@ -116,7 +140,7 @@ class _Judge(NamedTuple):
 
     root: Root
     owner: Invocation
-    roots: list[Root]
+    roots: Mapping[bytes, Root]
     stand_ins: list[Span]
     answers: set[bytes]
     trace: Trace
@@ -208,7 +232,8 @@ def _thoughts(owner: Invocation | None, from_ns: int, to_ns: int, reader: Reader
                 yield " ".join(told), number
 
 
-def _surfaced(trail: list[Occurrence], root: Root, roots: list[Root]) -> list[Root]:
+def _surfaced(trail: list[Occurrence], root: Root, roots: Mapping[bytes, Root]) -> list[Root]:
     """Later failures of calls that were given the value."""
-    used = {o.span.span_id for o in trail if o.role in USES and o.span.kind in _TOOLS}
-    return [r for r in roots if r.span.span_id in used and r.at_ns > root.at_ns and r.span is not root.span]
+    used = dict.fromkeys(o.span.span_id for o in trail if o.role in USES and o.span.kind in _TOOLS)
+    later = [roots[span_id] for span_id in used if span_id in roots and span_id != root.span.span_id]
+    return [r for r in later if r.at_ns > root.at_ns]

@@ -1,10 +1,12 @@
 """`flow.stalled`: an open span without a sign of life for far longer than work of its kind usually takes.
 
 Invariant: only the innermost open work is named, because whoever waits for it shows no life either; where the trace has no
-clock of its own (imported, synthetic) nothing stalls. A sign of life is anything of the span or of a span below it. The limit
-is the longer of a floor (30 s; 120 s for a model call) and eight times the median of what completed spans of the same kind
-and name took, here or by the table that the detector is made with. The message tells a process that is not heard of any
-more from one that lives and hangs. Called through the seam of `contract`.
+clock of its own (synthetic times) nothing stalls. A sign of life is anything of the span or of a span below it. Silence is
+measured twice, by the facts' clock and by the clock that `settle` is called with, from when the last sign was first seen,
+and the shorter counts: neither facts that come late nor a clock that is wrong make a span look dead. The limit is the longer
+of a floor (30 s; 120 s for a model call) and eight times the median of what completed spans of the same kind and name took,
+here or by the table that the detector is made with. The message tells a process that is not heard of any more from one that
+lives and hangs. Called through the seam of `contract`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,6 +35,9 @@ class StalledSpans:
         self._usual_s = dict(usual_s or {})
         self._durations_s: dict[tuple[str, str], dict[bytes, float]] = {}
         self._open: dict[bytes, None] = {}
+        self._noticed: dict[bytes, tuple[int, int]] = {}  # span id → (its last sign, when a settle first saw that sign)
+
+        self._alarmed_s: dict[bytes, float] = {}  # span id → the limit that it was found beyond
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Keeps who is open, and how long what ended took."""
@@ -44,6 +49,8 @@ class StalledSpans:
                 self._open[span.span_id] = None
             else:
                 self._open.pop(span.span_id, None)
+                self._noticed.pop(span.span_id, None)
+                self._alarmed_s.pop(span.span_id, None)
                 self._keep(span)
         return ()
 
@@ -53,10 +60,18 @@ class StalledSpans:
             span = trace.spans[span_id]
             if span.attributes.get(SYNTHETIC_TIME) or any(c.is_open for c in span.children):
                 continue
-            silent_s = (now_ns - _last_sign_ns(span)) / 1e9
-            limit_s = self._limit_s(span)
+            silent_s = self._silent_s(span, now_ns)
+            limit_s = self._alarmed_s.get(span_id) or self._limit_s(span)
             if silent_s > limit_s:
+                self._alarmed_s[span_id] = limit_s
                 yield _finding(span, limit_s, now_ns, trace)
+
+    def _silent_s(self, span: Span, now_ns: int) -> float:
+        sign_ns = _last_sign_ns(span)
+        known = self._noticed.get(span.span_id)
+        if known is None or known[0] != sign_ns:
+            known = self._noticed[span.span_id] = (sign_ns, now_ns)
+        return min(now_ns - sign_ns, now_ns - known[1]) / 1e9
 
     def _keep(self, span: Span) -> None:
         key = _key(span)
@@ -108,7 +123,7 @@ def _finding(span: Span, limit_s: float, now_ns: int, trace: Trace) -> Finding:
         span_id=span.span_id,
         message=f"{shown} shows no sign of life beyond its usual time ({limit_s:.0f} s); {state}",
         agent=span.agent_name,
-        value="hung" if lives else "not heard",
+        value=what,
         root_span_id=span.span_id,
         path=[span.span_id, *waiting],
         evidence=[Evidence(span.span_id, f"open; silent for more than {limit_s:.0f} s")],

@@ -1,0 +1,263 @@
+"""Named runs for detectors: each fault with a clean twin that looks almost like it.
+
+Invariant: `FAULTY` maps a name to a run and the (kind, agent) of every finding that it deserves at warning or above; `CLEAN`
+runs deserve none. Used by the tests of this folder; the conformance suite runs every detector over all of them.
+"""
+
+from collections.abc import Callable
+
+from tests.scenarios import Scenario
+from trajectory.model.words import SpanKind
+
+REQUEST = (
+    "Plan a 2-night stay in Lyon for 2 people. Hard constraints: the total must not exceed 900 EUR and the hotel must be "
+    "step-free. Reference T-77."
+)
+FULL_TASK = "Find a step-free hotel in Lyon for 2 people, 2 nights, total at most 900 EUR. Reference T-77."
+DOWN = "Error: 503 Service Unavailable from the inventory"
+HOTELS = [{"id": "H7", "name": "Grand Rhone", "step_free": True, "total": "640 EUR"}]
+
+
+def trip(
+    task: str = FULL_TASK,
+    searched: object = HOTELS,
+    error: tuple[str, str] | None = None,
+    found: str = "I found H7, 640 EUR.",
+    hotel: str = "H7",
+    quoted: object = "H7: 640 EUR, firm.",
+    quote_said: str = "H7 costs 640 EUR.",
+    answer: str = "Booked H7 for 640 EUR.",
+    captures: bool = True,
+    heard: str | None = None,
+) -> Scenario:
+    """A planner asks a researcher to find a hotel and a booker to price it."""
+    run = Scenario(captures_content=captures)
+    with run.agent("planner", task=REQUEST):
+        run.says("First the hotel.")
+        with run.delegate("researcher", task, hears=heard):
+            run.says("Searching.")
+            run.tool("search", {"city": "Lyon", "nights": 2, "step_free": True}, searched, error=error)
+            run.says(found)
+        run.says(f"Now a quote for {hotel}.")
+        with run.delegate("booker", f"Get a firm quote for hotel {hotel}, 2 nights. Reference T-77."):
+            run.says("Asking.")
+            run.tool("quote", {"hotel_id": hotel, "nights": 2}, quoted)
+            run.says(quote_said)
+        run.says(answer)
+    return run
+
+
+def invented() -> Scenario:
+    return trip(
+        searched=DOWN,
+        found="I found H99, Grand Rhone, 520 EUR.",
+        hotel="H99",
+        quoted={"error": "HOTEL_NOT_FOUND", "hotel_id": "H99"},
+        quote_said="No quote: H99 does not exist.",
+        answer="The plan failed: H99 could not be quoted.",
+    )
+
+
+def invented_after_exception() -> Scenario:
+    return trip(
+        searched=None,
+        error=("ConnectionError", "inventory unreachable"),
+        found="I take H41 then.",
+        hotel="H41",
+        quoted={"error": "no such hotel", "hotel_id": "H41"},
+        quote_said="There is no H41.",
+        answer="No hotel could be booked.",
+    )
+
+
+def honest() -> Scenario:
+    """The researcher reports the failure, and the planner passes that on."""
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        with run.delegate("researcher", FULL_TASK):
+            run.says("Searching.")
+            run.tool("search", {"city": "Lyon"}, error=("ConnectionError", "inventory unreachable"))
+            run.says("The search failed: the inventory could not be reached.")
+        run.says("I could not find a hotel: the inventory is unreachable.")
+    return run
+
+
+def retried() -> Scenario:
+    """The same call, made again, succeeds."""
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        with run.delegate("researcher", FULL_TASK):
+            first = run.tool("search", {"city": "Lyon"}, error=("TimeoutError", "no answer in 5 s"))
+            run.tool("search", {"city": "Lyon"}, HOTELS, retry_of=first)
+            run.says("I found H7, 640 EUR.")
+        run.says("Booked H7 for 640 EUR.")
+    return run
+
+
+def substituted(
+    source: str = "read_cache", said: str = "EU revenue is 38.9M EUR (S3).", ledger: bool = True
+) -> Scenario:
+    """A page is down, a second source answers, and what it gave travels to the answer."""
+    run = Scenario()
+    with run.agent("planner", task="Write a memo on revenue in the EU."):
+        run.says("Research first.")
+        with run.delegate("research", "Find revenue in the EU."):
+            run.says("Opening S3.")
+            run.tool("fetch_page", {"source": "S3"}, "HTTP 503 Service Unavailable\nRetry-After: 120")
+            run.says("Another way.")
+            run.tool(source, {"source": "S3", "quarter": "Q3"}, {"region": "EU", "amount": 38.9, "unit": "M EUR"})
+            run.says(said)
+        run.says("The writer takes over: EU 38.9M EUR.")
+        with run.delegate("writer", "Write a memo. Figures: EU 38.9M EUR (S3)", mode="transfer"):
+            run.says("MEMO: EU revenue is 38.9M EUR.")
+            with run.delegate("reviewer", "Review: EU revenue is 38.9M EUR."):
+                run.says("Checking.")
+                error = ("ValueError", "EU total 41.2M is not 38.9M") if ledger else None
+                run.tool("check_totals", {"figures": {"EU": 38.9}}, "totals agree: 1 of 1", error=error)
+                run.says("reject: the figure disagrees with S3" if ledger else "accept")
+            run.says("MEMO: EU revenue is 38.9M EUR.")
+    return run
+
+
+def escaped() -> Scenario:
+    """An exception ends the researcher, and the planner with it."""
+    fault = ("ConnectionError", "inventory unreachable")
+    run = Scenario()
+    with run.agent("planner", task=REQUEST, error=fault), run.delegate("researcher", FULL_TASK, error=fault):
+        run.says("Searching.")
+        run.tool("search", {"city": "Lyon"}, error=fault)
+    return run
+
+
+def given_again() -> Scenario:
+    """An exception ends the researcher; the planner gives the work again, with success."""
+    fault = ("ConnectionError", "inventory unreachable")
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        with run.delegate("researcher", FULL_TASK, error=fault):
+            run.tool("search", {"city": "Lyon"}, error=fault)
+        run.says("Once more.")
+        with run.delegate("researcher", FULL_TASK):
+            run.tool("search", {"city": "Lyon"}, HOTELS)
+            run.says("I found H7, 640 EUR.")
+        run.says("Booked H7 for 640 EUR.")
+    return run
+
+
+def single_agent() -> Scenario:
+    """One agent alone recovers from tools that decline."""
+    run = Scenario()
+    with run.agent("assistant", task="Cancel my order, I am Mei Kovacs."):
+        run.tool("find_user", {"name": "Mei Kovac"}, "Error: user not found")
+        run.tool("find_user", {"name": "Mei Kovacs"}, "mei_kovacs_8020")
+        run.tool("cancel", {"order_id": "W123"}, "Error: non-pending order cannot be cancelled")
+        run.says("Order W123 cannot be cancelled any more, Mei.")
+    return run
+
+
+def talks_about_errors() -> Scenario:
+    """Documents, reports and counts that speak of errors and are none."""
+    run = Scenario()
+    with run.agent("coder", task="Check the build."):
+        run.tool("lint", {"path": "a.py"}, "0 errors found")
+        run.tool(
+            "search_docs", {"q": "503"}, "Error handling: a 503 says that the service is unavailable. Retry later."
+        )
+        run.tool("read_log", {"n": 3}, "10:00:01 ERROR timeout\n10:00:02 INFO retry\n10:00:03 INFO connected")
+        run.tool("run_tests", {}, {"errors": 0, "failed": 0, "passed": 12})
+        run.tool("measure", {}, {"mean": 3.2, "error": 0.03})
+        run.says("All is well.")
+    return run
+
+
+def shared_history() -> Scenario:
+    """A hand-over with a short note, where the next agent is shown all that was said before."""
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        run.says("Over to research.")
+        with run.delegate("researcher", "Find a hotel.", mode="transfer", sees=[{"role": "user", "content": REQUEST}]):
+            run.tool("search", {"city": "Lyon", "step_free": True, "max_total": 900}, HOTELS)
+            run.says("H7, 640 EUR.")
+    return run
+
+
+def forgetful(
+    task: str = "Find a hotel in Lyon for 2 people, 2 nights, total at most 900 EUR. Reference T-77.",
+) -> Scenario:
+    """The task for the researcher leaves out a constraint."""
+    return trip(task=task)
+
+
+def unlike_parts() -> Scenario:
+    """Work split so that each part gets the constraints that it needs."""
+    run = Scenario()
+    ask = "Write a report on tides for children; at most 300 words, with a chart in PNG. Use only open data."
+    with run.agent("editor", task=ask):
+        run.says("Two parts.")
+        with run.delegate("writer", "Write about tides for children, at most 300 words. Use only open data."):
+            run.says("Tides rise and fall.")
+        with run.delegate("artist", "Draw a curve of water levels over a day as PNG."):
+            run.tool("plot", {"kind": "line"}, "curve.png written")
+            run.says("Done: curve.png")
+        run.says("Tides rise and fall. See curve.png.")
+    return run
+
+
+def altered(budget: str = "90 EUR") -> Scenario:
+    """The task carries another amount than the request."""
+    return trip(
+        task=f"Find a step-free hotel in Lyon for 2 people; the total must not exceed {budget}. Reference T-77."
+    )
+
+
+def derived() -> Scenario:
+    """The task carries an amount that follows from the request's."""
+    return trip(
+        task="Find a step-free hotel in Lyon, 2 nights; not exceed 450 EUR a night (900 EUR in total). Reference T-77."
+    )
+
+
+def rewritten() -> Scenario:
+    """The same values in other writings."""
+    run = Scenario()
+    with run.agent("planner", task="Book for March 3rd, 2026; the price must not exceed $1,200; must be step-free."):
+        run.says("On it.")
+        with run.delegate("booker", "Book for 2026-03-03 with step free access, at most 1200 USD."):
+            run.tool("book", {"date": "2026-03-03", "max_usd": 1200}, "booked")
+            run.says("Booked.")
+        run.says("Booked.")
+    return run
+
+
+def stuck() -> Scenario:
+    """A tool that does not come back, and an agent that waits for it."""
+    run = Scenario()
+    run.opens(SpanKind.AGENT, "worker", agent="worker")
+    run.opens(SpanKind.TOOL, "drill", under="worker")
+    return run
+
+
+Story = Callable[[], Scenario]
+
+FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
+    "invented": (invented, {("tool.silent_failure", "researcher"), ("cascade", "researcher")}),
+    "invented after an exception": (invented_after_exception, {("cascade", "researcher")}),
+    "substituted": (substituted, {("tool.silent_failure", "research"), ("cascade", "research")}),
+    "escaped": (escaped, {("cascade", "researcher")}),
+    "forgetful": (forgetful, {("context.lost", "researcher")}),
+    "altered": (altered, {("context.altered", "researcher"), ("context.lost", "researcher")}),
+}
+
+CLEAN: dict[str, Story] = {
+    "all well": trip,
+    "honest": honest,
+    "retried": retried,
+    "given again": given_again,
+    "single agent": single_agent,
+    "talks about errors": talks_about_errors,
+    "shared history": shared_history,
+    "unlike parts": unlike_parts,
+    "derived": derived,
+    "rewritten": rewritten,
+    "not captured": lambda: trip(task="Find a hotel.", searched=DOWN, found="H99", hotel="H99", captures=False),
+}

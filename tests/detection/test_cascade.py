@@ -1,0 +1,171 @@
+"""Rules of `cascade`."""
+
+import pytest
+
+from tests.detection.asking import judged, last, loud
+from tests.detection.stories import (
+    CLEAN,
+    DOWN,
+    escaped,
+    given_again,
+    honest,
+    invented,
+    invented_after_exception,
+    retried,
+    substituted,
+    trip,
+)
+from tests.scenarios import Scenario
+from trajectory.detection.cascade import Cascades
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Finding
+from trajectory.model.words import Severity
+
+
+def found(run: Scenario) -> tuple[Trace, list[Finding]]:
+    trace, said = judged(run, [Cascades])
+    return trace, loud(said)
+
+
+def one(run: Scenario) -> tuple[Trace, Finding]:
+    trace, findings = found(run)
+    (finding,) = findings
+    return trace, finding
+
+
+def agents_on(trace: Trace, finding: Finding) -> list[str]:
+    """Agents along the path, each run of one agent once."""
+    names = [trace.spans[span_id].agent_name for span_id in finding.path]
+    return [n for i, n in enumerate(names) if i == 0 or names[i - 1] != n]
+
+
+def test_an_invented_value_is_followed_from_the_failed_tool_to_the_answer() -> None:
+    run = invented()
+    trace, finding = one(run)
+    assert finding.severity == Severity.CRITICAL
+    assert finding.root_span_id == run.names["search"]
+    assert (finding.agent, finding.peer_agent) == ("researcher", "planner")
+    assert agents_on(trace, finding) == ["researcher", "planner", "booker", "planner"]
+    assert run.names["quote"] in finding.path
+    assert "made up H99" in finding.message and DOWN[:20] in finding.message
+
+
+def test_a_path_is_in_order_of_time() -> None:
+    for story in (invented, substituted):
+        trace, finding = one(story())
+        starts = [trace.spans[span_id].start_ns for span_id in finding.path]
+        assert starts == sorted(starts)
+
+
+def test_an_exception_that_the_agent_hid_is_a_root_as_well() -> None:
+    run = invented_after_exception()
+    _, finding = one(run)
+    assert finding.root_span_id == run.names["search"]
+    assert "ConnectionError" in finding.value
+
+
+def test_a_substitute_that_a_later_check_disproves_is_a_cascade() -> None:
+    run = substituted()
+    trace, finding = one(run)
+    assert finding.severity == Severity.CRITICAL
+    assert finding.root_span_id == run.names["fetch_page"]
+    assert agents_on(trace, finding) == ["research", "planner", "writer", "reviewer", "writer"]
+    assert finding.confidence >= 0.9
+
+
+def test_a_second_best_source_is_enough_where_nobody_was_told() -> None:
+    _, finding = one(substituted(ledger=False))
+    assert finding.confidence < 0.9
+
+
+def test_another_source_that_is_as_good_is_no_cascade() -> None:
+    assert found(substituted(source="fetch_mirror", ledger=False))[1] == []
+
+
+def test_a_second_best_source_that_was_announced_is_no_cascade() -> None:
+    said = "EU revenue is 38.9M EUR by a cached copy (S3)."
+    assert found(substituted(said=said, ledger=False))[1] == []
+
+
+def test_an_exception_that_leaves_its_agent_and_ends_the_run_is_critical() -> None:
+    run = escaped()
+    trace, finding = one(run)
+    assert finding.severity == Severity.CRITICAL
+    assert finding.root_span_id == run.names["search"]
+    assert finding.path[0] == run.names["search"] and finding.path[-1] == run.names["planner"]
+    assert agents_on(trace, finding) == ["researcher", "planner"]
+
+
+@pytest.mark.parametrize("story", [honest, retried, given_again, trip])
+def test_a_failure_that_was_dealt_with_is_no_cascade(story: object) -> None:
+    assert found(story())[1] == []  # type: ignore[operator]
+
+
+def test_a_failure_that_stays_in_its_agent_is_no_cascade() -> None:
+    run = Scenario()
+    fault = ("ValueError", "bad")
+    with run.agent("worker", task="x", error=fault):
+        run.tool("search", {"q": 1}, error=fault)
+    assert found(run)[1] == []
+
+
+def test_two_failures_that_have_nothing_to_do_with_each_other_are_two_cascades() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find two hotels."):
+        for city, hotel in (("Lyon", "H91"), ("Nice", "K92")):
+            with run.delegate(f"scout {city}", f"Find a hotel in {city}."):
+                run.tool("search", {"city": city}, DOWN)
+                run.says(f"Take {hotel}.")
+        run.says("I book H91 and K92.")
+        run.tool("book", {"hotels": ["H91", "K92"]}, "done")
+        run.says("Booked H91 and K92.")
+    _, findings = found(run)
+    assert {f.agent for f in findings} == {"scout Lyon", "scout Nice"}
+    assert len({f.key for f in findings}) == 2
+
+
+def test_what_a_cascade_brings_about_is_no_cascade_of_its_own() -> None:
+    run = invented()
+    _, findings = found(run)
+    assert [f.root_span_id for f in findings] == [run.names["search"]]
+
+
+def test_a_cascade_grows_under_one_key_and_never_shrinks() -> None:
+    _, said = judged(invented(), [Cascades])
+    assert len({f.key for f in said}) == 1
+    ranks = [Severity(f.severity).rank for f in said]
+    assert ranks == sorted(ranks)
+    assert len(said) > 1 and len(said[-1].path) > len(said[0].path)
+
+
+def test_a_value_that_the_request_held_is_not_invented() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Is H99 free? If in doubt book it."):
+        with run.delegate("researcher", "Is H99 free?"):
+            run.tool("search", {"id": "H99"}, DOWN)
+            run.says("Take H99.")
+        run.tool("book", {"hotel": "H99"}, "done")
+        run.says("Booked H99.")
+    assert found(run)[1] == []
+
+
+def test_names_in_code_are_the_author_s_own() -> None:
+    run = Scenario()
+    with run.agent("lead", task="Write a parser."):
+        with run.delegate("coder", "Write a parser."):
+            run.tool("run_tests", {"n": 1}, {"exit_code": 1, "stderr": "SyntaxError"})
+            run.says("Rewritten:\n```python\ntoken42 = lex(utf8)\n```")
+        run.tool("commit", {"code": "token42 = lex(utf8)"}, "done")
+        run.says("Done: ```token42```")
+    assert found(run)[1] == []
+
+
+def test_where_content_was_not_captured_no_value_is_called_invented() -> None:
+    assert found(CLEAN["not captured"]())[1] == []
+
+
+def test_every_finding_quotes_its_evidence_briefly() -> None:
+    for story in (invented, substituted, escaped):
+        for finding in last(judged(story(), [Cascades])[1]):
+            assert finding.evidence
+            assert all(0 < len(e.text) <= 160 for e in finding.evidence)

@@ -1,0 +1,128 @@
+"""What every registered detector keeps, ours and strangers': the promises of the seam, over every named run."""
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.detection.asking import judged, last, loud
+from tests.detection.stories import CLEAN, FAULTY
+from tests.scenarios import Scenario
+from trajectory.detection.contract import Detector, registered_detectors
+from trajectory.detection.judge import TraceJudge
+from trajectory.model.fact import Fact, Finding, Payload
+from trajectory.model.words import Severity
+
+REGISTERED = registered_detectors()
+STORIES = {**{name: story for name, (story, _) in FAULTY.items()}, **CLEAN}
+WINDOW_COUNT = 8  # of facts within which a collector may see them in another order
+BOUND_S = 10.0
+
+every_detector = pytest.mark.parametrize("factory", REGISTERED, ids=lambda f: f().name)
+every_story = pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+
+
+def facts_of(run: Scenario) -> list[Fact]:
+    return [fact for fact in run.facts if not isinstance(fact, Payload)]
+
+
+def test_ours_are_registered() -> None:
+    names = {factory().name for factory in REGISTERED}
+    assert names >= {"cascade", "context.boundary", "flow.stalled", "tool.silent_failure"}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_all_together_find_what_is_wrong_and_nothing_else(name: str) -> None:
+    story, expected = FAULTY[name]
+    _, said = judged(story(), REGISTERED)
+    assert {(f.kind, f.agent) for f in loud(said)} == expected
+
+
+@every_detector
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_run_interrupts_nobody(factory: Callable[[], Detector], name: str) -> None:
+    assert loud(judged(CLEAN[name](), [factory])[1]) == []
+
+
+@every_detector
+@every_story
+def test_a_replay_says_the_same(factory: Callable[[], Detector], story: Callable[[], Scenario]) -> None:
+    assert judged(story(), [factory])[1] == judged(story(), [factory])[1]
+
+
+@every_detector
+@every_story
+def test_duplicates_change_nothing(factory: Callable[[], Detector], story: Callable[[], Scenario]) -> None:
+    run = story()
+    doubled = [fact for fact in facts_of(run) for _ in range(2)]
+    assert last(judged(run, [factory], doubled)[1]) == last(judged(run, [factory])[1])
+
+
+@every_detector
+@every_story
+@pytest.mark.parametrize("seed", range(3))
+def test_reordering_inside_a_window_changes_nothing(
+    factory: Callable[[], Detector], story: Callable[[], Scenario], seed: int
+) -> None:
+    run = story()
+    chance = random.Random(seed)
+    facts = facts_of(run)
+    mixed = [f for i in range(0, len(facts), WINDOW_COUNT) for f in _shuffled(facts[i : i + WINDOW_COUNT], chance)]
+    expected = last(judged(run, [factory], facts, settle_every=WINDOW_COUNT)[1])
+    assert last(judged(run, [factory], mixed, settle_every=WINDOW_COUNT)[1]) == expected
+
+
+@every_detector
+@every_story
+def test_every_span_that_a_finding_names_exists(factory: Callable[[], Detector], story: Callable[[], Scenario]) -> None:
+    trace, said = judged(story(), [factory])
+    for finding in said:
+        named = [finding.span_id, finding.root_span_id, *finding.path, *(e.span_id for e in finding.evidence)]
+        assert set(named) <= set(trace.spans)
+        assert finding.evidence
+        _is_well_formed(finding)
+
+
+@every_detector
+def test_a_long_run_costs_a_bounded_time(factory: Callable[[], Detector]) -> None:
+    run = _long_run(20_000)
+    trace = run.empty_trace()
+    judge = TraceJudge(trace, [factory])
+    spent_s = 0.0
+    for count, fact in enumerate(run.facts):
+        trace.apply(fact, run.source)
+        start = time.process_time()
+        judge.observe(fact)
+        if count % 200 == 0:
+            judge.settle(trace.last_ns)
+        spent_s += time.process_time() - start
+    judge.settle(trace.last_ns)
+    assert judge.raised == {}
+    assert spent_s < BOUND_S
+
+
+def _shuffled(facts: list[Fact], chance: random.Random) -> list[Fact]:
+    mixed = list(facts)
+    chance.shuffle(mixed)
+    return mixed
+
+
+def _is_well_formed(finding: Finding) -> None:
+    assert Severity(finding.severity)
+    assert 0 < finding.confidence <= 1
+    assert finding.message and "\n" not in finding.message
+
+
+def _long_run(count: int) -> Scenario:
+    """A planner that gives work again and again, with failures in it that never end."""
+    run = Scenario()
+    with run.agent("planner", task="Find hotels; each must be step-free and at most 900 EUR."):
+        while len(run.facts) < count:
+            turn = len(run.facts)
+            run.says(f"Now part {turn}.", knows=[{"role": "user", "content": f"part {turn} must be step-free"}])
+            with run.delegate(f"scout {turn % 7}", f"Find hotel {turn}, at most 900 EUR."):
+                result = "Error: 503 Service Unavailable" if turn % 3 else [{"id": f"H{turn}"}]
+                run.tool("search", {"part": turn}, result)
+                run.says(f"I take H{turn}.")
+    return run

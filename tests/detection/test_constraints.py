@@ -1,0 +1,63 @@
+"""Rules of what counts as a condition of a request."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trajectory.detection.constraints import constraints_in
+
+
+def texts(request: str) -> list[str]:
+    return [c.text for c in constraints_in(request)]
+
+
+@pytest.mark.parametrize(
+    ("request_text", "expected"),
+    [
+        ("The total must not exceed 900 EUR and the hotel must be step-free.", ["must not exceed 900 EUR", "step-free"]),
+        ("Write it in EUR, for fiscal year FY25.", ["EUR", "fiscal year FY25"]),
+        ("Use only audited sources; at most 400 words.", ["only audited sources", "at most 400 words"]),
+        ("No peanuts, please. Do not call the chef; reply in French.", ["No peanuts", "Do not call the chef", "French"]),
+        ("Deliver before March 3rd, under $200.", ["before March 3rd", "under $200"]),
+        ("Constraints: gluten-free, nut-free", ["gluten-free", "nut-free"]),
+        ("It must cite at least 3 sources and must not name us.", ["cite at least 3 sources", "must not name us"]),
+        ("Find a hotel in Lyon for 2 people.", []),
+        ("Must I pay at once?", []),
+        ("You may use tools.", []),
+    ],
+)  # fmt: skip
+def test_conditions_are_cut_out_as_they_were_written(request_text: str, expected: list[str]) -> None:
+    assert texts(request_text) == expected
+
+
+def test_a_condition_knows_what_it_is_said_about() -> None:
+    (condition,) = constraints_in("The hotel must be step-free.")
+    assert condition.subject == {"hotel"}
+    assert condition.is_hard and not condition.is_negative
+
+
+def test_a_bound_knows_its_value() -> None:
+    (condition,) = constraints_in("at most 1,200 USD")
+    assert [v.key for v in condition.values] == ["1200 USD"]
+
+
+def test_two_wordings_of_a_bound_are_one_condition() -> None:
+    (one,), (other,) = constraints_in("at most 900 EUR"), constraints_in("must not exceed €900")
+    assert one.key == other.key
+
+
+@given(st.text(max_size=400))
+def test_every_condition_lies_in_the_text(text: str) -> None:
+    for condition in constraints_in(text):
+        assert condition.text
+        assert condition.stems or condition.values
+
+
+@pytest.mark.parametrize("unit", ["must ", "only a ", "a. ", " ", "at most 1 ", "x", "budget: ", "must not ", "no a, "])
+def test_a_million_characters_take_less_than_a_second(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    start = time.perf_counter()
+    constraints_in(text)
+    assert time.perf_counter() - start < 1

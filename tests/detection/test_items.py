@@ -1,0 +1,118 @@
+"""Rules of the values in a text and their normal forms."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trajectory.detection.items import Item, ItemSet, items_in
+from trajectory.detection.words import plain, stem, stems
+
+
+def keys(text: str, kind: str) -> list[str]:
+    return [item.key for item in items_in(text) if item.kind == kind]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("$1,200", "1200 USD"),
+        ("1200 dollars", "USD 1,200.00"),
+        ("€1.200,50", "1200.50 EUR"),
+        ("38.9M EUR", "38,900,000 euros"),
+        ("$2 million", "2000000 USD"),
+        ("March 3rd, 2026", "2026-03-03"),
+        ("3 March 2026", "2026-03-03T10:00:00Z"),
+        ("5/20/2024", "20 May 2024"),
+        ("FY25", "fiscal year 2025"),
+        ("2-night", "2 nights"),
+        ("12%", "12 percent"),
+        ("h99", "H99"),
+        ("#W123", "W123"),
+        ("https://x.io/a/", "https://x.io/a"),
+        ("Ana@x.io", "ana@X.io"),
+        ("Ｈ99", "H99"),
+    ],
+)
+def test_one_value_in_two_writings_has_one_key(one: str, other: str) -> None:
+    ours = [i for i in items_in(f"it is {one} here") if i.kind not in ("quoted", "name")]
+    theirs = [i for i in items_in(f"it is {other} here") if i.kind not in ("quoted", "name")]
+    assert ours[0].kind == theirs[0].kind
+    assert ours[0].key == theirs[0].key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("900 EUR", "90 EUR"), ("900 EUR", "900 USD"), ("2026-03-03", "2026-03-04"), ("H7", "H77")]
+)
+def test_two_values_have_two_keys(one: str, other: str) -> None:
+    assert items_in(f"it is {one} here")[0].key != items_in(f"it is {other} here")[0].key
+
+
+def test_a_date_without_a_year_is_met_by_that_day_of_any_year() -> None:
+    (day,) = [i for i in items_in("by March 3rd") if i.kind == "date"]
+    (full,) = [i for i in items_in("by 2026-03-03") if i.kind == "date"]
+    assert day in ItemSet([full])
+    assert full not in ItemSet([Item("date", "2025-03-03", "2025-03-03", 0)])
+
+
+def test_a_number_is_met_by_its_digits_alone() -> None:
+    (money,) = [i for i in items_in("EU 38.9M EUR") if i.kind == "money"]
+    held = ItemSet(items_in('{"EU": 38.9}'))
+    assert money in held
+    assert not held.has_exactly(money)
+
+
+def test_json_is_read_by_its_values() -> None:
+    assert keys('{"id": "H7", "total": "640 EUR", "note": "a \\"b c\\" d"}', "identifier") == ["h7"]
+    assert keys('{"id": "H7", "total": "640 EUR"}', "quoted") == []
+
+
+def test_paths_addresses_and_names_are_found() -> None:
+    text = "See /srv/data/a.csv, https://x.io/q?id=H7. Write to ana@x.io or Ana de Souza; “quiet room”."
+    assert keys(text, "path") == ["/srv/data/a.csv"]
+    assert keys(text, "url") == ["https://x.io/q?id=h7"]
+    assert keys(text, "email") == ["ana@x.io"]
+    assert keys(text, "name") == ["ana de souza"]
+    assert keys(text, "quoted") == ["quiet room"]
+    assert "h7" in keys(text, "identifier")
+
+
+def test_ordinals_and_plain_words_are_no_identifiers() -> None:
+    assert keys("the 3rd of 10 one-page memos at 5pm, 2x", "identifier") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("H99", True), ("900 EUR", True), ("3 nights", False), ("Ana Lee", False)]
+)
+def test_only_what_can_hardly_be_met_by_chance_is_distinctive(text: str, expected: bool) -> None:
+    assert items_in(text)[0].is_distinctive is expected
+
+
+@given(st.text(max_size=400))
+def test_every_item_lies_in_the_text(text: str) -> None:
+    said = plain(text)
+    for item in items_in(text):
+        assert item.key
+        assert 0 <= item.start <= len(said)
+
+
+@given(st.floats(min_value=0.01, max_value=1e9, allow_nan=False).map(lambda v: round(v, 2)))
+def test_an_amount_survives_its_thousands_separators(value: float) -> None:
+    assert keys(f"{value:,.2f} EUR", "money") == keys(f"{value:.2f} EUR", "money")
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "1,234", "a-", " ", "a@", "/a", '"a', "Aa ", "1.", "$1,", "May 1 ", "http://", "[", "#", "{"]
+)
+def test_a_million_characters_take_less_than_a_second(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    start = time.perf_counter()
+    items_in(text)
+    assert time.perf_counter() - start < 1
+
+
+def test_stems_join_forms_of_a_word_and_split_names() -> None:
+    assert stem("accessible") == stem("Accessibility")
+    assert stem("hotels") == stem("Hotel’s")
+    assert stems("maxTotal fiscal_year") == {"max", "fiscal", "year"}

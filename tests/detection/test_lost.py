@@ -1,0 +1,148 @@
+"""Rules of `context.lost` and `context.altered`."""
+
+import pytest
+
+from tests.detection.asking import judged, loud
+from tests.detection.stories import (
+    REQUEST,
+    altered,
+    derived,
+    forgetful,
+    rewritten,
+    shared_history,
+    trip,
+    unlike_parts,
+)
+from tests.scenarios import Scenario
+from trajectory.detection.boundary import observability
+from trajectory.detection.lost import ContextAtBoundaries
+from trajectory.model.fact import Finding
+
+
+def found(run: Scenario) -> list[Finding]:
+    return loud(judged(run, [ContextAtBoundaries])[1])
+
+
+def by_kind(findings: list[Finding]) -> dict[str, Finding]:
+    return {f.kind: f for f in findings}
+
+
+def test_a_constraint_that_the_task_leaves_out_is_lost_as_it_was_written() -> None:
+    run = forgetful()
+    (finding,) = found(run)
+    assert (finding.kind, finding.value) == ("context.lost", "step-free")
+    assert (finding.agent, finding.peer_agent) == ("researcher", "planner")
+    assert finding.path == [run.names["delegate researcher"], run.names["researcher"]]
+    assert "must not exceed 900 EUR" in finding.message or "parameter" in finding.message
+    assert any("step-free" in e.text for e in finding.evidence)
+
+
+def test_a_full_task_loses_nothing() -> None:
+    assert found(trip()) == []
+
+
+def test_work_on_a_thing_already_chosen_needs_no_constraints_of_the_choice() -> None:
+    assert {f.agent for f in found(forgetful())} == {"researcher"}
+
+
+def test_parts_that_do_not_need_a_constraint_do_not_lose_it() -> None:
+    assert found(unlike_parts()) == []
+
+
+def test_a_delegatee_that_is_shown_the_history_loses_nothing() -> None:
+    assert found(shared_history()) == []
+
+
+def test_what_somebody_says_later_is_received() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        run.says("First the hotel.")
+        with run.delegate("researcher", "Find a hotel in Lyon, at most 900 EUR."):
+            run.hears("By the way, it must be step-free.")
+            run.tool("search", {"step_free": True, "city": "Lyon"}, "H7")
+            run.says("H7")
+    assert found(run) == []
+
+
+def test_a_tool_s_data_is_no_instruction() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        run.says("First the hotel.")
+        with run.delegate("researcher", "Find a hotel in Lyon, at most 900 EUR."):
+            run.tool("search", {"step_free": False, "city": "Lyon"}, [{"id": "H3", "step-free": False}])
+            run.says("H3")
+    assert [f.value for f in found(run)] == ["step-free"]
+
+
+def test_a_like_task_that_had_it_is_evidence() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Report revenue in the US and the EU for fiscal year FY25."):
+        run.says("Two parts.")
+        with run.delegate("research", "Find revenue of the US for fiscal year FY25."):
+            run.says("US: 71.2M")
+        with run.delegate("research", "Find revenue of the EU."):
+            run.says("EU: 38.9M")
+    (finding,) = found(run)
+    assert finding.value == "fiscal year FY25"
+    assert finding.span_id == run.names["research"]
+    assert "research#1" in finding.message
+
+
+def test_what_was_not_captured_is_not_judged_and_said_to_be_hidden() -> None:
+    run = trip(task="Find a hotel.", captures=False)
+    assert found(run) == []
+    trace = run.trace()
+    hidden = observability(trace)
+    assert {check for check, _, _ in hidden} == {"context.lost", "context.altered"}
+    assert {delegation_id for _, delegation_id, _ in hidden} == {d.delegation_id for d in trace.delegations()}
+    assert all(reason for _, _, reason in hidden)
+
+
+def test_where_both_sides_were_captured_nothing_is_hidden() -> None:
+    assert observability(trip().trace()) == []
+
+
+@pytest.mark.parametrize("budget", ["90 EUR", "9000 EUR", "700 EUR"])
+def test_a_changed_amount_is_altered_and_shown_both_ways(budget: str) -> None:
+    finding = by_kind(found(altered(budget)))["context.altered"]
+    assert finding.value == "900 EUR"
+    assert budget in finding.message
+    assert (finding.agent, finding.peer_agent) == ("researcher", "planner")
+
+
+def test_a_changed_identifier_is_altered() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Cancel reservation TRIP-101 today."):
+        run.says("On it.")
+        with run.delegate("desk", "Cancel reservation TRIP-110 today."):
+            run.says("Cancelled.")
+    (finding,) = found(run)
+    assert (finding.kind, finding.value) == ("context.altered", "TRIP-101")
+
+
+def test_a_changed_date_is_altered() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Book a table on March 3rd for Ana."):
+        run.says("On it.")
+        with run.delegate("desk", "Book a table on 2026-03-13 for Ana."):
+            run.says("Booked.")
+    (finding,) = found(run)
+    assert (finding.kind, finding.value) == ("context.altered", "March 3rd")
+
+
+def test_the_same_value_in_another_writing_is_kept() -> None:
+    assert found(rewritten()) == []
+
+
+def test_a_value_that_follows_from_the_request_is_work_and_not_damage() -> None:
+    assert found(derived()) == []
+
+
+def test_a_value_that_the_delegator_was_given_by_a_tool_is_not_altered() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Cancel the reservation of Ana, TRIP-101."):
+        run.tool("look_up", {"name": "Ana"}, {"reservation": "TRIP-110", "replaces": "TRIP-101"})
+        run.says("It has a new number.")
+        with run.delegate("desk", "Cancel the reservation of Ana, TRIP-110."):
+            run.says("Cancelled.")
+    assert found(run) == []

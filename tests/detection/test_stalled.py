@@ -1,0 +1,111 @@
+"""Rules of `flow.stalled`. The scenario's clock is the only one."""
+
+from tests.detection.stories import stuck
+from tests.scenarios import Scenario
+from trajectory.detection.stalled import FLOOR_S, MODEL_FLOOR_S, StalledSpans
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Finding
+from trajectory.model.words import SYNTHETIC_TIME, SpanKind
+
+
+class Watch:
+    """A detector over a scenario that is still being told; settles as told, each second of its clock."""
+
+    def __init__(self, run: Scenario, usual_s: dict[tuple[str, str], float] | None = None) -> None:
+        self.run = run
+        self.detector = StalledSpans(usual_s)
+        self.trace: Trace = run.empty_trace()
+        self._count = 0
+
+    def after(self, seconds: float) -> list[Finding]:
+        """What is found once `seconds` have passed since everything told so far was heard."""
+        self._hear()
+        list(self.detector.settle(self.run.now_ns, self.trace))
+        self.run.passes(seconds)
+        self._hear()
+        return list(self.detector.settle(self.run.now_ns, self.trace))
+
+    def _hear(self) -> None:
+        for fact in self.run.facts[self._count :]:
+            self.trace.apply(fact, self.run.source)
+            list(self.detector.observe(fact, self.trace))
+        self._count = len(self.run.facts)
+
+
+def test_open_work_without_a_sign_of_life_is_stalled_and_only_the_innermost() -> None:
+    run = stuck()
+    (finding,) = Watch(run).after(FLOOR_S + 5)
+    assert finding.span_id == run.names["drill"]
+    assert finding.agent == "worker"
+    assert finding.path == [run.names["drill"], run.names["worker"]]
+
+
+def test_before_the_floor_nothing_stalls() -> None:
+    assert Watch(stuck()).after(FLOOR_S - 5) == []
+
+
+def test_a_model_call_has_a_longer_floor() -> None:
+    run = Scenario()
+    run.opens(SpanKind.MODEL, "chat")
+    watch = Watch(run)
+    assert watch.after(MODEL_FLOOR_S - 5) == []
+    assert len(watch.after(10)) == 1
+
+
+def test_work_that_usually_takes_long_may_take_long() -> None:
+    assert Watch(stuck(), {("tool", "drill"): 60.0}).after(400) == []
+    assert len(Watch(stuck(), {("tool", "drill"): 60.0}).after(500)) == 1
+
+
+def test_what_completed_calls_of_the_trace_took_counts_more_than_the_table() -> None:
+    run = Scenario()
+    run.opens(SpanKind.AGENT, "worker", agent="worker")
+    for _ in range(3):
+        call = run.opens(SpanKind.TOOL, "drill", under="worker")
+        run.passes(99)
+        run.ends(call)
+    run.opens(SpanKind.TOOL, "drill", under="worker")
+    assert Watch(run, {("tool", "drill"): 1.0}).after(700) == []
+
+
+def test_an_event_is_a_sign_of_life() -> None:
+    run = stuck()
+    watch = Watch(run)
+    watch.after(FLOOR_S - 5)
+    run.thinks("still digging", under="drill")
+    assert watch.after(FLOOR_S - 5) == []
+
+
+def test_a_process_that_is_heard_hangs_and_one_that_is_not_is_dead() -> None:
+    run = stuck()
+    (dead,) = Watch(run).after(100)
+    assert "not been heard" in dead.message
+    run = stuck()
+    watch = Watch(run)
+    watch.after(90)
+    run.heartbeat()
+    (hung,) = watch.after(5)
+    assert "alive" in hung.message
+    assert hung.key == dead.key
+
+
+def test_facts_that_come_late_stall_nothing() -> None:
+    run = stuck()
+    watch = Watch(run)
+    watch.run.passes(10_000)
+    assert watch.after(0) == []
+
+
+def test_a_span_that_ended_is_forgotten() -> None:
+    run = stuck()
+    watch = Watch(run)
+    assert len(watch.after(60)) == 1
+    run.ends(run.names["drill"])
+    run.ends(run.names["worker"])
+    assert watch.after(1000) == []
+
+
+def test_synthetic_time_stalls_nothing() -> None:
+    run = Scenario()
+    run.opens(SpanKind.TOOL, "drill", attributes={SYNTHETIC_TIME: True})
+    assert Watch(run).after(1000) == []
