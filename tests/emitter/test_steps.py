@@ -352,7 +352,10 @@ class _Hostile:
     __repr__ = __str__
 
 
-@pytest.mark.parametrize("value", [None, 3, object(), _Hostile(), {1: 2}, [], float("nan"), "\ud800", b"\xff", 10**400])
+@pytest.mark.parametrize(
+    "value",
+    [None, 3, object(), _Hostile(), {1: 2}, {_Hostile(): _Hostile()}, [], float("nan"), "\ud800", b"\xff", 10**400],
+)
 def test_nothing_of_ours_raises_into_the_agent(captured: CapturingCollector, value: Any) -> None:
     with (
         trajectory.session(value),

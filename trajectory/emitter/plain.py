@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from trajectory.emitter.misuse import report
+from trajectory.emitter.misuse import name_of, report
 from trajectory.model.content import canonical_json
 
 LONG_TEXT = 1024  # characters; above it a text counts against the queue's bytes
@@ -33,7 +33,8 @@ def attributes_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
 
 def has_text_keys(fact: tuple[Any, ...]) -> bool:
     """Whether every attribute's name is text, as a collector requires."""
-    return all(_TEXT.issuperset(map(type, field)) for field in fact if type(field) is dict)
+    last = fact[-2:]  # attributes are followed by contents at most
+    return not any(type(field) is dict and field and not _TEXT.issuperset(map(type, field)) for field in last)
 
 
 def _careful(given: dict[Any, Any]) -> tuple[dict[str, Any], int]:
@@ -42,7 +43,7 @@ def _careful(given: dict[Any, Any]) -> tuple[dict[str, Any], int]:
     for key, value in given.items():
         if len(own) == MAX_ATTRIBUTES:
             break
-        own[str(key)], size = _value(value)
+        own[name_of(key)], size = _value(value)
         weight += size
     return own, weight
 
@@ -74,7 +75,7 @@ def mended(fact: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _mended(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _mended(item) for key, item in value.items()}
+        return {name_of(key): _mended(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_mended(item) for item in value]
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
