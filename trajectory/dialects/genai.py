@@ -161,7 +161,7 @@ def _read_tool(span: RawSpan, reading: Reading) -> None:
     arguments_keys = ("gen_ai.tool.call.arguments", "tool_arguments", "gcp.vertex.agent.tool_call_args")
     arguments = decoded(first(attributes, *arguments_keys))
     result_keys = ("gen_ai.tool.call.result", "tool_response", "gcp.vertex.agent.tool_response")
-    result = decoded(first(attributes, *result_keys))
+    result = _joined(first(attributes, *result_keys))
     in_events, out_events = _tool_events(span)
     reading.arguments = arguments if arguments is not None else in_events
     reading.put(Slot.ARGUMENTS, chat.body_of(reading.arguments), *arguments_keys)

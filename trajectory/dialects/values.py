@@ -7,6 +7,7 @@ every dialect.
 import ast
 import json
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -101,7 +102,9 @@ def _literal(text: str, otherwise: str) -> Any:
     if len(text) > MAX_LITERAL_CHARS or text[0] == '"':
         return otherwise
     try:
-        return plain(ast.literal_eval(text))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of odd escapes in text that is not ours
+            return plain(ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return otherwise
 
