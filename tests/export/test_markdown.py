@@ -22,7 +22,11 @@ def written(scene: Scene) -> str:
 
 
 def tokens(text: str) -> list[Token]:
-    return MarkdownIt("gfm-like", {"html": True}).parse(text)
+    """As GitHub reads it: it links schemes and e-mail, and names only where they begin with `www.` (a test of its own)."""
+    reader = MarkdownIt("gfm-like", {"html": True})
+    assert reader.linkify is not None
+    reader.linkify.set({"fuzzy_link": False})
+    return reader.parse(text)
 
 
 def shape(text: str) -> list[tuple[str, str]]:
@@ -50,6 +54,10 @@ def test_no_text_of_an_agent_becomes_markup(text: str) -> None:
     inline = [child for token in tokens(written(scene)) for child in token.children or ()]
     assert {token.type for token in inline} <= OURS
     assert "html_block" not in {token.type for token in tokens(written(scene))}
+
+
+def test_a_name_of_a_web_site_is_no_link() -> None:
+    assert "www." not in written(trip("see www.example.org"))
 
 
 def test_the_report_has_the_same_blocks_whatever_agents_say() -> None:
