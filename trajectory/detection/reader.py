@@ -17,7 +17,7 @@ from trajectory.detection.constraints import Constraint, constraints_in
 from trajectory.detection.items import Item, items_in, keys_of, lookup_key
 from trajectory.detection.words import READ_CHARS, plain, stems
 from trajectory.graph.trace import Trace
-from trajectory.model.content import MESSAGE, message_text
+from trajectory.model.content import MESSAGE, message_text, text_of
 
 MAX_READ_COUNT = 8192
 _ASKING = ("user", "human", "")
@@ -28,9 +28,12 @@ class Reader:
     """Readings of one trace's payloads. None, and nothing, where a body is not at hand."""
 
     def __init__(self, trace: Trace) -> None:
-        self._body = trace.body
-        self._text = trace.text
+        self._body = trace.payload_source  # not the trace: its reader must not keep it alive
         self._cache: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
+
+    def _text(self, digest: bytes) -> str | None:
+        body = self._body(digest)
+        return text_of(*body) if body is not None else None
 
     def text(self, digest: bytes) -> str | None:
         """What a payload says; bounded."""

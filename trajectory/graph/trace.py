@@ -341,6 +341,11 @@ class Trace:
         payload = self._payload(digest)
         return text_of(*payload) if payload is not None else None
 
+    @property
+    def payload_source(self) -> PayloadSource:
+        """Where bodies come from: for whoever reads them and shall not keep this trace alive."""
+        return self._payload
+
     def body(self, digest: bytes) -> tuple[str, bytes] | None:
         """A payload's media type and bytes; None where it is not at hand."""
         return self._payload(digest)
