@@ -10,7 +10,7 @@ import pytest
 import trajectory
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.delivery import WireDelivery
-from trajectory.emitter.identity import identity_of
+from trajectory.emitter.identity import Identity, identity_of
 from trajectory.emitter.sender import Timing
 from trajectory.emitter.testing.capture import fold_spans
 from trajectory.emitter.tracer import Tracer
@@ -44,7 +44,7 @@ class Line:
 
     def __init__(self, endpoint: str, **limits: int) -> None:
         self.origin = Origin()
-        self.delivery = WireDelivery(identity_of("test", {}), endpoint, self.origin, QUICK, **limits)
+        self.delivery = WireDelivery(lambda: identity_of("test", {}), endpoint, self.origin, QUICK, **limits)
         self.put_count = 0
 
     def put(self, count: int) -> None:
@@ -329,6 +329,19 @@ def test_a_span_that_is_open_at_an_init_ends_where_it_began(collector: FakeColle
         "one": ["invoke_agent a"],
         "two": ["inner"],
     }
+
+
+def test_a_sender_that_cannot_begin_says_so_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def nobody() -> Identity:
+        raise OSError("no host name")
+
+    delivery = WireDelivery(nobody, "", Origin(), QUICK)
+    with caplog.at_level(logging.WARNING, "trajectory"):
+        delivery.put((1,))
+        assert not delivery.close(5)
+        assert not delivery.flush(5)
+    assert not delivery.put((1,))
+    assert len(caplog.records) == 1
 
 
 def test_a_flush_after_the_end_answers_at_once(collector: FakeCollector, line: Line) -> None:

@@ -7,13 +7,14 @@ delivery that keeps the facts in memory.
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from trajectory.emitter.identity import Identity
 from trajectory.emitter.misuse import report
 from trajectory.emitter.queue import LIMIT_BYTES, LIMIT_FACTS, Fact, FactQueue, FlushMark
 
 if TYPE_CHECKING:
+    from trajectory.emitter.identity import Identity
     from trajectory.emitter.sender import Origin, Sender, Timing
 
 REACHED_S = 5.0  # patience at the end with a collector that was there
@@ -42,14 +43,14 @@ class WireDelivery:
 
     def __init__(
         self,
-        identity: Identity,
+        identity: Callable[[], "Identity"],
         endpoint: str,
         origin: "Origin",
         timing: "Timing | None" = None,
         limit_facts: int = LIMIT_FACTS,
         limit_bytes: int = LIMIT_BYTES,
     ) -> None:
-        self._identity = identity
+        self._identity = identity  # asked on the sender's thread, because to know the host costs imports
         self._endpoint = endpoint
         self._origin = origin
         self._timing = timing
@@ -115,24 +116,27 @@ class WireDelivery:
         return True
 
     def _run(self) -> None:
+        try:
+            self._carry()
+        except Exception as fault:  # such as a transport that is not installed
+            report("sender", "trajectory: nothing can be sent from this process: %r", fault)
+        finally:
+            self.queue.shut()  # nobody takes any more
+
+    def _carry(self) -> None:
         # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
         with loading:
             from trajectory.emitter.outbox import Outbox
             from trajectory.emitter.sender import Sender, Timing
 
-        sender = Sender(
-            self._identity,
-            self._endpoint,
-            self.queue,
-            self._origin,
-            Outbox(self._limit_bytes),
-            self._timing or Timing(),
-        )
+            identity = self._identity()
+
+        outbox = Outbox(self._limit_bytes)
+        sender = Sender(identity, self._endpoint, self.queue, self._origin, outbox, self._timing or Timing())
         self._sender = sender
         if self._closing_at_s is not None:
             sender.close_by(self._deadline_s)
         sender.run()
-        self.queue.shut()  # nobody takes any more
 
 
 def _end_with_worker(delivery: WireDelivery) -> None:

@@ -5,12 +5,9 @@ at its start and after a fork.
 """
 
 import os
-import platform
-import socket
 import sys
 from collections.abc import Mapping
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from trajectory.model.words import SERVICE_NAME
@@ -28,6 +25,9 @@ class Identity(NamedTuple):
 
 def identity_of(service: str, resource: Mapping[str, Any]) -> Identity:
     """This process as a source, with what the user says about it on top."""
+    import platform  # these two cost the agent's thread 15 ms, and the sender's nobody anything
+    import socket
+
     host, pid = socket.gethostname(), os.getpid()
     boot_id = os.urandom(ID_BYTES)
     known = {
@@ -49,5 +49,5 @@ def default_service() -> str:
     named = os.environ.get("TRAJECTORY_SERVICE") or os.environ.get("OTEL_SERVICE_NAME")
     if named:
         return named
-    script = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else ""
+    script = os.path.splitext(os.path.basename(sys.argv[0]))[0] if sys.argv else ""  # noqa: PTH119, PTH122
     return script if script and not script.startswith("-") else "python"

@@ -121,8 +121,8 @@ class Tracer:
         return (HEARTBEAT, mono + self.offset_ns, mono, open_spans)
 
     def _wire(self) -> WireDelivery:
-        resource, _ = attributes_of(self._resource)
-        return WireDelivery(identity_of(self.service, resource), self.endpoint, self)
+        service, (resource, _) = self.service, attributes_of(self._resource)
+        return WireDelivery(lambda: identity_of(service, resource), self.endpoint, self)
 
     def flush(self, timeout_s: float) -> bool:
         return self.delivery.flush(timeout_s)
