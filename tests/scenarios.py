@@ -39,6 +39,7 @@ from trajectory.model.words import (
     DELEGATION_TARGET,
     ERROR_TYPE,
     EVENT_THOUGHT,
+    TOOL_CALL_ID,
     TOOL_NAME,
     LinkKind,
     Slot,
@@ -118,16 +119,20 @@ class Scenario:
         error: tuple[str, str] | None = None,
         retry_of: bytes = b"",
         kind: str = SpanKind.TOOL,
+        shown_only: bool = False,
     ) -> bytes:
-        """A tool call that gives `result`, or raises `error`, (type, message); the model hears either."""
+        """A tool call that gives `result`, or raises `error`, (type, message); the model hears either. With `shown_only` the
+        tool's own span holds no result, as some frameworks' do not."""
         contents = {Slot.ARGUMENTS: [arguments]} if arguments is not None else {}
-        span_id = self._start(kind, name, contents=contents, attributes={TOOL_NAME: name})
+        call_id = f"call-{self._count}"
+        span_id = self._start(kind, name, contents=contents, attributes={TOOL_NAME: name, TOOL_CALL_ID: call_id})
         if retry_of:
             self._tell(SpanLinked(self.trace_id, span_id, self._tick(), LinkKind.RETRY_OF, self.trace_id, retry_of))
-        self._end(span_id, error, {Slot.RESULT: [result]} if result is not None and error is None else {})
+        given = result is not None and error is None and not shown_only
+        self._end(span_id, error, {Slot.RESULT: [result]} if given else {})
         if self._frames:
             heard = f"{error[0]}: {error[1]}" if error else result
-            self._frames[-1].heard.append({"role": "tool", "tool_call_id": name, "content": heard})
+            self._frames[-1].heard.append({"role": "tool", "tool_call_id": call_id, "content": heard})
         return span_id
 
     @contextmanager
@@ -158,6 +163,17 @@ class Scenario:
         self._end(sent, error, {Slot.RETURNED: [returned]} if returned else {})
         if returned and self._frames:
             self._frames[-1].heard.append({"role": "tool", "tool_call_id": name, "content": returned})
+
+    def delegates_unseen(self, name: str, task: str, answer: str) -> bytes:
+        """A delegation to an agent that sends no spans of its own."""
+        span_id = self._start(
+            SpanKind.DELEGATION,
+            f"delegate {name}",
+            contents={Slot.TASK: [task]},
+            attributes={DELEGATION_TARGET: name, DELEGATION_MODE: "call"},
+        )
+        self._end(span_id, None, {Slot.RETURNED: [answer]})
+        return span_id
 
     def returns(self, text: str) -> None:
         """What the agent at work gives back: its last words, if nothing is told."""

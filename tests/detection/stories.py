@@ -70,6 +70,20 @@ def invented_after_exception() -> Scenario:
     )
 
 
+def invented_after_many_tries(tries: int = 3) -> Scenario:
+    """The same call fails again and again, by spans that hold no result; the model alone was shown what they said."""
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        with run.delegate("researcher", FULL_TASK):
+            for attempt in range(1, tries + 1):
+                run.tool("search", {"city": "Lyon"}, DOWN, shown_only=True)
+                run.says("Again." if attempt < tries else "I found H99, 520 EUR.")
+        run.says("Booking H99.")
+        run.tool("book", {"hotel": "H99"}, "done")
+        run.says("Booked H99.")
+    return run
+
+
 def honest() -> Scenario:
     """The researcher reports the failure, and the planner passes that on."""
     run = Scenario()
@@ -242,6 +256,10 @@ Story = Callable[[], Scenario]
 FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
     "invented": (invented, {("tool.silent_failure", "researcher"), ("cascade", "researcher")}),
     "invented after an exception": (invented_after_exception, {("cascade", "researcher")}),
+    "invented after many tries": (
+        invented_after_many_tries,
+        {("tool.silent_failure", "researcher"), ("cascade", "researcher")},
+    ),
     "substituted": (substituted, {("tool.silent_failure", "research"), ("cascade", "research")}),
     "escaped": (escaped, {("cascade", "researcher")}),
     "forgetful": (forgetful, {("context.lost", "researcher")}),

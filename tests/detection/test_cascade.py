@@ -11,6 +11,7 @@ from tests.detection.stories import (
     honest,
     invented,
     invented_after_exception,
+    invented_after_many_tries,
     retried,
     substituted,
     trip,
@@ -136,6 +137,11 @@ def test_a_cascade_grows_under_one_key_and_never_shrinks() -> None:
     ranks = [Severity(f.severity).rank for f in said]
     assert ranks == sorted(ranks)
     assert len(said) > 1 and len(said[-1].path) > len(said[0].path)
+
+
+def test_one_value_after_many_tries_of_one_call_is_one_cascade() -> None:
+    _, finding = one(invented_after_many_tries())
+    assert "H99" in finding.message
 
 
 def test_a_value_that_the_request_held_is_not_invented() -> None:

@@ -88,6 +88,17 @@ def test_a_like_task_that_had_it_is_evidence() -> None:
     assert "research#1" in finding.message
 
 
+def test_a_delegatee_without_spans_has_had_nothing_but_its_task() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        run.says("First the hotel.")
+        run.delegates_unseen("researcher", "Find a hotel in Lyon, the total must not exceed 900 EUR.", "H3, 410 EUR")
+        run.says("H3.")
+    (finding,) = found(run)
+    assert (finding.agent, finding.value) == ("researcher", "step-free")
+    assert finding.path == [run.names["delegate researcher"]]
+
+
 def test_what_was_not_captured_is_not_judged_and_said_to_be_hidden() -> None:
     run = trip(task="Find a hotel.", captures=False)
     assert found(run) == []

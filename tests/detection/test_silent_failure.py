@@ -92,6 +92,16 @@ def test_a_child_that_comes_before_its_parents_ends_up_with_its_agent() -> None:
     assert {f.agent for f in findings} == {"researcher", "booker"}
 
 
+def test_an_answer_that_only_the_model_was_shown_is_read_there() -> None:
+    run = Scenario()
+    with run.agent("worker", task="Search."):
+        run.tool("search", {"q": 1}, DOWN, shown_only=True)
+        run.tool("list", {"q": 1}, "3 hits", shown_only=True)
+        run.says("It is down.")
+    (finding,) = found(run)
+    assert (finding.span_id, finding.value) == (run.names["search"], DOWN)
+
+
 def test_nothing_is_said_where_results_were_not_captured() -> None:
     run = Scenario(captures_content=False)
     with run.agent("worker"):

@@ -100,10 +100,11 @@ class Views:
 
 
 def is_ripe(delegation: Delegation) -> bool:
-    """Whether both sides have said enough to be compared: the delegatee has thought, or is done."""
+    """Whether both sides have said enough to be compared: the delegatee has thought, or is done. A delegatee without spans
+    has had nothing but its task, and is done when the delegation is."""
     target = delegation.target
     if target is None:
-        return False
+        return bool(delegation.returned_ns and delegation.returned_digests())
     return bool(target.end_ns or delegation.returned_ns) or any(
         s.kind == SpanKind.MODEL and s.digests(Slot.INPUT) for s in target.spans.values()
     )

@@ -79,6 +79,9 @@ def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:
     answers = answer_spans(trace)
     spreads = Spreads([root for root in roots if not was_repeated(root, failed)], answers, trace, reader)
     explained: set[bytes] = set()
+    followed: set[tuple[str, str]] = (
+        set()
+    )  # values: what several failures of one call led to is told once, by the first
     for root in roots:
         if root.span.span_id in explained:
             continue
@@ -88,7 +91,8 @@ def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:
             yield _escape_finding(escape, trace)
             continue
         spread = spreads.of(root)
-        if spread is not None:
+        if spread is not None and (spread.value.kind, spread.value.key) not in followed:
+            followed.add((spread.value.kind, spread.value.key))
             explained.update(o.span.span_id for o in spread.trail)
             yield _spread_finding(spread, answers, trace, reader)
 

@@ -5,11 +5,11 @@ cascade detector. An agent gets over a failure when the same call, made again, s
 on what the agent then said, and is judged where values are followed.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import first_line
-from trajectory.detection.silent_failure import failure_of, is_tool_work, repeats
+from trajectory.detection.shown import ShownAnswers
+from trajectory.detection.silent_failure import failure_of, is_tool_work, repeats, result_text
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.words import SpanKind
@@ -43,9 +43,11 @@ class Failures:
         self._touched: dict[bytes, None] = {}
         self._silent: dict[bytes, Root] = {}
         self._has_errors = False
+        self._shown = ShownAnswers()
 
     def touch(self, span: Span) -> None:
         """Notes a span that has changed."""
+        self._shown.note(span)
         if span.is_error:
             self._has_errors = True
         if span.kind in _TOOLS and span.end_ns:
@@ -55,22 +57,22 @@ class Failures:
         """Failures where they began, by time."""
         touched, self._touched = self._touched, {}
         for span_id in touched:
-            self._read(trace.spans[span_id], trace)
+            span = trace.spans[span_id]
+            self._read(span, result_text(span, trace), trace)
+        for span, text in self._shown.found(trace):
+            self._read(span, text, trace)
         raised = trace.root_errors() if self._has_errors else []
         found = [*self._silent.values(), *(_raised(span) for span in raised)]
         return sorted(found, key=lambda r: (r.at_ns, r.span.span_id))
 
-    def _read(self, span: Span, trace: Trace) -> None:
-        self._silent.pop(span.span_id, None)
+    def _read(self, span: Span, text: str | None, trace: Trace) -> None:
+        if text is not None or span.is_error:
+            self._silent.pop(span.span_id, None)
         if span.is_error or not is_tool_work(span):
             return
-        failure = failure_of(span, trace)
-        if failure is not None:
+        failure = failure_of(span, text)
+        if failure is not None and span.span_id not in trace.vehicles():
             self._silent[span.span_id] = Root(span, failure.quote, True)
-
-
-def failing_spans(roots: Iterable[Root]) -> set[bytes]:
-    return {root.span.span_id for root in roots}
 
 
 def was_repeated(root: Root, failed: set[bytes]) -> bool:

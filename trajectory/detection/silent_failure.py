@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from trajectory.detection.failure_text import Failure, failure_in, first_line, is_empty_result
+from trajectory.detection.shown import ShownAnswers
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanLinked, SpanStarted, SpanUpdated
@@ -41,12 +42,16 @@ class SilentFailures:
         self._faults: dict[tuple[str, int], dict[bytes, tuple[Span, Finding]]] = {}  # (tool, owner) → not got over yet
         self._successes: dict[tuple[str, int], dict[str, Span]] = {}  # (tool, owner) → arguments → latest success
         self._kept_count = 0
+        self._shown = ShownAnswers()
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes a tool call to be read when the trace settles."""
         if isinstance(fact, (SpanEnded, SpanStarted, SpanUpdated, SpanLinked)):
             span = trace.spans.get(fact.span_id)
-            if span is not None and span.kind in _TOOLS and span.end_ns:
+            if span is None:
+                return ()
+            self._shown.note(span)
+            if span.kind in _TOOLS and span.end_ns:
                 self._touched[fact.span_id] = None
         return ()
 
@@ -55,19 +60,23 @@ class SilentFailures:
         touched, self._touched = self._touched, {}
         spans = sorted((trace.spans[span_id] for span_id in touched), key=lambda s: (s.end_ns, s.span_id))
         for span in spans:
-            yield from self._read(span, trace)
+            yield from self._read(span, result_text(span, trace), trace)
             if not _is_placed(span):
                 self._touched[span.span_id] = None  # read again when it is known whose work it is
+        for span, text in self._shown.found(trace):
+            yield from self._read(span, text, trace)
 
-    def _read(self, span: Span, trace: Trace) -> Iterator[Finding]:
+    def _read(self, span: Span, text: str | None, trace: Trace) -> Iterator[Finding]:
         if span.is_error or not is_tool_work(span):
             return
-        failure = failure_of(span, trace)
+        failure = failure_of(span, text)
         place = (tool_name(span), id(span.owner))
         if failure is None:
             self._keep_success(place, span)
             yield from self._got_over(place, span)
             return
+        if span.span_id in trace.vehicles():
+            return  # a delegatee's answer, which the delegation's own checks read
         finding = _finding(span, failure, trace)
         if finding.severity != Severity.INFO:
             success = self._successes.get(place, {}).get(arguments_key(span))
@@ -122,9 +131,8 @@ def result_text(span: Span, trace: Trace) -> str | None:
     return "\n".join(texts) if texts else None
 
 
-def failure_of(span: Span, trace: Trace) -> Failure | None:
-    """How a finished call failed by its own words; None where it did not, or its result was not captured."""
-    text = result_text(span, trace)
+def failure_of(span: Span, text: str | None) -> Failure | None:
+    """How a finished call failed by the words of its result; None where it did not, or there is no text."""
     if text is None:
         return None
     if is_empty_result(text):
