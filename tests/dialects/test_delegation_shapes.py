@@ -128,6 +128,16 @@ def test_a_managed_agent_under_a_step_is_an_observed_call():
     assert edges(trace) == [("coordinator", "researcher", "call", "observed")]
 
 
+def test_a_coworker_under_its_delegators_span_gets_the_task_from_the_model_that_asked():
+    trace = fold(
+        agent(1, "coordinator"),
+        model(2, 1, 0.5, ("delegate_work_to_coworker", {"coworker": "researcher", "task": "find a hotel"})),
+        agent(3, "researcher", 1, 2, 4, gen_ai__input__messages='[{"role": "user", "content": "You work with ..."}]'),
+    )
+    assert edges(trace) == [("coordinator", "researcher", "call", "observed")]
+    assert task_of(trace) == ["find a hotel"]
+
+
 def test_a_coworker_without_any_span_of_its_own_is_known_from_the_tools_arguments_and_owns_the_work_below():
     trace = fold(
         openinference(1, "AGENT", "coordinator._execute_core", lasts=9, graph__node__id="coordinator"),

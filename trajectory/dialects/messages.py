@@ -148,10 +148,20 @@ def _parts(content: Any) -> list[dict[str, Any]]:
         if isinstance(inner, list) and inner and all(_is_part(part) for part in inner):
             content = inner
     if isinstance(content, list):
-        return [_part(part) for part in content if part is not None]
+        return [inner for part in content if part is not None for inner in _spelled(_part(part))]
     if isinstance(content, Mapping):
         return [_part(content)]
     return [_text(content)]
+
+
+def _spelled(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """A part, or the parts of the whole message that its text spells: some writers put an object's `repr` there."""
+    text = part.get("content") if part.get("type") == "text" else None
+    if isinstance(text, str) and text.startswith(("{'content':", "{'role':", '{"content":', '{"role":')):
+        inner = decoded(text)
+        if isinstance(inner, Mapping) and "role" in inner and "content" in inner:
+            return list(message_of(inner)["parts"])
+    return [part]
 
 
 def _part(part: Any) -> dict[str, Any]:

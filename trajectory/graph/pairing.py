@@ -64,6 +64,8 @@ class _Pairing:
         for target in self.invocations:
             nested = self._nested(target)
             if nested is not None:
+                if nested.span is target.span:  # no tool or delegation span tells the task
+                    nested.asked = self._used_asked(nested.span, nested)
                 self.found[id(target)] = nested
                 self._taken.add(nested.span.span_id)
         for target in self.invocations:
@@ -84,6 +86,7 @@ class _Pairing:
                     self.waiting.append(delegation)
                 else:
                     if id(met) in self.found:
+                        delegation.asked = delegation.asked or self.found[id(met)].asked
                         delegation.grade = Grade.OBSERVED
                     self.found[id(met)] = delegation
                     self._taken.add(span.span_id)
