@@ -23,7 +23,7 @@ def alert_line(row: AlertRow, width: int, signs: Signs, start_ns: int) -> Line:
     if width >= 100:
         line += [put(elapsed(row.opened_ns - start_ns), 6, "dim"), (" ", "")]
     line += [
-        put(row.kind, 18 if width >= 100 else 14, role),
+        put(row.kind, 20 if width >= 100 else 14, role),
         (" ", ""),
         (row.summary or row.message, "" if is_open else "dim"),
     ]
@@ -36,7 +36,7 @@ def alert_line(row: AlertRow, width: int, signs: Signs, start_ns: int) -> Line:
 def preview_line(row: AlertRow, width: int, signs: Signs) -> Line:
     """One alert below a run: sign, id, kind and summary."""
     sign, role = severity_sign(signs, row.severity)
-    kind = put(row.kind, 12 if width < 90 else 16, "")
+    kind = put(row.kind, 19 if width > 76 else 12, "")
     return spread(
         [(sign, role), (" ", ""), (row.alert_id, "strong"), (" ", ""), kind, (" ", ""), (row.summary, "")], [], width
     )

@@ -71,8 +71,9 @@ def draw_lanes(
     start_ns: int,
     now_ns: int,
     axis_lines: int = 1,
+    end_label: str = "now",
 ) -> LaneDrawing:
-    """The chart of a run from start_ns to now_ns. `axis_lines`: 0 none, 1 labels, 2 labels and a ruler."""
+    """The chart of a run from start_ns to now_ns. `axis_lines`: 0 none, 1 labels, 2 labels and a ruler with its end labelled."""
     plan = _plan(lanes, width, start_ns, now_ns)
     grid = [[_Cell() for _ in range(plan.scale.cells)] for _ in lanes]
     elbows = _elbows(lanes, delegations, plan.scale)
@@ -84,7 +85,7 @@ def draw_lanes(
         _join(grid, elbow)
     _paint_ends(grid, lanes, delegations, elbows, plan, now_ns, signs)
     lines = [_line(grid[index], lane, plan, width, signs) for index, lane in enumerate(lanes)]
-    return LaneDrawing(_axis(plan, width, axis_lines, signs), lines, plan.scale, plan.labels + 1)
+    return LaneDrawing(_axis(plan, width, axis_lines, signs, end_label), lines, plan.scale, plan.labels + 1)
 
 
 def _plan(lanes: Sequence[Lane], width: int, start_ns: int, now_ns: int) -> _Plan:
@@ -219,7 +220,7 @@ def _line(grid: list[_Cell], lane: Lane, plan: _Plan, width: int, signs: Signs) 
     return cut([put(lane.label, plan.labels, label_role), (" ", ""), *_bits(grid, signs), *end], width)
 
 
-def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs) -> list[Line]:
+def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs, end_label: str) -> list[Line]:
     labels, ruler = [" "] * plan.scale.cells, [signs.lines[LEFT | RIGHT]] * plan.scale.cells
     for column, label in plan.scale.ticks():
         if column + len(label) <= plan.scale.cells:
@@ -229,15 +230,15 @@ def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs) -> list[Line]:
     indent = " " * (plan.labels + 1)
     whole = [
         cut([(indent + "".join(labels), "dim")], width),
-        cut([(indent + "".join(ruler), "frame"), (" now", "dim")], width),
+        cut([(indent + "".join(ruler), "frame"), (f" {end_label}", "dim")], width),
     ]
     return whole[:axis_lines]
 
 
 def lanes_legend(signs: Signs) -> Line:
-    """What the bars and elbows mean, in one line."""
+    """What the bars and elbows mean, in one line, the least obvious last."""
     named = [(signs.model, "model", "model"), (signs.tool, "tool", "tool"), (signs.retry, "retry", "retry")]
-    named += [(signs.waiting, "waiting", "waiting"), (signs.error, "error", "error"), (signs.root, "root", "mark")]
-    named.append((signs.lines[LEFT | DOWN] + signs.lines[UP | RIGHT] + signs.arrow, "delegated", "delegation"))
-    named.append((signs.lines[UP | LEFT], "returned", "delegation"))
+    named += [(signs.error, "error", "error"), (signs.root, "root", "mark")]
+    named.append((signs.lines[LEFT | DOWN] + signs.lines[UP | RIGHT] + signs.arrow, "call", "delegation"))
+    named += [(signs.lines[UP | LEFT], "return", "delegation"), (signs.waiting, "wait", "waiting")]
     return [bit for sign, word, role in named for bit in ((sign, role), (f" {word}  ", "dim"))]

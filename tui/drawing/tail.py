@@ -21,13 +21,13 @@ def step_line(row: StepRow, when: str, width: int, signs: Signs) -> Line:
 
 
 def _sign(row: StepRow, signs: Signs) -> Line:
+    """Two cells: its place on a cascade, then how it went or which way it went."""
+    mark = mark_sign(signs, row.mark)
+    if row.status == "error" or row.what == "error":
+        return [mark, (signs.error, "error")]
     if row.what in _WHAT_SIGNS:
-        return [(getattr(signs, _WHAT_SIGNS[row.what]), "delegation")]
-    if row.mark:
-        return [mark_sign(signs, row.mark)]
-    if row.what == "error":
-        return [(signs.error, "error")]
-    return [state_sign(signs, row.status)] if row.status else [(" ", "")]
+        return [mark, (getattr(signs, _WHAT_SIGNS[row.what]), "delegation")]
+    return [mark, state_sign(signs, row.status) if row.status else (" ", "")]
 
 
 def _end(row: StepRow, wide: bool) -> Line:

@@ -40,6 +40,7 @@ class CockpitScreen(DataScreen):
         self._first_pane = pane
         self._shows_graph = False  # on narrow screens, the second pane in the place of the first
         self._drawn: LaneDrawing | None = None
+        self._drawn_for: tuple[TraceView | None, int, int] = (None, 0, 0)
         self._branches: list[Branch] = []
         self._alert_rows: list[AlertRow] = []
         self._steps: list[StepRow] = []
@@ -158,20 +159,23 @@ class CockpitScreen(DataScreen):
     def _end_ns(self, view: TraceView) -> int:
         return max(self.tui.now_ns, view.trace.ended_ns) if view.trace.state == "live" else view.trace.ended_ns
 
-    def _lanes(self, width: int) -> LaneDrawing:
+    def _lanes(self, view: TraceView, width: int) -> LaneDrawing:
         """The chart at a width; drawn once for each view, width and second."""
-        view = self.view
-        lanes, delegations = (view.lanes, view.delegations) if view else ([], [])
-        start_ns = view.trace.started_ns if view else 0
-        return draw_lanes(
-            lanes,
-            delegations,
-            width,
-            self.signs,
-            start_ns=start_ns,
-            now_ns=self._end_ns(view) if view else 1,
-            axis_lines=2 if self.app.size.width >= 100 else 1,
-        )
+        end_ns = self._end_ns(view)
+        drawn_for = (view, width, end_ns)
+        if self._drawn is None or self._drawn_for[0] is not view or self._drawn_for[1:] != drawn_for[1:]:
+            self._drawn_for = drawn_for
+            self._drawn = draw_lanes(
+                view.lanes,
+                view.delegations,
+                width,
+                self.signs,
+                start_ns=view.trace.started_ns,
+                now_ns=end_ns,
+                axis_lines=2 if self.app.size.width >= 100 else 1,
+                end_label="now" if view.trace.state == "live" else "end",
+            )
+        return self._drawn
 
     def _draw_agents(self, view: TraceView) -> None:
         self.agents.show([lane.span_id for lane in view.lanes], self._lane_line, self._lane_head)
@@ -183,13 +187,10 @@ class CockpitScreen(DataScreen):
         )
 
     def _lane_head(self, width: int) -> list[Line]:
-        self._drawn = self._lanes(width)
-        return self._drawn.axis
+        return self._lanes(self.view, width).axis if self.view else []
 
     def _lane_line(self, index: int, width: int) -> Line:
-        if self._drawn is None:
-            self._drawn = self._lanes(width)
-        return self._drawn.lines[index]
+        return self._lanes(self.view, width).lines[index] if self.view else []
 
     def _draw_delegations(self, view: TraceView) -> None:
         self._branches = branches(view.delegations)

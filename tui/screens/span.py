@@ -18,7 +18,6 @@ from tui.keys import bindings_on
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
 
-
 # What an operator looks for first: what came out.
 _FIRST_SLOTS = ("result", "output", "returned")
 

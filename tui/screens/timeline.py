@@ -45,6 +45,9 @@ class TimelineScreen(DataScreen):
         self._trace = trace
         self._folded: set[str] = set()
         self._entries: list[Entry] = []
+        self._density_of: tuple[TraceView | None, Scale | None, list[Line]] = (None, None, [])
+        self._entries_of: tuple[TraceView | None, frozenset[str]] = (None, frozenset())
+        self._keys: list[str] = []
         self._offset = 0
         self._end_ns = 1
         self._start_ns = 0
@@ -112,9 +115,18 @@ class TimelineScreen(DataScreen):
         self._start_ns = view.trace.started_ns
         live_ns = self.tui.now_ns if view.trace.state == "live" else view.trace.ended_ns
         self._end_ns = max(trace_end_ns(view.spans, live_ns), self._start_ns + 1)
-        self._entries = entries(view.spans, self._folded, self._end_ns)
-        self.spans.show([entry.key for entry in self._entries], self._line, self._axis)
+        self._enter(view)
+        self.spans.show(self._keys, self._line, self._axis)
         self._titles()
+
+    def _enter(self, view: TraceView) -> None:
+        """Makes the lines; once for each view and folding, because a run may have thousands of spans."""
+        folded = frozenset(self._folded)
+        before = self._entries_of
+        if before[0] is not view or before[1] != folded:
+            self._entries_of = (view, folded)
+            self._entries = entries(view.spans, folded, self._end_ns)
+            self._keys = [entry.key for entry in self._entries]
 
     def _scale(self, width: int) -> Scale:
         return Scale(self._start_ns, self._end_ns, Columns.of(width).chart)
@@ -142,7 +154,9 @@ class TimelineScreen(DataScreen):
     def _draw_density(self, view: TraceView) -> None:
         span = elapsed(self._end_ns - self._start_ns)
         chart = Scale(self._start_ns, self._end_ns, max(4, self.density.inner_width))
-        lines = density_line(view.spans, chart, self.signs, self._end_ns)
+        if self._density_of[0] is not view or self._density_of[1] != chart:
+            self._density_of = (view, chart, density_line(view.spans, chart, self.signs, self._end_ns))
+        lines = self._density_of[2]
         self.density.title, self.density.status = "Activity", f"0{self.signs.dash}{span}"
         self.density.show(["0", "1"], lambda index, _width: lines[index])
 

@@ -56,6 +56,6 @@ class Footer(Drawn):
     def render_line(self, y: int) -> Strip:
         segments = []
         for text, role, action in self._bits:
-            style = self.rich_style + self.role_style(role)
+            style = self.style_of(role)
             segments.append(Segment(text, style + Style(meta={"@click": action}) if action else style))
         return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)

@@ -1,6 +1,7 @@
 """A widget that is drawn line by line from bits with roles; the theme gives each role its style.
 
-Invariant: every line passes `cut`, so it is exactly as wide as the widget and holds no control code. Panes and bars build on it.
+Invariant: every line passes `cut`, so it is exactly as wide as the widget and holds no control code; styles are looked up
+once for each theme. Panes and bars build on it.
 """
 
 from typing import ClassVar
@@ -12,6 +13,8 @@ from textual.widget import Widget
 
 from tui.drawing.line import ROLES, Line, cut
 
+Laid = list[tuple[str, str, str]]  # text, role, role of what is laid below it
+
 
 class Drawn(Widget):
     """Draws lines of roles on the line interface, one strip at a time."""
@@ -19,12 +22,29 @@ class Drawn(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"drawn--{role}" for role in (*ROLES, "line-here", "line-kept")}
     ALLOW_SELECT = False
 
-    def role_style(self, role: str) -> Style:
-        """The style of a role; nothing for the plain one."""
-        return self.get_component_rich_style(f"drawn--{role}", partial=True) if role else Style.null()
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._styles_of: dict[tuple[str, str], Style] = {}
 
-    def strip(self, line: Line, width: int, under: Style | None = None) -> Strip:
-        """The line as a strip of `width` cells; `under` is laid below every bit, as for the line of the cursor."""
-        base = self.rich_style if under is None else self.rich_style + under
-        segments = [Segment(text, base + self.role_style(role)) for text, role in cut(line, width)]
-        return Strip(segments, width)
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles_of.clear()
+        self.refresh()
+
+    def style_of(self, role: str, under: str = "") -> Style:
+        """The style of a role on what lies below it."""
+        style = self._styles_of.get((role, under))
+        if style is None:
+            style = self.rich_style
+            for name in (under, role):
+                style += self.get_component_rich_style(f"drawn--{name}", partial=True) if name else Style.null()
+            self._styles_of[role, under] = style
+        return style
+
+    def strip(self, line: Line, width: int) -> Strip:
+        """The line as a strip of `width` cells."""
+        return Strip([Segment(text, self.style_of(role)) for text, role in cut(line, width)], width)
+
+    def laid_strip(self, laid: Laid, width: int) -> Strip:
+        """A line that has been cut and laid over something, as a strip."""
+        return Strip([Segment(text, self.style_of(role, under)) for text, role, under in laid], width)

@@ -6,15 +6,15 @@ moves nothing under the operator's eye; a pane that follows shows the end until 
 
 from collections.abc import Callable, Sequence
 
-from rich.style import Style
 from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
 from tui.drawing.frame import bottom_edge, top_edge
 from tui.drawing.line import Line, cut
 from tui.signs import Signs
-from tui.widgets.drawn import Drawn
+from tui.widgets.drawn import Drawn, Laid
 
 Draw = Callable[[int, int], Line]  # index of a row, width in cells
 
@@ -54,6 +54,9 @@ class Pane(Drawn, can_focus=True):
         self._head_lines: list[Line] = []
         self._wanted = ""
         self.unseen = 0
+        self._seen: list[Laid] = []  # what was painted last
+        self._seen_size = Size(0, 0)
+        self._is_due = False
 
     # What is shown
 
@@ -74,7 +77,7 @@ class Pane(Drawn, can_focus=True):
         else:
             self.unseen += fresh if self.can_follow else 0
             self._anchor(index, bool(before))
-        self.refresh()
+        self.repaint()
         if self.selected != before:
             self.post_message(self.Moved(self))
 
@@ -118,7 +121,7 @@ class Pane(Drawn, can_focus=True):
     def title(self, title: str) -> None:
         if title != self._title:
             self._title = title
-            self.refresh()
+            self.repaint()
 
     @property
     def status(self) -> str:
@@ -129,7 +132,7 @@ class Pane(Drawn, can_focus=True):
     def status(self, status: str) -> None:
         if status != self._status:
             self._status = status
-            self.refresh()
+            self.repaint()
 
     @property
     def selected(self) -> str:
@@ -154,11 +157,7 @@ class Pane(Drawn, can_focus=True):
         """Draws the same rows again, as after a change of width or of a title."""
         self._measure()
         self._clamp()
-        self.refresh()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self.refresh()
+        self.repaint()
 
     def on_resize(self) -> None:
         self._measure()
@@ -167,7 +166,7 @@ class Pane(Drawn, can_focus=True):
         else:
             self._clamp()
             self._reveal()
-        self.refresh()
+        self.repaint()
 
     # Moving
 
@@ -180,7 +179,7 @@ class Pane(Drawn, can_focus=True):
         if self.can_follow:
             self.follows = self.cursor >= len(self.keys) - 1
             self.unseen = 0 if self.follows else self.unseen
-        self.refresh()
+        self.repaint()
         if self.selected != before:
             self.post_message(self.Moved(self))
 
@@ -199,14 +198,14 @@ class Pane(Drawn, can_focus=True):
         if self.can_follow:
             self.follows = self.top >= len(self.keys) - self.room
             self.unseen = 0 if self.follows else self.unseen
-        self.refresh()
+        self.repaint()
 
     def follow(self) -> None:
         """Shows the end, and goes on doing so."""
         self.follows = True
         self.unseen = 0
         self._to_end()
-        self.refresh()
+        self.repaint()
         self.post_message(self.Moved(self))
 
     def _to_end(self) -> None:
@@ -238,54 +237,73 @@ class Pane(Drawn, can_focus=True):
                 self.post_message(self.Opened())
 
     def on_focus(self) -> None:
-        self.refresh()
+        self.repaint()
 
     def on_blur(self) -> None:
-        self.refresh()
+        self.repaint()
 
     # Drawing
 
+    def repaint(self) -> None:
+        """Sees to it that the lines that have changed are painted, once, after what is being done now."""
+        if not self._is_due:
+            self._is_due = True
+            self.call_later(self._repaint)
+
+    def _repaint(self) -> None:
+        self._is_due = False
+        size = self.size
+        fresh = [self._lay(y) for y in range(size.height)]
+        if size != self._seen_size:
+            self.refresh()
+        else:
+            dirty = [y for y, (new, old) in enumerate(zip(fresh, self._seen, strict=True)) if new != old]
+            if dirty:
+                self.refresh(*[Region(0, y, size.width, 1) for y in dirty])
+        self._seen, self._seen_size = fresh, size
+
     def render_line(self, y: int) -> Strip:
+        is_known = self.size == self._seen_size and y < len(self._seen)
+        return self.laid_strip(self._seen[y] if is_known else self._lay(y), self.size.width)
+
+    def _lay(self, y: int) -> Laid:
+        """One line of the pane, edges included."""
         width, height = self.size
+        signs, focused = self.signs, self.has_focus
         if y == 0:
-            return self.strip(
-                top_edge(self._titled(), self._status, width, self.signs, self.has_focus, self.is_framed), width
-            )
+            title = f"{self.number} {self._title}" if self.number and self._title else self._title
+            return _plainly(top_edge(title, self._status, width, signs, focused, self.is_framed))
         if self.is_framed and y == height - 1:
-            return self.strip(bottom_edge(width, self.signs, self.has_focus), width)
+            return _plainly(bottom_edge(width, signs, focused))
         return self._inside(y - 1, width)
 
-    def _titled(self) -> str:
-        return f"{self.number} {self._title}" if self.number and self._title else self._title
-
-    def _inside(self, y: int, width: int) -> Strip:
+    def _inside(self, y: int, width: int) -> Laid:
         above = [*self.banner, *self._head_lines]
         if y < len(above):
             pad = " " * self._gutter if y >= len(self.banner) else ""
-            return self._framed([(pad, ""), *above[y]], y, width, None)
+            return self._framed([(pad, ""), *above[y]], y, width)
         index = self.top + y - len(above)
         if index >= len(self.keys):
             is_last = y == self.size.height - 3 and index > len(self.keys) and self.is_framed
-            return self._framed(self.legend if is_last else [], y, width, None)
+            return self._framed(self.legend if is_last else [], y, width)
         here = index == self.cursor and self.has_cursor
-        line = cut(self._draw(index, self.inner_width), self.inner_width)
+        line = self._draw(index, self.inner_width)
         if self._gutter:
             line = [(f"{self.signs.cursor} " if here else "  ", "cursor"), *line]
-        return self._framed(line, y, width, self._under() if here else None, here and not self._gutter)
+        under = ("line-here" if self.has_focus else "line-kept") if here else ""
+        return self._framed(line, y, width, under, here and not self._gutter and self.has_focus)
 
-    def _under(self) -> Style:
-        return self.role_style("line-here" if self.has_focus else "line-kept")
-
-    def _framed(self, line: Line, y: int, width: int, under: Style | None, marked: bool = False) -> Strip:
+    def _framed(self, line: Line, y: int, width: int, under: str = "", marked: bool = False) -> Laid:
         """The line between the sides of the frame; the right side shows which part of the rows is seen."""
-        pad = (self.signs.cursor, "cursor") if marked and self.has_focus else (" ", "")
+        pad = (self.signs.cursor, "cursor") if marked else (" ", "")
+        sides = 2 if self.is_framed else 0
+        inside = [pad, *cut(line, max(0, width - 2 - sides)), (" ", "")]
+        laid = [(text, role, under) for text, role in inside]
         if not self.is_framed:
-            return self.strip([pad, *cut(line, max(0, width - 2)), (" ", "")], width, under)
+            return laid
         role = "frame-focus" if self.has_focus else "frame"
         side = (self.signs.frame_focus if self.has_focus else self.signs.frame)[3]
-        right = self.signs.thumb if self._in_thumb(y) else side
-        inside = self.strip([pad, *cut(line, max(0, width - 4)), (" ", "")], width - 2, under)
-        return Strip.join([self.strip([(side, role)], 1), inside, self.strip([(right, role)], 1)])
+        return [(side, role, ""), *laid, (self.signs.thumb if self._in_thumb(y) else side, role, "")]
 
     def _in_thumb(self, y: int) -> bool:
         rows, room = len(self.keys), self.room
@@ -295,3 +313,7 @@ class Pane(Drawn, can_focus=True):
         size = max(1, room * room // rows)
         start = (room - size) * self.top // max(1, rows - room)
         return start <= y < start + size
+
+
+def _plainly(line: Line) -> Laid:
+    return [(text, role, "") for text, role in line]
