@@ -19,6 +19,9 @@ PLAIN, DEFLATED = 0, 1
 MAX_INTEGER = (1 << 63) - 1
 MAX_BODY_BYTES = 1_000_000_000  # SQLite's own limit of a value, so a small row cannot fill the memory
 _WORTH_DEFLATING_BYTES = 64
+_SMALL_WINDOW_BITS = 12
+_SMALL_BYTES = 1 << _SMALL_WINDOW_BITS  # the window holds it whole
+_SMALL_MEMORY_LEVEL = 5
 _UNWRITABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -29,10 +32,18 @@ _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
 def shrink(body: bytes) -> tuple[int, bytes]:
     """A body as (codec, bytes): deflated at zlib's level 1 where that is smaller, else as it is."""
     if len(body) >= _WORTH_DEFLATING_BYTES:
-        small = zlib.compress(body, 1)
+        small = _deflated(body)
         if len(small) < len(body):
             return DEFLATED, small
     return PLAIN, body
+
+
+def _deflated(body: bytes) -> bytes:
+    """At zlib's level 1. A small body gets a small window: zlib's usual tables cost ten times what deflating it does."""
+    if len(body) > _SMALL_BYTES:
+        return zlib.compress(body, 1)
+    deflater = zlib.compressobj(1, zlib.DEFLATED, _SMALL_WINDOW_BITS, _SMALL_MEMORY_LEVEL)
+    return deflater.compress(body) + deflater.flush()
 
 
 def expand(codec: int, body: bytes) -> bytes:

@@ -97,8 +97,10 @@ class SqliteWriter(SqliteReader):
         seen = max(0, position.next_seq - batch.first_seq)
         for start in range(seen, len(batch.facts), MAX_FACTS):
             part = batch.facts[start : start + MAX_FACTS]
-            _store_payloads(connection, [fact for fact in part if isinstance(fact, Payload)])
+            payloads = [fact for fact in part if isinstance(fact, Payload)]
             facts: list[Fact] = [fact for fact in part if not isinstance(fact, Payload)]
+            if payloads:
+                _store_payloads(connection, payloads)
             if facts:
                 self._store_frame(connection, position.row, batch.first_seq + start, facts, received_at_ns)
         position.next_seq = max(position.next_seq, batch.first_seq + len(batch.facts))
@@ -157,13 +159,17 @@ class SqliteWriter(SqliteReader):
 
 
 def _store_payloads(connection: sqlite3.Connection, payloads: Iterable[Payload]) -> None:
-    for payload in payloads:
-        # Asked first, because deflating a body that is there already costs more than the question.
-        if not connection.execute("SELECT 1 FROM payloads WHERE digest = ?", (payload.digest,)).fetchone():
-            connection.execute(
-                "INSERT INTO payloads (digest, media_type, codec, body) VALUES (?, ?, ?, ?)",
-                (payload.digest, mended(payload.media_type), *shrink(payload.body)),
-            )
+    named = {payload.digest: payload for payload in payloads}
+    # Asked first, because deflating a body that is there already costs more than the question.
+    marks = ",".join("?" * len(named))
+    for (digest,) in connection.execute(
+        f"SELECT digest FROM payloads WHERE digest IN ({marks})", list(named)
+    ).fetchall():
+        del named[digest]
+    connection.executemany(
+        "INSERT INTO payloads (digest, media_type, codec, body) VALUES (?, ?, ?, ?)",
+        [(p.digest, mended(p.media_type), *shrink(p.body)) for p in named.values()],
+    )
 
 
 def _finding_row(finding: Finding) -> tuple[object, ...]:
