@@ -48,7 +48,7 @@ def send_blindly(load: Load, endpoint: str, far_end: Child) -> None:
 def await_all(load: Load, far_end: Child) -> None:
     """Returns when the far end has folded all. Raises AbsentError where it does not within the time."""
     deadline_s = time.monotonic() + PATIENCE_S
-    while far_end.ask("count")["facts"] < load.fact_count:
+    while far_end.ask("count")["facts"] < load.end_seq:
         if time.monotonic() > deadline_s:
             raise AbsentError(f"not all of {load.fact_count} facts were taken within {PATIENCE_S:.0f} s")
         time.sleep(0.01)
@@ -56,8 +56,8 @@ def await_all(load: Load, far_end: Child) -> None:
 
 def _ends(load: Load) -> list[int]:
     """The position after each frame: all are full but the last."""
-    whole = [frames.MAX_FACTS * (i + 1) for i in range(len(load.frames))]
-    return [*whole[:-1], load.fact_count]
+    whole = [load.first_seq + frames.MAX_FACTS * (i + 1) for i in range(len(load.frames))]
+    return [*whole[:-1], load.end_seq]
 
 
 def _read_ack(socket: "zmq.Socket[bytes]") -> int:

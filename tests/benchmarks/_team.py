@@ -131,34 +131,39 @@ class TeamRun:
 
 
 class Load:
-    """Frames of at least `count` facts, of whole traces, and how many facts they hold."""
+    """Frames of at least `count` facts, of whole traces, and how many facts they hold; `after` is the load before it."""
 
-    def __init__(self, count: int, boot_id: bytes, first_trace: int = 1, with_content: bool = True) -> None:
+    def __init__(self, count: int, boot_id: bytes, with_content: bool = True, after: "Load | None" = None) -> None:
         self.boot_id = boot_id
         self.frames: list[bytes] = []
-        self.fact_count = 0
-        for part in _parts(count, first_trace, with_content):
-            self.frames.append(frames.facts_frame(EMITTER_ID, boot_id, self.fact_count, part))
-            self.fact_count += len(part)
+        self.first_seq = self.end_seq = after.end_seq if after else 0
+        self.next_trace = after.next_trace if after else 1
+        for part in self._parts(count, with_content):
+            self.frames.append(frames.facts_frame(EMITTER_ID, boot_id, self.end_seq, part))
+            self.end_seq += len(part)
+
+    @property
+    def fact_count(self) -> int:
+        return self.end_seq - self.first_seq
 
     @property
     def size_bytes(self) -> int:
         return sum(map(len, self.frames))
 
     def hello(self) -> bytes:
-        return frames.hello(EMITTER_ID, self.boot_id, {"service.name": "benchmark"}, 0)
+        return frames.hello(EMITTER_ID, self.boot_id, {"service.name": "benchmark"}, self.first_seq)
 
-
-def _parts(count: int, first_trace: int, with_content: bool) -> Iterator[list[bytes]]:
-    """Packed facts, `MAX_FACTS` at a time."""
-    waiting: list[bytes] = []
-    made, number = 0, first_trace
-    while made < count:
-        told = TeamRun(number, with_content).tell()
-        waiting += map(pack, told)
-        made, number = made + len(told), number + 1
-        while len(waiting) >= frames.MAX_FACTS:
-            yield waiting[: frames.MAX_FACTS]
-            del waiting[: frames.MAX_FACTS]
-    if waiting:
-        yield waiting
+    def _parts(self, count: int, with_content: bool) -> Iterator[list[bytes]]:
+        """Packed facts, `MAX_FACTS` at a time."""
+        waiting: list[bytes] = []
+        made = 0
+        while made < count:
+            told = TeamRun(self.next_trace, with_content).tell()
+            self.next_trace += 1
+            made += len(told)
+            waiting += map(pack, told)
+            while len(waiting) >= frames.MAX_FACTS:
+                yield waiting[: frames.MAX_FACTS]
+                del waiting[: frames.MAX_FACTS]
+        if waiting:
+            yield waiting

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.benchmarks import Row
-from tests.benchmarks._rounds import Child, Target, asked, module, noted, percent, scaled
+from tests.benchmarks._rounds import Child, Target, asked, module, noted, percent
 from tests.benchmarks._talk import answer, question
 
 NAME = "conversation"
@@ -22,7 +22,7 @@ GOAL = "a conversation of 200 turns weighs a twentieth of what OpenTelemetry mak
 
 def run() -> list[Row]:
     """Bytes, which no clock disturbs: one run of each."""
-    turns = scaled(200)
+    turns = 200
     request = _request(turns).SerializeToString()
     with Child(module("_sink")) as sink:
         sink.ask("counts")

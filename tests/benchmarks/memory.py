@@ -1,0 +1,46 @@
+"""How much memory the collector holds after a million facts of teams, with contents, every detector on.
+
+Invariant: the resident size is read in the collector's own process when the last fact is folded, beside the highest that it
+ever had. `TRAJECTORY_BENCH_SCALE=10` is the run of ten million, judged by the bound of ten million.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import Row
+from tests.benchmarks._loading import await_all, send
+from tests.benchmarks._rounds import Child, Target, megabytes, module, noted, scaled
+from tests.benchmarks._team import Load
+
+NAME = "memory"
+GOAL = "a collector holds 80 MB after a million facts, 100 MB after ten million"
+PART = 50_000
+SMALL, LARGE = Target(120, 80, megabytes), Target(150, 100, megabytes)
+
+
+def run() -> list[Row]:
+    """One run: resident at a tenth and at the end, and the peak."""
+    count = scaled(1_000_000)
+    taken: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as room:
+        store = Path(room) / "store.db"
+        with Child(module("_serve", "collector", store)) as far_end:
+            taken.append(far_end.ask("count"))
+            load: Load | None = None
+            while load is None or load.end_seq < count:
+                load = Load(PART, b"benchmark-boot-1", after=load)
+                send(load, far_end.ready["endpoint"])
+                await_all(load, far_end)
+                taken.append(far_end.ask("count"))
+        size = store.stat().st_size
+    empty, tenth, end = taken[0], taken[max(1, len(taken) // 10)], taken[-1]
+    target = LARGE if count > 1_000_000 else SMALL
+    case = f"collector after {end['facts']:,} facts"
+    compared = f"resident; {empty['VmRSS']:.0f} MB empty, {tenth['VmRSS']:.0f} MB after {tenth['facts']:,}; one run"
+    return [
+        target.row(case, "RSS", end["VmRSS"], compared),
+        noted(case, "peak RSS", megabytes(end["VmHWM"])),
+        noted(case, "store", f"{size / end['facts']:.0f} B a fact on disk"),
+        noted(case, "CPU", f"{end['cpu_ns'] / end['facts'] / 1000:.1f} µs a fact"),
+    ]
