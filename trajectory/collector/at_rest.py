@@ -7,14 +7,14 @@ stored; nothing is judged anew.
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.pipeline import row_of
 from trajectory.collector.publish import Publisher
 from trajectory.errors import TrajectoryError
-from trajectory.model.fact import Batch, Fact, Payload
+from trajectory.model.fact import Batch, Fact, Payload, trace_of
 from trajectory.store.contract import Reader
 from trajectory.view.rows import Health, Query, TraceRow, View
 
@@ -28,15 +28,25 @@ class StoredLibrary:
     def __init__(self, reader: Reader) -> None:
         self.version = 0
         self.reader = reader
+        self._last_frame = reader.last_frame()
         self._payloads = Payloads(reader.payload)
         self._kept: OrderedDict[bytes, FoldedTrace] = OrderedDict()
         self._rows: list[TraceRow] | None = None
 
     def refresh(self) -> None:
-        """Forgets what may have changed in the store."""
+        """Folds what was written since into the traces that are kept, and forgets those that were deleted."""
         self.version += 1
-        self._kept.clear()
         self._rows = None
+        there = set(self.reader.trace_ids())
+        for trace_id in [t for t in self._kept if t not in there]:
+            del self._kept[trace_id]
+        after, self._last_frame = self._last_frame, self.reader.last_frame()
+        for batch in self.reader.all_batches(after):
+            for fact in batch.facts:
+                folded = self._kept.get(trace_of(fact))
+                if folded is not None:
+                    folded.apply(fact, batch.source)
+                    folded.changed_version = self.version
 
     def run_rows(self) -> list[TraceRow]:
         if self._rows is None:
@@ -85,13 +95,16 @@ def stored_batches(reader: Reader, trace_id: bytes) -> Iterator[Batch]:
 class StoreFeed:
     """Views from a store, looked at again when it was written to, at most once a second. Closes the reader with itself."""
 
-    def __init__(self, reader: Reader, path: str, *, is_live: bool = False) -> None:
+    def __init__(
+        self, reader: Reader, path: str, *, is_live: bool = False, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self.endpoint = path
         self._library = StoredLibrary(reader)
         self._is_live = is_live
         self._lock = threading.Lock()
         self._seen = reader.data_version()
-        self._looked_s = time.monotonic()
+        self._clock_s = clock_s
+        self._looked_s = clock_s()
         self._library.version = 1
         self._publisher = Publisher(self._library, self._health, is_live=lambda: self._is_live)
 
@@ -105,7 +118,7 @@ class StoreFeed:
             return self._publisher.answer(query, since)
 
     def _look(self) -> None:
-        now_s = time.monotonic()
+        now_s = self._clock_s()
         if now_s - self._looked_s < 1.0:
             return
         self._looked_s = now_s

@@ -7,6 +7,7 @@ loop; `rows` reads it.
 from collections import deque
 from collections.abc import Sequence
 
+from trajectory.collector.pace import Pace
 from trajectory.detection.contract import DetectorFactory
 from trajectory.detection.judge import TraceJudge
 from trajectory.graph.span import Span
@@ -15,6 +16,7 @@ from trajectory.model.fact import Fact, Finding, Found, Marked, Source, SpanEven
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
 
 MAX_STEPS = 5000
+_RESTS = 9  # a trace's summary, and its judgement, take a tenth of the time each at most
 _EVENT_STEPS = {EVENT_THOUGHT: "thought", EVENT_PLAN: "plan", EVENT_CONTEXT: "context", EVENT_EXCEPTION: "error"}
 
 
@@ -46,19 +48,28 @@ class FoldedTrace:
         self.settled_version = -1
         self.touched_ns = 0  # when the last fact came, by the collector's clock
         self.summary_version = -1
+        self.summed_ns = self.settled_ns = 0  # when it was last summed up and judged, by the collector's clock
         self.last_frame = 0
+        self.missing_counts: dict[bytes, int] = {}  # emitter id → how many of its facts are known to be missing
+        self.summary_pace = Pace(_RESTS)
+        self.settle_pace = Pace(_RESTS)
 
     def apply(self, fact: Fact, source: Source) -> list[Finding]:
         """Folds one fact and judges it; returns what is newly found."""
         before = self.trace.version
+        is_begun = isinstance(fact, SpanStarted) and self._has_begun(fact.span_id)
         span = self.trace.apply(fact, source)
         if self.trace.version == before:
             return []
-        if span is not None:
+        if span is not None and not is_begun:
             self._log(fact, span)
         if isinstance(fact, (Found, Marked)):
             return []
         return self.judge.observe(fact)
+
+    def _has_begun(self, span_id: bytes) -> bool:
+        span = self.trace.spans.get(span_id)
+        return span is not None and not span.is_placeholder
 
     def _log(self, fact: Fact, span: Span) -> None:
         if isinstance(fact, SpanStarted):

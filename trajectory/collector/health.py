@@ -6,8 +6,11 @@ Invariant: each count only grows, and what is shown as lost equals what is known
 from collections import deque
 
 from trajectory.view.rows import Health
+from trajectory.view.text import clean
 
 _WINDOW_NS = 1_000_000_000
+_IMPORTED_NS = 3_600_000_000_000
+_FAULT_CHARS = 200
 _HEARD_NS = 10_000_000_000
 _MAX_REASONS = 20
 
@@ -21,15 +24,26 @@ class Vitals:
         self.fact_count = 0
         self.reasons: deque[str] = deque(maxlen=_MAX_REASONS)
         self.trouble = ""  # why facts cannot be stored right now, and what to do
+        self.fault_count = 0
+        self.fault = ""  # the last one
         self._recent: deque[tuple[int, int]] = deque()
         self._lag: deque[tuple[int, int]] = deque()
 
-    def took(self, now_ns: int, count: int, newest_at_ns: int) -> None:
-        """`count` facts came, the newest of which happened at `newest_at_ns` (0: unknown)."""
+    def took(self, now_ns: int, count: int, oldest_at_ns: int) -> None:
+        """`count` facts came, the oldest of which happened at `oldest_at_ns` (0: unknown).
+
+        What happened more than an hour ago was imported, and what has yet to happen has another clock: neither lags.
+        """
         self.fact_count += count
         self._recent.append((now_ns, count))
-        if 0 < newest_at_ns <= now_ns < newest_at_ns + 3600 * _WINDOW_NS:
-            self._lag.append((now_ns, now_ns - newest_at_ns))
+        if 0 < oldest_at_ns <= now_ns < oldest_at_ns + _IMPORTED_NS:
+            self._lag.append((now_ns, now_ns - oldest_at_ns))
+        self._forget(now_ns)
+
+    def _forget(self, now_ns: int) -> None:
+        for recent in (self._recent, self._lag):
+            while recent and recent[0][0] <= now_ns - _WINDOW_NS:
+                recent.popleft()
 
     def quarantined(self, reason: str, count: int = 1) -> None:
         self.quarantined_count += count
@@ -38,16 +52,23 @@ class Vitals:
     def lost(self, count: int) -> None:
         self.dropped_count += count
 
+    def faulted(self, where: str, fault: Exception) -> None:
+        """Something of ours failed on what it was given; the rest goes on."""
+        self.fault_count += 1
+        self.fault = clean(f"{where}: {type(fault).__name__}: {fault}"[:_FAULT_CHARS])
+
     def health(self, now_ns: int, *, heard_ns: list[int], store: str, endpoint: str) -> Health:
         """What a screen may know of it. `heard_ns` is when each emitter was last heard."""
-        for recent in (self._recent, self._lag):
-            while recent and recent[0][0] < now_ns - _WINDOW_NS:
-                recent.popleft()
+        self._forget(now_ns)
         notices = [self.trouble] if self.trouble else []
         if self.dropped_count:
             notices.append(f"{self.dropped_count} facts are missing: counts are lower bounds")
         if self.quarantined_count:
-            notices.append(f"{self.quarantined_count} frames or facts could not be read, the last: {self.reasons[-1]}")
+            notices.append(
+                f"{self.quarantined_count} frames or facts could not be read, the last: {clean(self.reasons[-1])}"
+            )
+        if self.fault_count:
+            notices.append(f"{self.fault_count} times something failed in the collector, the last in {self.fault}")
         return Health(
             state="live" if self.fact_count else "listening",
             now_ns=now_ns,

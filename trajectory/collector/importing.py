@@ -62,6 +62,7 @@ def through_pipeline(pipeline: Pipeline) -> Deliver:
     def deliver(batches: list[Batch]) -> None:
         pipeline.store(batches)
         pipeline.fold(batches)
+        pipeline.make_room()
 
     return deliver
 

@@ -13,10 +13,10 @@ from trajectory.collector import watching
 from trajectory.collector.order import Lane, Order
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
-from trajectory.errors import StoreError, WireError
+from trajectory.errors import StoreError, TrajectoryError, WireError
 from trajectory.model.fact import Batch, Fact, Gap, Source
 from trajectory.protocol import codec, frames
-from trajectory.protocol.codec import AskFrame, ByeFrame, FactsFrame, HelloFrame, TellFrame
+from trajectory.protocol.codec import AskFrame, FactsFrame, HelloFrame, TellFrame
 from trajectory.view.rows import View
 
 _MAX_ROUND_FRAMES = 256
@@ -41,7 +41,6 @@ class Intake:
         self._publisher = publisher
         self._now_ns = now_ns
         self._order = Order(pipeline.writer.next_seq)
-        self._sources: dict[bytes, dict[bytes, Source]] = {}
         self._store_again_ns = 0
         self._socket = _bound(context, endpoint)
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
@@ -53,10 +52,10 @@ class Intake:
         return [lane.heard_ns for lane in self._order.lanes()]
 
     def round(self, timeout_s: float) -> bool:
-        """Waits for frames, takes a bounded number of them, stores, acknowledges, folds, answers. True where any came."""
-        if self._store_again_ns > self._now_ns():
-            time.sleep(min(timeout_s, 0.05))  # the store is in trouble: leave frames where they are
-            return False
+        """Waits for frames, takes a bounded number of them, stores, acknowledges, folds, answers. True where any came.
+
+        Raises nothing that a frame, the store or a fold could bring about: such a fault is counted and said in Health.
+        """
         if not self._poller.poll(int(timeout_s * 1000)):
             return False
         batches: list[Batch] = []
@@ -68,7 +67,7 @@ class Intake:
                 routing_id, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
-            self._read(routing_id, parts[-1] if parts else b"", batches, touched, asks)
+            self._take(routing_id, parts[-1] if parts else b"", batches, touched, asks)
             if time.monotonic() - started_s > _MAX_ROUND_S:
                 break
         self._commit(batches, touched)
@@ -76,40 +75,41 @@ class Intake:
             self._answer(routing_id, ask)
         return True
 
-    def _read(
+    def _take(
         self, routing_id: bytes, body: bytes, batches: list[Batch], touched: dict[int, Lane], asks: list[Ask]
     ) -> None:
         try:
-            frame = codec.read_frame(body)
+            self._read(routing_id, body, batches, touched, asks)
         except WireError as fault:
             self._pipeline.vitals.quarantined(str(fault))
             self._send(routing_id, frames.refused(str(fault)))
-            return
+        except StoreError as fault:
+            self._in_trouble(fault)  # not answered: the emitter says HELLO again
+
+    def _read(
+        self, routing_id: bytes, body: bytes, batches: list[Batch], touched: dict[int, Lane], asks: list[Ask]
+    ) -> None:
+        frame = codec.read_frame(body)
         if isinstance(frame, (AskFrame, TellFrame)):
             asks.append((routing_id, frame))
             return
-        lane = self._lane(frame, batches)
-        lane.routing_id = routing_id
-        lane.heard_ns = self._now_ns()
-        touched[id(lane)] = lane
-        if isinstance(frame, FactsFrame):
-            batch = self._order.accept(lane, frame.first_seq, self._facts(frame))
-            if batch is not None:
-                batches.append(batch)
-
-    def _lane(self, frame: FactsFrame | HelloFrame | ByeFrame, batches: list[Batch]) -> Lane:
-        """The lane of a frame's emitter; what a HELLO says is lost becomes a gap in it."""
+        now_ns = self._now_ns()
         if isinstance(frame, HelloFrame):
-            lane, lost_count = self._order.greet(
-                Source(frame.emitter_id, frame.boot_id, frame.resource), frame.next_seq
-            )
-            if lost_count:
-                self._pipeline.vitals.lost(lost_count)
-            return lane
-        lane = self._order.lane(frame.emitter_id, frame.boot_id) or self._order.greet(
-            Source(frame.emitter_id, frame.boot_id), frame.first_seq if isinstance(frame, FactsFrame) else 0
-        )[0]  # fmt: skip
-        return lane
+            lane = self._order.greet(Source(frame.emitter_id, frame.boot_id, frame.resource), frame.next_seq)
+        else:
+            known = self._order.lane(frame.emitter_id, frame.boot_id)
+            if known is None:
+                return  # what is older than this process: its emitter sees the new connection, and says HELLO first
+            lane = known
+        lane.routing_id = routing_id
+        lane.heard_ns = now_ns
+        touched[id(lane)] = lane
+        if self._store_again_ns > now_ns:
+            return  # the store is in trouble: the acknowledgement says that nothing was taken
+        found = [self._order.skip(lane, now_ns)]
+        if isinstance(frame, FactsFrame):
+            found.append(self._order.accept(lane, frame.first_seq, self._facts(frame)))
+        batches += [batch for batch in found if batch is not None]
 
     def _facts(self, frame: FactsFrame) -> list[Fact]:
         """The facts of a frame; what is none is quarantined and leaves a gap at its place."""
@@ -123,34 +123,44 @@ class Intake:
         return facts
 
     def _commit(self, batches: list[Batch], touched: dict[int, Lane]) -> None:
-        """Stores, then acknowledges, then folds; where the store fails nothing is acknowledged, and emitters send again."""
+        """Stores, then acknowledges, then folds; where the store fails nothing is taken, and emitters send again."""
         try:
             if batches:
                 self._pipeline.store(batches)
-            self._pipeline.vitals.trouble = ""
+                self._pipeline.vitals.trouble = ""
         except StoreError as fault:
-            self._pipeline.vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
-            self._store_again_ns = self._now_ns() + _RETRY_STORE_NS
+            self._in_trouble(fault)
             for lane in touched.values():
-                self._order.forget((lane.source.emitter_id, lane.source.boot_id))
-            return
+                self._order.forget(lane)
+            batches = []
         for lane in touched.values():
+            self._order.stored(lane)
             self._send(lane.routing_id, frames.ack(lane.source.boot_id, lane.next_seq))
         if batches:
             self._pipeline.fold(batches)
 
+    def _in_trouble(self, fault: StoreError) -> None:
+        self._pipeline.vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
+        self._store_again_ns = self._now_ns() + _RETRY_STORE_NS
+
     def _answer(self, routing_id: bytes, ask: AskFrame | TellFrame) -> None:
-        view: View | None = None
-        if isinstance(ask, TellFrame):
-            self._pipeline.mark(ask.marked)
-        else:
-            try:
-                view = self._publisher.answer(watching.read_query(ask.query), ask.since_version)
-            except WireError as fault:
+        try:
+            view = self._said(ask)
+        except TrajectoryError as fault:
+            if isinstance(fault, WireError):
                 self._pipeline.vitals.quarantined(str(fault))
-                self._send(routing_id, frames.refused(str(fault)))
-                return
-        self._send(routing_id, watching.answer(ask.request_id, view))
+            self._send(routing_id, frames.refused(str(fault)))
+        except Exception as fault:  # whatever hostile data makes of our rows: this answer fails, the collector goes on
+            self._send(routing_id, frames.refused(f"this cannot be shown: {type(fault).__name__}"))
+            self._pipeline.vitals.faulted("a view", fault)
+        else:
+            self._send(routing_id, watching.answer(ask.request_id, view))
+
+    def _said(self, ask: AskFrame | TellFrame) -> View | None:
+        if isinstance(ask, AskFrame):
+            return self._publisher.answer(watching.read_query(ask.query), ask.since_version)
+        self._pipeline.mark(watching.read_mark(ask.marked))
+        return None
 
     def _send(self, routing_id: bytes, frame: bytes) -> None:
         try:

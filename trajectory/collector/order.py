@@ -1,55 +1,70 @@
 """Puts each emitter's facts in their order, once, and names what is missing.
 
 Invariant: for each (emitter, boot) the accepted facts have consecutive positions without repetition; a position is skipped
-only when its emitter says that it no longer holds it, and then the skip is reported. Owned by the intake's loop.
+only when its emitter says in a HELLO that it no longer holds it, and then the skip is a gap in what is stored. Owned by the
+intake's loop.
 """
 
 from collections.abc import Callable
 
-from trajectory.model.fact import Batch, Fact, Source
+from trajectory.model.fact import Batch, Fact, Gap, Source
+
+MAX_LANES = 4096
 
 
 class Lane:
-    """How far one boot of one emitter has come: `next_seq` is the first position not yet accepted."""
+    """How far one boot of one emitter has come: `next_seq` is the first position not yet accepted, `stored_seq` the first
+    not yet stored, `held_seq` the first that its emitter still holds."""
 
-    __slots__ = ("heard_ns", "next_seq", "routing_id", "source")
+    __slots__ = ("heard_ns", "held_seq", "next_seq", "routing_id", "source", "stored_seq")
 
-    def __init__(self, source: Source, next_seq: int) -> None:
+    def __init__(self, source: Source, stored_seq: int) -> None:
         self.source = source
-        self.next_seq = next_seq
+        self.next_seq = self.stored_seq = self.held_seq = stored_seq
         self.heard_ns = 0
         self.routing_id = b""
 
 
 class Order:
-    """Accepts frames in any order of arrival. `stored_seq` tells how far a source is in the store."""
+    """Accepts frames in any order of arrival. `stored_seq` tells how far a source is in the store; it may raise StoreError."""
 
     def __init__(self, stored_seq: Callable[[bytes, bytes], int]) -> None:
         self._stored_seq = stored_seq
         self._lanes: dict[tuple[bytes, bytes], Lane] = {}
 
     def lanes(self) -> list[Lane]:
-        """Every boot of every emitter that was heard since this process began."""
+        """Every boot of every emitter that was heard since this process began, the most that are kept."""
         return list(self._lanes.values())
 
     def lane(self, emitter_id: bytes, boot_id: bytes) -> Lane | None:
+        """The lane of an emitter that has said HELLO to this process; None for any other."""
         return self._lanes.get((emitter_id, boot_id))
 
-    def greet(self, source: Source, held_seq: int) -> tuple[Lane, int]:
-        """An emitter says who it is, and that it holds everything from `held_seq` on.
+    def greet(self, source: Source, held_seq: int) -> Lane:
+        """An emitter says who it is, and that it holds everything from `held_seq` on. Raises StoreError.
 
-        Returns its lane and how many facts are lost for good: those between the store's end and `held_seq`. An emitter
-        that this store has never seen may hold less than all, because another collector took the rest: that is no loss.
+        An emitter that this store has never seen may hold less than all, because another collector took the rest: that is
+        no loss.
         """
         key = (source.emitter_id, source.boot_id)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(source, self._stored_seq(*key))
+            lane = Lane(source, self._stored_seq(*key))
+            self._make_room()
+            self._lanes[key] = lane
         lane.source = source
-        is_known = lane.next_seq > 0
-        lost_count = max(held_seq - lane.next_seq, 0)
-        lane.next_seq = max(lane.next_seq, held_seq)
-        return lane, lost_count if is_known else 0
+        lane.held_seq = max(lane.held_seq, held_seq)
+        if not lane.next_seq:
+            lane.next_seq = lane.stored_seq = lane.held_seq
+        return lane
+
+    def skip(self, lane: Lane, now_ns: int) -> Batch | None:
+        """A gap in the place of what the emitter no longer holds and the store never got; None where nothing is missing."""
+        lost_count = lane.held_seq - lane.next_seq
+        if lost_count <= 0:
+            return None
+        lane.next_seq = lane.held_seq
+        return Batch(lane.source, lane.held_seq - 1, [Gap(now_ns, lost_count, "sequence")])
 
     def accept(self, lane: Lane, first_seq: int, facts: list[Fact]) -> Batch | None:
         """The part of a frame that is new, or None: all of it was there before, or something before it has not come.
@@ -63,8 +78,18 @@ class Order:
         lane.next_seq += len(fresh)
         return batch
 
-    def forget(self, key: tuple[bytes, bytes]) -> None:
-        """Takes a lane back to what the store holds, after a write that failed; drops it where nothing is heard any more."""
-        lane = self._lanes.get(key)
-        if lane is not None:
-            lane.next_seq = self._stored_seq(*key)
+    @staticmethod
+    def stored(lane: Lane) -> None:
+        """What was accepted is stored."""
+        lane.stored_seq = lane.next_seq
+
+    @staticmethod
+    def forget(lane: Lane) -> None:
+        """Takes a lane back to what the store holds, after a write that failed."""
+        lane.next_seq = lane.stored_seq
+
+    def _make_room(self) -> None:
+        """Drops the lanes unheard for longest: whoever comes back after that connects anew, and says HELLO."""
+        if len(self._lanes) >= MAX_LANES:
+            for key, _ in sorted(self._lanes.items(), key=lambda item: item[1].heard_ns)[: MAX_LANES // 4]:
+                del self._lanes[key]

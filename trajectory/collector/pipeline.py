@@ -5,6 +5,7 @@ for a replay. One thread owns it. `store` may raise StoreError, and then nothing
 """
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
@@ -14,13 +15,17 @@ from trajectory.collector.health import Vitals
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
+from trajectory.errors import StoreError, TrajectoryError
 from trajectory.model.fact import Batch, Fact, Finding, Found, Gap, Heartbeat, Marked, Payload, Source, trace_of
+from trajectory.protocol.codec import decode_fact, encode
 from trajectory.store.contract import TraceSummary, Writer
 from trajectory.view.rows import TraceRow
 
 MAX_TRACES = 256
 MAX_SPANS = 400_000
 _SWEEP_NS = 500_000_000  # how often what takes time is judged
+_BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
+_MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
 _LISTED_TRACES = 10_000
 _OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 
@@ -40,6 +45,7 @@ class Pipeline:
         self._own = Source(_OWN_ID, os.urandom(16), {"service.name": "trajectory.collector"})
         self._own_seq = 0
         self._pending: list[Fact] = []  # our own facts, to be stored at the next tick
+        self._unsaved: list[Finding] = []  # those of them that are not listed as findings yet
         self._last_frame = writer.last_frame()
         self._swept_ns = 0
         self._stale = set(writer.stale_traces())
@@ -49,7 +55,7 @@ class Pipeline:
     # --- facts in ---------------------------------------------------------------------------------------------------
 
     def recover(self, limit: int = MAX_TRACES) -> int:
-        """Folds again what an earlier process stored and did not finish; returns how many traces."""
+        """Folds again what an earlier process stored and did not finish; returns how many traces. Raises StoreError."""
         unfinished = [t for t, row in self.runs.items() if row.state == "live" and t not in self._stale]
         chosen = [*self._stale, *unfinished][:limit]
         for trace_id in chosen:
@@ -61,15 +67,26 @@ class Pipeline:
         self._last_frame = self.writer.append(batches)
 
     def fold(self, batches: Iterable[Batch]) -> None:
-        """Folds and judges facts that are stored."""
+        """Folds and judges facts that are stored. Raises nothing: what cannot be folded is counted, its trace read again."""
         now_ns = self._now_ns()
         for batch in batches:
-            newest_ns = 0
             for fact in batch.facts:
-                self._fold_one(fact, batch.source, now_ns)
-                newest_ns = max(newest_ns, getattr(fact, "at_ns", 0))
-            self.vitals.took(now_ns, len(batch.facts), newest_ns)
-        self._evict()
+                try:
+                    self._fold_one(fact, batch.source, now_ns)
+                except StoreError as fault:
+                    self._read_again(trace_of(fact), fault)
+                except (
+                    Exception
+                ) as fault:  # whatever a hostile fact makes of our fold: it stays stored, the rest goes on
+                    self.vitals.faulted("folding a fact", fault)
+            happened = [at_ns for fact in batch.facts if (at_ns := getattr(fact, "at_ns", 0))]
+            self.vitals.took(now_ns, len(batch.facts), min(happened, default=0))
+
+    def _read_again(self, trace_id: bytes, fault: StoreError) -> None:
+        """Forgets a trace whose earlier facts could not be read: the next one that comes brings all of them."""
+        self.vitals.trouble = str(fault)
+        self._stale.add(trace_id)
+        self._folded.pop(trace_id, None)
 
     def _fold_one(self, fact: Fact, source: Source, now_ns: int) -> None:
         if isinstance(fact, Payload):
@@ -93,31 +110,42 @@ class Pipeline:
 
     def _lose(self, fact: Gap, source: Source) -> None:
         """Facts of this source are missing: every trace that it takes part in and that is still open may lack them."""
+        count = max(fact.count, 0)
         if fact.reason == "quarantined":
-            self.vitals.quarantined(f"a fact of {source.service or 'an emitter'} could not be read", fact.count)
+            self.vitals.quarantined(f"a fact of {source.service or 'an emitter'} could not be read", count)
         else:
-            self.vitals.lost(fact.count)
+            self.vitals.lost(count)
         self.version += 1
         for folded in [f for f in self._folded.values() if source.emitter_id in f.trace.heard_ns]:
             trace = folded.trace
             if trace.open_count and trace.root is not None:
-                self._keep(folded, [_gap_finding(folded, fact, source)])
+                missing_count = folded.missing_counts.get(source.emitter_id, 0) + count
+                folded.missing_counts[source.emitter_id] = missing_count
+                self._keep(folded, [_gap_finding(folded, fact, missing_count, source)])
 
     def _keep(self, folded: FoldedTrace, found: Iterable[Finding]) -> None:
-        """Findings become facts: folded now, stored at the next tick."""
+        """Findings become facts: folded now, stored at the next tick. What is known already, or cannot be stored, does not."""
         for finding in found:
             fact = Found(self._now_ns(), finding)
-            folded.apply(fact, self._own)
-            self._pending.append(fact)
-            self._changed(folded)
+            try:
+                decode_fact(encode(fact))
+            except Exception as fault:  # a stranger's detector may put anything into a finding
+                self.vitals.faulted("what a detector found", fault)
+                continue
+            if folded.trace.findings.get(finding.key) != finding:
+                folded.apply(fact, self._own)
+                self._pending.append(fact)
+                self._changed(folded)
 
     def mark(self, marked: Marked) -> None:
-        """What an operator says of an alert is a fact too."""
-        self._pending.append(marked)
+        """What an operator says of an alert is a fact too, and stored at once. Raises StoreError, and where no such trace is."""
         folded = self.folded(marked.trace_id)
-        if folded is not None:
-            folded.apply(marked, self._own)
-            self._changed(folded)
+        if folded is None:
+            raise TrajectoryError(f"there is no run {marked.trace_id.hex()}")
+        self._pending.append(marked)
+        folded.apply(marked, self._own)
+        self._changed(folded)
+        self._store_own()
 
     def _changed(self, folded: FoldedTrace) -> None:
         self.version += 1
@@ -128,53 +156,82 @@ class Pipeline:
     def tick(self) -> None:
         """Judges what needs time, stores our own facts, and saves summaries of what changed. Raises StoreError."""
         now_ns = self._now_ns()
-        if now_ns - self._swept_ns >= _SWEEP_NS:
+        is_sweep = now_ns - self._swept_ns >= _SWEEP_NS
+        if is_sweep:
             self._swept_ns = now_ns
-            for folded in list(self._folded.values()):
-                self._settle(folded, now_ns)
+            self._settle_due(now_ns)
         self._store_own()
-        self._summarise(now_ns)
+        due = [f for f in self._folded.values() if f.summary_pace.is_due and self._is_unsaid(f, is_sweep)]
+        self._summarise(sorted(due, key=lambda f: f.summed_ns), now_ns, _BUDGET_NS)
+        self.make_room()
 
     def finish(self) -> None:
         """Settles every trace for good and stores what that finds: at the end of an import, and before a stop."""
         for folded in list(self._folded.values()):
-            self._keep(folded, folded.settle(folded.trace.last_ns if not folded.trace.open_count else self._now_ns()))
+            self._settle_for_good(folded)
         self._store_own()
-        self._summarise(self._now_ns())
+        self._summarise([f for f in self._folded.values() if self._is_unsaid(f, True)], self._now_ns())
 
-    def _settle(self, folded: FoldedTrace, now_ns: int) -> None:
-        is_changed = folded.settled_version != folded.trace.version
-        if is_changed or folded.trace.open_count:
-            self._keep(folded, folded.settle(now_ns))
+    def _settle_due(self, now_ns: int) -> None:
+        """Judges the traces that changed or are open, those first that waited longest, for a bounded time."""
+        spent_ns = 0
+        for folded in sorted(self._folded.values(), key=lambda f: f.settled_ns):
+            is_changed = folded.settled_version != folded.trace.version
+            if (is_changed or folded.trace.open_count) and folded.settle_pace.is_due and spent_ns < _BUDGET_NS:
+                began_ns = time.monotonic_ns()
+                self._keep(folded, folded.settle(now_ns))
+                folded.settled_ns = now_ns
+                spent_ns += folded.settle_pace.took(began_ns)
+
+    def _settle_for_good(self, folded: FoldedTrace) -> None:
+        self._keep(folded, folded.settle(folded.trace.last_ns if not folded.trace.open_count else self._now_ns()))
 
     def _store_own(self) -> None:
-        if not self._pending:
-            return
-        facts = self._pending
-        self._last_frame = self.writer.append([Batch(self._own, self._own_seq, facts)])
-        self._own_seq += len(facts)
-        self._pending = []
-        self.writer.save_findings([fact.finding for fact in facts if isinstance(fact, Found)])
-        for fact in facts:
-            folded = self._folded.get(trace_of(fact))
-            if folded is not None:
-                folded.last_frame = self._last_frame
+        if self._pending:
+            facts = self._pending
+            self._last_frame = self.writer.append([Batch(self._own, self._own_seq, facts)])
+            self._own_seq += len(facts)
+            self._pending = []
+            self._unsaved += [fact.finding for fact in facts if isinstance(fact, Found)]
+            for fact in facts:
+                folded = self._folded.get(trace_of(fact))
+                if folded is not None:
+                    folded.last_frame = self._last_frame
+        if self._unsaved:
+            self.writer.save_findings(self._unsaved)
+            self._unsaved = []
 
-    def _summarise(self, now_ns: int) -> None:
-        """Saves the row of each trace that changed since its last summary."""
+    def _is_unsaid(self, folded: FoldedTrace, is_sweep: bool) -> bool:
+        """Whether a trace's saved row is behind: it changed, or (asked once a sweep) its processes fell silent or came back."""
+        if folded.summary_version != folded.trace.version:
+            return True
+        if not is_sweep or not folded.trace.open_count:
+            return False
+        said = self.runs.get(folded.trace.trace_id, _NO_ROW).state
+        return TraceRows(folded, self._now_ns(), is_live=True).state() != said
+
+    def _summarise(self, traces: Iterable[FoldedTrace], now_ns: int, budget_ns: int = 1 << 62) -> None:
+        """Saves the rows of these traces, of as many as the budget allows."""
         summaries = []
-        for folded in self._folded.values():
-            rows = TraceRows(folded, now_ns, is_live=True)
-            state_may_change = folded.trace.open_count and self.runs.get(folded.trace.trace_id, _NO_ROW).state == "live"
-            if folded.summary_version == folded.trace.version and not (state_may_change and rows.state() != "live"):
+        spent_ns = 0
+        for folded in traces:
+            if spent_ns > budget_ns:
+                break
+            began_ns = time.monotonic_ns()
+            folded.summary_version, folded.summed_ns = folded.trace.version, now_ns
+            try:
+                row = TraceRows(folded, now_ns, is_live=True).trace_row()
+            except Exception as fault:  # whatever hostile facts make of our rows: the others are summed up
+                self.vitals.faulted("a summary", fault)
                 continue
-            row = rows.trace_row()
-            folded.summary_version = folded.trace.version
+            finally:
+                spent_ns += folded.summary_pace.took(began_ns)
             if row.state != self.runs.get(folded.trace.trace_id, _NO_ROW).state:
                 self._changed(folded)
             self.runs[folded.trace.trace_id] = row
             summaries.append(_summary_of(row, folded.last_frame))
         if summaries:
+            self.version += 1
             self.writer.save_summaries(summaries)
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -189,15 +246,9 @@ class Pipeline:
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""
-        known = self._folded.get(trace_id)
-        if known is not None:
-            self._folded.move_to_end(trace_id)
-            return known
-        folded = self._load(trace_id)
-        if folded.trace.spans:
-            return folded
-        del self._folded[trace_id]
-        return None
+        folded = self._folded.get(trace_id) or self._load(trace_id)
+        folded.touched_ns = self._now_ns()
+        return folded if folded.trace.spans else None
 
     def _begin(self, trace_id: bytes) -> FoldedTrace:
         """A trace that is not in memory: read from the store if anything of it was stored before, else empty."""
@@ -208,44 +259,49 @@ class Pipeline:
 
     def _load(self, trace_id: bytes) -> FoldedTrace:
         """Brings a trace into memory with all that the store has of it; what was found before is not found anew."""
-        folded = self._folded[trace_id] = FoldedTrace(trace_id, self._payloads.get, self._detectors)
-        found = [
-            f for batch in self.writer.facts(trace_id) for fact in batch.facts for f in folded.apply(fact, batch.source)
-        ]
+        folded = FoldedTrace(trace_id, self._payloads.get, self._detectors)
+        found: dict[str, Finding] = {}
+        for batch in self.writer.facts(trace_id):
+            for fact in batch.facts:
+                try:
+                    found.update((finding.key, finding) for finding in folded.apply(fact, batch.source))
+                except Exception as fault:
+                    self.vitals.faulted("folding a stored fact", fault)
         if folded.trace.spans:
+            self._folded[trace_id] = folded
             folded.last_frame = self._last_frame
-            self._keep(folded, [f for f in found if folded.trace.findings.get(f.key) != f])
+            self._changed(folded)
+            self._keep(folded, [f for key, f in found.items() if key not in folded.trace.findings])
         return folded
 
-    def _evict(self) -> None:
-        """Forgets the traces that were left alone longest, open ones last, until memory is bounded again."""
-        spans = sum(len(f.trace.spans) for f in self._folded.values()) if len(self._folded) > 8 else 0
-        while len(self._folded) > MAX_TRACES or spans > MAX_SPANS:
+    def make_room(self) -> None:
+        """Forgets the traces that were left alone longest, open ones last, until memory is bounded. Raises StoreError."""
+        spans = sum(len(f.trace.spans) for f in self._folded.values()) if len(self._folded) > _MIN_TRACES else 0
+        while len(self._folded) > MAX_TRACES or (spans > MAX_SPANS and len(self._folded) > _MIN_TRACES):
             idle = min(self._folded.values(), key=lambda f: (f.trace.open_count > 0, f.touched_ns))
             if idle.summary_version != idle.trace.version:
-                self._keep(idle, idle.settle(self._now_ns()))
+                self._settle_for_good(idle)
                 self._store_own()
-                self._summarise(self._now_ns())
+                self._summarise([idle], self._now_ns())
             spans -= len(idle.trace.spans)
             del self._folded[idle.trace.trace_id]
-            if len(self._folded) <= 1:
-                return
 
 
 _NO_ROW = TraceRow("", "", "", "", "", 0, 0)
 
 
-def _gap_finding(folded: FoldedTrace, gap: Gap, source: Source) -> Finding:
+def _gap_finding(folded: FoldedTrace, gap: Gap, missing_count: int, source: Source) -> Finding:
     root = folded.trace.root
     assert root is not None
     who = source.service or source.emitter_id.hex()[:8]
+    facts = "1 fact is" if missing_count == 1 else f"{missing_count} facts are"
     return Finding(
         kind="telemetry.gap",
         severity="warning",
         confidence=1.0,
         trace_id=folded.trace.trace_id,
         span_id=root.span_id,
-        message=f"{gap.count} facts of {who} are missing ({gap.reason}): counts of this trace are lower bounds.",
+        message=f"Missing by {who} ({gap.reason}): {facts} not here, so the counts of this trace are lower bounds.",
         agent=who,
         value=who,
         at_ns=gap.at_ns,

@@ -1,17 +1,20 @@
 """Answers a watcher's question from what is folded: rows at one version, or nothing where nothing changed.
 
-Invariant: read-only; an answer's cost depends on what was asked for, not on how many watch. Called by the intake's loop and
-by the feed of a store at rest.
+Invariant: read-only; an answer's cost depends on what was asked for, not on how many watch, and dear answers are given less
+often, so that watching a huge trace leaves most of the time to its facts. Called by the intake's loop and by the feed of a
+store at rest.
 """
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from trajectory.collector.folded import FoldedTrace
+from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import span_rows, span_view
 from trajectory.errors import QueryError
-from trajectory.view.query import parse
+from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
     Health,
     Missing,
@@ -19,11 +22,16 @@ from trajectory.view.rows import (
     RunsQuery,
     RunsView,
     SpanQuery,
+    SpanRow,
     TraceQuery,
     TraceRow,
     TraceView,
     View,
 )
+
+_RESTS = 4  # the same question takes a fifth of the time at most, all together half of it
+_MAX_HELD = 16
+_TRACE_ID_BYTES = 16
 
 
 class Library(Protocol):
@@ -45,10 +53,33 @@ class Publisher:
         self._is_live = is_live
         self._shown = Health()
         self._health_version = 0
+        self._held: dict[Query, tuple[View, Pace]] = {}
+        self._pace = Pace(1)
 
     def answer(self, query: Query, since: int) -> View | None:
         """The view of a query, None where nothing in it changed after version `since`."""
         health = self._noted(self._health())
+        held = self._held.get(query)
+        if held is not None and not (held[1].is_due and self._pace.is_due):
+            return held[0] if held[0].version > since else None
+        began_ns = time.monotonic_ns()
+        view = self._fresh(query, since, health)
+        if view is not None:
+            self._hold(query, view, began_ns)
+        return view
+
+    def _hold(self, query: Query, view: View, began_ns: int) -> None:
+        """Keeps a view that was dear to make: until its rest is over, it is the answer to whoever asks for the same."""
+        pace = Pace(_RESTS)
+        self._pace.took(began_ns)
+        if pace.took(began_ns) > QUICK_NS:
+            self._held[query] = view, pace
+        else:
+            self._held.pop(query, None)
+        while len(self._held) > _MAX_HELD:
+            self._held.pop(next(iter(self._held)))
+
+    def _fresh(self, query: Query, since: int, health: Health) -> View | None:
         try:
             match query:
                 case RunsQuery():
@@ -85,14 +116,15 @@ class Publisher:
         if query.preview:
             preview = self._trace(TraceQuery(query.preview, tail=0), -1, health)
         return RunsView(
-            version, health, matching[: query.limit], len(rows), preview if isinstance(preview, TraceView) else None
+            version, health, matching[: max(query.limit, 0)], len(rows), preview if isinstance(preview, TraceView) else None
         )  # fmt: skip
 
     def _find(self, trace_id: str) -> FoldedTrace | None:
         try:
-            return self._library.folded(bytes.fromhex(trace_id))
+            named = bytes.fromhex(trace_id)
         except ValueError:
             return None
+        return self._library.folded(named) if len(named) == _TRACE_ID_BYTES else None
 
     def _trace(self, query: TraceQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)
@@ -103,9 +135,7 @@ class Publisher:
             return None
         keep = parse(query.filter)
         rows = TraceRows(folded, health.now_ns, self._is_live())
-        spans = span_rows(rows) if query.spans else []
-        matching = spans if keep.is_empty else [row for row in spans if keep(row, health.now_ns)]
-        at = max(query.spans_offset, 0)
+        spans, matching_count = self._spans(rows, query, keep)
         return TraceView(
             version=version,
             health=health,
@@ -114,13 +144,25 @@ class Publisher:
             delegations=rows.delegation_rows(),
             alerts=rows.alert_rows(),
             tail=rows.tail(query.tail, None if keep.is_empty else lambda r: keep(r, health.now_ns))
-            if query.tail
+            if query.tail > 0
             else [],
             tail_total=folded.step_count,
-            spans=matching[at : at + query.spans],
-            spans_total=len(spans),
-            spans_matching=len(matching),
+            spans=spans,
+            spans_total=len(folded.trace.spans) if query.spans > 0 else 0,
+            spans_matching=matching_count,
         )
+
+    @staticmethod
+    def _spans(rows: TraceRows, query: TraceQuery, keep: Filter) -> tuple[list[SpanRow], int]:
+        """The rows of the timeline that were asked for, and how many there are to ask for."""
+        if query.spans <= 0:
+            return [], 0
+        start = max(query.spans_offset, 0)
+        stop = start + query.spans
+        if keep.is_empty:
+            return span_rows(rows, start, stop), len(rows.trace.spans)
+        matching = [row for row in span_rows(rows) if keep(row, rows.now_ns)]
+        return matching[start:stop], len(matching)
 
     def _span(self, query: SpanQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)
@@ -133,4 +175,4 @@ class Publisher:
         if version <= since:
             return None
         rows = TraceRows(folded, health.now_ns, self._is_live())
-        return span_view(rows, span, query.content_limit, version, health)
+        return span_view(rows, span, max(query.content_limit, 0), version, health)

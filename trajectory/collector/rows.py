@@ -6,6 +6,7 @@ by the publisher and by the feed of a store at rest.
 
 import heapq
 from collections.abc import Callable
+from functools import cached_property
 
 from trajectory.alerting.alerts import Alert, alerts_of
 from trajectory.collector.folded import FoldedTrace, Step
@@ -47,9 +48,10 @@ class TraceRows:
         cascades = [f for f in self.trace.findings.values() if f.kind == "cascade"]
         self._roots = {f.root_span_id or f.span_id for f in cascades}
         self._carried = {span_id for f in cascades for span_id in f.path} - self._roots
-        self._retries = {
-            again: failed for i in self.trace.invocations() for again, failed in retries(i).items()
-        }  # fmt: skip
+
+    @cached_property
+    def _retries(self) -> dict[bytes, bytes]:
+        return {again: failed for i in self.trace.invocations() for again, failed in retries(i).items()}
 
     # --- marks and states ------------------------------------------------------------------------------------------
 

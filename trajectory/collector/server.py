@@ -6,7 +6,7 @@ runs it in the main thread, the demo and `trajectory run` in another.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import zmq
 
@@ -21,6 +21,7 @@ from trajectory.view.rows import Health
 
 _BUSY_S = 0.05
 _IDLE_S = 0.25
+_LAST_ROUNDS_S = 3.0
 
 
 class Collector:
@@ -32,17 +33,19 @@ class Collector:
     def __init__(self, store: str, detectors: Sequence[DetectorFactory], endpoint: str = DEFAULT_ENDPOINT) -> None:
         self.store = store
         writer = open_writer(store, endpoint=endpoint)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self.pipeline = Pipeline(writer, detectors, time.time_ns)
-            self.recovered = self.pipeline.recover()
             self._publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
-            self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             self._intake = Intake(endpoint, self.pipeline, self._publisher, time.time_ns, self._context)
+            self.recovered = self.pipeline.recover()  # who connects meanwhile waits at the bound address
         except BaseException:
+            self._context.destroy(linger=0)
             writer.close()
             raise
         self.endpoint = self._intake.endpoint
         self._stop = threading.Event()
+        self._saving_failed = False
 
     def health(self) -> Health:
         vitals = self.pipeline.vitals
@@ -54,26 +57,29 @@ class Collector:
         try:
             while not self._stop.is_set():
                 busy = self._intake.round(_BUSY_S if busy else _IDLE_S)
-                self._tick()
-            while self._intake.round(0.0):
+                self._try(self.pipeline.tick)
+            deadline_s = time.monotonic() + _LAST_ROUNDS_S
+            while time.monotonic() < deadline_s and self._intake.round(0.0):
                 pass
-            self._finish()
+            self._try(self.pipeline.finish)
         finally:
             self._intake.close()
             self._context.term()
             self.pipeline.writer.close()
 
-    def _tick(self) -> None:
+    def _try(self, work: Callable[[], None]) -> None:
+        """Does what must not end the loop: facts go on coming in while summaries or findings cannot be saved."""
+        vitals = self.pipeline.vitals
         try:
-            self.pipeline.tick()
+            work()
         except StoreError as fault:
-            self.pipeline.vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
-
-    def _finish(self) -> None:
-        try:
-            self.pipeline.finish()
-        except StoreError as fault:
-            self.pipeline.vitals.trouble = str(fault)
+            vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
+            self._saving_failed = True
+        except Exception as fault:
+            vitals.faulted("the collector's tick", fault)
+        else:
+            if self._saving_failed:
+                self._saving_failed, vitals.trouble = False, ""
 
     def stop(self) -> None:
         """Asks `run` to end; from any thread, or a signal handler."""

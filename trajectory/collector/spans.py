@@ -21,13 +21,13 @@ _SLOT_ORDER = (
 _MAX_CONTENTS = 200
 
 
-def span_rows(rows: TraceRows) -> list[SpanRow]:
-    """Every span of the trace as a row."""
-    counts: dict[bytes, int] = {}
+def span_rows(rows: TraceRows, start: int = 0, stop: int | None = None) -> list[SpanRow]:
+    """The spans of the trace as rows, those from `start` to before `stop` in the order of the timeline; all by default."""
     ordered = list(_depth_first(rows))
+    counts: dict[bytes, int] = {}
     for span, _ in reversed(ordered):
-        counts[span.span_id] = sum(counts[c.span_id] + 1 for c in span.children)
-    return [span_row(rows, span, depth, counts[span.span_id]) for span, depth in ordered]
+        counts[span.span_id] = sum([counts[c.span_id] + 1 for c in span.children])
+    return [span_row(rows, span, depth, counts[span.span_id]) for span, depth in ordered[start:stop]]
 
 
 def _depth_first(rows: TraceRows) -> Iterator[tuple[Span, int]]:
@@ -95,8 +95,8 @@ def _pairs(attributes: dict[str, object]) -> list[tuple[str, str]]:
 def _plain(value: object) -> str:
     try:
         return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        return str(value)
+    except (TypeError, ValueError, RecursionError):
+        return type(value).__name__
 
 
 def _contents(rows: TraceRows, span: Span, limit: int) -> list[Content]:
@@ -122,13 +122,13 @@ def _said(media_type: str, body: bytes) -> str:
     if media_type == MESSAGE:
         try:
             role = str(json.loads(body).get("role", ""))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             role = ""
         return f"{role}: {text}" if role else text
     if text[:1] in "{[":
         try:
             return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 

@@ -7,10 +7,11 @@ import msgspec
 
 from trajectory.errors import WireError
 from trajectory.model.fact import Marked
-from trajectory.protocol.codec import encode
+from trajectory.protocol.codec import decode_fact, encode
 from trajectory.protocol.frames import ANSWER, ASK, PROTOCOL_VERSION, TELL
 from trajectory.view.rows import Query, View
 
+ACTIONS = ("acknowledge", "mute", "reopen")
 _query: msgspec.msgpack.Decoder[Query] = msgspec.msgpack.Decoder(Query)
 
 
@@ -44,6 +45,14 @@ def read_query(raw: bytes | msgspec.Raw) -> Query:
         return _query.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise WireError(f"corrupt query: {fault}") from None
+
+
+def read_mark(marked: Marked) -> Marked:
+    """A mark as it may be stored. Raises WireError on ids and times that are none, and on an unknown action."""
+    decode_fact(encode(marked))
+    if marked.action not in ACTIONS:
+        raise WireError(f"{marked.action[:40]!r} is nothing to do with an alert: use one of {', '.join(ACTIONS)}")
+    return marked
 
 
 def read_answer(frame: bytes) -> Answer:

@@ -64,6 +64,11 @@ class Span:
         return self._start is None
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether no fact is about this span: it is only known as somebody's parent."""
+        return self.is_placeholder and not (self._end or self._updates or self.events or self.links or self._deltas)
+
+    @property
     def is_open(self) -> bool:
         return self._start is not None and self._end is None
 

@@ -179,7 +179,10 @@ class Trace:
 
     def _place_again(self, span: Span) -> None:
         """Settles the place of a span that a second start tells of otherwise, and of cycles that this opens or turns."""
+        former = span.parent
         self._unhang(span)
+        if former is not None and former.is_unheard and not former.children:
+            del self.spans[former.span_id], self._parentless[former.span_id]
         for cut in [c for c in self._cut.values() if c is not span]:
             del self._cut[cut.span_id]
             self._place(cut, deep=True)

@@ -129,7 +129,7 @@ def text_of(media_type: str, body: bytes) -> str:
         return text
     try:
         return message_text(json.loads(text))
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return text
 
 
