@@ -33,6 +33,8 @@ def said(reading, slot: str) -> list[str]:
         ({"gen_ai__operation__name": "retrieval"}, "retrieval"),
         ({"gen_ai__operation__name": "something new"}, "other"),
         ({"openinference__span__kind": "LLM"}, "model"),
+        ({"openinference__span__kind": "LLM", "output__value": "prepared"}, "other"),
+        ({"openinference__span__kind": "LLM", "output__value": "said", "llm__token_count__prompt": 3}, "model"),
         ({"openinference__span__kind": "TOOL"}, "tool"),
         ({"openinference__span__kind": "RETRIEVER"}, "retrieval"),
         ({"openinference__span__kind": "AGENT"}, "other"),

@@ -33,6 +33,7 @@ from trajectory.model.words import (
     Grade,
     Slot,
     SpanKind,
+    SpanStatus,
     Surface,
 )
 
@@ -48,6 +49,7 @@ _RESULTS = ("output.value", "tool.result", "tool.result_json", "tool.output")
 _ANSWERS = {"final_answer"}  # tools by which a framework lets an agent end its run: no work is done in them
 _SEARCHED_CHARS = 256 * 1024
 _MESSAGE_PREFIXES = ("llm.input_messages.", "llm.output_messages.")
+_CALL_SIGNS = (*_MESSAGE_PREFIXES, "llm.token_count.", "llm.finish_reason", "llm.prompts", "llm.choices")
 
 
 def read(span: RawSpan) -> Reading | None:
@@ -61,6 +63,8 @@ def read(span: RawSpan) -> Reading | None:
     metadata = decoded(attributes.get("metadata"))
     metadata = metadata if isinstance(metadata, Mapping) else {}
     reading = Reading(kind=_KINDS.get(said, SpanKind.OTHER))
+    if said == "LLM" and not _is_call(span):
+        reading.kind = SpanKind.OTHER
     _name_agent(span, said, metadata, reading)
     if said == "RETRIEVER":
         reading.surface = Surface.CONTEXTUAL
@@ -72,6 +76,13 @@ def read(span: RawSpan) -> Reading | None:
         _read_contents(span, reading)
     _read_model(attributes, reading)
     return reading
+
+
+def _is_call(span: RawSpan) -> bool:
+    """Whether an LLM span called a model: some wrap what only prepares a call, and end with an output but no message."""
+    if span.status == SpanStatus.ERROR or "output.value" not in span.attributes:
+        return True
+    return any(key.startswith(_CALL_SIGNS) for key in span.attributes)
 
 
 def _name_agent(span: RawSpan, said: str, metadata: Mapping[str, Any], reading: Reading) -> None:
