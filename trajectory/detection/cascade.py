@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from trajectory.detection.failure_text import says_failure
 from trajectory.detection.failures import Failures, Root, was_repeated
+from trajectory.detection.pace import Pace
 from trajectory.detection.provenance import SAID, USES
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.route import answer_spans, route_of
@@ -47,8 +48,7 @@ class Cascades:
 
     def __init__(self) -> None:
         self._failures = Failures()
-        self._version = -1
-        self._size = 0
+        self._pace = Pace()
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes what may have failed."""
@@ -59,18 +59,12 @@ class Cascades:
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
-        """Cascades as far as they have come. Costs nothing while nothing failed; a long trace is followed again when it has
-        grown by a tenth or is complete, so the sum of all following stays a multiple of the trace's length."""
-        if trace.version == self._version or not self._is_due(trace):
+        """Cascades as far as they have come. Costs nothing while nothing failed."""
+        if not self._pace.is_due(trace, now_ns):
             return
         roots = self._failures.roots(trace)[:MAX_ROOTS_COUNT]
-        self._version, self._size = trace.version, len(trace.spans)
         if roots:
             yield from _cascades(roots, trace)
-
-    def _is_due(self, trace: Trace) -> bool:
-        size = len(trace.spans)
-        return size < 500 or not trace.open_count or size >= self._size + self._size // 10
 
 
 def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from trajectory.detection.altered import alterations
 from trajectory.detection.boundary import Boundary, Views, boundary_of, is_ripe, label_of
 from trajectory.detection.constraints import Constraint
+from trajectory.detection.pace import Pace
 from trajectory.detection.reader import reader_of
 from trajectory.detection.words import around, shorten
 from trajectory.graph.delegations import Delegation
@@ -45,18 +46,15 @@ class ContextAtBoundaries:
     name = "context.boundary"
 
     def __init__(self) -> None:
-        self._version = -1
-        self._size = 0
+        self._pace = Pace()
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
-        """Findings on every delegation whose two sides have spoken. A long trace is gone through again when it has grown
-        by a tenth or is complete, so that all the going through costs no more than a multiple of its length."""
-        if trace.version == self._version or not _has_grown(trace, self._size):
+        """Findings on every delegation whose two sides have spoken."""
+        if not self._pace.is_due(trace, now_ns):
             return
-        self._version, self._size = trace.version, len(trace.spans)
         views = Views(reader_of(trace))
         boundaries = [boundary_of(d, trace, views) for d in trace.delegations() if is_ripe(d)]
         by_source: dict[int, list[Boundary]] = {}
@@ -80,11 +78,6 @@ class ContextAtBoundaries:
                 confidence = min(confidence, _INFO_RATIO - 0.01)
             if confidence >= _INFO_RATIO and reasons.keys() - {"subject", "hard"}:
                 yield _lost_finding(each, boundary, reasons, confidence, trace)
-
-
-def _has_grown(trace: Trace, known_size: int) -> bool:
-    size = len(trace.spans)
-    return size < 500 or not trace.open_count or size >= known_size + known_size // 10
 
 
 def _constraints(boundary: Boundary, trace: Trace) -> list[_Held]:

@@ -1,0 +1,110 @@
+"""No trace makes a detector raise: spans in any shape, payloads that are not what they say, text that means harm."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trajectory.detection.boundary import observability
+from trajectory.detection.contract import registered_detectors
+from trajectory.detection.judge import TraceJudge
+from trajectory.graph.trace import Trace
+from trajectory.model.content import JSON, MESSAGE, TEXT, canonical_json, digest
+from trajectory.model.fact import Fact, Source, SpanEnded, SpanEvent, SpanStarted
+from trajectory.model.words import DELEGATION_MODE, DELEGATION_TARGET, TOOL_CALL_ID, TOOL_NAME, Slot, SpanKind
+
+SOURCE = Source(b"hostile-source-1", b"boot-of-hostile1")
+TRACE_ID = b"hostile-trace-01"
+NAMES = ("planner", "scout", "\x1b[31mred", "")
+SPAN_IDS = [bytes([n]) * 8 for n in range(1, 9)]
+
+_SCALARS = st.sampled_from(
+    [
+        "H99 costs 520 EUR",
+        "Error: 503",
+        "must be step-free, at most 900 EUR",
+        "",
+        "\x1b]0;x\x07",
+        1,
+        -1.5,
+        None,
+        True,
+        "call-1",
+    ]
+)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "role",
+                    "parts",
+                    "type",
+                    "content",
+                    "messages",
+                    "id",
+                    "response",
+                    "error",
+                    "user",
+                    "text",
+                    "properties",
+                    "function",
+                ]
+            ),
+            inner | st.sampled_from(["user", "tool_call_response", "text", "tool"]),
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+_BODIES = st.tuples(st.sampled_from([TEXT, JSON, MESSAGE]), _VALUES.map(canonical_json) | st.binary(max_size=40))
+
+
+@st.composite
+def hostile_facts(draw: st.DrawFn) -> tuple[list[Fact], dict[bytes, tuple[str, bytes]]]:
+    bodies = draw(st.lists(_BODIES, min_size=1, max_size=6))
+    held = {digest(media, body): (media, body) for media, body in bodies}
+    contents = st.dictionaries(
+        st.sampled_from([str(s) for s in Slot]), st.lists(st.sampled_from([*held, b"m" * 16]), max_size=3), max_size=3
+    )
+    attributes: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+        st.sampled_from([DELEGATION_TARGET, DELEGATION_MODE, TOOL_NAME, TOOL_CALL_ID, "error.type"]),
+        st.sampled_from([*NAMES, "transfer", "call-1", 7]),
+        max_size=3,
+    )
+    ids, times = st.sampled_from(SPAN_IDS), st.integers(0, 50).map(lambda n: n * 10**9)
+    started = st.builds(
+        SpanStarted, st.just(TRACE_ID), ids, st.sampled_from([b"", *SPAN_IDS]), times, times,
+        st.sampled_from([str(k) for k in SpanKind]), st.sampled_from(NAMES), st.sampled_from(NAMES),
+        attributes=attributes, contents=contents,
+    )  # fmt: skip
+    ended = st.builds(
+        SpanEnded, st.just(TRACE_ID), ids, times, times, st.sampled_from(["ok", "error", "unset"]),
+        st.sampled_from(["", "Error: 503\nsecond line"]), attributes, contents,
+    )  # fmt: skip
+    event = st.builds(
+        SpanEvent, st.just(TRACE_ID), ids, times, times, st.sampled_from(["thought", "context", "exception"]),
+        contents=contents,
+    )  # fmt: skip
+    return draw(st.lists(started | ended | event, min_size=1, max_size=40)), held
+
+
+@settings(max_examples=150, deadline=None)
+@given(hostile_facts())
+def test_no_trace_makes_a_detector_raise(given_facts: tuple[list[Fact], dict[bytes, tuple[str, bytes]]]) -> None:
+    facts, bodies = given_facts
+    trace = Trace(TRACE_ID, bodies.get)
+    judge = TraceJudge(trace, registered_detectors())
+    found = []
+    for turn, fact in enumerate(facts):
+        trace.apply(fact, SOURCE)
+        found += judge.observe(fact)
+        found += judge.settle(turn * 10**11)
+    found += judge.settle(10**15)
+    observability(trace)
+    assert judge.raised == {}, judge.faults
+    for finding in found:
+        assert {finding.span_id, *finding.path, *(e.span_id for e in finding.evidence)} <= trace.spans.keys()
+        assert "\n" not in finding.message
