@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trajectory.dialects.reading import Body
-from trajectory.dialects.values import clean, decoded, plain
+from trajectory.dialects.values import clean, decoded
 from trajectory.model.content import MESSAGE, canonical_json, encode
 
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool", "developer": "system"}
@@ -62,7 +62,7 @@ def message_of(value: Any, role: str = "user") -> Message:
 
 def bodies(messages: list[Message]) -> list[Body]:
     """Messages as bodies to store."""
-    return [(MESSAGE, canonical_json(plain(message))) for message in messages if message["parts"]]
+    return [(MESSAGE, canonical_json(message)) for message in messages if message["parts"]]
 
 
 def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]:
@@ -78,7 +78,7 @@ def body_of(value: Any) -> list[Body]:
     value = decoded(value)
     if value is None or value == "":
         return []
-    return [encode(plain(value))]
+    return [encode(value)]
 
 
 def tool_calls(messages: list[Message]) -> list[tuple[str, Any]]:

@@ -20,6 +20,8 @@ _MAX_INT = 1 << 63
 
 def clean(text: str) -> str:
     """Text that UTF-8 can carry: lone surrogates (legal in JSON escapes) become question marks."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -39,9 +41,9 @@ def plain(value: Any, depth: int = 32) -> Any:
         return value if math.isfinite(value) else str(value)
     if depth == 0:
         return "..."
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # `dict` first: the abstract check is ten times slower
         return {clean(str(key)): plain(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, Iterable):
+    if isinstance(value, (list, tuple, Iterable)):
         return [plain(item, depth - 1) for item in value]
     return clean(str(value))
 
