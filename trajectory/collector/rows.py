@@ -228,7 +228,10 @@ class TraceRows:
         return lost
 
     def alert_rows(self) -> list[AlertRow]:
-        return [self._alert_row(alert) for alert in self.alerts]
+        """The alerts: those that wait for somebody first, then by severity, then by age."""
+        rank = {str(severity): severity.rank for severity in Severity}
+        ordered = sorted(self.alerts, key=lambda a: (a.state != "open", -rank.get(a.severity, 0), a.opened_ns))
+        return [self._alert_row(alert) for alert in ordered]
 
     def _alert_row(self, alert: Alert) -> AlertRow:
         chief = alert.chief
