@@ -39,12 +39,16 @@ def test_a_long_trace_waits_for_a_tenth_more() -> None:
     assert pace.is_due(trace, START_NS)
 
 
-def test_a_long_trace_waits_no_longer_than_its_length_asks() -> None:
+def test_a_long_trace_that_grew_a_little_is_read_after_a_while() -> None:
     run, trace = live_trace(SHORT_COUNT)
     pace = Pace()
     pace.is_due(trace, START_NS)
+    late_ns = START_NS + 2_000_000 * 2 * SHORT_COUNT
+    grow(run, trace, SHORT_COUNT // 50 - 1)
+    assert not pace.is_due(trace, late_ns)
     grow(run, trace, 1)
-    assert pace.is_due(trace, START_NS + 2_000_000 * (SHORT_COUNT + 1))
+    assert not pace.is_due(trace, START_NS + 1)
+    assert pace.is_due(trace, late_ns)
 
 
 def test_a_complete_trace_is_read_at_once() -> None:

@@ -25,13 +25,13 @@ from trajectory.detection.words import around, shorten
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
-from trajectory.model.words import Severity
+from trajectory.model.words import Severity, Slot
 
 LOST = "context.lost"
 ALTERED = "context.altered"
 WARNING_RATIO = 0.75  # of confidence: from here on an operator is interrupted
 _INFO_RATIO = 0.6
-_MAX_PEERS_COUNT = 32
+_NEAR_COUNT = 16  # delegations before and after one, by the same delegator, that it is compared with
 _WEIGHTS = {"parameter": 0.8, "peer": 0.8, "siblings": 0.6, "subject": 0.3, "hard": 0.2}
 
 
@@ -47,6 +47,7 @@ class ContextAtBoundaries:
 
     def __init__(self) -> None:
         self._pace = Pace()
+        self._judged_as: dict[bytes, tuple[int, int, int, int, int, int]] = {}  # delegation → what its sides held then
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -56,21 +57,46 @@ class ContextAtBoundaries:
         if not self._pace.is_due(trace, now_ns):
             return
         views = Views(reader_of(trace))
-        boundaries = [boundary_of(d, trace, views) for d in trace.delegations() if is_ripe(d)]
-        by_source: dict[int, list[Boundary]] = {}
-        for boundary in boundaries:
-            by_source.setdefault(id(boundary.delegation.source), []).append(boundary)
-        for boundary in boundaries:
-            if not boundary.hidden:
-                peers = by_source[id(boundary.delegation.source)]
-                yield from self._lost(boundary, peers, trace)
-                yield from _altered(boundary, trace)
+        by_source: dict[int, list[Delegation]] = {}
+        for delegation in trace.delegations():
+            if is_ripe(delegation):
+                by_source.setdefault(id(delegation.source), []).append(delegation)
+        for given in by_source.values():
+            yield from self._judged(given, views, trace)
 
-    def _lost(self, boundary: Boundary, peers: list[Boundary], trace: Trace) -> Iterator[Finding]:
+    def _judged(self, given: list[Delegation], views: Views, trace: Trace) -> Iterator[Finding]:
+        """Findings on one delegator's delegations, as far as they or their neighbours have changed."""
+        changed = [i for i, delegation in enumerate(given) if self._has_changed(delegation, views)]
+        touched = {j for i in changed for j in range(max(i - _NEAR_COUNT, 0), min(i + _NEAR_COUNT + 1, len(given)))}
+        boundaries: dict[int, Boundary] = {}
+        for i in sorted(touched):
+            around_it = range(max(i - _NEAR_COUNT, 0), min(i + _NEAR_COUNT + 1, len(given)))
+            for j in around_it:
+                if j not in boundaries:
+                    boundaries[j] = boundary_of(given[j], trace, views)
+            if not boundaries[i].hidden:
+                yield from self._lost(boundaries[i], [boundaries[j] for j in around_it if j != i], trace)
+                yield from _altered(boundaries[i], trace)
+
+    def _has_changed(self, delegation: Delegation, views: Views) -> bool:
+        """Whether anything that the two sides hold may have changed since it was judged."""
+        source, target = delegation.source, delegation.target
+        now = (
+            len(views.seen_by(source, delegation.sent_ns)) if source is not None else -1,
+            len(source.span.contents) if source is not None and source.span is not None else -1,
+            len(target.spans) if target is not None else -1,
+            sum(len(s.digests(Slot.INPUT)) for s in views.calls(target)) if target is not None else -1,
+            delegation.returned_ns,
+            len(delegation.task_digests()),
+        )
+        before = self._judged_as.get(delegation.delegation_id)
+        self._judged_as[delegation.delegation_id] = now
+        return now != before
+
+    def _lost(self, boundary: Boundary, near: list[Boundary], trace: Trace) -> Iterator[Finding]:
         held = _constraints(boundary, trace)
         missing = [h for h in held if not boundary.received.holds(h.constraint)]
         kept = [h for h in held if boundary.sent.holds(h.constraint)]
-        near = _near(boundary, peers)
         for each in missing:
             reasons = _reasons(each.constraint, boundary, kept, near, trace)
             confidence = _confidence(reasons)
@@ -88,13 +114,6 @@ def _constraints(boundary: Boundary, trace: Trace) -> list[_Held]:
         for constraint in reader.constraints(digest):
             found.setdefault(constraint.key, _Held(constraint, digest))
     return list(found.values())
-
-
-def _near(boundary: Boundary, peers: list[Boundary]) -> list[Boundary]:
-    """Other delegations by the same delegator, the nearest in order; bounded."""
-    at = next(i for i, peer in enumerate(peers) if peer is boundary)
-    around_it = peers[max(at - _MAX_PEERS_COUNT // 2, 0) : at + _MAX_PEERS_COUNT // 2]
-    return [peer for peer in around_it if peer is not boundary]
 
 
 def _reasons(

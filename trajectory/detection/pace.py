@@ -1,8 +1,8 @@
 """When a detector that reads a whole trace reads it again.
 
-Invariant: reading costs about a tenth of a millisecond a span, so a short trace is read whenever it changed, and a long one
-when it has grown by a tenth, is complete, or two milliseconds for each of its spans have passed: a twentieth of the time at
-most, and all the reading of a trace together a small multiple of its length. Pure: time is an argument.
+Invariant: a short trace is read whenever it changed; a long one when it is complete, when it has grown by a tenth, or when it
+has grown by a fiftieth and two milliseconds for each of its spans have passed. So the reads of a trace, live or replayed, are
+bounded by the logarithm of its length, and all of them together cost a multiple of it. Pure: time is an argument.
 """
 
 from trajectory.graph.trace import Trace
@@ -28,7 +28,7 @@ class Pace:
             size < SHORT_COUNT
             or not trace.open_count
             or size >= self._size + self._size // 10
-            or now_ns - self._at_ns >= size * _REST_NS_PER_SPAN
+            or (size >= self._size + self._size // 50 and now_ns - self._at_ns >= size * _REST_NS_PER_SPAN)
         )
         if due:
             self._version, self._size, self._at_ns = trace.version, size, now_ns
