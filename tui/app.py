@@ -117,6 +117,11 @@ class TrajectoryApp(App[None]):
         screen = self.data_screen
         return screen.asks() if screen and screen.is_mounted else None
 
+    def ask_now(self) -> None:
+        """Pulls at once instead of at the next tick, because something else is wanted; not where nothing ticks by itself."""
+        if self._ticks_per_s:
+            self.ticker.tick()
+
     def beat(self) -> None:
         """One tick: pulls, and redraws what depends on time alone."""
         self.ticker.tick()
@@ -151,6 +156,8 @@ class TrajectoryApp(App[None]):
         with self.batch_update():
             if message.view is not None and screen and screen.is_mounted and message.query == screen.asks():
                 screen.accept(message.view)
+        if message.query != self._wanted():
+            self.ask_now()
         contact = self.contact
         if contact != self._contact_before:
             self._contact_before = contact

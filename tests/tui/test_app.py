@@ -129,6 +129,17 @@ async def test_going_nowhere_says_so() -> None:
         assert "no run, agent or span is called zz" in driver.text
 
 
+async def test_a_pane_has_the_focus_before_the_next_key_is_read() -> None:
+    async with driving() as driver:
+        await driver.press("enter")
+        screen = cockpit(driver)
+        screen.action_alerts()
+        assert screen.focused is screen.alerts
+        screen.action_open()
+        assert isinstance(driver.app.screen, SpanScreen)
+        await driver.beat()
+
+
 # The feed
 
 

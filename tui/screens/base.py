@@ -51,6 +51,7 @@ class DataScreen(Screen[None]):
         self.said = ""
         self.missing = ""
         self._prompt_for: Callable[[str], None] | None = None
+        self._pane_before: Pane | None = None  # had the focus before the prompt
 
     # What subclasses say
 
@@ -135,12 +136,15 @@ class DataScreen(Screen[None]):
     def on_mount(self) -> None:
         self.plan()
         self.begin()
+        self.tui.ask_now()
 
     def on_resize(self, event: Resize) -> None:
         self.plan()
 
     def plan(self) -> None:
         """Fits everything to the size of the terminal."""
+        if not self.query(Pane):  # being built, or taken down
+            return
         width, height = self.app.size
         tiny = width < NARROWEST or height < LOWEST
         self.set_class(tiny, "-tiny")
@@ -176,16 +180,16 @@ class DataScreen(Screen[None]):
 
     @property
     def pane(self) -> Pane:
-        """The pane with the focus; the first one where none has it."""
+        """The pane with the focus, also while the prompt has it; else the first one."""
         focused = self.focused
-        return focused if isinstance(focused, Pane) else self.panes()[0]
+        return focused if isinstance(focused, Pane) else self._pane_before or self.panes()[0]
 
     def focus_pane(self, index: int) -> None:
         """Gives a pane the focus, and shows it where it was folded away."""
         panes = self.panes()
         if 0 <= index < len(panes):
             self.reveal_pane(panes[index])
-            panes[index].focus(scroll_visible=False)
+            self.set_focus(panes[index], scroll_visible=False)
 
     def reveal_pane(self, pane: Pane) -> None:
         """Makes a pane visible; a zoomed one gives way."""
@@ -343,7 +347,7 @@ class DataScreen(Screen[None]):
     def action_next_pane(self, delta: int) -> None:
         shown = [pane for pane in self.panes() if pane.display]
         at = shown.index(self.pane) if self.pane in shown else 0
-        shown[(at + delta) % len(shown)].focus(scroll_visible=False)
+        self.set_focus(shown[(at + delta) % len(shown)], scroll_visible=False)
 
     def action_pane(self, number: str) -> None:
         if int(number) > len(self.panes()):
@@ -374,6 +378,7 @@ class DataScreen(Screen[None]):
     def ask(self, sign: str, value: str, then: Callable[[str], None]) -> None:
         """Opens the prompt; `then` gets what is typed when it is entered."""
         self._prompt_for = then
+        self._pane_before = self.pane
         self.query_one(Prompt).open(sign, value)
         self.plan()
 
@@ -381,7 +386,7 @@ class DataScreen(Screen[None]):
         """Closes the prompt and gives the pane its focus back."""
         self.query_one(Prompt).display = False
         self._prompt_for = None
-        self.pane.focus(scroll_visible=False)
+        self.set_focus(self._pane_before or self.panes()[0], scroll_visible=False)
         self.plan()
 
     def action_filter(self) -> None:
@@ -410,6 +415,7 @@ class DataScreen(Screen[None]):
             self.filter_error = None
             self.query_one(Prompt).fault = -1
             self.filter_text = text.strip()
+            self.tui.ask_now()
         self.update_bars()
 
     def action_match(self, delta: int) -> None:
@@ -443,7 +449,6 @@ class DataScreen(Screen[None]):
     def action_zoom(self) -> None:
         self.zoomed = "" if self.zoomed else (self.pane.id or "")
         self.plan()
-        self.pane.focus(scroll_visible=False)
 
     def action_times(self) -> None:
         self.tui.wall_times = not self.tui.wall_times

@@ -144,7 +144,7 @@ class HelpScreen(Overlay):
         lines = sign_lines(self.signs, width - 4)
         signs.styles.height = min(len(lines) + 2, max(3, height // 3))
         show_lines(signs, lines)
-        panes[0].focus(scroll_visible=False)
+        self.set_focus(panes[0], scroll_visible=False)
 
     def _top(self, width: int) -> list[Line]:
         where = "all screens" if self._all else self._screen_name
@@ -228,7 +228,7 @@ class HealthScreen(Overlay):
             yield fixed_pane("health", self.signs, "Health of the feed")
 
     def on_mount(self) -> None:
-        self.query_one(Pane).focus(scroll_visible=False)
+        self.set_focus(self.query_one(Pane), scroll_visible=False)
         self.update_bars()
 
     def update_bars(self) -> None:

@@ -71,4 +71,4 @@ class Prompt(Horizontal):
         entry.value = value
         entry.cursor_position = len(value)
         self.display = True
-        entry.focus(scroll_visible=False)
+        self.screen.set_focus(entry, scroll_visible=False)
