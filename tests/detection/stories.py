@@ -226,9 +226,7 @@ def altered(budget: str = "90 EUR") -> Scenario:
 
 def derived() -> Scenario:
     """The task carries an amount that follows from the request's."""
-    return trip(
-        task="Find a step-free hotel in Lyon, 2 nights; not exceed 450 EUR a night (900 EUR in total). Reference T-77."
-    )
+    return trip(task="Find a step-free hotel in Lyon for 2 nights; a night must not exceed 450 EUR. Reference T-77.")
 
 
 def rewritten() -> Scenario:
@@ -263,7 +261,7 @@ FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
     "substituted": (substituted, {("tool.silent_failure", "research"), ("cascade", "research")}),
     "escaped": (escaped, {("cascade", "researcher")}),
     "forgetful": (forgetful, {("context.lost", "researcher")}),
-    "altered": (altered, {("context.altered", "researcher"), ("context.lost", "researcher")}),
+    "altered": (altered, {("context.altered", "researcher")}),
 }
 
 CLEAN: dict[str, Story] = {

@@ -175,3 +175,42 @@ def test_every_finding_quotes_its_evidence_briefly() -> None:
         for finding in last(judged(story(), [Cascades])[1]):
             assert finding.evidence
             assert all(0 < len(e.text) <= 160 for e in finding.evidence)
+
+
+def test_an_agent_that_heard_something_else_in_between_is_not_said_to_invent() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find a hotel."):
+        with run.delegate("researcher", "Find a hotel."):
+            run.tool("search", {"city": "Lyon"}, DOWN)
+            run.tool("ask_colleague", {"who": "Ana"}, "take the one by the river")
+            run.says("Take H99.")
+        run.tool("book", {"hotel": "H99"}, "done")
+        run.says("Booked H99.")
+    assert found(run)[1] == []
+
+
+def test_what_an_agent_makes_up_over_an_invented_value_belongs_to_the_first_cascade() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find a hotel."):
+        with run.delegate("researcher", "Find a hotel."):
+            run.tool("search", {"city": "Lyon"}, DOWN)
+            run.says("Take H99.")
+        with run.delegate("booker", "Quote H99."):
+            run.tool("quote", {"hotel": "H99"}, "Error: 500 internal")
+            run.says("H99 costs 777 EUR.")
+        run.tool("pay", {"amount": "777 EUR", "for": "H99"}, "done")
+        run.says("Paid 777 EUR for H99.")
+    _, finding = one(run)
+    assert finding.root_span_id == run.names["search"]
+
+
+def test_a_second_best_source_that_answers_when_asked_again_stood_in_for_nothing() -> None:
+    run = Scenario()
+    with run.agent("planner", task="What is the revenue?"):
+        with run.delegate("research", "Find the revenue."):
+            run.tool("read_cache", {"source": "S3"}, "Error: 503 Service Unavailable")
+            run.tool("read_cache", {"source": "S3"}, {"amount": 38.9, "unit": "M EUR"})
+            run.says("It is 38.9M EUR.")
+        run.tool("publish", {"amount": 38.9}, "done")
+        run.says("38.9M EUR.")
+    assert found(run)[1] == []

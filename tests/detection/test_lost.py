@@ -157,3 +157,40 @@ def test_a_value_that_the_delegator_was_given_by_a_tool_is_not_altered() -> None
         with run.delegate("desk", "Cancel the reservation of Ana, TRIP-110."):
             run.says("Cancelled.")
     assert found(run) == []
+
+
+def test_a_constraint_that_a_tool_of_the_delegatee_takes_is_needed() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find a hotel in Lyon. The hotel must be step-free."):
+        run.says("On it.")
+        with run.delegate("researcher", "Find a hotel in Lyon."):
+            run.tool("search", {"city": "Lyon", "step_free": False}, "H3")
+            run.says("H3")
+    (finding,) = found(run)
+    assert finding.value == "step-free"
+    assert "parameter" in finding.message
+
+
+def test_a_task_about_what_was_chosen_before_may_drop_the_conditions_of_the_choice() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        run.says("First the hotel.")
+        run.tool("search", {"city": "Lyon"}, "H7, step-free, 640 EUR")
+        run.says("H7 it is.")
+        with run.delegate("booker", "Book hotel H7, the total must not exceed 900 EUR."):
+            run.says("Booked.")
+    assert found(run) == []
+
+
+def test_a_small_number_in_words_is_the_same_number() -> None:
+    run = Scenario()
+    with run.agent("editor", task="Revise the memo; at most 3 rounds, and it must stay formal."):
+        run.says("On it.")
+        with run.delegate("writer", "Revise the memo, no more than three rounds, and stay formal."):
+            run.tool("revise", {"rounds": 3}, "done")
+            run.says("Revised.")
+    assert found(run) == []
+
+
+def test_what_was_altered_is_not_called_lost_as_well() -> None:
+    assert {f.kind for f in found(altered())} == {"context.altered"}

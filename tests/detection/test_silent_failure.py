@@ -107,3 +107,13 @@ def test_nothing_is_said_where_results_were_not_captured() -> None:
     with run.agent("worker"):
         run.tool("search", {"q": 1}, DOWN)
     assert found(run) == []
+
+
+def test_a_call_that_two_spans_tell_of_fails_once() -> None:
+    run = Scenario()
+    with run.agent("worker", task="Search."):
+        outer = run.opens(SpanKind.TOOL, "search")
+        inner = run.opens(SpanKind.TOOL, "search", under="search")
+        run.ends(inner, result=DOWN)
+        run.ends(outer, result=DOWN)
+    assert [f.span_id for f in found(run)] == [outer]

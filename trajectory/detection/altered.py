@@ -26,6 +26,7 @@ class Alteration(NamedTuple):
     before: str
     after: str
     confidence: float
+    key: str  # of the value as it was
 
 
 class _Placed(NamedTuple):
@@ -43,7 +44,7 @@ def alterations(boundary: Boundary, reader: Reader) -> Iterator[Alteration]:
     missing = _once(i for i in asked if i not in boundary.sent and i not in boundary.received)
     novel = _once(i for i in sent if i not in boundary.known) if missing else []
     figures = [float(i.figure) for i in asked if i.figure]
-    novel = [i for i in novel if not _is_derived(i, figures)]
+    novel = [i for i in novel if not is_derived(i, figures)]
     if missing and novel:
         texts = [reader.text(d) or "" for d in boundary.sent.readable]
         yield from _paired(_placed(boundary.asked_texts, missing), _placed(texts, novel))
@@ -56,7 +57,7 @@ def _paired(missing: list[_Placed], novel: list[_Placed]) -> Iterator[Alteration
         if len(rivals) == 1 and sum(1 for other in missing if _may_replace(other, rivals[0])) == 1:
             now = rivals[0]
             confidence = 0.9 if len(was.near & now.near) > 1 else 0.8
-            yield Alteration(was.item.text, now.item.text, was.quote, now.quote, confidence)
+            yield Alteration(was.item.text, now.item.text, was.quote, now.quote, confidence, was.item.key)
 
 
 def _placed(texts: Iterable[str], wanted: list[Item]) -> list[_Placed]:
@@ -80,12 +81,12 @@ def _once(items: Iterable[Item]) -> list[Item]:
 
 def _may_replace(was: _Placed, now: _Placed) -> bool:
     """Whether a new value stands where an old one stood: same kind, same unit or make, some of the same words about it."""
-    if was.item.kind != now.item.kind or _make(was.item) != _make(now.item):
+    if was.item.kind != now.item.kind or make_of(was.item) != make_of(now.item):
         return False
     return bool(was.near & now.near)
 
 
-def _make(item: Item) -> str:
+def make_of(item: Item) -> str:
     """What two values must share to be taken for one another: a unit, a currency, an identifier's letters."""
     if item.kind in ("money", "quantity"):
         return item.key.partition(" ")[2]
@@ -94,7 +95,7 @@ def _make(item: Item) -> str:
     return ""
 
 
-def _is_derived(item: Item, figures: list[float]) -> bool:
+def is_derived(item: Item, figures: list[float]) -> bool:
     """Whether a number follows from two of the request's numbers, or from one and a small whole number."""
     if not item.figure:
         return False

@@ -16,7 +16,7 @@ Called through the seam of `contract`; `boundary` compares the sides.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from trajectory.detection.altered import alterations
+from trajectory.detection.altered import Alteration, alterations, is_derived, make_of
 from trajectory.detection.boundary import Boundary, Views, boundary_of, is_ripe, label_of
 from trajectory.detection.constraints import Constraint
 from trajectory.detection.pace import Pace
@@ -75,8 +75,10 @@ class ContextAtBoundaries:
                 if j not in boundaries:
                     boundaries[j] = boundary_of(given[j], trace, views)
             if not boundaries[i].hidden:
-                yield from self._lost(boundaries[i], [boundaries[j] for j in around_it if j != i], trace)
-                yield from _altered(boundaries[i], trace)
+                changes = list(alterations(boundaries[i], views.reader))
+                near = [boundaries[j] for j in around_it if j != i]
+                yield from self._lost(boundaries[i], near, {change.key for change in changes}, trace)
+                yield from _altered(boundaries[i], changes, trace)
 
     def _has_changed(self, delegation: Delegation, views: Views) -> bool:
         """Whether anything that the two sides hold may have changed since it was judged."""
@@ -93,9 +95,9 @@ class ContextAtBoundaries:
         self._judged_as[delegation.delegation_id] = now
         return now != before
 
-    def _lost(self, boundary: Boundary, near: list[Boundary], trace: Trace) -> Iterator[Finding]:
+    def _lost(self, boundary: Boundary, near: list[Boundary], altered: set[str], trace: Trace) -> Iterator[Finding]:
         held = _constraints(boundary, trace)
-        missing = [h for h in held if not boundary.received.holds(h.constraint)]
+        missing = [h for h in held if _is_missing(h.constraint, boundary, altered)]
         kept = [h for h in held if boundary.sent.holds(h.constraint)]
         for each in missing:
             reasons = _reasons(each.constraint, boundary, kept, near, trace)
@@ -104,6 +106,16 @@ class ContextAtBoundaries:
                 confidence = min(confidence, _INFO_RATIO - 0.01)
             if confidence >= _INFO_RATIO and reasons.keys() - {"subject", "hard"}:
                 yield _lost_finding(each, boundary, reasons, confidence, trace)
+
+
+def _is_missing(constraint: Constraint, boundary: Boundary, altered: set[str]) -> bool:
+    """Whether a constraint did not arrive: not as it was, not worked out (a share of a budget), and not altered, which is
+    said as such."""
+    if boundary.received.holds(constraint) or any(value.key in altered for value in constraint.values):
+        return False
+    figures = [float(value.figure) for value in constraint.values if value.figure]
+    makes = {(value.kind, make_of(value)) for value in constraint.values if value.figure}
+    return not any((i.kind, make_of(i)) in makes and is_derived(i, figures) for i in boundary.sent.items())
 
 
 def _constraints(boundary: Boundary, trace: Trace) -> list[_Held]:
@@ -213,11 +225,11 @@ def _lost_finding(held: _Held, boundary: Boundary, reasons: dict[str, str], conf
     )
 
 
-def _altered(boundary: Boundary, trace: Trace) -> Iterator[Finding]:
+def _altered(boundary: Boundary, changes: list[Alteration], trace: Trace) -> Iterator[Finding]:
     delegation = boundary.delegation
     source, target = label_of(delegation, trace)
     seen_at, path = _place(delegation)
-    for change in alterations(boundary, reader_of(trace)):
+    for change in changes:
         yield Finding(
             kind=ALTERED,
             severity=Severity.WARNING,
