@@ -1,0 +1,84 @@
+"""Alerts group findings by what they are and where they began, keep their numbers, and remember what an operator said."""
+
+import random
+
+import pytest
+
+from tests.collector.builders import NOW_NS, SOURCE, TRACE, finding, started
+from trajectory.alerting.alerts import alert_key, alerts_of
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Fact, Finding, Found, Marked
+
+
+def trace_with(*findings: Finding, marks: tuple[Marked, ...] = ()) -> Trace:
+    trace = Trace(TRACE)
+    facts: list[Fact] = [started(1), *(Found(NOW_NS + n, f) for n, f in enumerate(findings)), *marks]
+    for fact in facts:
+        trace.apply(fact, SOURCE)
+    return trace
+
+
+def test_findings_of_one_kind_at_one_root_are_one_alert() -> None:
+    trace = trace_with(
+        finding(1, "context.lost", value="900 EUR"),
+        finding(1, "context.lost", value="step-free"),
+        finding(1, "cascade"),
+        finding(2, "context.lost", value="900 EUR"),
+    )
+    assert [(a.key, a.values) for a in alerts_of(trace)] == [
+        (alert_key(finding(1, "context.lost")), ["900 EUR", "step-free"]),
+        (alert_key(finding(1, "cascade")), []),
+        (alert_key(finding(2, "context.lost")), ["900 EUR"]),
+    ]
+
+
+def test_where_it_began_stands_over_where_it_was_seen() -> None:
+    seen = [finding(n, root_span_id=b"root-id1") for n in (1, 2)]
+    (alert,) = alerts_of(trace_with(*seen))
+    assert len(alert.findings) == 1, "one root and one value are one finding, the later one grown"
+
+
+def test_the_worst_and_surest_finding_stands_for_all() -> None:
+    weak = finding(1, "c", severity="info", confidence=0.99, value="a")
+    unsure = finding(1, "c", severity="critical", confidence=0.2, value="b")
+    sure = finding(1, "c", severity="critical", confidence=0.8, value="c")
+    (alert,) = alerts_of(trace_with(weak, unsure, sure))
+    assert (alert.chief, alert.severity, alert.values) == (sure, "critical", ["c", "b", "a"])
+
+
+def test_numbers_follow_the_opening_whatever_the_order_of_telling() -> None:
+    findings = [finding(n, at_ns=NOW_NS + n) for n in range(1, 6)]
+    shuffled = random.Random(5).sample(findings, len(findings))
+    numbered = [(a.alert_id, a.key) for a in alerts_of(trace_with(*shuffled))]
+    assert numbered == [(f"A{n}", alert_key(finding(n))) for n in range(1, 6)]
+
+
+def test_an_alert_keeps_its_number_while_it_grows() -> None:
+    first, second = finding(1, at_ns=NOW_NS + 1, value="a"), finding(2, at_ns=NOW_NS + 2)
+    before = [a.alert_id for a in alerts_of(trace_with(first, second))]
+    grown = alerts_of(trace_with(first, second, finding(1, at_ns=NOW_NS + 9, value="b")))
+    assert [a.alert_id for a in grown] == before
+    assert [len(a.findings) for a in grown] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("actions", "state"),
+    [
+        ([], "open"),
+        (["acknowledge"], "acknowledged"),
+        (["acknowledge", "mute"], "muted"),
+        (["mute", "reopen"], "open"),
+        (["a newer word"], "open"),
+    ],
+)
+def test_the_latest_mark_decides_whatever_order_marks_come_in(actions: list[str], state: str) -> None:
+    key = alert_key(finding(1))
+    marks = tuple(Marked(TRACE, NOW_NS + n, key, action) for n, action in enumerate(actions))
+    for told in (marks, marks[::-1]):
+        (alert,) = alerts_of(trace_with(finding(1), marks=told))
+        assert alert.state == state
+
+
+def test_a_severity_from_a_newer_writer_ranks_lowest_and_is_shown() -> None:
+    (alert,) = alerts_of(trace_with(finding(1, severity="apocalyptic")))
+    assert alert.severity == "apocalyptic"

@@ -1,0 +1,297 @@
+"""Stored, folded, judged: findings become facts, what memory forgets the store brings back, what fails costs only itself."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.collector.builders import (
+    NOW_NS,
+    SECOND_NS,
+    SOURCE,
+    TRACE,
+    Clock,
+    FailingStore,
+    SaysOnEnd,
+    bench,
+    ended,
+    finding,
+    span_id,
+    started,
+)
+from trajectory.collector import pipeline as pipelines
+from trajectory.collector.health import Vitals
+from trajectory.collector.pace import QUICK_NS, Pace
+from trajectory.collector.payloads import Payloads
+from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.rows import TraceRows
+from trajectory.collector.spans import span_rows
+from trajectory.errors import StoreError, TrajectoryError
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Batch, Fact, Finding, Found, Heartbeat, Marked, Source, trace_of
+
+FAILED: list[Fact] = [started(1), started(2, parent=1, kind="tool"), ended(2, status="error"), ended(1)]
+
+
+def take(pipeline: Pipeline, *facts: Fact, source: Source = SOURCE) -> None:
+    """Facts come in, behind those that came before."""
+    batch = Batch(source, pipeline.writer.next_seq(source.emitter_id, source.boot_id), list(facts))
+    pipeline.store([batch])
+    pipeline.fold([batch])
+
+
+def found_in(store: FailingStore, trace_id: bytes = TRACE) -> list[str]:
+    """The findings' messages among a trace's stored facts."""
+    return [f.finding.message for b in store.facts(trace_id) for f in b.facts if isinstance(f, Found)]
+
+
+def test_a_finding_is_stored_as_a_fact_and_listed_once_grown() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [SaysOnEnd], Clock())
+    take(pipeline, *FAILED)
+    pipeline.tick()
+    assert found_in(store) == ["failed", "failed, and it is over"]
+    assert [f.message for f in store.findings(TRACE)] == ["failed, and it is over"]
+    assert store.summaries()[0].critical == 1
+
+
+def test_a_restart_finds_nothing_again() -> None:
+    store = FailingStore()
+    before = Pipeline(store, [SaysOnEnd], Clock())
+    take(before, *FAILED[:-1])
+    before.tick()
+    frames = store.last_frame()
+    after = Pipeline(store, [SaysOnEnd], Clock())
+    assert after.recover() == 1
+    after.tick()
+    after.finish()
+    assert store.last_frame() == frames
+    assert found_in(store) == ["failed", "failed, and it is over"]
+
+
+def test_a_crash_between_store_and_fold_is_made_good_at_the_next_start() -> None:
+    store = FailingStore()
+    Pipeline(store, [SaysOnEnd], Clock()).store([Batch(SOURCE, 0, FAILED)])
+    assert store.stale_traces() == [TRACE]
+    after = Pipeline(store, [SaysOnEnd], Clock())
+    assert after.recover() == 1
+    after.tick()
+    assert found_in(store) == ["failed", "failed, and it is over"]
+    assert store.stale_traces() == []
+    assert after.run_rows()[0].state == "done"
+
+
+def test_a_trace_that_memory_forgot_reads_the_same_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
+    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    clock = Clock()
+    store = FailingStore()
+    pipeline = Pipeline(store, [SaysOnEnd], clock)
+    take(pipeline, *FAILED)
+    pipeline.finish()
+    before = _rows(pipeline)
+    for number in range(3):
+        clock.passes(60)
+        other = bytes([number]) * 16
+        take(pipeline, started(1, trace_id=other), ended(1, trace_id=other))
+        pipeline.make_room()
+    assert TRACE not in [f.trace.trace_id for f in pipeline.traces()]
+    assert _rows(pipeline) == before
+    pipeline.tick()
+    assert len(pipeline.traces()) == 2 and len(pipeline.run_rows()) == 4
+
+
+def _rows(pipeline: Pipeline) -> list[object]:
+    folded = pipeline.folded(TRACE)
+    assert folded is not None
+    rows = TraceRows(folded, NOW_NS, is_live=True)
+    return [rows.trace_row(), rows.lanes(), rows.delegation_rows(), rows.alert_rows(), rows.tail(100), span_rows(rows)]
+
+
+def test_a_trace_that_is_looked_at_is_not_the_first_to_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
+    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    clock = Clock()
+    pipeline = Pipeline(FailingStore(), [], clock)
+    for number in range(2):
+        clock.passes(1)
+        take(pipeline, started(1, trace_id=bytes([number]) * 16), ended(1, trace_id=bytes([number]) * 16))
+    clock.passes(1)
+    pipeline.folded(bytes(16))
+    clock.passes(1)
+    take(pipeline, started(1), ended(1))
+    pipeline.make_room()
+    assert [f.trace.trace_id for f in pipeline.traces()] == [bytes(16), TRACE]
+
+
+def test_own_facts_that_could_not_be_stored_are_stored_when_the_store_is_back() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [SaysOnEnd], Clock())
+    take(pipeline, *FAILED)
+    store.is_full = True
+    with pytest.raises(StoreError):
+        pipeline.tick()
+    store.is_full = False
+    pipeline.tick()
+    assert found_in(store) == ["failed", "failed, and it is over"]
+    assert len(store.findings(TRACE)) == 1
+
+
+def test_an_earlier_part_that_cannot_be_read_now_is_read_with_the_next_fact() -> None:
+    store = FailingStore()
+    before = Pipeline(store, [], Clock())
+    take(before, started(1))
+    before.tick()
+    after = Pipeline(store, [], Clock())
+    store.is_unreadable = True
+    batch = Batch(SOURCE, 1, [started(2, parent=1)])
+    after.store([batch])
+    after.fold([batch])
+    assert "locked" in after.vitals.trouble and after.traces() == []
+    store.is_unreadable = False
+    take(after, ended(2), ended(1))
+    (folded,) = after.traces()
+    assert set(folded.trace.spans) == {span_id(1), span_id(2)} and folded.trace.state == "done"
+
+
+class Raises:
+    """A detector that fails, and one finding that cannot be stored."""
+
+    name = "raises"
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterator[Finding]:
+        yield finding(1, at_ns=1 << 70)
+        yield finding(2, trace_id=b"short", at_ns=-1)
+        raise RuntimeError("broken")
+
+    def settle(self, now_ns: int, trace: Trace) -> list[Finding]:
+        raise RecursionError
+
+
+def test_a_detector_that_raises_or_talks_nonsense_costs_only_itself() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [Raises, SaysOnEnd], Clock())
+    take(pipeline, *FAILED)
+    pipeline.tick()
+    assert found_in(store) == ["failed", "failed, and it is over"]
+    assert pipeline.vitals.fault.startswith("what a detector found")
+
+
+def test_a_mark_is_stored_before_it_is_answered_and_outlives_a_restart() -> None:
+    store = FailingStore()
+    before = Pipeline(store, [SaysOnEnd], Clock())
+    take(before, *FAILED)
+    before.tick()
+    before.mark(Marked(TRACE, NOW_NS, f"cascade:{span_id(2).hex()}", "acknowledge", "known"))
+    after = Pipeline(store, [SaysOnEnd], Clock())
+    folded = after.folded(TRACE)
+    assert folded is not None
+    (alert,) = TraceRows(folded, NOW_NS, is_live=True).alert_rows()
+    assert alert.state == "acknowledged"
+    before.tick()
+    assert store.summaries()[0].critical == 0
+
+
+def test_a_mark_of_an_unknown_trace_is_refused() -> None:
+    with pytest.raises(TrajectoryError, match="there is no run"):
+        Pipeline(FailingStore(), [], Clock()).mark(Marked(b"u" * 16, NOW_NS, "key", "mute"))
+
+
+def test_a_saved_row_moves_the_version_so_that_lists_of_runs_end_up_right() -> None:
+    pipeline = Pipeline(FailingStore(), [], Clock())
+    take(pipeline, started(1))
+    pipeline.tick()
+    take(pipeline, ended(1))
+    version = pipeline.version
+    pipeline.tick()
+    assert pipeline.version > version
+    assert [row.state for row in pipeline.run_rows()] == ["done"]
+
+
+def test_a_silent_process_cuts_its_trace_off_until_it_is_heard_again() -> None:
+    clock = Clock()
+    pipeline = Pipeline(FailingStore(), [], clock)
+    take(pipeline, started(1))
+    pipeline.tick()
+    clock.passes(16)
+    pipeline.tick()
+    assert [row.state for row in pipeline.run_rows()] == ["cut_off"]
+    take(pipeline, Heartbeat(clock(), 0))
+    clock.passes(1)
+    pipeline.tick()
+    assert [row.state for row in pipeline.run_rows()] == ["live"]
+
+
+def test_facts_of_no_trace_make_no_trace() -> None:
+    pipeline = Pipeline(FailingStore(), [], Clock())
+    take(pipeline, Heartbeat(NOW_NS, 0))
+    assert pipeline.traces() == [] and trace_of(Heartbeat(NOW_NS, 0)) == b""
+
+
+# --- how well it goes --------------------------------------------------------------------------------------------------
+
+
+def test_facts_a_second_are_those_of_the_last_second() -> None:
+    vitals = Vitals()
+    for tenth in range(30):
+        vitals.took(NOW_NS + tenth * SECOND_NS // 10, 5, 0)
+    assert _health(vitals, NOW_NS + 29 * SECOND_NS // 10) == (50.0, 0)
+    assert _health(vitals, NOW_NS + 4 * SECOND_NS) == (0.0, 0)
+    assert vitals.fact_count == 150
+
+
+def test_the_lag_is_the_worst_of_the_last_second_and_knows_imports_and_other_clocks() -> None:
+    vitals = Vitals()
+    vitals.took(NOW_NS, 1, NOW_NS - 30)
+    vitals.took(NOW_NS, 1, NOW_NS - 70)
+    vitals.took(NOW_NS, 1, NOW_NS + 500)
+    vitals.took(NOW_NS, 1, NOW_NS - 7200 * SECOND_NS)
+    assert _health(vitals, NOW_NS)[1] == 70
+    assert _health(vitals, NOW_NS + SECOND_NS)[1] == 0
+
+
+def test_what_nobody_asks_for_is_not_kept() -> None:
+    vitals = Vitals()
+    for second in range(1000):
+        vitals.took(NOW_NS + second * SECOND_NS, 1, NOW_NS + second * SECOND_NS - 5)
+    assert len(vitals._recent) == len(vitals._lag) == 1
+
+
+def _health(vitals: Vitals, now_ns: int) -> tuple[float, int]:
+    health = vitals.health(now_ns, heard_ns=[], store="", endpoint="")
+    return health.facts_per_s, health.lag_ns
+
+
+def test_a_collectors_health_measures_from_emitting_to_folding() -> None:
+    with bench() as collector:
+        peer = collector.peer()
+        peer.hello()
+        peer.facts(0, started(1, at_ns=NOW_NS - 40_000_000), ended(1, at_ns=NOW_NS - 10_000_000))
+        collector.serve()
+        health = collector.health()
+        assert (health.state, health.facts_per_s, health.lag_ns, health.emitters) == ("live", 2.0, 40_000_000, 1)
+
+
+def test_work_that_was_dear_rests_in_proportion_and_quick_work_never() -> None:
+    clock = Clock(0)
+    pace = Pace(9, clock)
+    clock.at_ns = QUICK_NS
+    assert pace.took(0) == QUICK_NS and pace.is_due
+    clock.at_ns = 3 * QUICK_NS
+    assert pace.took(0) == 3 * QUICK_NS and not pace.is_due
+    clock.at_ns = 30 * QUICK_NS
+    assert pace.is_due
+
+
+def test_bodies_beyond_the_limit_are_read_from_the_store() -> None:
+    asked: list[bytes] = []
+
+    def stored(digest: bytes) -> tuple[str, bytes] | None:
+        asked.append(digest)
+        return ("text/plain", b"stored") if digest != b"none" else None
+
+    payloads = Payloads(stored, limit_bytes=1000)
+    for name in (b"a", b"b", b"c"):
+        payloads.put(name, "text/plain", b"x" * 100)
+    assert payloads.get(b"c") == ("text/plain", b"x" * 100) and asked == []
+    assert payloads.get(b"a") == ("text/plain", b"stored") and asked == [b"a"]
+    assert payloads.get(b"none") is None

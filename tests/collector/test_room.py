@@ -1,0 +1,83 @@
+"""What the collector keeps in memory, and what it forgets.
+
+Invariant: forgetting loses nothing, because a trace is judged and summed up before and read from the store after.
+"""
+
+import pytest
+
+from tests.collector.builders import SOURCE, Bench, SaysOnEnd, ended, started
+from trajectory.collector import pipeline as pipelines
+from trajectory.collector.pipeline import Pipeline
+from trajectory.model.fact import Batch, Fact
+
+TRACES = 20
+SPANS = 5
+
+
+def trace_id(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def run_of(number: int, *, is_open: bool = False) -> list[Fact]:
+    facts: list[Fact] = [started(1, trace_id=trace_id(number))]
+    for child in range(2, SPANS + 1):
+        facts += [started(child, parent=1, trace_id=trace_id(number)), ended(child, trace_id=trace_id(number))]
+    return facts if is_open else [*facts, ended(1, "error", trace_id=trace_id(number))]
+
+
+def take(pipeline: Pipeline, runs: list[list[Fact]]) -> None:
+    facts = [fact for run in runs for fact in run]
+    batches = [Batch(SOURCE, pipeline.writer.next_seq(SOURCE.emitter_id, SOURCE.boot_id), facts)]
+    pipeline.store(batches)
+    pipeline.fold(batches)
+
+
+@pytest.fixture(autouse=True)
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "KEPT_SPANS", 10 * SPANS)
+
+
+def held(pipeline: Pipeline) -> set[bytes]:
+    return {folded.trace.trace_id for folded in pipeline.traces()}
+
+
+def test_ended_traces_beyond_the_limit_are_judged_summed_up_forgotten_and_read_again_when_someone_asks() -> None:
+    bench = Bench([SaysOnEnd])
+    take(bench.pipeline, [run_of(n) for n in range(1, TRACES + 1)])
+    bench.pipeline.make_room()
+    assert len(held(bench.pipeline)) == 10
+    gone = {trace_id(n) for n in range(1, TRACES + 1)} - held(bench.pipeline)
+    for one in gone:
+        assert [f.message for f in bench.store.findings(one)] == ["failed, and it is over"]
+        summary = bench.store.summary(one)
+        assert summary is not None and (summary.state, summary.steps, summary.critical) == ("failed", SPANS, 1)
+        again = bench.pipeline.folded(one)
+        assert again is not None and len(again.trace.spans) == SPANS
+
+
+def test_a_trace_that_goes_on_stays_while_ended_ones_make_room() -> None:
+    bench = Bench()
+    take(bench.pipeline, [run_of(n, is_open=True) for n in range(1, 13)])
+    bench.clock.passes(60)
+    take(bench.pipeline, [run_of(n) for n in range(13, TRACES + 1)])
+    bench.pipeline.make_room()
+    assert held(bench.pipeline) == {trace_id(n) for n in range(1, 13)}
+
+
+def test_a_trace_that_someone_looks_at_stays() -> None:
+    bench = Bench()
+    take(bench.pipeline, [run_of(n) for n in range(1, TRACES + 1)])
+    bench.clock.passes(60)
+    looked_at = trace_id(1)
+    bench.pipeline.folded(looked_at)
+    bench.pipeline.make_room()
+    assert looked_at in held(bench.pipeline)
+    assert len(held(bench.pipeline)) == 10
+
+
+def test_traces_beyond_the_hard_limit_are_forgotten_though_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "MAX_TRACES", 12)
+    bench = Bench()
+    take(bench.pipeline, [run_of(n, is_open=True) for n in range(1, TRACES + 1)])
+    bench.pipeline.make_room()
+    assert len(held(bench.pipeline)) == 12
