@@ -11,38 +11,42 @@ from tests.tui.pilots import driving
 from tests.tui.story import StoryFeed, health
 
 HERE = Path(__file__).parent / "goldens"
-SCREENS: dict[str, list[str]] = {
+PATHS: dict[str, list[str]] = {
     "runs": [],
+    "health": ["i"],
     "cockpit": ["enter"],
     "delegations": ["enter", "d"],
     "timeline": ["t", "j", "j", "j", "j"],
     "span": ["enter", "a", "enter"],
     "help": ["enter", "question_mark"],
-    "health": ["i"],
 }
-SIZES = {"80x24": (80, 24), "120x36": (120, 36)}
-CASES: dict[str, tuple[str, tuple[int, int], str]] = {
-    f"{screen}-{size}": (screen, SIZES[size], "unicode") for screen in SCREENS for size in SIZES
-}
-CASES |= {f"{screen}-ascii": (screen, (120, 36), "ascii") for screen in ("runs", "cockpit", "timeline", "help")}
-CASES |= {
-    f"cockpit-{name}": ("cockpit", size, "unicode") for name, size in {"200x50": (200, 50), "60x20": (60, 20)}.items()
+# One app for each group: its name, the size, the level of signs, and the screens that it is led through.
+GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
+    "80x24": ((80, 24), "unicode", tuple(PATHS)),
+    "120x36": ((120, 36), "unicode", tuple(PATHS)),
+    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "timeline", "help")),
+    "200x50": ((200, 50), "unicode", ("cockpit",)),
+    "60x20": ((60, 20), "unicode", ("cockpit",)),
 }
 STATES = ("empty", "connecting", "reconnecting", "overload")
 
 
-async def drawn(name: str) -> str:
-    """The screen of this name, as text."""
-    if name in STATES:
-        return await _state(name)
-    screen, size, glyphs = CASES[name]
+async def drawn(group: str) -> dict[str, str]:
+    """The screens of a group as text, by name."""
+    size, glyphs, screens = GROUPS[group]
+    texts = {}
     async with driving(size=size, glyphs=glyphs) as driver:
-        await driver.press(*SCREENS[screen])
-        await driver.beat()
-        return driver.text + "\n"
+        for screen in screens:
+            await driver.press(*PATHS[screen])
+            await driver.beat()
+            texts[f"{screen}-{group}"] = driver.text + "\n"
+            while driver.where != "runs":
+                await driver.press("escape")
+    return texts
 
 
-async def _state(name: str) -> str:
+async def drawn_state(name: str) -> dict[str, str]:
+    """The list of runs in one of its states, as text."""
     feed = StoryFeed()
     feed.lost = name == "connecting"
     if name == "empty":
@@ -50,11 +54,10 @@ async def _state(name: str) -> str:
     if name == "overload":
         feed.health = health(facts_per_s=41_000.0, lag_ns=2_100_000_000, dropped_count=3120)
     async with driving(feed, size=(80, 24)) as driver:
-        if name == "reconnecting":
-            feed.lost = True
+        feed.lost = feed.lost or name == "reconnecting"
         driver.clock.passes(12 if name == "reconnecting" else 0)
         await driver.beat(2)
-        return driver.text + "\n"
+        return {name: driver.text + "\n"}
 
 
 def path_of(name: str) -> Path:
@@ -64,10 +67,11 @@ def path_of(name: str) -> Path:
 
 async def _all(write: bool) -> int:
     different = 0
-    for name in [*CASES, *STATES]:
-        text = await drawn(name)
-        path = path_of(name)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+    for texts in [*[await drawn(group) for group in GROUPS], *[await drawn_state(name) for name in STATES]]:
+        for name, text in texts.items():
+            path = path_of(name)
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                continue
             different += 1
             sys.stdout.write(f"{name} {'written' if write else 'differs'}\n")
             if write:

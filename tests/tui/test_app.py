@@ -43,7 +43,7 @@ async def test_every_key_works_on_every_screen(screen: str, tmp_path: object, mo
         await at(driver, screen)
         here = driver.app.screen
         for row in keys_on(screen):
-            for key in row.keys[:2] if row.name not in ("back", "app.quit", "app.suspend_process") else []:
+            for key in row.keys[:1] if row.name not in ("back", "app.quit", "app.suspend_process") else []:
                 await driver.press(key)
                 assert driver.app.is_running, row.action
                 assert len(driver.text.splitlines()) == 30

@@ -15,6 +15,7 @@ from tui.signs import Signs, state_sign
 
 _STATE_WORDS = {"cut_off": "cut off"}
 _ACTIVITY_CELLS = 15
+_WIDEST_TITLE = 72  # wider screens leave room instead
 
 
 def id_width(rows: Sequence[TraceRow]) -> int:
@@ -60,7 +61,7 @@ def run_line(row: TraceRow, width: int, ids: int, signs: Signs, now_ns: int, *, 
 
 def _title(width: int, ids: int) -> int:
     fixed = 3 + ids + 1 + 3 + 7 + 4 + 17 if width < 96 else 10 + ids + 2 + 25 + 2 + 9 + 8 + 9 + 2 + _ACTIVITY_CELLS
-    return max(8, width - fixed)
+    return max(8, min(_WIDEST_TITLE, width - fixed))
 
 
 def _count(count: int, row: TraceRow, width: int, role: str = "") -> Bit:
