@@ -57,6 +57,7 @@ def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace:
     try:
         app.run()
     finally:
+        app.release()
         feed.close()
 
 
