@@ -100,8 +100,8 @@ class TraceRows:
             trace_id=trace.trace_id.hex(),
             title=title_of(trace),
             state=self.state(),
-            session_id=trace.session_id,
-            service=trace.service,
+            session_id=clean(trace.session_id),
+            service=clean(trace.service),
             started_ns=trace.first_ns,
             ended_ns=trace.last_ns,
             agents=len(trace.agents()),
@@ -138,9 +138,9 @@ class TraceRows:
         marks = {self.mark(s) for s in invocation.spans.values()}
         values = lost.get(invocation.span_id, [])
         return Lane(
-            label=self.trace.label(invocation),
-            agent=invocation.agent,
-            service=invocation.service,
+            label=clean(self.trace.label(invocation)),
+            agent=clean(invocation.agent),
+            service=clean(invocation.service),
             span_id=invocation.span_id.hex(),
             state=self._lane_state(invocation, waiting),
             start_ns=invocation.start_ns,
@@ -162,7 +162,7 @@ class TraceRows:
     def _bar(self, span: Span) -> LaneBar:
         kind = "retry" if self.is_retry(span) else str(span.kind)
         end_ns = span.end_ns or (span.last_ns if self.is_cut_off(span) else 0)
-        return LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, str(span.status), self.mark(span))
+        return LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, clean(str(span.status)), self.mark(span))
 
     def _waiting(self) -> set[int]:
         """Invocations that wait for an answer: they called somebody who has not returned."""
@@ -189,10 +189,10 @@ class TraceRows:
         touched = (delegation.delegation_id in path) or (target is not None and self._lane_on_path(delegation))
         return DelegationRow(
             delegation_id=delegation.delegation_id.hex(),
-            source=self.trace.label(delegation.source) if delegation.source is not None else delegation.source_agent,
-            target=self.trace.label(delegation.target) if delegation.target is not None else delegation.target_agent,
-            mode=str(delegation.mode),
-            grade=str(delegation.grade),
+            source=self._end(delegation.source, delegation.source_agent),
+            target=self._end(delegation.target, delegation.target_agent),
+            mode=clean(str(delegation.mode)),
+            grade=clean(str(delegation.grade)),
             reason=clean(delegation.reason),
             state=delegation.state,
             sent_ns=delegation.sent_ns,
@@ -205,6 +205,10 @@ class TraceRows:
             on_error_path=touched,
             lost=lost.get(target.span_id if target is not None else delegation.delegation_id, []),
         )
+
+    def _end(self, invocation: Invocation | None, agent: str) -> str:
+        """One end of a delegation: its lane's label, else the agent's name."""
+        return clean(self.trace.label(invocation) if invocation is not None else agent)
 
     def _lane_on_path(self, delegation: Delegation) -> bool:
         """Whether a cascade runs through both ends of a delegation."""
@@ -240,17 +244,17 @@ class TraceRows:
             key=alert.key,
             alert_id=alert.alert_id,
             trace_id=self.trace.trace_id.hex(),
-            severity=str(chief.severity),
-            kind=chief.kind,
+            severity=clean(str(chief.severity)),
+            kind=clean(chief.kind),
             state=alert.state,
             opened_ns=alert.opened_ns,
             summary=self._summary(alert),
             message=" ".join(dict.fromkeys(clean(f.message) for f in alert.findings)),
             confidence=chief.confidence,
-            agent=chief.agent,
-            peer_agent=chief.peer_agent,
+            agent=clean(chief.agent),
+            peer_agent=clean(chief.peer_agent),
             value=", ".join(clean(v) for v in alert.values),
-            grade=str(chief.grade),
+            grade=clean(str(chief.grade)),
             span_id=chief.span_id.hex(),
             root_span_id=(chief.root_span_id or chief.span_id).hex(),
             count=len(alert.findings),
@@ -309,7 +313,7 @@ class TraceRows:
             step_id=step.step_id,
             at_ns=step.at_ns,
             label=clean(self.trace.span_label(span)),
-            what=STEP_WORDS.get(step.what, step.what),
+            what=STEP_WORDS.get(step.what) or clean(step.what),
             status=status,
             text=text,
             span_id=span.span_id.hex(),

@@ -49,7 +49,7 @@ def span_row(rows: TraceRows, span: Span, depth: int, descendants: int) -> SpanR
         span_id=span.span_id.hex(),
         parent_id=span.parent_id.hex(),
         depth=depth,
-        kind=str(span.kind),
+        kind=clean(str(span.kind)),
         name=name_of(span),
         label=clean(rows.trace.span_label(span)),
         status=rows.status(span),

@@ -1,0 +1,243 @@
+"""Where screens get their views: a store at rest, a store that another process writes, a collector over the wire."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.collector.builders import (
+    NOW_NS,
+    SOURCE,
+    TRACE,
+    Clock,
+    SaysOnEnd,
+    ended,
+    finding,
+    span_id,
+    started,
+    wait_for,
+)
+from tests.graph.pictures import picture
+from tests.scenarios import Scenario
+from trajectory.alerting.alerts import alert_key
+from trajectory.collector.at_rest import StoredLibrary, StoreFeed, fold_stored, stored_batches
+from trajectory.collector.importing import Numbering, WireDelivery, through_pipeline, turns
+from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.remote import RemoteFeed
+from trajectory.collector.server import Collector
+from trajectory.errors import TrajectoryError, WireError
+from trajectory.model.fact import Batch, Fact, Payload
+from trajectory.store.memory import MemoryStore
+from trajectory.store.sqlite import open_reader, open_writer
+from trajectory.view.feed import FeedLost
+from trajectory.view.rows import Missing, RunsQuery, RunsView, SpanQuery, SpanView, TraceQuery, TraceView
+
+
+@contextmanager
+def running(store: Path, *, bind: str = "tcp://127.0.0.1:*") -> Iterator[Collector]:
+    """A collector in a thread, stopped and joined at the end."""
+    collector = Collector(str(store), [SaysOnEnd], bind)
+    thread = threading.Thread(target=collector.run, daemon=True)
+    thread.start()
+    try:
+        yield collector
+    finally:
+        collector.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def written(store: MemoryStore, facts: list[Fact]) -> None:
+    """Facts through a pipeline into a store, with what it finds and its summary."""
+    pipeline = Pipeline(store, [SaysOnEnd], Clock())
+    through_pipeline(pipeline)([Batch(SOURCE, store.next_seq(SOURCE.emitter_id, SOURCE.boot_id), facts)])
+    pipeline.finish()
+
+
+def failed_run() -> Scenario:
+    run = Scenario(TRACE)
+    with run.agent("planner", task="Find a hotel"):
+        run.tool("search", {"q": "x"}, error=("TimeoutError", "too slow"))
+    return run
+
+
+# --- at rest -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_at_rest_is_shown_as_recorded_and_nothing_in_it_is_live() -> None:
+    store = MemoryStore()
+    written(store, failed_run().facts[:-1])
+    feed = StoreFeed(store, "the-store")
+    view = feed.pull(TraceQuery(TRACE.hex(), spans=10), -1)
+    assert isinstance(view, TraceView) and view.health.state == "recorded"
+    assert view.trace.state == "cut_off" and [a.kind for a in view.alerts] == ["cascade"]
+    assert [s.status for s in view.spans] == ["cut_off", "error"]
+    assert feed.pull(TraceQuery(TRACE.hex(), spans=10), view.version) is None
+    assert isinstance(feed.pull(SpanQuery(TRACE.hex(), span_id(1).hex()), -1), SpanView)
+    assert isinstance(feed.pull(TraceQuery("ab" * 16), -1), Missing)
+    with pytest.raises(TrajectoryError, match="for reading only"):
+        feed.mark(TRACE.hex(), "key", "mute")
+    feed.close()
+
+
+def test_a_store_that_another_process_writes_is_followed_once_a_second(tmp_path: Path) -> None:
+    now_s = [0.0]
+    writer = open_writer(tmp_path / "store")
+    run = failed_run().facts
+    writer.append([Batch(SOURCE, 0, run[:2])])
+    feed = StoreFeed(open_reader(tmp_path / "store"), "the-store", is_live=True, clock_s=lambda: now_s[0])
+    query = TraceQuery(TRACE.hex(), spans=10)
+    first = feed.pull(query, -1)
+    assert isinstance(first, TraceView) and len(first.spans) == 1 and first.health.state == "live"
+    writer.append([Batch(SOURCE, 2, run[2:])])
+    assert feed.pull(query, first.version) is None
+    now_s[0] = 1.5
+    second = feed.pull(query, first.version)
+    assert isinstance(second, TraceView) and [s.status for s in second.spans] == ["ok", "error"]
+    writer.delete_trace(TRACE)
+    now_s[0] = 3.0
+    assert isinstance(feed.pull(query, second.version), Missing)
+    feed.close()
+    writer.close()
+
+
+def test_following_a_store_ends_with_what_reading_it_afresh_would() -> None:
+    store, run = MemoryStore(), failed_run()
+    library = StoredLibrary(store)
+    for number, fact in enumerate(run.facts):
+        store.append([Batch(SOURCE, number, [fact])])
+        library.folded(TRACE)
+        library.refresh()
+    followed = library.folded(TRACE)
+    assert followed is not None
+    assert picture(followed.trace) == picture(fold_stored(store, TRACE).trace)
+
+
+def test_a_trace_can_be_folded_up_to_an_instant() -> None:
+    store = MemoryStore()
+    store.append([Batch(SOURCE, 0, [started(1), started(2, parent=1), ended(2), ended(1)])])
+    assert fold_stored(store, TRACE, until_ns=NOW_NS + 2).trace.open_count == 2
+    assert fold_stored(store, TRACE).trace.open_count == 0
+
+
+def test_a_trace_is_sent_on_with_each_body_once_and_before_it_is_named() -> None:
+    store, run = MemoryStore(), failed_run()
+    store.append([Batch(SOURCE, 0, run.facts)])
+    sent = [fact for batch in stored_batches(store, TRACE) for fact in batch.facts]
+    bodies = [fact.digest for fact in sent if isinstance(fact, Payload)]
+    assert len(bodies) == len(set(bodies)) == sum(isinstance(f, Payload) for f in run.facts)
+    named: set[bytes] = set()
+    for fact in sent:
+        named |= {fact.digest} if isinstance(fact, Payload) else set()
+        assert {d for ds in getattr(fact, "contents", {}).values() for d in ds} <= named
+
+
+# --- over the wire -----------------------------------------------------------------------------------------------------
+
+
+def test_an_alert_that_is_acknowledged_over_the_wire_stays_so_after_a_restart(tmp_path: Path) -> None:
+    run = failed_run().facts
+    key = alert_key(finding(2))
+    with running(tmp_path / "store") as collector:
+        feed = RemoteFeed(collector.endpoint, timeout_s=5)
+        with WireDelivery(collector.endpoint) as delivery:
+            delivery([Batch(SOURCE, 0, run)])
+        query = TraceQuery(TRACE.hex())
+        wait_for(lambda: bool(_states(feed, query)), lambda: feed.pull(query, -1))
+        feed.mark(TRACE.hex(), key, "acknowledge")
+        assert _states(feed, query) == {key: "acknowledged"}
+        with pytest.raises(TrajectoryError, match="there is no run"):
+            feed.mark("ab" * 16, key, "acknowledge")
+        with pytest.raises(TrajectoryError, match="nothing to do with an alert"):
+            feed.mark(TRACE.hex(), key, "explode")
+        feed.close()
+    with running(tmp_path / "store") as collector:
+        feed = RemoteFeed(collector.endpoint, timeout_s=5)
+        assert _states(feed, query) == {key: "acknowledged"}
+        feed.close()
+
+
+def _states(feed: RemoteFeed, query: TraceQuery) -> dict[str, str]:
+    view = feed.pull(query, -1)
+    return {alert.key: alert.state for alert in view.alerts} if isinstance(view, TraceView) else {}
+
+
+def test_a_feed_without_a_collector_says_so_in_time() -> None:
+    feed = RemoteFeed("tcp://127.0.0.1:1", timeout_s=0.05)
+    for _ in range(2):
+        with pytest.raises(FeedLost, match=r"no answer from tcp://127\.0\.0\.1:1"):
+            feed.pull(RunsQuery(), -1)
+        with pytest.raises(FeedLost):
+            feed.mark(TRACE.hex(), "key", "mute")
+    feed.close()
+
+
+# --- imports -----------------------------------------------------------------------------------------------------------
+
+
+def numbered(facts: list[Fact], content: bytes = b"digest-of-a-file") -> list[Batch]:
+    return Numbering(content).number([Batch(SOURCE, 0, facts[:3]), Batch(SOURCE, 0, facts[3:])])
+
+
+def test_a_files_sources_count_from_zero_under_a_boot_of_the_files_own() -> None:
+    first, second = numbered(failed_run().facts)
+    assert (first.first_seq, second.first_seq) == (0, 3)
+    assert first.source.boot_id == second.source.boot_id != SOURCE.boot_id
+    assert numbered(failed_run().facts, b"another")[0].source.boot_id != first.source.boot_id
+
+
+def test_turns_are_bounded_and_lose_nothing() -> None:
+    facts: list[Fact] = [started(n) for n in range(1, 26)]
+    cut = list(turns([Batch(SOURCE, 0, facts[:12]), Batch(SOURCE, 12, facts[12:])], 5))
+    assert all(sum(len(b.facts) for b in turn) < 10 for turn in cut)
+    flat = [(b.first_seq + n, f) for turn in cut for b in turn for n, f in enumerate(b.facts)]
+    assert flat == list(enumerate(facts))
+
+
+def test_the_same_file_twice_is_stored_once() -> None:
+    store = MemoryStore()
+    pipeline = Pipeline(store, [SaysOnEnd], Clock())
+    deliver = through_pipeline(pipeline)
+    for _ in range(2):
+        deliver(numbered(failed_run().facts))
+        pipeline.finish()
+    held = [fact for batch in store.facts(TRACE) for fact in batch.facts]
+    told = [fact for fact in failed_run().facts if not isinstance(fact, Payload)]
+    assert held[: len(told)] == told and len(held) == len(told) + 2
+
+
+def test_a_file_through_a_running_collector_is_stored_once_however_often_it_is_sent(tmp_path: Path) -> None:
+    facts: list[Fact] = [f for n in range(1, 1000) for f in (started(n), ended(n))]
+    with running(tmp_path / "store") as collector:
+        for _ in range(2):
+            with WireDelivery(collector.endpoint) as delivery:
+                for batches in turns(numbered(facts), 300):
+                    delivery(batches)
+        feed = RemoteFeed(collector.endpoint, timeout_s=5)
+        view = feed.pull(RunsQuery(), -1)
+        assert isinstance(view, RunsView) and view.health.dropped_count == view.health.quarantined_count == 0
+        feed.close()
+    reader = open_reader(tmp_path / "store")
+    assert [fact for batch in reader.facts(TRACE) for fact in batch.facts] == facts
+    assert [s.steps for s in reader.summaries()] == [999]
+    reader.close()
+
+
+def test_bodies_too_large_for_one_frame_travel_in_several(tmp_path: Path) -> None:
+    from trajectory.model.content import digest
+
+    bodies = [bytes([n]) * (5 * 1024 * 1024) for n in range(4)]
+    facts: list[Fact] = [Payload(digest("t", body), "t", body) for body in bodies]
+    with running(tmp_path / "store") as collector, WireDelivery(collector.endpoint) as delivery:
+        delivery(numbered([started(1), *facts, ended(1)]))
+    reader = open_reader(tmp_path / "store")
+    assert all(reader.payload(digest("t", body)) == ("t", body) for body in bodies)
+    reader.close()
+
+
+def test_a_collector_that_refuses_or_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trajectory.collector.importing._ANSWER_S", 0.05)
+    with WireDelivery("tcp://127.0.0.1:1") as delivery, pytest.raises(WireError, match="does not answer"):
+        delivery([Batch(SOURCE, 0, [started(1)])])
