@@ -95,10 +95,11 @@ def repeats_parent(span: Span) -> bool:
     return parent is not None and parent.kind == SpanKind.TOOL and tool_name(parent) == tool_name(span)
 
 
-def count_usage(spans: Iterable[Span]) -> Usage:
+def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
+    """What spans cost; a model call that wraps another of them, or one of those `within`, counts with its leaf."""
     usage = Usage()
     held = [s for s in spans if not s.is_placeholder]
-    around = _around_models(held)
+    around = _around_models(within or held)
     for span in held:
         usage.spans += 1
         usage.errors += span.is_error
@@ -112,7 +113,7 @@ def count_usage(spans: Iterable[Span]) -> Usage:
     return usage
 
 
-def _around_models(held: list[Span]) -> set[int]:
+def _around_models(held: Iterable[Span]) -> set[int]:
     """Identities of everything above the model calls held; each span is walked once, however deep the calls are nested."""
     around: set[int] = set()
     for span in held:

@@ -165,11 +165,13 @@ class _Pairing:
         """
         known = self.found.get(id(invocation))
         sender = span.owner
-        if known is not None and (known.span is not invocation.span or known.source is not sender):
-            return False
-        if invocation.span is None or invocation is sender or invocation.start_ns < span.start_ns - _SKEW_NS:
-            return False
         target = target_named(span)
+        if known is not None and not (known.span is invocation.span and self._gives_way(known, sender, target)):
+            return False
+        if invocation.span is None or invocation is sender:
+            return False
+        if invocation.start_ns < span.start_ns - _skew_ns(invocation.span, span):
+            return False
         if target:
             return same_agent(invocation.agent, target)
         named = str(span.attributes.get(DELEGATION_SOURCE, "")) or (sender.agent if sender is not None else "")
@@ -177,6 +179,14 @@ class _Pairing:
 
     def _own(self, span: Span) -> Delegation | None:
         return next((d for d in self.found.values() if d.span is span), None)
+
+    def _gives_way(self, nested: Delegation, sender: "Invocation | None", target: str) -> bool:
+        """Whether a place explains less than a delegation span does: that of the sender's own call, or, where the span names
+        its target, of a sibling that the same agent runs."""
+        if nested.source is sender:
+            return True
+        above = self.found.get(id(sender))
+        return bool(target) and above is not None and above.source is nested.source
 
     def _used_asked(self, span: Span, delegation: Delegation | None) -> Span | None:
         """The model call that asked for this delegation, used up: the latest one before it by the same agent."""
@@ -241,6 +251,12 @@ class _Pairing:
         """An agent's name as its own spans spell it: tools write `travel_agent` for `Travel Agent`."""
         letters = _letters(agent)
         return self._spellings.get(letters, agent) if letters else agent
+
+
+def _skew_ns(one: Span, other: Span) -> int:
+    """How far two spans' clocks may be apart: not at all within one process."""
+    same = one.source is not None and other.source is not None and one.source.emitter_id == other.source.emitter_id
+    return 0 if same else _SKEW_NS
 
 
 def target_named(span: Span) -> str:

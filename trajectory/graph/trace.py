@@ -428,7 +428,7 @@ class Trace:
 
     def usage(self) -> Usage:
         """The whole trace's: every agent's and that of spans that no agent owns."""
-        total = count_usage(s for s in self.spans.values() if s.owner is None)
+        total = count_usage((s for s in self.spans.values() if s.owner is None), within=self.spans.values())
         for usage in self.agents().values():
             total.add(usage)
         return total

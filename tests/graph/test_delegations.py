@@ -1,0 +1,276 @@
+"""Who gave work to whom, in every shape in which it is told; where errors began; what was done again; what it cost."""
+
+import pytest
+
+from tests.graph.pictures import SOURCE, TRACE, edges, folded, numbers
+from tests.graph.test_fold import span_id, started
+from tests.scenarios import Scenario
+from trajectory.graph.network import delegation_graph, span_graph
+from trajectory.graph.retries import retries
+from trajectory.graph.trace import ROLLUP_INPUT_TOKENS, Trace, is_retry
+from trajectory.model.fact import Fact, Finding, Found, SpanEnded, SpanEvent, SpanLinked, SpanStarted, SpanUpdated
+from trajectory.model.words import (
+    DELEGATION_GRADE,
+    DELEGATION_MODE,
+    DELEGATION_SOURCE,
+    DELEGATION_TARGET,
+    ERROR_TYPE,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    TOOL_NAME,
+)
+
+
+def ended(number: int, at_ns: int = 100, error: tuple[str, str] | None = None) -> SpanEnded:
+    status, (kind, message) = ("error", error) if error else ("ok", ("", ""))
+    return SpanEnded(TRACE, span_id(number), at_ns, 0, status, message, {ERROR_TYPE: kind} if kind else {})
+
+
+def told(number: int, parent: int = 0, kind: str = "delegation", at_ns: int = 0, **attributes: str) -> SpanStarted:
+    """A span with delegation attributes: target=, source=, mode=, grade=."""
+    names = {
+        "target": DELEGATION_TARGET,
+        "source": DELEGATION_SOURCE,
+        "mode": DELEGATION_MODE,
+        "grade": DELEGATION_GRADE,
+        "agent": "",
+    }
+    parent_id = span_id(parent) if parent else b""
+    held = {names[name]: value for name, value in attributes.items() if name != "agent"}
+    agent = attributes.get("agent", "")
+    return SpanStarted(
+        TRACE, span_id(number), parent_id, at_ns or number, 0, kind, f"n{number}", agent, attributes=held
+    )
+
+
+def agent(number: int, name: str, parent: int = 0, at_ns: int = 0) -> SpanStarted:
+    return started(number, parent, "agent", name, at_ns)
+
+
+def test_the_emitters_pair_is_one_observed_delegation_through_all_its_states() -> None:
+    facts: list[Fact] = [agent(1, "a"), told(2, 1, target="b"), agent(3, "b", 2), ended(3), ended(2), ended(1)]
+    states = [[e[3] for e in edges(folded(facts[:n]))] for n in range(2, 6)]
+    assert states == [["sent"], ["received"], ["received"], ["returned"]]
+    assert edges(folded(facts)) == [("a#1", "b#1", "observed", "returned")]
+
+
+def test_a_delegation_that_nobody_takes_up_is_lost_when_it_ends() -> None:
+    facts = [agent(1, "a"), told(2, 1, target="b"), ended(2), ended(1)]
+    assert edges(folded(facts)) == [("a#1", "b", "observed", "lost")]
+    assert set(folded(facts).agents()) == {"a", "b"}
+
+
+def test_an_accepting_agent_in_another_process_is_the_target() -> None:
+    other = SOURCE.__class__(b"another-process1", b"boot-of-another1", {"service.name": "other"})
+    trace = folded([agent(1, "a"), told(2, 1, target="b")])
+    trace.apply(agent(3, "b", 2), other)
+    assert edges(trace) == [("a#1", "b#1", "observed", "received")]
+    assert [i.service for i in trace.invocations()] == ["svc", "other"]
+
+
+def test_an_agent_under_another_agents_tool_is_called_by_it_whatever_is_between() -> None:
+    facts = [agent(1, "a"), started(2, 1, "tool"), started(3, 2), agent(4, "b", 3), ended(4), ended(2)]
+    trace = folded(facts)
+    assert edges(trace) == [("a#1", "b#1", "observed", "returned")]
+    assert trace.vehicles() == {span_id(2)} and trace.tools() == {}
+
+
+def test_a_handoff_is_met_by_the_sibling_that_it_names_in_any_spelling() -> None:
+    facts = [
+        agent(1, "flow"),
+        agent(2, "triage", 1),
+        told(3, 2, target="travel_agent", mode="transfer"),
+        ended(3, 4),
+        ended(2, 5),
+        agent(6, "Travel Agent", 1),
+        ended(6, 9),
+    ]
+    trace = folded(facts)
+    assert ("triage#1", "Travel Agent#1", "observed", "returned") in edges(trace)
+    assert [d.returned_ns for d in trace.delegations() if d.mode == "transfer"] == [9]
+
+
+def test_a_handoff_that_names_nobody_is_met_by_whoever_works_next() -> None:
+    facts = [agent(1, "a"), told(2, 1, mode="transfer"), ended(2, 3), ended(1, 4), agent(5, "b"), ended(5, 9)]
+    assert [e[:2] for e in edges(folded(facts))] == [("a#1", "b#1")]
+
+
+def test_control_that_goes_back_and_forth_is_a_delegation_each_time() -> None:
+    facts: list[Fact] = []
+    for turn, (one, other) in enumerate([("a", "b"), ("b", "a"), ("a", "b")]):
+        at = 10 * turn + 1
+        facts += [
+            agent(at, one),
+            told(at + 1, at, target=other, mode="transfer"),
+            ended(at + 1, at + 2),
+            ended(at, at + 3),
+        ]
+    facts += [agent(31, "b"), ended(31, 40)]
+    assert [e[:2] for e in edges(folded(facts))] == [("a#1", "b#1"), ("b#1", "a#2"), ("a#2", "b#2")]
+
+
+def test_one_agent_at_work_twice_at_once_has_an_invocation_for_each() -> None:
+    facts = [agent(1, "a"), told(2, 1, target="b"), told(3, 1, target="b"), agent(4, "b", 2), agent(5, "b", 3)]
+    trace = folded(facts)
+    assert [e[:2] for e in edges(trace)] == [("a#1", "b#1"), ("a#1", "b#2")]
+    assert [d.delegation_id for d in trace.delegations()] == [span_id(2), span_id(3)]
+
+
+def test_an_agent_that_calls_itself_is_a_second_invocation_only_past_a_tool_or_delegation() -> None:
+    wrapped = folded([agent(1, "a"), started(2, 1), agent(3, "a", 2)])
+    called = folded([agent(1, "a"), started(2, 1, "tool"), agent(3, "a", 2)])
+    assert (len(wrapped.invocations()), wrapped.delegations()) == (1, [])
+    assert edges(called) == [("a#1", "a#2", "observed", "received")]
+
+
+def test_an_agent_that_names_who_gave_it_control_is_declared() -> None:
+    facts = [agent(1, "a"), ended(1, 2), told(3, kind="agent", agent="b", source="a")]
+    assert edges(folded(facts)) == [("a#1", "b#1", "declared", "received")]
+
+
+def test_an_agent_that_worked_while_the_only_tool_call_waited_is_inferred() -> None:
+    facts = [agent(1, "a", at_ns=1), started(2, 1, "tool", at_ns=2), agent(3, "b", at_ns=3), ended(3, 8), ended(2, 9)]
+    assert edges(folded(facts)) == [("a#1", "b#1", "inferred", "returned")]
+    doubtful = [*facts, started(4, 1, "tool", at_ns=2), ended(4, 9)]
+    assert edges(folded(doubtful)) == []
+
+
+def test_work_under_a_declared_delegation_without_agent_span_is_its_targets() -> None:
+    facts = [agent(1, "a"), told(2, 1, target="b", grade="declared"), started(3, 2, "model"), ended(3), ended(2)]
+    trace = folded(facts)
+    assert trace.span_label(trace.spans[span_id(3)]) == "b#1"
+    assert edges(trace) == [("a#1", "b#1", "declared", "returned")]
+
+
+def test_a_failure_on_either_side_fails_the_delegation() -> None:
+    facts = [agent(1, "a"), told(2, 1, target="b"), agent(3, "b", 2)]
+    for failed in (2, 3):
+        assert edges(folded([*facts, ended(failed, error=("E", "x"))]))[0][3] == "failed"
+
+
+# --- errors ------------------------------------------------------------------------------------------------------------
+
+
+def roots(*facts: Fact) -> list[int]:
+    return [int.from_bytes(s.span_id, "big") for s in folded(facts).root_errors()]
+
+
+def chain(count: int) -> list[Fact]:
+    return [started(n, n - 1) for n in range(1, count + 1)]
+
+
+def test_one_exception_that_ends_six_spans_began_at_the_deepest() -> None:
+    assert roots(*chain(6), *(ended(n, error=("ValueError", "bad")) for n in range(6, 0, -1))) == [6]
+
+
+def test_an_exception_that_is_wrapped_on_its_way_still_began_at_the_deepest() -> None:
+    errors = [ended(3, error=("A", "x")), ended(2, error=("B", "tool failed: x")), ended(1, error=("C", "gave up"))]
+    assert roots(*chain(3), *errors) == [3]
+
+
+def test_independent_errors_each_began_where_they_are() -> None:
+    facts = [started(1), started(2, 1), started(3, 1), ended(2, error=("A", "x")), ended(3, error=("B", "y")), ended(1)]
+    assert roots(*facts) == [2, 3]
+
+
+def test_an_error_after_a_child_that_failed_and_one_that_did_well_is_its_own() -> None:
+    facts = [started(1), started(2, 1), started(3, 1), ended(2, error=("A", "x")), ended(3)]
+    assert roots(*facts, ended(1, error=("B", "other"))) == [1, 2]
+    assert roots(*facts, ended(1, error=("A", "other"))) == [2]
+
+
+# --- retries -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_is_declared_or_the_same_call_again_after_an_error() -> None:
+    run = Scenario(TRACE)
+    with run.agent("a"):
+        first = run.tool("search", {"q": 1}, error=("E", "x"))
+        second = run.tool("search", {"q": 1}, error=("E", "x"))
+        third = run.tool("search", {"q": 1}, result="ok")
+        run.tool("search", {"q": 1}, result="ok again")
+        run.tool("search", {"q": 2}, error=("E", "x"))
+        declared = run.tool("lookup", {"q": 3}, result="ok", retry_of=first)
+    trace = run.trace()
+    (invocation,) = trace.invocations()
+    assert retries(invocation) == {second: first, third: second, declared: first}
+    assert is_retry(trace.spans[declared]) and not is_retry(trace.spans[second])
+
+
+# --- cost --------------------------------------------------------------------------------------------------------------
+
+
+def call(number: int, parent: int, tokens: object, name: str = INPUT_TOKENS) -> SpanStarted:
+    parent_id = span_id(parent) if parent else b""
+    return SpanStarted(TRACE, span_id(number), parent_id, number, 0, "model", "chat", attributes={name: tokens})
+
+
+def test_a_call_that_frameworks_wrap_is_counted_at_its_leaf() -> None:
+    trace = folded([agent(1, "a"), call(2, 1, 10), call(3, 2, 10), call(4, 1, 5, OUTPUT_TOKENS)])
+    usage = trace.usage()
+    assert (usage.model_calls, usage.input_tokens, usage.output_tokens) == (2, 10, 5)
+
+
+def test_tokens_that_only_the_wrapper_tells_are_the_calls() -> None:
+    trace = folded([call(2, 0, 7), started(3, 2, "model", "loose")])
+    assert trace.usage().input_tokens == 7
+    trace.apply(SpanUpdated(TRACE, span_id(2), 9, 0, {INPUT_TOKENS: 9}), SOURCE)
+    assert trace.usage().input_tokens == 9
+
+
+@pytest.mark.parametrize("nonsense", [-1, float("nan"), float("inf"), 1e300, "12", True, None, [1]])
+def test_tokens_that_are_no_number_count_nothing(nonsense: object) -> None:
+    assert folded([call(1, 0, nonsense)]).usage().input_tokens == 0
+
+
+def test_a_roll_up_counts_only_where_no_call_below_says_its_own() -> None:
+    summed = SpanStarted(TRACE, span_id(1), b"", 1, 0, "agent", "a", "a", attributes={ROLLUP_INPUT_TOKENS: 50})
+    assert folded([summed]).agents()["a"].input_tokens == 50
+    assert folded([summed, call(2, 1, 20)]).agents()["a"].input_tokens == 20
+
+
+def test_a_tool_span_that_repeats_the_one_around_it_is_one_call() -> None:
+    named = {TOOL_NAME: "search"}
+    outer = SpanStarted(TRACE, span_id(2), span_id(1), 2, 0, "tool", "run", attributes=named)
+    inner = SpanStarted(TRACE, span_id(3), span_id(2), 3, 0, "tool", "search", attributes=named)
+    for facts in ([agent(1, "a"), outer, inner], [inner, outer, agent(1, "a")]):
+        trace = folded(facts)
+        assert trace.usage().tool_calls == 1 and [len(c) for c in trace.tools().values()] == [1]
+
+
+# --- graphs ------------------------------------------------------------------------------------------------------------
+
+
+def story() -> Trace:
+    facts = [
+        agent(1, "a"),
+        told(2, 1, target="b"),
+        agent(3, "b", 2),
+        ended(3, error=("E", "x")),
+        told(4, 1, target="c"),
+    ]
+    linked = SpanLinked(TRACE, span_id(3), 5, "caused", TRACE, span_id(4))
+    found = Found(9, Finding("cascade", "critical", 0.9, TRACE, span_id(3), "m", path=[span_id(3), span_id(1)]))
+    return folded([*facts, linked, found, SpanEvent(TRACE, span_id(1), 5, 0, "thought")])
+
+
+def test_the_graph_of_delegations_has_an_edge_for_each_pair_and_says_what_failed() -> None:
+    graph = delegation_graph(story())
+    assert set(graph.nodes) == {"a", "b", "c"}
+    assert {(s, t): (d["count"], d["failed"], d["on_error_path"]) for s, t, d in graph.edges(data=True)} == {
+        ("a", "b"): (1, 1, True),
+        ("a", "c"): (1, 0, False),
+    }
+
+
+def test_the_graph_of_spans_has_parents_and_links() -> None:
+    graph = span_graph(story())
+    relations = {(int(s, 16), int(t, 16)): d["relation"] for s, t, d in graph.edges(data=True)}
+    assert relations == {(1, 2): "child", (2, 3): "child", (1, 4): "child", (3, 4): "caused"}
+    assert graph.nodes[span_id(3).hex()]["on_error_path"] is True
+
+
+def test_counts_add_up_over_agents_and_unowned_work() -> None:
+    trace = folded([agent(1, "a"), call(2, 1, 3), call(9, 0, 4)])
+    assert numbers(trace.usage())["input_tokens"] == 7
+    assert trace.agents()["a"].input_tokens == 3
