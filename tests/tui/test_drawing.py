@@ -16,7 +16,7 @@ from tui.drawing import bars, numbers
 from tui.drawing.alerts import alert_line, preview_line
 from tui.drawing.frame import bottom_edge, top_edge
 from tui.drawing.lanes import draw_lanes
-from tui.drawing.line import Line, cut, measure, plain, spread
+from tui.drawing.line import Line, cut, measure, plain, put_label, spread
 from tui.drawing.runs import run_line, runs_header
 from tui.drawing.spark import density, spark
 from tui.drawing.tail import step_line
@@ -226,3 +226,23 @@ def test_steps_and_alerts_of_the_story_say_what_happened() -> None:
         step_line(next(s for s in STEPS if s.status == "error" and s.label == "reviewer#1"), "", 116, UNICODE)
     )
     assert plain(alert_line(ALERTS[0], 116, UNICODE, START_NS)).startswith("▲ A1")
+
+
+def test_a_long_title_never_hides_which_run_a_screen_shows() -> None:
+    crumbs = ["trajectory", "runs", "8048 Book a wheelchair accessible hotel in Lyon for two", "timeline"]
+    for width in (60, 80, 120):
+        line = plain(bars.header_line(crumbs, Health(state="live"), bars.Contact("live"), width, UNICODE))
+        assert "8048 Book" in line
+        assert line.index("8048") < line.index("timeline")
+
+
+def test_a_label_that_is_cut_keeps_the_number_of_its_invocation() -> None:
+    assert put_label("threadling#12", 11)[0] == "threadl…#12"
+    assert put_label("short#1", 11)[0] == "short#1    "
+    assert put_label("nameless-and-long", 8)[0] == "nameles…"
+
+
+def test_a_run_that_was_over_within_a_second_says_its_milliseconds() -> None:
+    assert numbers.took(58 * NS // 1000) == "58 ms"
+    assert numbers.took(58 * NS // 1000, is_over=False) == "00:00"
+    assert numbers.took(102 * NS) == "01:42"

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trajectory.view.rows import Health, TraceRow
+from trajectory.view.text import cells, truncate
 from tui.drawing.alerts import alert_counts
 from tui.drawing.line import Bit, Line, cut, joined, measure, spread
-from tui.drawing.numbers import coarse, elapsed, grouped, lag, many, scaled
+from tui.drawing.numbers import coarse, grouped, lag, many, scaled, took
 from tui.drawing.spark import spark
 from tui.signs import Signs, state_sign
+
+_SHORTEST_CRUMB = 12
+_GENERAL_CRUMBS = 2  # `trajectory` and `runs` say nothing about which run this is
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,27 @@ class Contact:
 
 
 def header_line(crumbs: Sequence[str], health: Health, contact: Contact, width: int, signs: Signs) -> Line:
-    """Breadcrumbs at the left, health at the right; the first crumbs leave where there is no room."""
+    """Breadcrumbs at the left, health at the right; where there is no room the general crumbs leave, then a title is cut."""
     right = _health(health, contact, signs, width)
     while measure(right) > width - 16 and len(right) > 2:
         right = right[2:]
-    room = width - measure(right) - 2
+    room = width - measure(right) - 3  # a cell on each side, and one between
     shown = list(crumbs) if width >= 100 else list(crumbs[1:] or crumbs)
+    while len(shown) > max(1, len(crumbs) - _GENERAL_CRUMBS) and measure(_crumbs(shown, signs)) > room:
+        shown = shown[1:]
+    shown = _shortened(shown, measure(_crumbs(shown, signs)) - room)
     while len(shown) > 1 and measure(_crumbs(shown, signs)) > room:
         shown = shown[1:]
     return cut([(" ", ""), *spread(_crumbs(shown, signs), right, width - 2), (" ", "")], width)
+
+
+def _shortened(crumbs: list[str], excess: int) -> list[str]:
+    """The crumbs with the longest cut by the cells that are too many, as far as it still says which run this is."""
+    if excess <= 0:
+        return crumbs
+    longest = max(crumbs, key=cells)
+    limit = max(cells(longest) - excess, min(cells(longest), _SHORTEST_CRUMB))
+    return [truncate(crumb, limit) if crumb is longest else crumb for crumb in crumbs]
 
 
 def _crumbs(crumbs: Sequence[str], signs: Signs) -> Line:
@@ -84,7 +100,7 @@ def run_summary(row: TraceRow, width: int, signs: Signs, now_ns: int, contact: C
         (" ", ""),
         sign,
         (f" {word}" if wide or stale else "", sign[1]),
-        (f" {elapsed(end_ns - row.started_ns)}", "strong"),
+        (f" {took(end_ns - row.started_ns, row.state != 'live')}", "strong"),
     ]
     errors = [(many(row.errors, "error") if wide else f"{row.errors} err", "error" if row.errors else "dim")]
     parts: list[Line] = [

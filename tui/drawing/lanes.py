@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from trajectory.view.rows import DelegationRow, Lane, LaneBar
 from trajectory.view.scale import Scale
 from trajectory.view.text import cells, clean
-from tui.drawing.line import Bit, Line, cut, put
+from tui.drawing.line import Bit, Line, cut, joined, put, put_label
 from tui.signs import DOWN, LEFT, RIGHT, UP, Signs, mark_sign, state_sign
 
 _KINDS = {"model": "model", "tool": "tool", "retry": "retry", "retrieval": "tool"}
@@ -217,7 +217,7 @@ def _line(grid: list[_Cell], lane: Lane, plan: _Plan, width: int, signs: Signs) 
     end: Line = [(" ", ""), mark_sign(signs, lane.mark), (sign, role), (" ", "")]
     if plan.notes:
         end.append(put(lane.note, plan.notes, "warning"))
-    return cut([put(lane.label, plan.labels, label_role), (" ", ""), *_bits(grid, signs), *end], width)
+    return cut([put_label(lane.label, plan.labels, label_role), (" ", ""), *_bits(grid, signs), *end], width)
 
 
 def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs, end_label: str) -> list[Line]:
@@ -241,4 +241,4 @@ def lanes_legend(signs: Signs) -> Line:
     named += [(signs.error, "error", "error"), (signs.root, "root", "mark")]
     named.append((signs.lines[LEFT | DOWN] + signs.lines[UP | RIGHT] + signs.arrow, "call", "delegation"))
     named += [(signs.lines[UP | LEFT], "return", "delegation"), (signs.waiting, "wait", "waiting")]
-    return [bit for sign, word, role in named for bit in ((sign, role), (f" {word}  ", "dim"))]
+    return joined(([(sign, role), (f" {word}", "dim")] for sign, word, role in named), "  ")

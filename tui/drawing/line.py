@@ -40,6 +40,15 @@ def put(text: str, width: int, role: str = "", *, right: bool = False) -> Bit:
     return fit(text, width, right=right), role
 
 
+def put_label(label: str, width: int, role: str = "") -> Bit:
+    """An agent's label in exactly `width` cells; the number of the invocation stays where the name is cut."""
+    name, mark, number = label.rpartition("#")
+    tail = f"{mark}{number}"
+    if not name or cells(clean(label)) <= width or cells(clean(tail)) > width // 2:
+        return put(label, width, role)
+    return truncate(name, width - cells(clean(tail))) + clean(tail), role
+
+
 def short(text: str, limit: int, role: str = "") -> Bit:
     """The text in at most `limit` cells."""
     return truncate(text, limit), role

@@ -18,6 +18,11 @@ def elapsed(ns: int) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
 
 
+def took(ns: int, is_over: bool = True) -> str:
+    """How long a run took: as `elapsed`, but one that was over within a second says its milliseconds."""
+    return duration(ns) if is_over and 0 < ns < _NS_PER_S else elapsed(ns)
+
+
 def stamp(ns: int) -> str:
     """An instant since the start: `00:33.500`."""
     return f"{elapsed(ns)}.{max(0, ns) % _NS_PER_S // 1_000_000:03}"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from trajectory.view.rows import TraceRow
 from tui.drawing.alerts import alert_counts
 from tui.drawing.line import Bit, Line, cut, put
-from tui.drawing.numbers import coarse, elapsed, many, scaled
+from tui.drawing.numbers import coarse, many, scaled, took
 from tui.drawing.spark import spark
 from tui.signs import Signs, state_sign
 
@@ -78,7 +78,7 @@ def _alerts(row: TraceRow, width: int, signs: Signs) -> Line:
 
 def _elapsed(row: TraceRow, now_ns: int) -> str:
     end_ns = max(now_ns, row.ended_ns) if row.state == "live" and now_ns else row.ended_ns
-    return elapsed(end_ns - row.started_ns)
+    return took(end_ns - row.started_ns, row.state != "live")
 
 
 def _narrow(row: TraceRow, width: int, ids: int, signs: Signs, now_ns: int, stale: bool) -> Line:
@@ -143,7 +143,7 @@ def _since(row: TraceRow, seen: TraceRow | None) -> list[Line]:
 def _compared(row: TraceRow, twin: TraceRow, signs: Signs) -> list[Line]:
     tokens, before = row.input_tokens + row.output_tokens, twin.input_tokens + twin.output_tokens
     share = f"{round(100 * (tokens - before) / before):+d} %".replace("-", "−") if before else signs.dot
-    took, took_before = (elapsed(each.ended_ns - each.started_ns) for each in (row, twin))
+    lasted, lasted_before = (took(each.ended_ns - each.started_ns) for each in (row, twin))
     worse = "error" if row.errors > twin.errors else ""
     return [
         [("  tokens  ", "dim"), (share, "")],
@@ -153,6 +153,6 @@ def _compared(row: TraceRow, twin: TraceRow, signs: Signs) -> list[Line]:
         ],
         [
             ("  elapsed ", "dim"),
-            (f"{took_before} → {took}" if signs.level != "ascii" else f"{took_before} > {took}", ""),
+            (f"{lasted_before} → {lasted}" if signs.level != "ascii" else f"{lasted_before} > {lasted}", ""),
         ],
     ]

@@ -1,7 +1,7 @@
 """Draws what just happened: one step of one agent a line. Used by the cockpit's tail."""
 
 from trajectory.view.rows import StepRow
-from tui.drawing.line import Line, measure, put, spread
+from tui.drawing.line import Line, measure, put, put_label, spread
 from tui.drawing.numbers import coarse, duration
 from tui.signs import Signs, mark_sign, state_sign
 
@@ -14,7 +14,7 @@ def step_line(row: StepRow, when: str, width: int, signs: Signs) -> Line:
     wide = width >= 100
     role = _WHAT_ROLES.get(row.what, "delegation" if row.what == "return" else "")
     label_width = 12 if wide else 11
-    line: Line = [(when, "dim"), ("  " if wide else " ", ""), put(row.label, label_width, "strong"), (" ", "")]
+    line: Line = [(when, "dim"), ("  " if wide else " ", ""), put_label(row.label, label_width, "strong"), (" ", "")]
     line += [put(row.what, 9 if wide else 8, role), (" ", ""), *_sign(row, signs), (" ", "")]
     line.append((row.text, "error" if row.status == "error" or row.what == "error" else ""))
     return spread(line, _end(row, wide), width)

@@ -95,9 +95,9 @@ def _outcome(row: DelegationRow, room: int, signs: Signs, start_ns: int) -> Line
     if not row.lost:
         return end
     for text in (
-        f"{signs.high} lost {', '.join(row.lost)}",
-        f"{signs.high} lost {many(len(row.lost), 'item')}",
-        signs.high,
+        f"{signs.medium} lost {', '.join(row.lost)}",
+        f"{signs.medium} lost {many(len(row.lost), 'item')}",
+        signs.medium,
     ):
         whole: Line = [(text, "warning"), ("  ", ""), *end]
         if measure(whole) <= room:
@@ -108,5 +108,5 @@ def _outcome(row: DelegationRow, room: int, signs: Signs, start_ns: int) -> Line
 def tree_legend(signs: Signs) -> Line:
     """What the lines of the tree mean, in one line."""
     heavy, dotted = signs.lines_heavy[LEFT | RIGHT] * 2, signs.lines_dotted * 2
-    named = [(heavy, "cascade", "error"), (dotted, "inferred", "delegation"), (signs.high, "context lost", "warning")]
+    named = [(heavy, "cascade", "error"), (dotted, "inferred", "delegation"), (signs.medium, "context lost", "warning")]
     return [bit for sign, word, role in named for bit in ((sign, role), (f" {word}  ", "dim"))]

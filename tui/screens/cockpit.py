@@ -15,7 +15,7 @@ from tui.drawing.alerts import alert_line, alerts_title
 from tui.drawing.bars import run_summary
 from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend
 from tui.drawing.line import Line
-from tui.drawing.numbers import elapsed, grouped
+from tui.drawing.numbers import grouped, took
 from tui.drawing.tail import step_line
 from tui.drawing.tree import Branch, branch_line, branches, tree_legend
 from tui.keys import bindings_on
@@ -183,7 +183,7 @@ class CockpitScreen(DataScreen):
         self.agents.status = (
             "2 graph  3 alerts  4 tail"
             if narrow
-            else f"0{self.signs.dash}{elapsed(self._end_ns(view) - view.trace.started_ns)}"
+            else f"0{self.signs.dash}{took(self._end_ns(view) - view.trace.started_ns)}"
         )
 
     def _lane_head(self, width: int) -> list[Line]:

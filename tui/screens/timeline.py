@@ -13,7 +13,7 @@ from trajectory.view.rows import SpanRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.scale import Scale
 from tui.drawing.bars import run_summary
 from tui.drawing.line import Line, measure, spread
-from tui.drawing.numbers import elapsed, grouped
+from tui.drawing.numbers import grouped, took
 from tui.drawing.waterfall import (
     Columns,
     Entry,
@@ -152,7 +152,7 @@ class TimelineScreen(DataScreen):
         self.preview.show([str(index) for index in range(len(lines))], lambda index, _width: lines[index])
 
     def _draw_density(self, view: TraceView) -> None:
-        span = elapsed(self._end_ns - self._start_ns)
+        span = took(self._end_ns - self._start_ns)
         chart = Scale(self._start_ns, self._end_ns, max(4, self.density.inner_width))
         if self._density_of[0] is not view or self._density_of[1] != chart:
             self._density_of = (view, chart, density_line(view.spans, chart, self.signs, self._end_ns))
