@@ -331,6 +331,14 @@ def test_a_span_that_is_open_at_an_init_ends_where_it_began(collector: FakeColle
     }
 
 
+def test_a_service_whose_name_is_no_unicode_is_a_source_like_any_other(collector: FakeCollector) -> None:
+    trajectory.init(service="half \ud800", endpoint=collector.endpoint)
+    with trajectory.agent("planner"):
+        pass
+    assert trajectory.flush(5)
+    assert collector.sources()[0].resource["service.name"] == "half ?"
+
+
 def test_a_sender_that_cannot_begin_says_so_and_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def nobody() -> Identity:
         raise OSError("no host name")

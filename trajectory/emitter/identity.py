@@ -40,7 +40,7 @@ def identity_of(service: str, resource: Mapping[str, Any]) -> Identity:
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "trajectory",
     }
-    emitter_id = blake2b(f"{host}\0{service}\0{pid}".encode(), digest_size=ID_BYTES).digest()
+    emitter_id = blake2b(f"{host}\0{service}\0{pid}".encode("utf-8", "replace"), digest_size=ID_BYTES).digest()
     return Identity(emitter_id, boot_id, {**known, **resource})
 
 
