@@ -202,3 +202,11 @@ def test_delegations_from_and_to_nobody_are_drawn_too(exporter: Exporter) -> Non
     scene = Scene()
     scene.span("delegation", "to x", attributes={"trajectory.delegation.target": "x"})
     assert b"unknown" in written(exporter, scene.subject("delegations"))
+
+
+@pytest.mark.parametrize("exporter", [DOT, MMD, SVG])
+def test_a_kind_that_nobody_knows_is_drawn_without_a_control_code(exporter: Exporter) -> None:
+    scene = Scene()
+    scene.span("agent\x1b[2J\x9b31m\u202e", "planner")
+    drawn = written(exporter, scene.subject("spans")).decode()
+    assert not {"\x1b", "\x9b", "\u202e"} & set(drawn)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from trajectory import __version__
 from trajectory.errors import QueryError, TrajectoryError
+from trajectory.view.text import clean
 
 COMMANDS = {
     "demo": "run a real team of agents and see where it goes wrong",
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"trajectory {args.command}: {fault} (column {fault.position + 1} of the filter)", file=sys.stderr)
         return 2
     except TrajectoryError as fault:
-        print(f"trajectory {args.command}: {fault}", file=sys.stderr)
+        print(f"trajectory {args.command}: {clean(str(fault))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has had enough: `| head`

@@ -5,7 +5,6 @@ own, and what is printed at the end is read back from the store. Without a termi
 """
 
 import argparse
-import json
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from trajectory.cli.output import say
+from trajectory.cli.output import json_line, say
 from trajectory.cli.places import add_json, data_dir
 from trajectory.cli.watch import add_looks, has_terminal
 from trajectory.errors import TrajectoryError
@@ -179,7 +178,7 @@ def _report(args: argparse.Namespace, store: str) -> int:
     with closing(open_store(store)) as reader:
         folded = open_trace(reader, args.trace_id)
         if args.json:
-            print(json.dumps({**trace_json(folded), "answer": args.answer}, ensure_ascii=False))
+            print(json_line({**trace_json(folded), "answer": args.answer}))
         else:
             print("\n".join(page(folded, every_span=False)))
             say(f"kept in {store}: trajectory watch --store {store}")

@@ -1,11 +1,10 @@
 """`trajectory findings`: what the detectors found, one a line, or as the fixed JSON."""
 
 import argparse
-import json
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from trajectory.cli.output import bold, say, sign
+from trajectory.cli.output import bold, json_line, say, sign
 from trajectory.cli.places import add_json, add_store, add_trace, open_store
 from trajectory.model.words import Severity
 from trajectory.view.text import clean
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         found = reader.findings(trace_id=trace_id, kind=args.kind, min_severity=args.min_severity)
     for finding in found:
         if args.json:
-            print(json.dumps(finding_json(finding), ensure_ascii=False))
+            print(json_line(finding_json(finding)))
         else:
             print("\n".join(lines(finding, with_trace=trace_id is None)))
     if not found:
@@ -42,7 +41,7 @@ def lines(finding: "Finding", *, with_trace: bool = False) -> list[str]:
     """A finding for reading: what, who, the sentence, the evidence under it."""
     who = f"{finding.peer_agent} -> {finding.agent}" if finding.peer_agent else finding.agent
     trace = f"  trace {finding.trace_id.hex()[:12]}" if with_trace else ""
-    head = f"{sign(finding.severity)} {bold(finding.kind)}  {clean(who)}  {finding.confidence:.2f}{trace}"
+    head = f"{sign(finding.severity)} {bold(clean(finding.kind))}  {clean(who)}  {finding.confidence:.2f}{trace}"
     said = [f"    {clean(finding.message)}"]
     said += [f"      {e.span_id.hex()[:8]}  {clean(e.text)}" for e in finding.evidence]
     return [head, *said]

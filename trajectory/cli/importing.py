@@ -5,7 +5,6 @@ Where a collector is writing the store, it takes the facts.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trajectory.cli.output import plural, say
+from trajectory.cli.output import json_line, plural, say
 from trajectory.cli.places import add_json, add_store
 from trajectory.errors import ImportFormatError
 
@@ -111,7 +110,7 @@ def _tell(args: argparse.Namespace, path: str, contents: "FileContents", traces:
             "facts": count,
             "notes": contents.notes,
         }
-        print(json.dumps(told, ensure_ascii=False))
+        print(json_line(told))
     for note in contents.notes[:5]:
         say(f"{path}: {note}")
     if len(contents.notes) > 5:

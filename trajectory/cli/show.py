@@ -1,11 +1,10 @@
 """`trajectory show`: one trace on a page, or as one JSON object."""
 
 import argparse
-import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from trajectory.cli.output import bold, count, duration, plural, table
+from trajectory.cli.output import bold, count, duration, json_line, plural, table
 from trajectory.cli.places import add_json, add_store, add_trace, open_store, open_trace
 from trajectory.view.text import clean
 
@@ -28,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     with closing(open_store(args.store)) as reader:
         folded = open_trace(reader, args.trace)
         if args.json:
-            print(json.dumps(trace_json(folded), ensure_ascii=False))
+            print(json_line(trace_json(folded)))
         else:
             print("\n".join(page(folded, every_span=args.spans)))
     return 0

@@ -20,7 +20,7 @@ def node_lines(node: str, data: dict[str, Any], limit: int = 34) -> list[str]:
     """A name, and what it did: for an agent its counts and tokens, for a span its agent and how long it took."""
     name = label(str(data.get("label") or node), limit)
     if "kind" in data:
-        return [name, _joined(label(str(data["agent"]), limit), str(data["kind"]), _span_time(data))]
+        return [name, _joined(label(str(data["agent"]), limit), label(str(data["kind"]), 20), _span_time(data))]
     counts = _joined(
         counted(data.get("invocations", 0), "run"),
         counted(data.get("model_calls", 0), "model call"),
