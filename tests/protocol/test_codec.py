@@ -156,8 +156,19 @@ def test_a_frame_over_the_limit_is_refused_unread() -> None:
         Gap(1 << 63, 1, "late"),
         Payload(TRACE, "text/plain", b"another body's digest"),
         Found(1, Finding("k", "info", 1.0, TRACE, SPAN, "m", at_ns=-5)),
+        Found(1, Finding("k", "info", float("nan"), TRACE, SPAN, "m")),
+        Found(1, Finding("k", "info", 1e308, TRACE, SPAN, "m")),
     ],
-    ids=["trace id", "parent id", "before 1970", "after 2262", "digest", "finding's time"],
+    ids=[
+        "trace id",
+        "parent id",
+        "before 1970",
+        "after 2262",
+        "digest",
+        "finding's time",
+        "no confidence",
+        "beyond sure",
+    ],
 )
 def test_a_fact_that_cannot_be_true_is_refused(fact: Fact) -> None:
     with pytest.raises(WireError, match="corrupt fact"):

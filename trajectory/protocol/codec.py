@@ -164,5 +164,7 @@ def _check(fact: Fact) -> None:
         raise WireError("corrupt fact: time out of range")
     if isinstance(fact, Found) and not 0 <= fact.finding.at_ns < _MAX_NS:
         raise WireError("corrupt fact: time out of range")
+    if isinstance(fact, Found) and not 0 <= fact.finding.confidence <= 1:
+        raise WireError("corrupt fact: a confidence is from 0 to 1")
     if isinstance(fact, Payload) and digest(fact.media_type, fact.body) != fact.digest:
         raise WireError("corrupt fact: a payload's digest is that of another body")  # else it could stand in for one
