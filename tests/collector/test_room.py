@@ -5,7 +5,7 @@ Invariant: forgetting loses nothing, because a trace is judged and summed up bef
 
 import pytest
 
-from tests.collector.builders import SOURCE, Bench, SaysOnEnd, ended, started
+from tests.collector.builders import SOURCE, Clock, FailingStore, SaysOnEnd, ended, started
 from trajectory.collector import pipeline as pipelines
 from trajectory.collector.pipeline import Pipeline
 from trajectory.model.fact import Batch, Fact
@@ -42,42 +42,46 @@ def held(pipeline: Pipeline) -> set[bytes]:
 
 
 def test_ended_traces_beyond_the_limit_are_judged_summed_up_forgotten_and_read_again_when_someone_asks() -> None:
-    bench = Bench([SaysOnEnd])
-    take(bench.pipeline, [run_of(n) for n in range(1, TRACES + 1)])
-    bench.pipeline.make_room()
-    assert len(held(bench.pipeline)) == 10
-    gone = {trace_id(n) for n in range(1, TRACES + 1)} - held(bench.pipeline)
+    store, clock = FailingStore(), Clock()
+    pipeline = Pipeline(store, [SaysOnEnd], clock)
+    take(pipeline, [run_of(n) for n in range(1, TRACES + 1)])
+    pipeline.make_room()
+    assert len(held(pipeline)) == 10
+    gone = {trace_id(n) for n in range(1, TRACES + 1)} - held(pipeline)
     for one in gone:
-        assert [f.message for f in bench.store.findings(one)] == ["failed, and it is over"]
-        summary = bench.store.summary(one)
+        assert [f.message for f in store.findings(one)] == ["failed, and it is over"]
+        summary = store.summary(one)
         assert summary is not None and (summary.state, summary.steps, summary.critical) == ("failed", SPANS, 1)
-        again = bench.pipeline.folded(one)
+        again = pipeline.folded(one)
         assert again is not None and len(again.trace.spans) == SPANS
 
 
 def test_a_trace_that_goes_on_stays_while_ended_ones_make_room() -> None:
-    bench = Bench()
-    take(bench.pipeline, [run_of(n, is_open=True) for n in range(1, 13)])
-    bench.clock.passes(60)
-    take(bench.pipeline, [run_of(n) for n in range(13, TRACES + 1)])
-    bench.pipeline.make_room()
-    assert held(bench.pipeline) == {trace_id(n) for n in range(1, 13)}
+    store, clock = FailingStore(), Clock()
+    pipeline = Pipeline(store, (), clock)
+    take(pipeline, [run_of(n, is_open=True) for n in range(1, 13)])
+    clock.passes(60)
+    take(pipeline, [run_of(n) for n in range(13, TRACES + 1)])
+    pipeline.make_room()
+    assert held(pipeline) == {trace_id(n) for n in range(1, 13)}
 
 
 def test_a_trace_that_someone_looks_at_stays() -> None:
-    bench = Bench()
-    take(bench.pipeline, [run_of(n) for n in range(1, TRACES + 1)])
-    bench.clock.passes(60)
+    store, clock = FailingStore(), Clock()
+    pipeline = Pipeline(store, (), clock)
+    take(pipeline, [run_of(n) for n in range(1, TRACES + 1)])
+    clock.passes(60)
     looked_at = trace_id(1)
-    bench.pipeline.folded(looked_at)
-    bench.pipeline.make_room()
-    assert looked_at in held(bench.pipeline)
-    assert len(held(bench.pipeline)) == 10
+    pipeline.folded(looked_at)
+    pipeline.make_room()
+    assert looked_at in held(pipeline)
+    assert len(held(pipeline)) == 10
 
 
 def test_traces_beyond_the_hard_limit_are_forgotten_though_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipelines, "MAX_TRACES", 12)
-    bench = Bench()
-    take(bench.pipeline, [run_of(n, is_open=True) for n in range(1, TRACES + 1)])
-    bench.pipeline.make_room()
-    assert len(held(bench.pipeline)) == 12
+    store, clock = FailingStore(), Clock()
+    pipeline = Pipeline(store, (), clock)
+    take(pipeline, [run_of(n, is_open=True) for n in range(1, TRACES + 1)])
+    pipeline.make_room()
+    assert len(held(pipeline)) == 12

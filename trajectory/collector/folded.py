@@ -16,6 +16,7 @@ from trajectory.model.fact import Fact, Finding, Found, Marked, Source, SpanEven
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
 
 MAX_STEPS = 5000
+_LOOKING_NS = 10_000_000_000
 _RESTS = 9  # a trace's summary, and its judgement, take a tenth of the time each at most
 _EVENT_STEPS = {EVENT_THOUGHT: "thought", EVENT_PLAN: "plan", EVENT_CONTEXT: "context", EVENT_EXCEPTION: "error"}
 
@@ -47,6 +48,7 @@ class FoldedTrace:
         self.changed_version = 0
         self.settled_version = -1
         self.touched_ns = 0  # when the last fact came, by the collector's clock
+        self.asked_ns = 0  # when someone last looked at it, by the same
         self.summary_version = -1
         self.summed_ns = self.settled_ns = 0  # when it was last summed up and judged, by the collector's clock
         self.last_frame = 0
@@ -80,6 +82,10 @@ class FoldedTrace:
     def _step(self, what: str, span: Span, event: SpanEvent | None) -> None:
         self.steps.append(Step(self.step_count, what, span, event))
         self.step_count += 1
+
+    def is_needed(self, now_ns: int) -> bool:
+        """Whether more of it is to come, or someone is looking at it."""
+        return self.trace.open_count > 0 or now_ns - self.asked_ns < _LOOKING_NS
 
     def settle(self, now_ns: int) -> list[Finding]:
         """Judges what takes more than one fact, or time."""

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from operator import attrgetter
 
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
@@ -23,6 +24,7 @@ from trajectory.view.rows import TraceRow
 
 MAX_TRACES = 256
 MAX_SPANS = 400_000
+KEPT_SPANS = 8_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _SWEEP_NS = 500_000_000  # how often what takes time is judged
 _BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
@@ -247,7 +249,7 @@ class Pipeline:
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""
         folded = self._folded.get(trace_id) or self._load(trace_id)
-        folded.touched_ns = self._now_ns()
+        folded.touched_ns = folded.asked_ns = self._now_ns()
         return folded if folded.trace.spans else None
 
     def _begin(self, trace_id: bytes) -> FoldedTrace:
@@ -275,16 +277,32 @@ class Pipeline:
         return folded
 
     def make_room(self) -> None:
-        """Forgets the traces that were left alone longest, open ones last, until memory is bounded. Raises StoreError."""
-        spans = sum(len(f.trace.spans) for f in self._folded.values()) if len(self._folded) > _MIN_TRACES else 0
-        while len(self._folded) > MAX_TRACES or (spans > MAX_SPANS and len(self._folded) > _MIN_TRACES):
-            idle = min(self._folded.values(), key=lambda f: (f.trace.open_count > 0, f.touched_ns))
-            if idle.summary_version != idle.trace.version:
-                self._settle_for_good(idle)
-                self._store_own()
-                self._summarise([idle], self._now_ns())
-            spans -= len(idle.trace.spans)
-            del self._folded[idle.trace.trace_id]
+        """Forgets traces until memory is bounded, each judged and summed up before. Raises StoreError, and then none is."""
+        leaving = self._surplus()
+        for folded in leaving:
+            if folded.settled_version != folded.trace.version:
+                self._settle_for_good(folded)
+        if leaving:
+            self._store_own()
+            self._summarise([f for f in leaving if f.summary_version != f.trace.version], self._now_ns())
+        for folded in leaving:
+            del self._folded[folded.trace.trace_id]
+
+    def _surplus(self) -> list[FoldedTrace]:
+        """The traces that memory has no room for: those left alone longest, those that are needed only beyond the limits."""
+        if len(self._folded) <= _MIN_TRACES:
+            return []
+        now_ns = self._now_ns()
+        idlest = sorted(self._folded.values(), key=lambda f: (f.is_needed(now_ns), f.touched_ns))
+        spans = sum(len(f.trace.spans) for f in idlest)
+        surplus: list[FoldedTrace] = []
+        for left, folded in zip(range(len(idlest), _MIN_TRACES, -1), idlest, strict=False):
+            most_spans = MAX_SPANS if folded.is_needed(now_ns) else KEPT_SPANS
+            if left <= MAX_TRACES and spans <= most_spans:
+                break
+            surplus.append(folded)
+            spans -= len(folded.trace.spans)
+        return surplus
 
 
 _NO_ROW = TraceRow("", "", "", "", "", 0, 0)
@@ -309,14 +327,17 @@ def _gap_finding(folded: FoldedTrace, gap: Gap, missing_count: int, source: Sour
     )
 
 
+_SHARED = tuple(
+    name for name in TraceSummary.__struct_fields__ if name in TraceRow.__struct_fields__ and name != "trace_id"
+)
+_shared_of = attrgetter(*_SHARED)
+
+
 def row_of(summary: TraceSummary) -> TraceRow:
     """A saved summary as a row of the list of runs."""
-    shared = {
-        name: getattr(summary, name) for name in TraceRow.__struct_fields__ if name in TraceSummary.__struct_fields__
-    }
-    return TraceRow(**{**shared, "trace_id": summary.trace_id.hex()})
+    return TraceRow(summary.trace_id.hex(), **dict(zip(_SHARED, _shared_of(summary), strict=True)))
 
 
 def _summary_of(row: TraceRow, last_frame: int) -> TraceSummary:
-    shared = {name: getattr(row, name) for name in TraceSummary.__struct_fields__ if name in TraceRow.__struct_fields__}
-    return TraceSummary(**{**shared, "trace_id": bytes.fromhex(row.trace_id), "last_frame": last_frame})
+    shared = dict(zip(_SHARED, _shared_of(row), strict=True))
+    return TraceSummary(bytes.fromhex(row.trace_id), **shared, last_frame=last_frame)
