@@ -136,8 +136,9 @@ class Load:
     def __init__(self, count: int, boot_id: bytes, with_content: bool = True, after: "Load | None" = None) -> None:
         self.boot_id = boot_id
         self.frames: list[bytes] = []
-        self.first_seq = self.end_seq = after.end_seq if after else 0
-        self.next_trace = after.next_trace if after else 1
+        self.first_seq: int = after.end_seq if after else 0
+        self.end_seq: int = self.first_seq
+        self.next_trace: int = after.next_trace if after else 1
         for part in self._parts(count, with_content):
             self.frames.append(frames.facts_frame(EMITTER_ID, boot_id, self.end_seq, part))
             self.end_seq += len(part)
