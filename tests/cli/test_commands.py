@@ -197,3 +197,35 @@ def test_a_reader_that_has_had_enough_is_no_fault(store: Path) -> None:
         _, err = process.communicate(timeout=60)
     assert err == ""
     assert process.returncode == 0
+
+
+def test_a_pipe_is_read_once_and_one_without_a_writer_is_empty(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    assert "empty" in trajectory("import", fifo, "--store", tmp_path / "s.db").err
+    holder = os.open(fifo, os.O_RDWR)
+    os.write(holder, json.dumps(CHAT).encode())
+    descriptor = os.open(fifo, os.O_RDONLY)
+    os.close(holder)
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-P", "-m", "trajectory", "import", "/dev/stdin", "--store", str(tmp_path / "s.db")]
+    done = subprocess.run(command, stdin=descriptor, capture_output=True, text=True, timeout=60, check=False)
+    os.close(descriptor)
+    assert done.returncode == 0, done.stderr
+    assert "1 trace" in done.stderr
+
+
+def test_a_file_of_countless_lines_that_are_nothing_is_refused_at_its_first() -> None:
+    import tracemalloc
+
+    from trajectory.dialects.sniff import read_file
+    from trajectory.errors import ImportFormatError
+
+    data = b"{}\n" * 300_000
+    tracemalloc.start()
+    with pytest.raises(ImportFormatError, match=r"line 1|:1"):
+        read_file(data, "x.jsonl")
+    assert tracemalloc.get_traced_memory()[1] < 10 * len(data)
+    tracemalloc.stop()

@@ -5,6 +5,7 @@ Where a collector is writing the store, it takes the facts.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import json_line, plural, say
-from trajectory.cli.places import add_json, add_store
+from trajectory.cli.places import add_json, add_store, default_store
 from trajectory.errors import ImportFormatError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trajectory.dialects.sniff import FileContents
 
 _FACTS_A_TURN = 4096
+MAX_FILE_BYTES = 1 << 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,42 +36,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from trajectory.dialects.sniff import read_file
+
     traces: set[bytes] = set()
     fact_count = failed_count = 0
     with _destination(args.store) as deliver:
         for number, path in enumerate(args.files, 1):
             _progress(number, len(args.files), path)
             try:
-                contents = _read(path, args.format)
+                data = _bytes_of(path)
+                contents = read_file(data, path, args.format)
             except ImportFormatError as fault:
                 say(f"trajectory import: {fault}")
                 failed_count += 1
                 continue
-            seen, count = _deliver(contents, path, deliver)
+            seen, count = _deliver(contents, data, deliver)
             traces |= seen
             fact_count += count
             _tell(args, path, contents, seen, count)
-    if not args.json:
-        say(f"{plural(len(traces), 'trace')} with {plural(fact_count, 'fact')} in {args.store}: trajectory traces")
+    if fact_count and not args.json:
+        where = "" if args.store == default_store() else f" --store {args.store}"
+        told = f"{plural(len(traces), 'trace')} with {plural(fact_count, 'fact')} in {args.store}"
+        say(f"{told}: trajectory traces{where}")
     return 2 if failed_count else 0
 
 
-def _read(path: str, asked: str) -> "FileContents":
-    from trajectory.dialects.sniff import read_file
-
+def _bytes_of(path: str) -> bytes:
+    """The file, read once: a pipe gives what it holds only once. Raises ImportFormatError."""
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb", opener=_without_waiting) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as fault:
         raise ImportFormatError(f"cannot be read: {fault.strerror}", path) from None
-    return read_file(data, path, asked)
+    if len(data) > MAX_FILE_BYTES:
+        raise ImportFormatError(f"larger than {MAX_FILE_BYTES >> 20} MiB: split it and import the parts", path)
+    return data
 
 
-def _deliver(contents: "FileContents", path: str, deliver: "Deliver") -> tuple[set[bytes], int]:
+def _without_waiting(path: str, flags: int) -> int:
+    """A named pipe that nobody writes to opens as an empty file, instead of waiting for good."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK if hasattr(os, "O_NONBLOCK") else flags)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _deliver(contents: "FileContents", data: bytes, deliver: "Deliver") -> tuple[set[bytes], int]:
     """Delivers a file's facts in bounded turns; returns its traces and how many facts there were."""
     from trajectory.collector.importing import Numbering, turns
     from trajectory.model.fact import trace_of
 
-    numbering = Numbering(blake2b(Path(path).read_bytes(), digest_size=16).digest())
+    numbering = Numbering(blake2b(data, digest_size=16).digest())
     traces: set[bytes] = set()
     count = 0
     for batches in turns(numbering.number(contents.batches), _FACTS_A_TURN):

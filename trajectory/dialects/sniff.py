@@ -6,7 +6,7 @@ nothing half-read comes back. gzip is undone by its magic number, within a bound
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -103,17 +103,28 @@ def _documents(data: bytes, path: str) -> Iterable[tuple[int, Any]]:
         text = data.decode()
     except UnicodeDecodeError as fault:
         raise ImportFormatError(f"not UTF-8: {fault.reason}", path, data.count(b"\n", 0, fault.start) + 1) from None
-    lines = text.splitlines() if "\n" not in text else text.split("\n")
     try:
         return [(0, json.loads(text))]
     except RecursionError:
         _refuse(path, 1, "nested too deeply")
     except ValueError as fault:
-        first = next((line for line in lines if line.strip()), "")
+        first = next((line for line in _lines(text) if line.strip()), "")
         if not _is_json(first):
             where = fault.lineno if isinstance(fault, json.JSONDecodeError) else 1
             _refuse(path, where, f"not JSON, or cut: {getattr(fault, 'msg', fault)}")
-    return [(number, _line(line, path, number)) for number, line in enumerate(lines, 1) if line.strip()]
+    # One at a time: a file of a million lines that are nothing is refused at its first.
+    return ((number, _line(line, path, number)) for number, line in enumerate(_lines(text), 1) if line.strip())
+
+
+def _lines(text: str) -> Iterator[str]:
+    if "\n" not in text:
+        yield from text.splitlines()
+        return
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _is_json(line: str) -> bool:
