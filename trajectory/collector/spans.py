@@ -6,6 +6,7 @@ loop, because the fold never hangs a span under itself. Called by the publisher 
 
 import json
 from collections.abc import Iterator
+from operator import attrgetter
 
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of, preview, tokens_of
@@ -19,15 +20,27 @@ _SLOT_ORDER = (
     Slot.TASK, Slot.SYSTEM, Slot.INPUT, Slot.ARGUMENTS, Slot.CONTEXT, Slot.OUTPUT, Slot.RESULT, Slot.RETURNED, Slot.TOOLS,
 )  # fmt: skip
 _MAX_CONTENTS = 200
+_order_key = attrgetter("order_key")
 
 
 def span_rows(rows: TraceRows, start: int = 0, stop: int | None = None) -> list[SpanRow]:
     """The spans of the trace as rows, those from `start` to before `stop` in the order of the timeline; all by default."""
     ordered = list(_depth_first(rows))
-    counts: dict[bytes, int] = {}
-    for span, _ in reversed(ordered):
-        counts[span.span_id] = sum([counts[c.span_id] + 1 for c in span.children])
-    return [span_row(rows, span, depth, counts[span.span_id]) for span, depth in ordered[start:stop]]
+    below = _descendant_counts([depth for _, depth in ordered])
+    window = zip(ordered[start:stop], below[start:stop], strict=True)
+    return [span_row(rows, span, depth, count) for (span, depth), count in window]
+
+
+def _descendant_counts(depths: list[int]) -> list[int]:
+    """How many follow each of a depth-first sequence that are deeper, up to the next one that is not."""
+    counts = [0] * len(depths)
+    above: list[int] = []
+    for at, depth in enumerate([*depths, 0]):
+        while len(above) > depth:
+            began = above.pop()
+            counts[began] = at - began - 1
+        above.append(at)
+    return counts
 
 
 def _depth_first(rows: TraceRows) -> Iterator[tuple[Span, int]]:
@@ -35,7 +48,8 @@ def _depth_first(rows: TraceRows) -> Iterator[tuple[Span, int]]:
     while pending:
         span, depth = pending.pop()
         yield span, depth
-        pending.extend((c, depth + 1) for c in sorted(span.children, key=lambda s: s.order_key, reverse=True))
+        if span.children:
+            pending += [(c, depth + 1) for c in sorted(span.children, key=_order_key, reverse=True)]
 
 
 def span_row(rows: TraceRows, span: Span, depth: int, descendants: int) -> SpanRow:
@@ -103,7 +117,7 @@ def _contents(rows: TraceRows, span: Span, limit: int) -> list[Content]:
     found = []
     slots = [s for s in _SLOT_ORDER if s in span.contents] + sorted(set(span.contents) - set(_SLOT_ORDER))
     for slot in slots:
-        for digest in span.contents[slot][-_MAX_CONTENTS:]:
+        for digest in span.digests(slot)[-_MAX_CONTENTS:]:
             body = rows.trace.body(digest)
             if body is None:
                 found.append(Content(str(slot), "", digest.hex(), "(the body is not stored)", 0))

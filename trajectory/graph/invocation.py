@@ -125,12 +125,18 @@ def _around_models(held: Iterable[Span]) -> set[int]:
     return around
 
 
+def _wraps_one(span: Span) -> bool:
+    """Whether just one model call is right below a span."""
+    models = (c for c in span.children if c.kind == SpanKind.MODEL)
+    return next(models, None) is not None and next(models, None) is None
+
+
 def _billed(span: Span) -> Span:
     """The span that says what a model call used: itself, else the nearest model span that wraps it alone."""
     billed = span
     while not (billed.number(INPUT_TOKENS) or billed.number(OUTPUT_TOKENS)):
         above = billed.parent
-        if above is None or above.kind != SpanKind.MODEL or sum(c.kind == SpanKind.MODEL for c in above.children) != 1:
+        if above is None or above.kind != SpanKind.MODEL or not _wraps_one(above):
             return span
         billed = above
     return billed

@@ -24,7 +24,7 @@ class Span:
 
     __slots__ = (
         "_deltas", "_end", "_partial", "_start", "_updates", "agent", "attributes", "children", "contents", "end_ns",
-        "events", "kind", "links", "message", "name", "owner", "parent", "parent_id", "service", "source", "span_id",
+        "events", "kind", "links", "message", "name", "order_key", "owner", "parent", "parent_id", "service", "source", "span_id",
         "start_ns", "status", "surface", "trace_id",
     )  # fmt: skip
 
@@ -40,6 +40,7 @@ class Span:
         self.source: Source | None = None
         self.start_ns = 0
         self.end_ns = 0
+        self.order_key = (0, span_id)  # by start, where that is known
         self.status: str = SpanStatus.UNSET
         self.message = ""
         self.attributes: dict[str, Any] = {}
@@ -100,10 +101,6 @@ class Span:
         return max(self.start_ns, self.end_ns, event_ns)
 
     @property
-    def order_key(self) -> tuple[int, bytes]:
-        return (self.start_ns or self.end_ns, self.span_id)
-
-    @property
     def error_type(self) -> str:
         """The exception's type: `error.type`, else that of the last exception event."""
         named = self.attributes.get("error.type")
@@ -152,6 +149,7 @@ class Span:
         self.parent_id, self.kind, self.name = fact.parent_id, fact.kind, fact.name
         self.agent, self.surface, self.start_ns = fact.agent, fact.surface, fact.at_ns
         self.source, self.service = source, source.service
+        self.order_key = (self.start_ns or self.end_ns, self.span_id)
         self._merge()
         return True
 
@@ -162,6 +160,7 @@ class Span:
             return False
         self._end = fact
         self.end_ns, self.status, self.message = fact.at_ns, fact.status, fact.message
+        self.order_key = (self.start_ns or self.end_ns, self.span_id)
         if known is None:
             self.attributes.update(fact.attributes)
             self.contents.update(fact.contents)
