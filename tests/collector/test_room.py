@@ -85,3 +85,15 @@ def test_traces_beyond_the_hard_limit_are_forgotten_though_they_go_on(monkeypatc
     take(pipeline, [run_of(n, is_open=True) for n in range(1, TRACES + 1)])
     pipeline.make_room()
     assert len(held(pipeline)) == 12
+
+
+def test_a_trace_that_is_listed_no_more_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "LISTED_TRACES", 5)
+    pipeline = Pipeline(FailingStore(), (), Clock())
+    take(pipeline, [run_of(n) for n in range(1, TRACES + 1)])
+    pipeline.make_room()
+    gone = trace_id(1)
+    assert gone not in held(pipeline) and len(pipeline.run_rows()) == 5
+    take(pipeline, [[started(99, parent=1, trace_id=gone)]])
+    again = pipeline.folded(gone)
+    assert again is not None and len(again.trace.spans) == SPANS + 1

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 Body = tuple[str, bytes]
-LIMIT_BYTES = 16 * 1024 * 1024
+LIMIT_BYTES = 8 * 1024 * 1024
 _OVERHEAD_BYTES = 300  # what Python adds to each: many small bodies weigh more than their text
 
 

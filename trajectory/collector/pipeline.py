@@ -24,11 +24,11 @@ from trajectory.view.rows import TraceRow
 
 MAX_TRACES = 256
 MAX_SPANS = 400_000
-KEPT_SPANS = 8_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
+LISTED_TRACES = 10_000
+KEPT_SPANS = 4_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _SWEEP_NS = 500_000_000  # how often what takes time is judged
 _BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
-_LISTED_TRACES = 10_000
 _OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 
 
@@ -51,7 +51,7 @@ class Pipeline:
         self._last_frame = writer.last_frame()
         self._swept_ns = 0
         self._stale = set(writer.stale_traces())
-        for summary in writer.summaries(limit=_LISTED_TRACES):
+        for summary in reversed(writer.summaries(limit=LISTED_TRACES)):
             self.runs[summary.trace_id] = row_of(summary)
 
     # --- facts in ---------------------------------------------------------------------------------------------------
@@ -230,11 +230,17 @@ class Pipeline:
                 spent_ns += folded.summary_pace.took(began_ns)
             if row.state != self.runs.get(folded.trace.trace_id, _NO_ROW).state:
                 self._changed(folded)
-            self.runs[folded.trace.trace_id] = row
+            self._list(folded.trace.trace_id, row)
             summaries.append(_summary_of(row, folded.last_frame))
         if summaries:
             self.version += 1
             self.writer.save_summaries(summaries)
+
+    def _list(self, trace_id: bytes, row: TraceRow) -> None:
+        self.runs[trace_id] = row
+        self.runs.move_to_end(trace_id)
+        while len(self.runs) > LISTED_TRACES:
+            self.runs.popitem(last=False)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -243,7 +249,7 @@ class Pipeline:
         return list(self._folded.values())
 
     def run_rows(self) -> list[TraceRow]:
-        """Every trace as a row of the list of runs."""
+        """The latest traces as rows of the list of runs."""
         return list(self.runs.values())
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
@@ -254,7 +260,7 @@ class Pipeline:
 
     def _begin(self, trace_id: bytes) -> FoldedTrace:
         """A trace that is not in memory: read from the store if anything of it was stored before, else empty."""
-        if trace_id in self.runs or trace_id in self._stale:
+        if trace_id in self.runs or trace_id in self._stale or self.writer.summary(trace_id) is not None:
             return self._load(trace_id)
         folded = self._folded[trace_id] = FoldedTrace(trace_id, self._payloads.get, self._detectors)
         return folded
