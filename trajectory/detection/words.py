@@ -69,9 +69,14 @@ def shorten(text: str, chars: int = 160) -> str:
 
 
 def around(text: str, start: int, end: int, chars: int = 160) -> str:
-    """The words about a place in a text, as one line of at most `chars` characters."""
-    room = max(chars - (end - start), 0) // 2
-    return shorten(text[max(start - room, 0) : end + room], chars)
+    """The whole words about a place in a text, as one line of at most `chars` characters; an ellipsis where more stands."""
+    room = max(chars - 2 - (end - start), 0) // 2
+    first, last = max(start - room, 0), min(end + room, len(text))
+    if first:
+        first = next((at + 1 for at in range(first - 1, start) if text[at].isspace()), first)
+    if last < len(text):
+        last = next((at for at in range(last, end, -1) if text[at].isspace()), last)
+    return shorten(("…" if first else "") + text[first:last] + ("…" if last < len(text) else ""), chars)
 
 
 def _lines(value: Any) -> Iterator[str]:
