@@ -155,3 +155,12 @@ def test_what_is_no_pattern_is_refused_at_its_column(pattern: str) -> None:
     with pytest.raises(QueryError, match="not a pattern") as refusal:
         parse(f'text~"{pattern}"')
     assert refusal.value.position == 5
+
+
+def test_a_run_is_found_by_the_agents_in_it() -> None:
+    run = msgspec.structs.replace(RUNS[0], agent_names=["planner", "web research"])
+    assert parse("agent:research")(run)
+    assert parse("agent=planner")(run)
+    assert parse("planner")(run)
+    assert not parse("agent=research")(run)
+    assert not parse("agent:coder")(run)

@@ -7,6 +7,7 @@ by the publisher and by the feed of a store at rest.
 import heapq
 from collections.abc import Callable
 from functools import cached_property
+from itertools import islice
 
 from trajectory.alerting.alerts import Alert, alerts_of
 from trajectory.collector.folded import FoldedTrace, Step
@@ -31,6 +32,7 @@ from trajectory.view.text import clean
 
 SILENT_AFTER_NS = 15_000_000_000
 MAX_BARS = 600
+_NAMED_AGENTS = 64
 _BAR_KINDS = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
 _ACTIVITY_WINDOW_NS = 4_000_000_000
 _ACTIVITY_WINDOWS = 15
@@ -94,7 +96,7 @@ class TraceRows:
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def trace_row(self) -> TraceRow:
-        trace, usage = self.trace, self.trace.usage()
+        trace, usage, agents = self.trace, self.trace.usage(), self.trace.agents()
         by_severity = [a.severity for a in self.alerts if a.state == "open"]
         return TraceRow(
             trace_id=trace.trace_id.hex(),
@@ -104,7 +106,7 @@ class TraceRows:
             service=clean(trace.service),
             started_ns=trace.first_ns,
             ended_ns=trace.last_ns,
-            agents=len(trace.agents()),
+            agents=len(agents),
             delegations=len(trace.delegations()),
             steps=usage.spans,
             errors=len(trace.root_errors()),
@@ -116,6 +118,7 @@ class TraceRows:
             activity=self._activity(),
             goal=goal_of(trace),
             is_partial=any(f.kind == "telemetry.gap" for f in trace.findings.values()),
+            agent_names=[clean(name) for name in islice(agents, _NAMED_AGENTS)],
         )
 
     def _activity(self) -> list[int]:

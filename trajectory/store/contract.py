@@ -46,6 +46,7 @@ class TraceSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     input_tokens: int = 0
     output_tokens: int = 0
     last_frame: int = 0
+    agent_names: list[str] = []
 
 
 class Reader(Protocol):

@@ -28,7 +28,7 @@ _TEXT_LIMIT = 4096  # characters of one field that a filter looks at
 
 # What a field's name reads from a row: the first line that names an attribute of it.
 _TEXTS: dict[str, tuple[str, ...]] = {
-    "agent": ("agent", "peer_agent", "label", "source", "target"),
+    "agent": ("agent", "peer_agent", "label", "source", "target", "agent_names"),
     "kind": ("kind", "what", "mode"),
     "status": ("status", "state"),
     "state": ("state", "status"),
@@ -51,7 +51,9 @@ _IDS: dict[str, tuple[str, ...]] = {
     "span": ("span_id", "parent_id"),
 }
 _LOOSE = ("title", "label", "name", "agent", "source", "target", "kind", "alert_id")  # short enough for fuzzy letters
-_LONG = ("text", "goal", "service", "summary", "what", "task", "returned", "peer_agent", "value", "trace_id", "span_id")
+_LONG = (
+    "text", "goal", "service", "summary", "what", "task", "returned", "peer_agent", "value", "agent_names", "trace_id", "span_id",
+)  # fmt: skip
 _ANYWHERE = (*_LOOSE, *_LONG)
 _UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -239,7 +241,9 @@ class _Reader:
 
 
 def _texts(row: object, names: tuple[str, ...]) -> list[str]:
-    return [value[:_TEXT_LIMIT] for name in names if isinstance(value := getattr(row, name, None), str) and value]
+    values = [getattr(row, name, None) for name in names]
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    return [text[:_TEXT_LIMIT] for text in texts if isinstance(text, str) and text]
 
 
 def _contains(names: tuple[str, ...], wanted: str) -> Test:

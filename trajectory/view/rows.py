@@ -195,6 +195,7 @@ class TraceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     activity: list[int] = []  # steps in each of the last 15 windows of 4 s, oldest first
     goal: str = ""  # preview of the root's task or input
     is_partial: bool = False  # facts of it are known to be missing: counts are lower bounds
+    agent_names: list[str] = []  # of those that took part, the first 64
 
 
 class RunsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
