@@ -229,3 +229,37 @@ def test_a_file_of_countless_lines_that_are_nothing_is_refused_at_its_first() ->
         read_file(data, "x.jsonl")
     assert tracemalloc.get_traced_memory()[1] < 10 * len(data)
     tracemalloc.stop()
+
+
+def test_a_filter_finds_runs_by_their_agents(store: Path) -> None:
+    assert len(trajectory("traces", "--store", store, "--ids", "--filter", "agent:websurfer").out.split()) == 1
+    assert trajectory("traces", "--store", store, "--ids", "--filter", "agent:coder").out == ""
+
+
+def test_a_filter_looks_beyond_the_newest_runs(tmp_path: Path) -> None:
+    log = tmp_path / "many.jsonl"
+    chats = [{"run_id": f"r{n}", "question": f"question {n}", "steps": CHAT["steps"]} for n in range(520)]
+    log.write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    assert trajectory("import", log, "--store", tmp_path / "s.db").code == 0
+    rows = trajectory("traces", "--store", tmp_path / "s.db", "--json", "--limit", "9999").json_lines()
+    assert len(rows) == 520
+    last = trajectory(
+        "traces", "--store", tmp_path / "s.db", "--ids", "--limit", "1", "--filter", f"id:{rows[-1]['trace_id']}"
+    )
+    assert last.out.strip() == rows[-1]["trace_id"]
+
+
+def test_an_output_that_knows_ascii_alone_is_written_all_the_same(store: Path) -> None:
+    for words in (("traces",), ("show", "", "--spans"), ("findings",)):
+        done = trajectory(*words, "--store", store, PYTHONIOENCODING="ascii")
+        assert (done.code, "Traceback" in done.err) == (0, False)
+    (row,) = trajectory("show", "", "--store", store, "--json", PYTHONIOENCODING="ascii").json_lines()
+    assert row["agents"][0]["name"] == "Orchestrator"
+
+
+def test_an_import_into_another_store_says_how_to_list_that_store(store: Path, tmp_path: Path) -> None:
+    log = tmp_path / "chat.jsonl"
+    log.write_text(json.dumps(CHAT) + "\n")
+    said = trajectory("import", log, "--store", tmp_path / "t.db").err
+    assert f"trajectory traces --store {tmp_path / 't.db'}" in said
+    assert "0 traces" not in trajectory("import", tmp_path / "none", "--store", tmp_path / "t.db").err

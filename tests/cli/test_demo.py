@@ -1,6 +1,5 @@
 """The main job, end to end over real processes: the demo's story is found, and a killed collector loses nothing."""
 
-import os
 import re
 import subprocess
 import sys
@@ -111,3 +110,16 @@ def test_import_goes_through_the_collector_that_writes_the_store(tmp_path: Path)
         assert done.code == 0, done.err
         assert endpoint in done.err
     assert len(trajectory("traces", "--store", store, "--json").json_lines()) == 1
+
+
+def test_a_collector_with_a_lifeline_stops_when_its_starter_is_gone(tmp_path: Path) -> None:
+    serve = [sys.executable, "-P", "-m", "trajectory", "serve", "--lifeline", "--bind", free_endpoint()]
+    process = subprocess.Popen(
+        [*serve, "--store", str(tmp_path / "s.db")],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None and process.stderr is not None
+    assert process.stderr.readline().startswith("listening")
+    process.stdin.close()
+    assert process.wait(20) == 0
+    process.stderr.close()

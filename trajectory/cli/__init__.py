@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from trajectory import __version__
 from trajectory.errors import QueryError, TrajectoryError
@@ -51,6 +52,9 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone is no reason to fail
     chosen = next((word for word in words if not word.startswith("-")), "")
     parser = build_parser(chosen if chosen in COMMANDS else "none")
     args = parser.parse_args(words)

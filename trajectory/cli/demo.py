@@ -100,10 +100,10 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
 def _collector(store: str) -> Iterator[str]:
     """A collector in a process of its own; yields its endpoint. Raises TrajectoryError with its own words if it fails."""
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
-    command = [sys.executable, "-P", "-m", "trajectory", "serve", "--bind", endpoint, "--store", store]
+    command = [sys.executable, "-P", "-m", "trajectory", "serve", "--lifeline", "--bind", endpoint, "--store", store]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True, text=True,
     )  # fmt: skip
     try:
@@ -117,8 +117,9 @@ def _collector(store: str) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
+        for stream in (process.stdin, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def _wait_listening(process: "subprocess.Popen[str]") -> None:

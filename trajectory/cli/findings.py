@@ -33,13 +33,18 @@ def run(args: argparse.Namespace) -> int:
         else:
             print("\n".join(lines(finding, with_trace=trace_id is None)))
     if not found:
-        say("no findings")
+        kind = f" of kind {args.kind}" if args.kind else ""
+        above = f" at {args.min_severity} or above" if args.min_severity else ""
+        say(f"no findings{kind}{above} in " + (f"trace {trace_id.hex()[:12]}" if trace_id else args.store))
     return 0
 
 
 def lines(finding: "Finding", *, with_trace: bool = False) -> list[str]:
     """A finding for reading: what, who, the sentence, the evidence under it."""
-    who = f"{finding.peer_agent} -> {finding.agent}" if finding.peer_agent else finding.agent
+    ends = [finding.peer_agent, finding.agent]
+    if finding.kind == "cascade":  # seen where it began; the peer is who took it over
+        ends.reverse()
+    who = " -> ".join(end for end in ends if end)
     trace = f"  trace {finding.trace_id.hex()[:12]}" if with_trace else ""
     head = f"{sign(finding.severity)} {bold(clean(finding.kind))}  {clean(who)}  {finding.confidence:.2f}{trace}"
     said = [f"    {clean(finding.message)}"]

@@ -26,7 +26,7 @@ def say(text: str) -> None:
 
 def json_line(value: Any) -> str:
     """A value as JSON on one line; what cannot be seen is escaped, because a terminal obeys C1 controls too."""
-    return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False))
+    return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=not has_unicode()))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -1,10 +1,17 @@
 """`trajectory serve`: the collector, in the foreground, until it is told to stop."""
 
 import argparse
+import os
 import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
 
 from trajectory.cli.output import plural, say
 from trajectory.cli.places import add_store, default_endpoint
+
+if TYPE_CHECKING:
+    from trajectory.collector.server import Collector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind", metavar="ENDPOINT", default=default_endpoint(), help="where to listen (default: %(default)s)"
     )
     add_store(parser)
+    parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when standard input closes
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,7 +30,11 @@ def run(args: argparse.Namespace) -> int:
     collector = Collector(args.store, registered_detectors(), args.bind)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: collector.stop())
+    if args.lifeline:
+        threading.Thread(target=_until_closed, args=(collector,), name="lifeline", daemon=True).start()
     say(f"listening on {collector.endpoint}, storing in {args.store}")
+    if sys.stderr.isatty():
+        say("in another terminal: trajectory watch; ctrl-c stops")
     if collector.recovered:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
     collector.run()
@@ -32,6 +44,13 @@ def run(args: argparse.Namespace) -> int:
         + (f"; {vitals.trouble}" if vitals.trouble else "")
     )
     return 0
+
+
+def _until_closed(collector: "Collector") -> None:
+    """Stops the collector when whoever started it is gone, however it went: its end of the pipe closes."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    collector.stop()
 
 
 def require_loopback(endpoint: str) -> None:

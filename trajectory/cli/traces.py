@@ -1,12 +1,21 @@
 """`trajectory traces`: what is in a store, newest first."""
 
 import argparse
-import json
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from itertools import count as count_from
+from itertools import islice
+from typing import TYPE_CHECKING
 
-from trajectory.cli.output import count, duration, say, table
-from trajectory.cli.places import add_json, add_store, natural, open_store
+from trajectory.cli.output import count, duration, json_line, say, table
+from trajectory.cli.places import add_json, add_store, data_dir, natural, open_store
+
+if TYPE_CHECKING:
+    from trajectory.store.reader import SqliteReader
+    from trajectory.view.rows import TraceRow
+
+_PAGE = 500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,22 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from trajectory.collector.pipeline import row_of
     from trajectory.view.query import parse
 
     keep = parse(args.filter)
     with closing(open_store(args.store)) as reader:
-        rows = [row_of(summary) for summary in reader.summaries(limit=args.limit)]
-    chosen = [row for row in rows if keep(row, time.time_ns())]
+        chosen = list(islice((row for row in _rows(reader) if keep(row, time.time_ns())), args.limit))
+        is_empty = not chosen and not reader.summaries(limit=1)
     if args.ids:
-        print("\n".join(row.trace_id for row in chosen))
+        print("".join(f"{row.trace_id}\n" for row in chosen), end="")
         return 0
     if args.json:
         for row in chosen:
-            print(json.dumps({name: getattr(row, name) for name in row.__struct_fields__ if name != "activity"}))
+            print(json_line({name: getattr(row, name) for name in row.__struct_fields__ if name != "activity"}))
         return 0
     if not chosen:
-        say(f"no traces in {args.store}" + (f" match {args.filter!r}" if rows else ""))
+        say(f"no traces in {args.store}" + (_elsewhere(args.store) if is_empty else f" match {args.filter!r}"))
         return 0
     headers = ("TRACE", "STATE", "AGENTS", "DELEG", "STEPS", "ERR", "ALERTS", "TOKENS", "ELAPSED", "STARTED", "TITLE")
     lines = [
@@ -48,6 +56,23 @@ def run(args: argparse.Namespace) -> int:
     ]  # fmt: skip
     print("\n".join(table(headers, lines)))
     return 0
+
+
+def _rows(reader: "SqliteReader") -> "Iterator[TraceRow]":
+    """The rows of a store, newest first, a page at a time: a filter looks at all of them."""
+    from trajectory.collector.pipeline import row_of
+
+    for offset in count_from(0, _PAGE):
+        page = reader.summaries(limit=_PAGE, offset=offset)
+        yield from map(row_of, page)
+        if len(page) < _PAGE:
+            return
+
+
+def _elsewhere(store: str) -> str:
+    """Where to look instead: the demo keeps its runs in a store of its own."""
+    demo = data_dir() / "demo.db"
+    return f"; the demo's runs are in another store: --store {demo}" if demo.exists() and str(demo) != store else ""
 
 
 def _when(at_ns: int) -> str:
