@@ -13,6 +13,7 @@ from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, Slot, SpanKind
 from trajectory.view.text import clean
 
 PREVIEW_CHARS = 240
+TITLE_CHARS = 80
 STEP_WORDS: dict[str, str] = {SpanKind.DELEGATION: "delegate", SpanKind.AGENT: "agent", SpanKind.OTHER: "step"}
 
 
@@ -62,7 +63,10 @@ def title_of(trace: Trace) -> str:
     root = trace.root
     if trace.title and (root is None or trace.title != root.name):
         return preview(trace.title)
-    return goal_of(trace)[:80] or (name_of(root) if root is not None else "")
+    goal = goal_of(trace)
+    if goal:
+        return goal if len(goal) <= TITLE_CHARS else f"{goal[: TITLE_CHARS - 1].rstrip()}…"
+    return name_of(root) if root is not None else ""
 
 
 def goal_of(trace: Trace) -> str:

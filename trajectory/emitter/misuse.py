@@ -50,7 +50,10 @@ def harmless(function: F) -> F:
             return function(*args, **kwargs)
         except Exception as fault:
             kind = function.__qualname__
-            report(kind, "trajectory: %s was given something it cannot record: %s", kind, type(fault).__name__)
+            said = type(fault).__name__
+            if isinstance(fault, TypeError):  # most often arguments that do not fit: Python's own words say which
+                said += f": {name_of(fault)[:200]!r}"
+            report(kind, "trajectory: %s was given something it cannot record: %s", kind, said)
             return None
 
     return cast(F, guarded)
