@@ -28,7 +28,11 @@ class RemoteFeed:
         self._socket: zmq.Socket[bytes] | None = None
         self._request_id = 0
         self._lock = threading.Lock()
-        self._connect()
+        try:
+            self._connect()
+        except WireError:
+            self._context.term()
+            raise
 
     def _connect(self) -> zmq.Socket[bytes]:
         if self._socket is not None:
@@ -40,7 +44,7 @@ class RemoteFeed:
         try:
             socket.connect(self.endpoint)
         except zmq.ZMQError as fault:
-            socket.close()
+            socket.close(linger=0)
             raise WireError(
                 f"{self.endpoint} is no endpoint ({fault.strerror}): give one like tcp://127.0.0.1:5570"
             ) from None
