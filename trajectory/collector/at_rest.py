@@ -15,6 +15,7 @@ from trajectory.collector.pipeline import row_of
 from trajectory.collector.publish import Publisher
 from trajectory.errors import TrajectoryError
 from trajectory.model.fact import Batch, Fact, Payload, trace_of
+from trajectory.model.lists import named
 from trajectory.store.contract import Reader
 from trajectory.view.rows import Health, Query, TraceRow, View
 
@@ -83,10 +84,8 @@ def stored_batches(reader: Reader, trace_id: bytes) -> Iterator[Batch]:
     """All facts of a trace, each payload once and before the first fact that names it, as its emitter sent them."""
     sent: set[bytes] = set()
     for batch in reader.facts(trace_id):
-        named = [
-            d for fact in batch.facts for ds in getattr(fact, "contents", {}).values() for d in ds if d not in sent
-        ]
-        bodies = reader.payloads(list(dict.fromkeys(named)))
+        entries = {e for fact in batch.facts for es in getattr(fact, "contents", {}).values() for e in es}
+        bodies = reader.payloads(sorted(named(entries, reader.payload) - sent))
         sent.update(bodies)
         payloads: list[Fact] = [Payload(digest, *body) for digest, body in bodies.items()]
         yield Batch(batch.source, batch.first_seq, [*payloads, *batch.facts])

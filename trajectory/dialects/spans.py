@@ -16,6 +16,7 @@ from trajectory.dialects.reading import Body, HandOver, Reading, merge
 from trajectory.dialects.values import clean, decoded, first_name, name_of
 from trajectory.model.content import digest, encode
 from trajectory.model.fact import Fact, Payload, SpanEnded, SpanEvent, SpanLinked, SpanStarted
+from trajectory.model.lists import LIST, SHORTEST, Lists
 from trajectory.model.words import (
     AGENT_NAME,
     DELEGATION_GRADE,
@@ -61,10 +62,11 @@ _COORDINATION = ("autogen ", "message.send", "edge_group.process", "executor.pro
 
 
 class Stored:
-    """Payload facts for one batch: each body once, before the first fact that names it."""
+    """Payload facts for one batch: each body once, before the first fact that names it; long slots as lists."""
 
     def __init__(self) -> None:
         self._known: set[bytes] = set()
+        self._lists = Lists()
         self.facts: list[Fact] = []
 
     def digests(self, bodies: list[Body]) -> list[bytes]:
@@ -72,7 +74,15 @@ class Stored:
         return [self._store(media_type, body) for media_type, body in bodies]
 
     def slots(self, contents: dict[str, list[Body]]) -> dict[str, list[bytes]]:
-        return {str(slot): self.digests(bodies) for slot, bodies in contents.items()}
+        return {str(slot): self._entries(self.digests(bodies)) for slot, bodies in contents.items()}
+
+    def _entries(self, digests: list[bytes]) -> list[bytes]:
+        if len(digests) < SHORTEST:
+            return digests
+        entry, body = self._lists.entry(digests)
+        if body:
+            self._store(LIST, body)
+        return [entry]
 
     def _store(self, media_type: str, body: bytes) -> bytes:
         address = digest(media_type, body)

@@ -28,8 +28,8 @@ _VALUES = {Slot.ARGUMENTS: "gen_ai.tool.call.arguments", Slot.RESULT: "gen_ai.to
 def content_attributes(trace: Trace, span: Span) -> dict[str, str]:
     """Attributes that hold what the span's slots hold; a body that is not at hand is left out."""
     attributes: dict[str, str] = {}
-    for slot, digests in span.contents.items():
-        bodies = [body for body in map(trace.body, digests) if body is not None]
+    for slot in span.contents:
+        bodies = [body for body in map(trace.body, span.digests(slot)) if body is not None]
         if bodies:
             attributes.update(_said(slot, bodies, span.kind))
     return attributes

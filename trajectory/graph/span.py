@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trajectory.model.fact import Source, SpanEnded, SpanEvent, SpanLinked, SpanStarted, SpanUpdated
+from trajectory.model.lists import list_of
 from trajectory.model.words import EVENT_DELTA, EVENT_EXCEPTION, SpanKind, SpanStatus
 
 if TYPE_CHECKING:
     from trajectory.graph.invocation import Invocation
 
+Expand = Callable[[list[bytes]], list[bytes]]  # the bodies behind a list
 _Fact = TypeVar("_Fact", SpanEvent, SpanUpdated, SpanLinked)
 _Told = TypeVar("_Told", SpanStarted, SpanEnded)
 _Key = tuple[int | str | bytes, ...]
@@ -23,12 +25,13 @@ class Span:
     """One span. `end_ns` is 0 while it is open; `owner` is the invocation of the agent that does this work, if any."""
 
     __slots__ = (
-        "_deltas", "_end", "_partial", "_start", "_updates", "agent", "attributes", "children", "contents", "end_ns",
+        "_deltas", "_end", "_expand", "_partial", "_start", "_updates", "agent", "attributes", "children", "contents", "end_ns",
         "events", "kind", "links", "message", "name", "order_key", "owner", "parent", "parent_id", "service", "source", "span_id",
         "start_ns", "status", "surface", "trace_id",
     )  # fmt: skip
 
-    def __init__(self, trace_id: bytes, span_id: bytes) -> None:
+    def __init__(self, trace_id: bytes, span_id: bytes, expand: Expand = list) -> None:
+        self._expand = expand
         self.trace_id = trace_id
         self.span_id = span_id
         self.parent_id = b""
@@ -131,7 +134,8 @@ class Span:
 
     def digests(self, slot: str) -> list[bytes]:
         """The payloads in a slot, oldest first."""
-        return self.contents.get(slot, [])
+        entries = self.contents.get(slot, [])
+        return self._expand(entries) if len(entries) == 1 and list_of(entries[0]) is not None else entries
 
     def number(self, key: str) -> float:
         """An attribute as a number that is finite and not negative; 0 where it is missing or is none."""

@@ -30,6 +30,7 @@ from trajectory.model.fact import (
     SpanStarted,
     SpanUpdated,
 )
+from trajectory.model.lists import expand
 from trajectory.model.words import (
     DELEGATION_GRADE,
     INPUT_TOKENS,
@@ -47,6 +48,8 @@ ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
 _WORK = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
 _PARTING = (SpanKind.TOOL, SpanKind.DELEGATION)
 _TELLING = (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)  # kinds of spans that may tell of a delegation
+
+_KEPT_LISTS = 64
 
 
 class Trace:
@@ -68,6 +71,7 @@ class Trace:
         self.last_ns = 0
         self.open_count = 0
         self._payload = payload
+        self._expanded: dict[bytes, list[bytes]] = {}
         self._loose: dict[tuple[str, str], Invocation] = {}
         self._owned: dict[bytes, Invocation] = {}  # agent span id → the invocation that it is
         self._sent_to: dict[bytes, Invocation] = {}  # declared delegation → its target, without span
@@ -132,7 +136,7 @@ class Trace:
         return span
 
     def _new(self, span_id: bytes) -> Span:
-        span = self.spans[span_id] = self._parentless[span_id] = Span(self.trace_id, span_id)
+        span = self.spans[span_id] = self._parentless[span_id] = Span(self.trace_id, span_id, self._expand)
         return span
 
     def _apply_found(self, fact: Found) -> None:
@@ -338,6 +342,18 @@ class Trace:
         if self.open_count:
             return "live"
         return "failed" if any(s.is_error for s in self.roots) else "done"
+
+    def _expand(self, entries: list[bytes]) -> list[bytes]:
+        """The bodies' digests behind a list, the last lists kept: detectors read them again and again."""
+        (entry,) = entries
+        digests = self._expanded.get(entry)
+        if digests is None:
+            digests = expand(entries, self._payload)
+            if digests:
+                self._expanded[entry] = digests
+            if len(self._expanded) > _KEPT_LISTS:
+                del self._expanded[next(iter(self._expanded))]
+        return digests
 
     def text(self, digest: bytes) -> str | None:
         """What a payload says; None where the body is not at hand."""

@@ -3,12 +3,14 @@
 Invariant: the other traces' facts stay as they were, in the frames and at the positions they had. Called by the writer.
 """
 
+from trajectory.model import lists
 from trajectory.model.fact import trace_of
 from trajectory.store.bodies import expand, read_facts, shrink, write_facts
 from trajectory.store.database import Database
 from trajectory.store.matching import digests_of
 
 _BODY = (int, bytes)  # codec, body
+_PAYLOAD = (str, int, bytes)  # media type, codec, body
 
 
 def erase(database: Database, trace_ids: frozenset[bytes]) -> None:
@@ -20,7 +22,8 @@ def erase(database: Database, trace_ids: frozenset[bytes]) -> None:
     try:
         with database.transaction():
             named = {digest for trace_id in trace_ids for digest in _erase_trace(database, trace_id)}
-            _erase_payloads(database, named)
+            payload = _payload_of(database)
+            _erase_payloads(database, lists.named(named, payload), payload)
         with database.connection() as connection:
             connection.executescript(
                 "PRAGMA incremental_vacuum"
@@ -54,13 +57,21 @@ def _erase_from_frame(database: Database, frame: int, trace_id: bytes) -> set[by
     return {digest for fact in facts if trace_of(fact) == trace_id for digest in digests_of(fact)}
 
 
-def _erase_payloads(database: Database, named: set[bytes]) -> None:
-    """Removes those of the payloads that no remaining fact names."""
+def _payload_of(database: Database) -> lists.Payload:
+    def payload(digest: bytes) -> tuple[str, bytes] | None:
+        row = database.row("SELECT media_type, codec, body FROM payloads WHERE digest = ?", (digest,), _PAYLOAD)
+        return (row[0], expand(row[1], row[2])) if row else None
+
+    return payload
+
+
+def _erase_payloads(database: Database, named: set[bytes], payload: lists.Payload) -> None:
+    """Removes those of the payloads that no remaining fact names, itself or through a list."""
     after = 0
     query = "SELECT codec, body, id FROM frames WHERE id > ? ORDER BY id LIMIT 32"
     while named and (rows := database.rows(query, (after,), (*_BODY, int))):
         for codec, body, after in rows:  # noqa: B007 (the last one is where the next page starts)
             for fact in read_facts(expand(codec, body)):
-                named -= digests_of(fact)
+                named -= lists.named(digests_of(fact), payload)
     for digest in named:
         database.rows("DELETE FROM payloads WHERE digest = ?", (digest,))

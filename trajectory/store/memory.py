@@ -15,6 +15,7 @@ import msgspec
 from trajectory.errors import StoreError
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
+from trajectory.model.lists import named
 from trajectory.protocol.frames import MAX_FACTS
 from trajectory.store.bodies import mended, read_facts, read_resource, read_struct, write_facts, write_struct
 from trajectory.store.contract import TraceSummary
@@ -88,8 +89,12 @@ class MemoryStore:
                 self._traces.pop(trace_id, None)
                 self._summaries.pop(trace_id, None)
             self._findings = {key: f for key, f in self._findings.items() if f.trace_id not in gone}
-            for digest in _named_by(erased) - _named_by(fact for frame in self._frames for fact in frame.facts):
+            remaining = self._named_by(fact for frame in self._frames for fact in frame.facts)
+            for digest in self._named_by(erased) - remaining:
                 self._payloads.pop(digest, None)
+
+    def _named_by(self, facts: Iterable[Fact]) -> set[bytes]:
+        return named((entry for fact in facts for entry in digests_of(fact)), self._payloads.get)
 
     def _append_one(self, batch: Batch, resource: dict[str, Any]) -> None:
         key = (batch.source.emitter_id, batch.source.boot_id)
@@ -219,10 +224,6 @@ class MemoryStore:
         with self._reading():
             self._version += 1
             yield
-
-
-def _named_by(facts: Iterable[Fact]) -> set[bytes]:
-    return {digest for fact in facts for digest in digests_of(fact)}
 
 
 def _as_stored(value: S) -> S:

@@ -1,0 +1,108 @@
+"""Lists of digests that extend earlier lists, so that a conversation costs what was said and not its square.
+
+A model call holds every message of its conversation so far. Naming each of them at each call costs 16 bytes a message a call;
+a list instead names the list that it extends and adds what is new. A list is a payload like any other: its body is the digest
+of the list that it extends (zeros: none), then the digests that it adds. Among a slot's contents it stands as one entry, its
+digest behind a mark, so that 17 bytes are a list and 16 a body.
+
+Invariant: `expand([reference], payload)` gives the digests that `Lists.entry` was given. Standard library only: the emitter
+and the dialects write lists, whoever folds, erases or exports reads them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+
+from trajectory.model.content import DIGEST_BYTES, digest
+
+LIST = "application/vnd.trajectory.list"
+SHORTEST = 4  # fewer digests are named one by one
+_MARK = b"\x01"
+_NONE = bytes(DIGEST_BYTES)
+
+Payload = Callable[[bytes], tuple[str, bytes] | None]
+
+
+def list_of(entry: bytes) -> bytes | None:
+    """The digest of the list that an entry refers to; None where the entry is a body's own digest."""
+    return entry[1:] if len(entry) == DIGEST_BYTES + 1 and entry[:1] == _MARK else None
+
+
+def read(body: bytes) -> tuple[bytes, list[bytes]]:
+    """A list's body as the digest of the list that it extends (empty: none) and the digests that it adds."""
+    parts = [body[at : at + DIGEST_BYTES] for at in range(0, len(body) - len(body) % DIGEST_BYTES, DIGEST_BYTES)]
+    base = parts[0] if parts and parts[0] != _NONE else b""
+    return base, parts[1:]
+
+
+def write(base: bytes, added: Iterable[bytes]) -> bytes:
+    """The body of a list that extends `base` (empty: none)."""
+    return (base or _NONE) + b"".join(added)
+
+
+def expand(entries: Sequence[bytes], payload: Payload) -> list[bytes]:
+    """The bodies' digests that entries name, oldest first. A list that is not at hand hides itself and what it extends."""
+    digests: list[bytes] = []
+    for entry in entries:
+        listed = list_of(entry)
+        digests += [entry] if listed is None else [d for added in reversed(_chain(listed, payload)) for d in added[1]]
+    return digests
+
+
+def named(entries: Iterable[bytes], payload: Payload) -> set[bytes]:
+    """Every payload that entries need: bodies, lists, and the lists that these extend."""
+    needed: set[bytes] = set()
+    for entry in entries:
+        listed = list_of(entry)
+        if listed is None:
+            needed.add(entry)
+        elif listed not in needed:
+            for address, added in _chain(listed, payload):
+                needed.add(address)
+                needed.update(added)
+    return needed
+
+
+def _chain(listed: bytes, payload: Payload) -> list[tuple[bytes, list[bytes]]]:
+    """A list and all that it extends, newest first, each with what it adds. A digest of its own content cannot recur."""
+    chain: list[tuple[bytes, list[bytes]]] = []
+    while listed:
+        found = payload(listed)
+        if found is None or found[0] != LIST:
+            break
+        base, added = read(found[1])
+        chain.append((listed, added))
+        listed = base
+    return chain
+
+
+class Lists:
+    """Remembers lists that were written, to extend them. One thread at a time."""
+
+    def __init__(self, limit: int = 8192) -> None:
+        self._limit = limit
+        self._known: OrderedDict[bytes, bytes] = OrderedDict()  # a running digest over the digests → the list's own
+
+    def entry(self, digests: Sequence[bytes]) -> tuple[bytes, bytes]:
+        """The entry that stands for these digests, and the body of the list to store under it; empty where it is known."""
+        keys = []
+        key = b""
+        for one in digests:
+            key = blake2b(key + one, digest_size=DIGEST_BYTES).digest()
+            keys.append(key)
+        at = next((n for n in range(len(keys), 0, -1) if keys[n - 1] in self._known), 0)
+        base = self._known[keys[at - 1]] if at else b""
+        if at:
+            self._known.move_to_end(keys[at - 1])
+        if at == len(digests):
+            return _MARK + base, b""
+        body = write(base, digests[at:])
+        address = digest(LIST, body)
+        self._known[key] = address
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return _MARK + address, body
+
+    def clear(self) -> None:
+        """Lists begin anew: whoever reads now may not have the earlier ones."""
+        self._known.clear()
