@@ -19,6 +19,7 @@ from trajectory.emitter.schema import definition_of, parameters_of, schema_of
 from trajectory.model import content
 from trajectory.model.fact import Gap, Payload, SpanUpdated
 from trajectory.protocol.codec import decode_fact
+from trajectory.protocol.frames import MAX_DEPTH, is_shallow, pack
 
 
 class Colour(enum.Enum):
@@ -234,3 +235,14 @@ def test_a_body_is_packed_as_it_is_up_to_the_limit_of_a_frame() -> None:
     fact = decode_fact(packing.pack((6, large.digest, large.media_type, large.data)))
     assert fact == Payload(large.digest, large.media_type, large.data)
     assert decode_fact(packing.pack((6, b"d" * 16, "text/plain", b"x" * (9 << 20)))) == Gap(7, 1, "quarantined")
+
+
+@pytest.mark.parametrize("depth", [40, 62, 63, 64, 65, 400, 900, 990, 100_000])
+def test_an_attribute_nested_too_deeply_for_a_collector_travels_as_text(depth: int) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    own, _ = attributes_of({"deep": value})
+    assert is_shallow(own)
+    assert isinstance(own["deep"], list) == (depth < MAX_DEPTH)
+    assert pack(own)

@@ -30,6 +30,14 @@ TRACE, SPAN, PARENT = bytes(range(16)), bytes(range(8)), bytes(range(8, 16))
 BODY = Payload(content.digest("text/plain", b"hi"), "text/plain", b"hi")
 FINDING = Finding("cascade", "critical", 0.5, TRACE, SPAN, "why", path=[SPAN], evidence=[Evidence(SPAN, "text")])
 
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for level in range(depth):
+        value = [value] if level % 2 else {"k": value}
+    return value
+
+
 GOLDEN: list[tuple[Fact, str]] = [
     (
         SpanStarted(
@@ -156,6 +164,7 @@ def test_a_frame_over_the_limit_is_refused_unread() -> None:
         Gap(1 << 63, 1, "late"),
         Payload(TRACE, "text/plain", b"another body's digest"),
         Found(1, Finding("k", "info", 1.0, TRACE, SPAN, "m", at_ns=-5)),
+        SpanStarted(TRACE, SPAN, b"", 1, 1, "tool", "x", attributes={"deep": nested(frames.MAX_DEPTH)}),
         Found(1, Finding("k", "info", float("nan"), TRACE, SPAN, "m")),
         Found(1, Finding("k", "info", 1e308, TRACE, SPAN, "m")),
     ],
@@ -166,6 +175,7 @@ def test_a_frame_over_the_limit_is_refused_unread() -> None:
         "after 2262",
         "digest",
         "finding's time",
+        "too deep",
         "no confidence",
         "beyond sure",
     ],
@@ -173,6 +183,16 @@ def test_a_frame_over_the_limit_is_refused_unread() -> None:
 def test_a_fact_that_cannot_be_true_is_refused(fact: Fact) -> None:
     with pytest.raises(WireError, match="corrupt fact"):
         codec.decode_fact(msgpack.packb(msgpack.unpackb(codec.encode(fact))))
+
+
+def test_what_every_reader_can_read_is_taken() -> None:
+    fact = SpanStarted(TRACE, SPAN, b"", 1, 1, "tool", "x", attributes={"deep": nested(frames.MAX_DEPTH - 1)})
+    assert codec.decode_fact(codec.encode(fact)) == fact
+
+
+def test_a_hello_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(WireError, match="too deeply"):
+        codec.read_frame(frames.hello(TRACE, TRACE, {"deep": nested(frames.MAX_DEPTH)}, 0))
 
 
 def test_text_that_is_no_unicode_is_mended_and_sent() -> None:

@@ -11,7 +11,7 @@ import msgspec
 from trajectory.errors import WireError
 from trajectory.model.content import digest
 from trajectory.model.fact import Fact, Finding, Found, Marked, Payload
-from trajectory.protocol.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION
+from trajectory.protocol.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION, is_shallow
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -94,6 +94,8 @@ def read_frame(frame: bytes) -> AnyFrame:
         read: AnyFrame = decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise WireError(f"corrupt frame: {fault}") from None
+    if isinstance(read, HelloFrame) and not is_shallow(read.resource):
+        raise WireError("corrupt frame: the resource is nested too deeply")
     for name in ("first_seq", "next_seq"):
         if not 0 <= getattr(read, name, 0) < _MAX_SEQ:
             raise WireError(f"corrupt frame: {name} out of range")
@@ -166,5 +168,7 @@ def _check(fact: Fact) -> None:
         raise WireError("corrupt fact: time out of range")
     if isinstance(fact, Found) and not 0 <= fact.finding.confidence <= 1:
         raise WireError("corrupt fact: a confidence is from 0 to 1")
+    if not is_shallow(getattr(fact, "attributes", None)):
+        raise WireError("corrupt fact: its attributes are nested too deeply")
     if isinstance(fact, Payload) and digest(fact.media_type, fact.body) != fact.digest:
         raise WireError("corrupt fact: a payload's digest is that of another body")  # else it could stand in for one

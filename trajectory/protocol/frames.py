@@ -23,6 +23,9 @@ import msgpack
 PROTOCOL_VERSION = 1
 MAX_FACTS = 256
 MAX_FRAME_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = (
+    64  # of a value in a fact: every reader recurses, each from a depth of its own, and all must read what is stored
+)
 WINDOW_FRAMES = 64
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5570"
 
@@ -53,6 +56,23 @@ def unpack(frame: bytes) -> Any:
     if len(frame) > MAX_FRAME_BYTES:
         raise ValueError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
     return msgpack.unpackb(frame, raw=False, strict_map_key=False)
+
+
+def is_shallow(value: Any) -> bool:
+    """Whether plain data is nested at most MAX_DEPTH deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for held in level if type(held) in _HOLDERS for inner in _held(held)]
+        if not level:
+            return True
+    return False
+
+
+_HOLDERS = (dict, list, tuple)
+
+
+def _held(holder: Any) -> list[Any]:
+    return [*holder, *holder.values()] if type(holder) is dict else list(holder)
 
 
 def hello(emitter_id: bytes, boot_id: bytes, resource: dict[str, Any], next_seq: int) -> bytes:
