@@ -5,7 +5,7 @@ give the same bytes. A trace is a planner that asks four agents; each calls a mo
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from trajectory.model.content import digest, encode, encode_message
@@ -130,16 +130,60 @@ class TeamRun:
         return address
 
 
-class Load:
-    """Frames of at least `count` facts, of whole traces, and how many facts they hold; `after` is the load before it."""
+def team(number: int) -> list[WireFact]:
+    """The facts of a team's trace, with what was said."""
+    return TeamRun(number, True).tell()
 
-    def __init__(self, count: int, boot_id: bytes, with_content: bool = True, after: "Load | None" = None) -> None:
+
+def wordless_team(number: int) -> list[WireFact]:
+    """The same without contents."""
+    return TeamRun(number, False).tell()
+
+
+def plain_trace(number: int) -> list[WireFact]:
+    """The facts of 100 spans, one above the others, of 8 attributes each."""
+    trace_id, facts = number.to_bytes(16, "big"), []
+    for place in range(1, 101):
+        span_id = trace_id[10:] + place.to_bytes(2, "big")
+        parent = b"" if place == 1 else trace_id[10:] + (1).to_bytes(2, "big")
+        at_ns = START_NS + number * 1_000_000 + place * 1000
+        attributes = {f"attribute.{key}": f"value {place} of {key}" for key in range(8)}
+        facts += [
+            (
+                SPAN_STARTED,
+                trace_id,
+                span_id,
+                parent,
+                at_ns,
+                at_ns,
+                "other",
+                "search",
+                "",
+                "operational",
+                attributes,
+                {},
+            ),
+            (SPAN_ENDED, trace_id, span_id, at_ns + 500, at_ns + 500, "ok", "", {}, {}),
+        ]
+    return facts
+
+
+class Load:
+    """Frames of at least `count` facts, of whole traces that `tell` tells; it goes on after the load before it, if any."""
+
+    def __init__(
+        self,
+        count: int,
+        boot_id: bytes,
+        tell: Callable[[int], list[WireFact]] = team,
+        after: "Load | None" = None,
+    ) -> None:
         self.boot_id = boot_id
         self.frames: list[bytes] = []
         self.first_seq: int = after.end_seq if after else 0
         self.end_seq: int = self.first_seq
         self.next_trace: int = after.next_trace if after else 1
-        for part in self._parts(count, with_content):
+        for part in self._parts(count, tell):
             self.frames.append(frames.facts_frame(EMITTER_ID, boot_id, self.end_seq, part))
             self.end_seq += len(part)
 
@@ -154,12 +198,12 @@ class Load:
     def hello(self) -> bytes:
         return frames.hello(EMITTER_ID, self.boot_id, {"service.name": "benchmark"}, self.first_seq)
 
-    def _parts(self, count: int, with_content: bool) -> Iterator[list[bytes]]:
+    def _parts(self, count: int, tell: Callable[[int], list[WireFact]]) -> Iterator[list[bytes]]:
         """Packed facts, `MAX_FACTS` at a time."""
         waiting: list[bytes] = []
         made = 0
         while made < count:
-            told = TeamRun(self.next_trace, with_content).tell()
+            told = tell(self.next_trace)
             self.next_trace += 1
             made += len(told)
             waiting += map(pack, told)

@@ -24,7 +24,7 @@ from tests.benchmarks._rounds import (
     percent,
     scaled,
 )
-from tests.benchmarks._team import Load
+from tests.benchmarks._team import Load, team, wordless_team
 
 NAME = "intake"
 GOAL = "the collector takes, keeps, folds and judges a quarter of what Python can receive and decode at all"
@@ -35,9 +35,8 @@ LAG_ROUNDS = 3
 def run() -> list[Row]:
     """Rows of throughput, then of the lag."""
     rows: list[Row] = []
-    for with_content in (True, False):
-        load = Load(scaled(40_000), b"benchmark-boot-1", with_content=with_content)
-        rows += _throughput(load, with_content)
+    for with_content, tell in ((True, team), (False, wordless_team)):
+        rows += _throughput(Load(scaled(40_000), b"benchmark-boot-1", tell), with_content)
     return [*rows, _lag()]
 
 
