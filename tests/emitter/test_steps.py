@@ -422,3 +422,15 @@ def test_an_iterator_is_left_to_the_agent(captured: CapturingCollector) -> None:
         pass
     trajectory.plan(messages)
     assert len(list(messages)) == 1
+
+
+def test_a_mode_that_cannot_be_compared_is_a_call(captured: CapturingCollector) -> None:
+    class Touchy:
+        def __eq__(self, other: object) -> bool:
+            raise OSError
+
+        __hash__ = None  # type: ignore[assignment]
+
+    with trajectory.delegate("booker", mode=Touchy()):  # type: ignore[arg-type]
+        pass
+    assert captured.span("delegate booker").attributes["trajectory.delegation.mode"] == "call"

@@ -96,3 +96,16 @@ def test_any_value_is_encoded(value: object) -> None:
 def test_any_body_reads_as_text(body: bytes) -> None:
     for media_type in (content.TEXT, content.JSON, content.MESSAGE):
         assert isinstance(content.text_of(media_type, body), str)
+
+
+def test_an_iterator_in_a_message_is_left_to_the_agent() -> None:
+    for name in ("content", "parts", "tool_calls"):
+        pieces = iter(["a", "b"])
+        content.encode_message({"role": "user", name: pieces})
+        assert list(pieces) == ["a", "b"]
+
+
+def test_an_endless_content_is_said_and_not_followed() -> None:
+    import itertools
+
+    assert b"count(0)" in content.encode_message({"role": "user", "content": itertools.count()})[1]

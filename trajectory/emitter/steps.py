@@ -250,7 +250,7 @@ def _task_bodies(task: Any) -> list[Body]:
 
 
 def _mode_of(mode: str) -> str:
-    if mode in (DelegationMode.CALL, DelegationMode.TRANSFER):
+    if isinstance(mode, str) and mode in (DelegationMode.CALL, DelegationMode.TRANSFER):
         return str(mode)
     report("mode", "trajectory: a delegation's mode is `call` or `transfer` and not %r; taken as `call`", mode)
     return str(DelegationMode.CALL)

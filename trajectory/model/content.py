@@ -8,7 +8,7 @@ part types `text`, `reasoning`, `tool_call` (name, id, arguments), `tool_call_re
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -58,7 +58,7 @@ def normal_message(message: Any) -> dict[str, Any]:
     if "parts" in message:
         return {
             "role": role,
-            "parts": [dict(p) if isinstance(p, Mapping) else _text(p) for p in message["parts"] or ()],
+            "parts": [dict(p) if isinstance(p, Mapping) else _text(p) for p in _listed(message["parts"])],
         }
     parts: list[dict[str, Any]] = []
     call_id = message.get("tool_call_id")
@@ -67,13 +67,17 @@ def normal_message(message: Any) -> dict[str, Any]:
         parts.append({"type": "tool_call_response", "id": call_id or "", "response": content})
     elif isinstance(content, str):
         parts.append(_text(content))
-    elif isinstance(content, Iterable) and not isinstance(content, Mapping):
+    elif isinstance(content, (list, tuple)):  # an iterator is the agent's to consume
         parts.extend(_content_part(part) for part in content)
     elif content is not None:
         parts.append(_text(content))
-    for call in message.get("tool_calls") or ():
+    for call in _listed(message.get("tool_calls")):
         parts.append(_tool_call(call))
     return {"role": role, "parts": parts}
+
+
+def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    return value if isinstance(value, (list, tuple)) else () if value is None else (value,)
 
 
 def _content_part(part: Any) -> dict[str, Any]:
