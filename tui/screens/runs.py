@@ -144,7 +144,7 @@ class RunsScreen(DataScreen):
             [],
             [(f"No runs yet. Listening on {where}.", "strong")],
             [],
-            [("Send one from your code:      ", "dim"), ('with tracer.agent("planner"): ...', "")],
+            [("Send one from your code:      ", "dim"), ('trajectory.wrap(bot, agent="planner")', "")],
             [("Or watch a made-up one:       ", "dim"), ("trajectory demo", "")],
             [("Or open a recording:          ", "dim"), ("trajectory watch --store FILE", "")],
         ]
