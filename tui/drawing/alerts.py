@@ -25,7 +25,7 @@ def alert_line(row: AlertRow, width: int, signs: Signs, start_ns: int) -> Line:
     line += [
         put(row.kind, 20 if width >= 100 else 14, role),
         (" ", ""),
-        (row.summary or row.message, "" if is_open else "dim"),
+        (_said(row, signs), "" if is_open else "dim"),
     ]
     if row.count > 1:
         line.append((f" {signs.times}{row.count}", "dim"))
@@ -38,8 +38,15 @@ def preview_line(row: AlertRow, width: int, signs: Signs) -> Line:
     sign, role = severity_sign(signs, row.severity)
     kind = put(row.kind, 19 if width > 76 else 12, "")
     return spread(
-        [(sign, role), (" ", ""), (row.alert_id, "strong"), (" ", ""), kind, (" ", ""), (row.summary, "")], [], width
+        [(sign, role), (" ", ""), (row.alert_id, "strong"), (" ", ""), kind, (" ", ""), (_said(row, signs), "")],
+        [],
+        width,
     )
+
+
+def _said(row: AlertRow, signs: Signs) -> str:
+    """An alert's line with the signs of this level in place of the collector's."""
+    return (row.summary or row.message).replace("▸", signs.crumb).replace("⇢", signs.call)
 
 
 def alert_counts(critical: int, warnings: int, infos: int, signs: Signs) -> Line:
