@@ -22,13 +22,14 @@ from tests.collector.builders import (
 from tests.graph.pictures import picture
 from tests.scenarios import Scenario
 from trajectory.alerting.alerts import alert_key
-from trajectory.collector.at_rest import StoredLibrary, StoreFeed, fold_stored, stored_batches
+from trajectory.collector.at_rest import StoredLibrary, StoreFeed, fold_stored, stored_batches, stored_row
 from trajectory.collector.importing import Numbering, WireDelivery, through_pipeline, turns
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.server import Collector
 from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.fact import Batch, Fact, Payload
+from trajectory.store.contract import TraceSummary
 from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.view.feed import FeedLost
@@ -241,3 +242,10 @@ def test_a_collector_that_refuses_or_is_not_there_is_said(monkeypatch: pytest.Mo
     monkeypatch.setattr("trajectory.collector.importing._ANSWER_S", 0.05)
     with WireDelivery("tcp://127.0.0.1:1") as delivery, pytest.raises(WireError, match="does not answer"):
         delivery([Batch(SOURCE, 0, [started(1)])])
+
+
+def test_a_run_that_was_live_when_its_collector_died_is_cut_off_in_every_list() -> None:
+    saved = TraceSummary(TRACE, state="live")
+    assert stored_row(saved, is_live=False).state == "cut_off"
+    assert stored_row(saved, is_live=True).state == "live"
+    assert stored_row(TraceSummary(TRACE, state="done"), is_live=False).state == "done"

@@ -174,13 +174,13 @@ def _wait_settled(endpoint: str, trace_id: str) -> None:
 def _report(args: argparse.Namespace, store: str) -> int:
     """Prints what the store holds of the run: one page, or one JSON object."""
     from trajectory.cli.places import open_store, open_trace
-    from trajectory.cli.show import page, trace_json
+    from trajectory.cli.show import page, rows_of, trace_json
 
     with closing(open_store(store)) as reader:
-        folded = open_trace(reader, args.trace_id)
+        rows = rows_of(open_trace(reader, args.trace_id), is_live=False)
         if args.json:
-            print(json_line({**trace_json(folded), "answer": args.answer}))
+            print(json_line({**trace_json(rows), "answer": args.answer}))
         else:
-            print("\n".join(page(folded, every_span=False)))
+            print("\n".join(page(rows, every_span=False)))
             say(f"kept in {store}: trajectory watch --store {store}")
     return 0

@@ -65,6 +65,14 @@ def open_store(path: str) -> "SqliteReader":
     return open_reader(path)
 
 
+def is_served(path: str) -> bool:
+    """Whether a collector is writing the store at `path`, so that what is open there may yet go on."""
+    from trajectory.store.location import locate
+    from trajectory.store.lock import writer_of
+
+    return writer_of(locate(path)) is not None
+
+
 def open_trace(reader: "SqliteReader", prefix: str) -> "FoldedTrace":
     """The one trace whose id begins with `prefix`, folded. Raises StoreError where none or several do."""
     from trajectory.collector.at_rest import fold_stored

@@ -1,15 +1,17 @@
 """`trajectory show`: one trace on a page, or as one JSON object."""
 
 import argparse
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from trajectory.cli.output import bold, count, duration, json_line, plural, table
-from trajectory.cli.places import add_json, add_store, add_trace, open_store, open_trace
+from trajectory.cli.places import add_json, add_store, add_trace, is_served, open_store, open_trace
 from trajectory.view.text import clean
 
 if TYPE_CHECKING:
     from trajectory.collector.folded import FoldedTrace
+    from trajectory.collector.rows import TraceRows
     from trajectory.graph.trace import Trace
 
 _SHOWN_SPANS = 60
@@ -26,22 +28,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with closing(open_store(args.store)) as reader:
         folded = open_trace(reader, args.trace)
+        rows = rows_of(folded, is_live=is_served(args.store))
         if args.json:
-            print(json_line(trace_json(folded)))
+            print(json_line(trace_json(rows)))
         else:
-            print("\n".join(page(folded, every_span=args.spans)))
+            print("\n".join(page(rows, every_span=args.spans)))
     return 0
 
 
-def trace_json(folded: "FoldedTrace") -> dict[str, Any]:
-    """The trace as one object; the keys that `findings.md` fixes, and spans and findings beside them."""
+def rows_of(folded: "FoldedTrace", *, is_live: bool) -> "TraceRows":
+    """`is_live`: its store is being served, so what is open may yet go on."""
     from trajectory.collector.rows import TraceRows
+
+    return TraceRows(folded, time.time_ns() if is_live else folded.trace.last_ns, is_live)
+
+
+def trace_json(rows: "TraceRows") -> dict[str, Any]:
+    """The trace as one object; the keys that `findings.md` fixes, and spans and findings beside them."""
     from trajectory.collector.spans import span_rows
     from trajectory.protocol.codec import finding_json
 
-    trace = folded.trace
+    trace = rows.trace
     usage = trace.usage()
-    rows = TraceRows(folded, trace.last_ns, is_live=False)
     return {
         "trace_id": trace.trace_id.hex(),
         "session_id": trace.session_id or None,
@@ -107,16 +115,14 @@ def _not_observable(trace: "Trace") -> list[dict[str, str]]:
     ]
 
 
-def page(folded: "FoldedTrace", *, every_span: bool) -> list[str]:
+def page(rows: "TraceRows", *, every_span: bool) -> list[str]:
     """The trace for reading."""
     from trajectory.cli import findings
-    from trajectory.collector.rows import TraceRows
 
-    trace = folded.trace
-    rows = TraceRows(folded, trace.last_ns, is_live=False)
+    trace = rows.trace
     row = rows.trace_row()
     numbers = [
-        row.state, duration(row.ended_ns - row.started_ns), plural(row.agents, "agent"),
+        row.state.replace("_", " "), duration(row.ended_ns - row.started_ns), plural(row.agents, "agent"),
         plural(row.delegations, "delegation"), plural(row.steps, "step"), plural(row.errors, "error"),
         f"{count(row.input_tokens)} + {count(row.output_tokens)} tokens",
     ]  # fmt: skip

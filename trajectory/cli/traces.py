@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import count, duration, json_line, say, table
-from trajectory.cli.places import add_json, add_store, data_dir, natural, open_store
+from trajectory.cli.places import add_json, add_store, data_dir, is_served, natural, open_store
 
 if TYPE_CHECKING:
     from trajectory.store.reader import SqliteReader
@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
 
     keep = parse(args.filter)
     with closing(open_store(args.store)) as reader:
-        chosen = list(islice((row for row in _rows(reader) if keep(row, time.time_ns())), args.limit))
+        chosen = list(
+            islice((row for row in _rows(reader, is_served(args.store)) if keep(row, time.time_ns())), args.limit)
+        )
         is_empty = not chosen and not reader.summaries(limit=1)
     if args.ids:
         print("".join(f"{row.trace_id}\n" for row in chosen), end="")
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     headers = ("TRACE", "STATE", "AGENTS", "DELEG", "STEPS", "ERR", "ALERTS", "TOKENS", "ELAPSED", "STARTED", "TITLE")
     lines = [
         (
-            row.trace_id[:12], row.state, row.agents, row.delegations, row.steps, row.errors,
+            row.trace_id[:12], row.state.replace("_", " "), row.agents, row.delegations, row.steps, row.errors,
             row.critical + row.warnings or "·", count(row.input_tokens + row.output_tokens),
             duration(row.ended_ns - row.started_ns), _when(row.started_ns), row.title,
         )
@@ -58,13 +60,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(reader: "SqliteReader") -> "Iterator[TraceRow]":
+def _rows(reader: "SqliteReader", is_live: bool) -> "Iterator[TraceRow]":
     """The rows of a store, newest first, a page at a time: a filter looks at all of them."""
-    from trajectory.collector.pipeline import row_of
+    from trajectory.collector.at_rest import stored_row
 
     for offset in count_from(0, _PAGE):
         page = reader.summaries(limit=_PAGE, offset=offset)
-        yield from map(row_of, page)
+        yield from (stored_row(summary, is_live) for summary in page)
         if len(page) < _PAGE:
             return
 

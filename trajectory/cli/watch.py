@@ -36,14 +36,12 @@ def run(args: argparse.Namespace) -> int:
 def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
     require_terminal()
     if args.store:
-        from trajectory.cli.places import open_store
+        from trajectory.cli.places import is_served, open_store
         from trajectory.collector.at_rest import StoreFeed
-        from trajectory.store.location import locate
-        from trajectory.store.lock import writer_of
 
         reader = open_store(args.store)
         trace = reader.find_trace(args.trace).hex() if args.trace else ""
-        return StoreFeed(reader, args.store, is_live=writer_of(locate(args.store)) is not None), trace
+        return StoreFeed(reader, args.store, is_live=is_served(args.store)), trace
     from trajectory.collector.remote import RemoteFeed
 
     return RemoteFeed(args.connect or default_endpoint()), args.trace

@@ -9,6 +9,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.pipeline import row_of
@@ -16,7 +18,7 @@ from trajectory.collector.publish import Publisher
 from trajectory.errors import TrajectoryError
 from trajectory.model.fact import Batch, Fact, Payload, trace_of
 from trajectory.model.lists import named
-from trajectory.store.contract import Reader
+from trajectory.store.contract import Reader, TraceSummary
 from trajectory.view.rows import Health, Query, TraceRow, View
 
 _MAX_TRACES = 8
@@ -26,8 +28,9 @@ _LISTED_TRACES = 10_000
 class StoredLibrary:
     """Traces folded from a store as they are asked for, a few of them kept."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, is_live: bool = False) -> None:
         self.version = 0
+        self._is_live = is_live
         self.reader = reader
         self._last_frame = reader.last_frame()
         self._payloads = Payloads(reader.payload)
@@ -51,7 +54,7 @@ class StoredLibrary:
 
     def run_rows(self) -> list[TraceRow]:
         if self._rows is None:
-            self._rows = [row_of(s) for s in self.reader.summaries(limit=_LISTED_TRACES)]
+            self._rows = [stored_row(s, self._is_live) for s in self.reader.summaries(limit=_LISTED_TRACES)]
         return self._rows
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
@@ -67,6 +70,12 @@ class StoredLibrary:
         while len(self._kept) > _MAX_TRACES:
             self._kept.popitem(last=False)
         return folded
+
+
+def stored_row(summary: TraceSummary, is_live: bool) -> TraceRow:
+    """A saved summary as a row. `is_live`: a collector serves the store; where none does, what was live has been cut off."""
+    row = row_of(summary)
+    return row if is_live or row.state != "live" else msgspec.structs.replace(row, state="cut_off")
 
 
 def fold_stored(
@@ -98,7 +107,7 @@ class StoreFeed:
         self, reader: Reader, path: str, *, is_live: bool = False, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
         self.endpoint = path
-        self._library = StoredLibrary(reader)
+        self._library = StoredLibrary(reader, is_live=is_live)
         self._is_live = is_live
         self._lock = threading.Lock()
         self._seen = reader.data_version()

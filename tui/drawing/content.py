@@ -66,7 +66,7 @@ def span_headline(view: SpanView, signs: Signs, now_ns: int) -> Line:
     sign, role = state_sign(signs, "running" if running else row.status)
     kind = {"model": "model", "tool": "tool", "retrieval": "tool"}.get(row.kind, "")
     line: Line = [(getattr(signs, kind) + " " if kind else "", kind), (row.name, "strong"), ("   ", ""), (sign, role)]
-    line += [(f" {'running' if running else row.status}", role), ("   ", "")]
+    line += [(f" {'running' if running else row.status.replace('_', ' ')}", role), ("   ", "")]
     line.append((duration((row.end_ns or now_ns) - row.start_ns) if row.start_ns else signs.dash, ""))
     if row.mark:
         line += [

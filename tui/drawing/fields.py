@@ -41,7 +41,7 @@ def _facts(view: SpanView, start_ns: int, when: str) -> list[tuple[str, str]]:
         ("kind", row.kind),
         ("agent", row.label or view.agent),
         ("service", view.service),
-        ("status", row.status),
+        ("status", row.status.replace("_", " ")),
         ("start", _start(row.start_ns, start_ns, when)),
         ("duration", duration(row.end_ns - row.start_ns) if row.end_ns else "running"),
         ("tokens", grouped(row.tokens) if row.tokens else ""),

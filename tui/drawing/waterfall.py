@@ -251,7 +251,7 @@ def span_preview(row: SpanRow, width: int, signs: Signs, when: str) -> list[Line
         (f" {signs.dot} {row.kind} {signs.dot} ", "dim"),
         (row.label, ""),
     ]
-    head += [(f" {signs.dot} {when} {signs.dot} ", "dim"), state, (f" {row.status}", state[1])]
+    head += [(f" {signs.dot} {when} {signs.dot} ", "dim"), state, (f" {row.status.replace('_', ' ')}", state[1])]
     if row.mark:
         head += [
             ("  ", ""),
