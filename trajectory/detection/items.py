@@ -118,6 +118,7 @@ _PATTERN = re.compile(
     rf"|(?P<moneyb>(?<![\w.,-]){_NUMBER}{_SCALE}[\s-]?{_CODE}(?!\w))"
     rf"|(?P<percent>(?<![\w.,])-?{_NUMBER}\s?(?:%|percent\b|per\scent\b))"
     rf"|(?P<number>(?<![\w.,#-])[-−]?{_NUMBER}{_SCALE}(?![\w.,]?\d)(?![\w]|-\d)(?:[ -](?P<unit>[^\W\d_]{{1,20}})(?![\w]))?)"
+    rf"|[^\W\d_]{{2,64}}(?![\w-])"  # a plain word, the most frequent: no value
     rf"|(?P<identifier>\#?[^\W_]{{1,64}}(?:[-_][^\W_]{{1,64}}){{0,12}})"
     rf"|(?P<quoted>[\"“][^\"“”\n]{{2,60}}[\"”](?!\s?:))"
 )
@@ -135,6 +136,8 @@ def items_in(text: str) -> list[Item]:
     text = plain(text)
     found: list[Item] = []
     for match in _PATTERN.finditer(text):
+        if match.lastgroup is None:
+            continue
         found += _read(match)
         if len(found) >= MAX_ITEMS_COUNT:
             break

@@ -4,7 +4,7 @@ Invariant: `decode_facts(encode_facts(facts)) == facts`, and any bytes at all ei
 decoded fact by fact, so one bad fact is reported beside its good neighbours. Called by the collector, the store, feeds.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -152,16 +152,17 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 _MAX_NS = 1 << 63
 _MAX_SEQ = 1 << 62
+_ID_BYTES = {"trace_id": 16, "span_id": 8, "parent_id": 8, "digest": 16, "to_trace_id": 16, "to_span_id": 8}
+_ids_of: dict[type, list[tuple[str, int]]] = {
+    kind: [(name, _ID_BYTES[name]) for name in kind.__struct_fields__ if name in _ID_BYTES] for kind in get_args(Fact)
+}
 
 
 def _check(fact: Fact) -> None:
-    for name, length in (("trace_id", 16), ("span_id", 8), ("digest", 16), ("to_trace_id", 16), ("to_span_id", 8)):
-        value = getattr(fact, name, None)
-        if value is not None and len(value) != length:
-            raise WireError(f"corrupt fact: {name} has {len(value)} bytes and not {length}")
-    parent_id = getattr(fact, "parent_id", b"")
-    if len(parent_id) not in (0, 8):
-        raise WireError(f"corrupt fact: parent_id has {len(parent_id)} bytes and not 8")
+    for name, length in _ids_of[type(fact)]:
+        size = len(getattr(fact, name))
+        if size != length and (size or name != "parent_id"):
+            raise WireError(f"corrupt fact: {name} has {size} bytes and not {length}")
     if not 0 <= getattr(fact, "at_ns", 0) < _MAX_NS:
         raise WireError("corrupt fact: time out of range")
     if isinstance(fact, Found) and not 0 <= fact.finding.at_ns < _MAX_NS:
