@@ -6,6 +6,7 @@ mended, and what has no encoding at all becomes a `Gap` of one. Called by every 
 
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -113,9 +114,15 @@ def write_struct(value: msgspec.Struct | dict[str, Any]) -> bytes:
 def read_struct(body: bytes, kind: type[S]) -> S:
     """A struct from msgpack. Raises StoreError on bytes that are damaged."""
     try:
-        return msgspec.msgpack.decode(body, type=kind)
+        read: S = _decoder_of(kind).decode(body)
+        return read
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise StoreError(f"a {kind.__name__} is damaged ({fault}): restore a copy of the store") from None
+
+
+@cache
+def _decoder_of(kind: type[msgspec.Struct]) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
 
 
 def read_resource(body: bytes) -> dict[str, Any]:
