@@ -263,3 +263,14 @@ def test_an_import_into_another_store_says_how_to_list_that_store(store: Path, t
     said = trajectory("import", log, "--store", tmp_path / "t.db").err
     assert f"trajectory traces --store {tmp_path / 't.db'}" in said
     assert "0 traces" not in trajectory("import", tmp_path / "none", "--store", tmp_path / "t.db").err
+
+
+def test_findings_come_along_with_an_exported_trace(tmp_path: Path) -> None:
+    fails = {"i": 4, "agent": "Computer_terminal", "role": "user", "content": "exitcode: 1 (execution failed)"}
+    log = tmp_path / "chat.jsonl"
+    log.write_text(json.dumps({**CHAT, "steps": [*CHAT["steps"], fails]}) + "\n")
+    for path, store in ((log, "a.db"), (tmp_path / "e.jsonl", "b.db")):
+        assert trajectory("import", path, "--store", tmp_path / store).code == 0
+        trajectory("export", "", "-o", tmp_path / "e.jsonl", "--store", tmp_path / store)
+    first, again = (trajectory("findings", "--store", tmp_path / f"{name}.db", "--json").json_lines() for name in "ab")
+    assert first and again == first

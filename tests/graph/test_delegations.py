@@ -274,3 +274,9 @@ def test_counts_add_up_over_agents_and_unowned_work() -> None:
     trace = folded([agent(1, "a"), call(2, 1, 3), call(9, 0, 4)])
     assert numbers(trace.usage())["input_tokens"] == 7
     assert trace.agents()["a"].input_tokens == 3
+
+
+def test_an_error_that_passes_through_agents_counts_at_the_agent_where_it_began() -> None:
+    facts = [agent(1, "planner"), agent(2, "booker", 1), started(3, 2, "tool")]
+    trace = folded([*facts, *(ended(n, error=("ValueError", "bad")) for n in (3, 2, 1))])
+    assert {name: usage.errors for name, usage in trace.agents().items()} == {"planner": 0, "booker": 1}

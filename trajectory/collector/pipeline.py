@@ -100,6 +100,8 @@ class Pipeline:
         elif trace_id := trace_of(fact):
             folded = self._folded.get(trace_id) or self._begin(trace_id)
             found = folded.apply(fact, source)
+            if isinstance(fact, Found):
+                self._unsaved.append(fact.finding)  # of another store, imported with its trace
             folded.touched_ns = now_ns
             folded.last_frame = self._last_frame
             self._changed(folded)

@@ -5,6 +5,7 @@ more than the part of the tree that it moves. Called by the collector's pipeline
 views and exports read it and never write.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from trajectory.graph.delegations import Delegation
@@ -79,6 +80,8 @@ class Trace:
         self._cut: dict[bytes, Span] = {}  # spans whose parent stands below them: each cycle is cut at its first span
         self._named: dict[str, dict[bytes, Span]] = {SESSION_ID: {}, TITLE: {}}  # attribute → the spans that have it
         self._derived_version = -1
+        self._root_errors: list[Span] = []
+        self._root_errors_version = -1
         self._delegations: list[Delegation] = []
         self._labels: dict[int, str] = {}
         self._invocations: list[Invocation] = []
@@ -427,6 +430,9 @@ class Trace:
                 if name:
                     agents.setdefault(name, Usage())
         self._use_rollups(agents)
+        errors = Counter(s.owner.agent for s in self.root_errors() if s.owner is not None)
+        for name, usage in agents.items():
+            usage.errors = errors[name]  # where errors began: one that passes through three agents is not three
         return agents
 
     def _use_rollups(self, agents: dict[str, Usage]) -> None:
@@ -460,7 +466,9 @@ class Trace:
 
     def root_errors(self) -> list[Span]:
         """Error spans that are no mere propagation of an error below them, by start."""
-        return root_errors(self.spans.values())
+        if self._root_errors_version != self.version:
+            self._root_errors, self._root_errors_version = root_errors(self.spans.values()), self.version
+        return [*self._root_errors]
 
 
 def is_retry(span: Span) -> bool:
