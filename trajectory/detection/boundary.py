@@ -17,6 +17,7 @@ from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.words import EVENT_CONTEXT, Slot, SpanKind
 
+_MAX_GIVEN_COUNT = 200  # payloads that an agent was given before it delegated, the newest
 _MAX_ASKED_COUNT = 100  # payloads of a conversation, from either end, that are read for what they ask
 
 
@@ -51,7 +52,7 @@ def boundary_of(delegation: Delegation, trace: Trace, views: "Views | None" = No
         seen = views.seen_by(source, delegation.sent_ns)
         given = _given(source)
         asked = list(dict.fromkeys([*given, *seen[:_MAX_ASKED_COUNT], *seen[-_MAX_ASKED_COUNT:]]))
-        known = [*given, *seen, *(() if seen else _in_view(source, delegation.sent_ns)), *views.context(source)]
+        known = [*given, *seen, *(() if seen else views.given_to(source, delegation.sent_ns)), *views.context(source)]
     sent = _task(delegation, target, views)
     received = _received(delegation, target, views)
     known_here = Knowledge(reader, known)
@@ -75,6 +76,7 @@ class Views:
         self.reader = reader
         self._calls: dict[int, list[Span]] = {}
         self._contexts: dict[int, list[bytes]] = {}
+        self._gifts: dict[int, list[tuple[int, bytes]]] = {}
 
     def calls(self, invocation: Invocation) -> list[Span]:
         """The model calls whose input was captured, by start."""
@@ -90,6 +92,14 @@ class Views:
         if known is None:
             known = self._contexts[id(invocation)] = list(_context(invocation))
         return known
+
+    def given_to(self, invocation: Invocation, until_ns: int) -> list[bytes]:
+        """The newest of what was given to an agent by `until_ns`: for agents whose model calls were not captured."""
+        known = self._gifts.get(id(invocation))
+        if known is None:
+            known = self._gifts[id(invocation)] = sorted(_gifts(invocation), key=lambda gift: gift[0])
+        count = bisect_right(known, until_ns, key=lambda gift: gift[0])
+        return [digest for _, digest in known[max(count - _MAX_GIVEN_COUNT, 0) : count]]
 
     def seen_by(self, invocation: Invocation, until_ns: int) -> list[bytes]:
         """What the first and the last model call that began by `until_ns` were shown: the last holds the history."""
@@ -136,12 +146,11 @@ def _given(invocation: Invocation) -> list[bytes]:
     return span.digests(Slot.TASK) or span.digests(Slot.INPUT) if span is not None else []
 
 
-def _in_view(invocation: Invocation, until_ns: int) -> Iterator[bytes]:
-    """What tools, retrieval and delegatees gave an agent by `until_ns`: for agents whose model calls were not captured."""
+def _gifts(invocation: Invocation) -> Iterator[tuple[int, bytes]]:
+    """What tools, retrieval and delegatees gave an agent, with the start of the span that gave it."""
     for span in invocation.spans.values():
-        if span.start_ns <= until_ns and span.kind in (SpanKind.TOOL, SpanKind.RETRIEVAL, SpanKind.DELEGATION):
-            yield from span.digests(Slot.RESULT)
-            yield from span.digests(Slot.RETURNED)
+        if span.kind in (SpanKind.TOOL, SpanKind.RETRIEVAL, SpanKind.DELEGATION):
+            yield from ((span.start_ns, d) for slot in (Slot.RESULT, Slot.RETURNED) for d in span.digests(slot))
 
 
 def _shown(target: Invocation, views: Views) -> list[bytes]:

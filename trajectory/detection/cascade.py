@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import says_failure
-from trajectory.detection.failures import Failures, Root, was_repeated
+from trajectory.detection.failures import Failures, Root, without_repeated
 from trajectory.detection.pace import Pace
 from trajectory.detection.provenance import SAID, USES
 from trajectory.detection.reader import Reader, reader_of
@@ -69,9 +69,8 @@ class Cascades:
 
 def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:
     reader = reader_of(trace)
-    failed = {root.span.span_id for root in roots}
     answers = answer_spans(trace)
-    spreads = Spreads([root for root in roots if not was_repeated(root, failed)], answers, trace, reader)
+    spreads = Spreads(without_repeated(roots), answers, trace, reader)
     explained: set[bytes] = set()
     followed: set[tuple[str, str]] = (
         set()

@@ -5,6 +5,7 @@ cascade detector. An agent gets over a failure when the same call, made again, s
 on what the agent then said, and is judged where values are followed.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import first_line
@@ -75,20 +76,33 @@ class Failures:
             self._silent[span.span_id] = Root(span, failure.quote, True)
 
 
-def was_repeated(root: Root, failed: set[bytes]) -> bool:
-    """Whether the same call, made again by the same agent, succeeded."""
-    span, owner = root.span, root.span.owner
-    if owner is None or span.kind not in _TOOLS:
-        return False
-    return any(
-        later.kind == span.kind
-        and later.end_ns
-        and not later.is_error
-        and later.span_id not in failed
-        and tool_name(later) == tool_name(span)
-        and repeats(later, span)
-        for later in owner.spans.values()
-    )
+def without_repeated(roots: list[Root]) -> list[Root]:
+    """Those whose call was not made again, with success, by the same agent. Each agent's spans are gone through once."""
+    failed = {root.span.span_id for root in roots}
+    successes: dict[int, dict[tuple[str, str], list[Span]]] = {}
+    kept = []
+    for root in roots:
+        owner = root.span.owner
+        if owner is not None and root.span.kind in _TOOLS:
+            if id(owner) not in successes:
+                successes[id(owner)] = _successes(owner.spans.values(), failed)
+            alike = successes[id(owner)].get(_call(root.span), ())
+            if any(repeats(later, root.span) for later in alike):
+                continue
+        kept.append(root)
+    return kept
+
+
+def _successes(spans: Iterable[Span], failed: set[bytes]) -> dict[tuple[str, str], list[Span]]:
+    found: dict[tuple[str, str], list[Span]] = {}
+    for span in spans:
+        if span.kind in _TOOLS and span.end_ns and not span.is_error and span.span_id not in failed:
+            found.setdefault(_call(span), []).append(span)
+    return found
+
+
+def _call(span: Span) -> tuple[str, str]:
+    return str(span.kind), tool_name(span)
 
 
 def _raised(span: Span) -> Root:
