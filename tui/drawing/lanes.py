@@ -90,7 +90,7 @@ def draw_lanes(
 
 def _plan(lanes: Sequence[Lane], width: int, start_ns: int, now_ns: int) -> _Plan:
     widest = max((cells(clean(lane.label)) for lane in lanes), default=0)
-    labels = max(4, min(widest, 11 if width < 90 else 20, width // 4))
+    labels = max(4, min(widest, 15 if width < 90 else 20, width // 4))
     chart = width - labels - 1 - _STATE_WIDTH
     notes = min(14, max((cells(clean(lane.note)) for lane in lanes), default=0))
     notes = notes + 1 if notes and chart - notes >= 44 else 0
