@@ -126,3 +126,21 @@ def _long_run(count: int) -> Scenario:
                 run.tool("search", {"part": turn}, result)
                 run.says(f"I take H{turn}.")
     return run
+
+
+@every_detector
+def test_a_wide_agent_with_many_failures_and_hand_overs_costs_a_bounded_time(factory: Callable[[], Detector]) -> None:
+    run = Scenario()
+    with run.agent("planner"):
+        for turn in range(12_000):
+            if turn % 3:
+                run.tool("search", {"part": turn % 50}, None, error=("Boom", "no") if turn % 20 == 1 else None)
+            else:
+                with run.delegate(f"scout {turn % 7}", ""):
+                    run.tool("look", {}, "seen")
+    trace = run.trace()
+    judge = TraceJudge(trace, [factory])
+    start = time.process_time()
+    judge.settle(trace.last_ns)
+    assert judge.raised == {}
+    assert time.process_time() - start < BOUND_S

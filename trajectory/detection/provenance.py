@@ -6,6 +6,7 @@ cascade detector, for the few values that matter.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -84,17 +85,27 @@ def _met(
     return met
 
 
-def said_after(invocation: Invocation, after_ns: int, trace: Trace) -> list[Occurrence]:
-    """What an invocation said and passed on from `after_ns` on, in order: model answers, tasks, its own answer."""
+def sayings(invocation: Invocation, trace: Trace) -> list[Occurrence]:
+    """What an invocation said and passed on, in order: model answers, tasks, its own answer."""
     vehicles = trace.vehicles()
     found: list[Occurrence] = []
     for span in invocation.spans.values():
-        if span is not invocation.span and span.start_ns < after_ns:
-            continue
         for role, at_ns, digests in _slots(span, span.span_id in vehicles):
-            if role in (SAID, GIVEN) and at_ns >= after_ns:
+            if role in (SAID, GIVEN):
                 found += [Occurrence(at_ns, _ORDER[role], span, role, digest) for digest in digests]
     return sorted(found, key=lambda o: (o.at_ns, o.rank, o.span.span_id))
+
+
+def said_after(said: list[Occurrence], invocation: Invocation, after_ns: int, limit: int) -> list[Occurrence]:
+    """The first of an invocation's sayings by work that began at `after_ns` or later, and by itself."""
+    found: list[Occurrence] = []
+    for at in range(bisect_left(said, after_ns, key=lambda o: o.at_ns), len(said)):
+        span = said[at].span
+        if span is invocation.span or span.start_ns >= after_ns:
+            found.append(said[at])
+            if len(found) == limit:
+                break
+    return found
 
 
 def _slots(span: Span, carries: bool) -> Iterator[tuple[str, int, list[bytes]]]:

@@ -18,7 +18,17 @@ from typing import NamedTuple
 from trajectory.detection.failure_text import says_failure
 from trajectory.detection.failures import Root
 from trajectory.detection.items import Item, items_in
-from trajectory.detection.provenance import ARGUMENT, GIVEN, SAID, USES, Occurrence, holdings, said_after, trails
+from trajectory.detection.provenance import (
+    ARGUMENT,
+    GIVEN,
+    SAID,
+    USES,
+    Occurrence,
+    holdings,
+    said_after,
+    sayings,
+    trails,
+)
 from trajectory.detection.reader import Reader
 from trajectory.detection.silent_failure import is_tool_work, result_text
 from trajectory.detection.words import STOP_WORDS, plain
@@ -76,6 +86,7 @@ class Spreads:
         self._answers = answers
         self._trace = trace
         self._reader = reader
+        self._sayings: dict[int, list[Occurrence]] = {}  # by invocation, gathered once for all of its failures
         suspects = [s for root in roots if (s := self._suspect(root)) is not None]
         self._suspects = {suspect.root.span.span_id: suspect for suspect in suspects}
         values = {(v.kind, v.key): v for suspect in suspects for v in suspect.candidates}
@@ -94,7 +105,10 @@ class Spreads:
         owner = root.span.owner
         if owner is None:
             return None
-        said = said_after(owner, root.at_ns, self._trace)[:_MAX_SAID_COUNT]
+        said = self._sayings.get(id(owner))
+        if said is None:
+            said = self._sayings[id(owner)] = sayings(owner, self._trace)
+        said = said_after(said, owner, root.at_ns, _MAX_SAID_COUNT)
         candidates = _candidates(said, self._reader)
         if not candidates:
             return None
