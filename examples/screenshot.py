@@ -1,6 +1,6 @@
 """Makes the README's picture from the program itself: runs the demo, opens the dashboard on it, and saves what it shows.
 
-    python examples/screenshot.py examples/cockpit.svg
+Run it as `python examples/screenshot.py examples/cockpit.svg`.
 """
 
 import asyncio
@@ -17,8 +17,10 @@ from tui.screenshot import picture
 def main(target: str, pace: str = "1") -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "demo.db")
-        demo = [sys.executable, "-m", "trajectory", "demo", "--headless", "--seed", "0", "--pace", pace, "--store", store]
-        subprocess.run(demo, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        demo = [sys.executable, "-m", "trajectory", "demo", "--headless", "--seed", "0"]
+        subprocess.run(
+            [*demo, "--pace", pace, "--store", store], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         feed = StoreFeed(open_reader(store), "demo.db")
         try:
             svg = asyncio.run(picture(feed, (120, 36), keys=["enter"]))

@@ -7,7 +7,9 @@ import trajectory
 
 trajectory.init(service="trip")
 
-HOTELS = {"Lyon": [{"id": "H7", "total_eur": 840, "accessible": True}, {"id": "H9", "total_eur": 610, "accessible": False}]}
+HOTELS = {
+    "Lyon": [{"id": "H7", "total_eur": 840, "accessible": True}, {"id": "H9", "total_eur": 610, "accessible": False}]
+}
 
 
 @trajectory.tool
