@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from trajectory.collector.server import Collector
     from trajectory.detection.contract import registered_detectors
+    from trajectory.emitter.courier import delivering
 
     require_loopback(args.bind)
     collector = Collector(args.store, registered_detectors(), args.bind)
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         say("in another terminal: trajectory watch; ctrl-c stops")
     if collector.recovered:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
-    collector.run()
+    with delivering(collector.endpoint):
+        collector.run()
     vitals = collector.pipeline.vitals
     say(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"

@@ -10,6 +10,8 @@ from typing import Any, TypeVar, overload
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import Bodies, body_of, each
 from trajectory.emitter.current import SessionScope, carry, here
+from trajectory.emitter.ending import deliver_on_sigterm
+from trajectory.emitter.keeping import keeping_of
 from trajectory.emitter.misuse import MAX_NAME, harmless, name_of, report
 from trajectory.emitter.schema import definition_of
 from trajectory.emitter.span import Span
@@ -32,13 +34,32 @@ _COGNITIVE, _CONTEXTUAL = str(Surface.COGNITIVE), str(Surface.CONTEXTUAL)
 
 
 @harmless
-def init(service: str | None = None, endpoint: str | None = None, resource: Mapping[str, Any] | None = None) -> None:
+def init(
+    service: str | None = None,
+    endpoint: str | None = None,
+    resource: Mapping[str, Any] | None = None,
+    policy: str | None = None,
+    spool_dir: Any = None,
+    spool_bytes: int | None = None,
+    memory_bytes: int | None = None,
+    block_s: float | None = None,
+    on_sigterm: bool = False,
+) -> None:
     """Says who this process is and where its facts go; optional, and it never waits for a collector.
 
     Without arguments TRAJECTORY_SERVICE and TRAJECTORY_ENDPOINT decide. `resource` adds attributes of the process. Saying the
     same again changes nothing; spans that are open stay with the collector that was told of their start.
+
+    `policy` says what becomes of facts that no collector takes: `spool` (they go to `spool_dir`, up to `spool_bytes`, and are
+    delivered later), `drop` (beyond `memory_bytes` they are dropped and counted) or `block` (an agent waits `block_s` for room
+    first). Where None, TRAJECTORY_POLICY, _SPOOL_DIR, _SPOOL_BYTES, _MEMORY_BYTES and _BLOCK_S decide. With `on_sigterm`, what
+    is under way is delivered or spooled before SIGTERM does what it did without; call it from the main thread, after any
+    handler of your own is set.
     """
-    tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource)
+    keeping = keeping_of(policy, spool_dir, spool_bytes, memory_bytes, block_s)
+    tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource, keeping=keeping)
+    if on_sigterm:
+        deliver_on_sigterm()
     before = tracers.default
     if before is not None and before.says_the_same(tracer):
         return

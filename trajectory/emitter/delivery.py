@@ -1,25 +1,31 @@
 """How a tracer hands its facts on: to a sender's thread over the wire, or to whatever else keeps the same four promises.
 
-Invariant: no method raises, and only `flush` and `close` wait, never longer than they were told. `trajectory.testing` has a
-delivery that keeps the facts in memory.
+Invariant: no method raises, and only `flush` and `close` wait, never longer than they were told and than it takes to bring what
+is left to disk; `put` waits where the policy is `block`. `trajectory.testing` has a delivery that keeps the facts in memory.
 """
 
+import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from trajectory.emitter.keeping import DROP, SPOOL, Keeping
 from trajectory.emitter.misuse import report
 from trajectory.emitter.queue import LIMIT_BYTES, LIMIT_FACTS, Fact, FactQueue, FlushMark
+from trajectory.protocol.frames import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
+    from trajectory.emitter.courier import Courier
     from trajectory.emitter.identity import Identity
     from trajectory.emitter.sender import Origin, Sender, Timing
+    from trajectory.emitter.spool import Spool
 
 REACHED_S = 5.0  # patience at the end with a collector that was there
 UNREACHED_S = 0.2  # with one that never was
 GRACE_S = 0.05  # for the thread to notice that its time is over
+SPOOLING_S = 5.0  # for it to bring what is left to disk
 CONNECTING_S = 2.0  # where the first try to connect has not come to its end
 
 # Held while a sender's thread imports: a process that forked just then would give its child half a module.
@@ -49,13 +55,16 @@ class WireDelivery:
         timing: "Timing | None" = None,
         limit_facts: int = LIMIT_FACTS,
         limit_bytes: int = LIMIT_BYTES,
+        keeping: Keeping = Keeping(DROP),  # noqa: B008
     ) -> None:
         self._identity = identity  # asked on the sender's thread, because to know the host costs imports
         self._endpoint = endpoint
         self._origin = origin
         self._timing = timing
         self._limit_bytes = limit_bytes
-        self.queue = FactQueue(self._start, limit_facts, limit_bytes)
+        self._keeping = keeping
+        self._courier: Courier | None = None
+        self.queue = FactQueue(self._start, limit_facts, limit_bytes, keeping.waits_s)
         self.put = self.queue.put  # bound once: these two are the hot path
         self.put_heavy = self.queue.put_heavy
         self._thread: threading.Thread | None = None
@@ -80,8 +89,10 @@ class WireDelivery:
     def close(self, timeout_s: float | None) -> bool:
         """Sends what is there, says BYE and ends the thread; True if everything was acknowledged.
 
-        Without a timeout it waits 5 s for a collector that was there once, 0.2 s for one that never was.
+        Without a timeout it waits 5 s for a collector that was there once, 0.2 s for one that never was. What is not
+        acknowledged by then goes to the spool, under that policy.
         """
+        self.queue.wait_no_more()
         thread = self._thread
         if thread is None:
             return True
@@ -90,7 +101,10 @@ class WireDelivery:
             self._closing_at_s = time.monotonic()
         if self._sender is not None:
             self._sender.close_by(self._deadline_s)
-        while timeout_s != 0 and thread.is_alive() and time.monotonic() < self._deadline_s() + GRACE_S:
+        if self._courier is not None:
+            self._courier.stop(0.0)
+        grace_s = SPOOLING_S if self._keeping.policy == SPOOL else GRACE_S
+        while timeout_s != 0 and thread.is_alive() and time.monotonic() < self._deadline_s() + grace_s:
             thread.join(GRACE_S)  # in steps: the deadline moves when a collector appears or is found absent
         return not thread.is_alive() and self._sender is not None and self._sender.delivered
 
@@ -122,6 +136,7 @@ class WireDelivery:
             report("sender", "trajectory: nothing can be sent from this process: %r", fault)
         finally:
             self.queue.shut()  # nobody takes any more
+            self.queue.wait_no_more()
 
     def _carry(self) -> None:
         # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
@@ -130,13 +145,34 @@ class WireDelivery:
             from trajectory.emitter.sender import Sender, Timing
 
             identity = self._identity()
+            spool = self._spool(identity)
 
-        outbox = Outbox(self._limit_bytes)
-        sender = Sender(identity, self._endpoint, self.queue, self._origin, outbox, self._timing or Timing())
+        outbox = Outbox(self._limit_bytes, spool)
+        timing = self._timing or Timing()
+        sender = Sender(identity, self._endpoint, self.queue, self._origin, outbox, timing)
         self._sender = sender
         if self._closing_at_s is not None:
             sender.close_by(self._deadline_s)
         sender.run()
+
+    def _spool(self, identity: "Identity") -> "Spool | None":
+        """This process's file in the spool. What dead ones left there for the same collector is delivered beside."""
+        if self._keeping.policy != SPOOL:
+            return None
+        try:
+            from trajectory.emitter.courier import Courier
+            from trajectory.emitter.leftover import names_in
+            from trajectory.emitter.spool import Spool, default_dir
+
+            directory = self._keeping.spool_dir or default_dir()
+        except (ImportError, RuntimeError) as fault:  # no file locks on this system, or no home
+            report("spool", "trajectory: there is no spool here: %s; facts stay in memory", fault)
+            return None
+        if names_in(directory) and self._closing_at_s is None:
+            self._courier = Courier(directory, self._endpoint)
+            with contextlib.suppress(RuntimeError):  # out of threads: another process will find it too
+                self._courier.start(forever=False)
+        return Spool(directory, identity, self._endpoint or DEFAULT_ENDPOINT, self._keeping.spool_bytes)
 
 
 def _end_with_worker(delivery: WireDelivery) -> None:

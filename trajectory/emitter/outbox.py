@@ -1,40 +1,56 @@
 """Facts that are packed and numbered, kept until the collector has stored and acknowledged them.
 
-Invariant: every fact from `base_seq` to `next_seq` is here, so whatever a reconnecting collector lacks can be sent again.
-The sender's thread alone calls it. It is bounded by bytes; a spool on disk would stand behind these same methods.
+Invariant: every fact from `base_seq` to `next_seq` is here, in memory or in the spool, so whatever a reconnecting collector
+lacks can be sent again. Memory is bounded by bytes; what it has no room for, or nobody takes for a while, goes to the spool
+where there is one. The sender's thread alone calls it.
 """
 
+import time
 from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
 
+from trajectory.protocol import frames
 from trajectory.protocol.frames import MAX_FACTS
+
+if TYPE_CHECKING:
+    from trajectory.emitter.spool import Place, Spool
 
 FRAME_BYTES = 64 * 1024
 LIMIT_BYTES = 64 * 1024 * 1024
 OVERHEAD_BYTES = 41  # what Python adds to each packed fact
+SPOOLED_BYTES = 400  # what a parcel costs in memory while its facts are on disk
+PATIENCE_S = 1.0  # unacknowledged that long, facts go to the spool: then a kill of the process does not take them along
 
 
 class Parcel:
-    """Consecutive packed facts that travel in one frame."""
+    """Consecutive packed facts that travel in one frame. In the spool, `facts` is empty and `place` says where they are."""
 
-    __slots__ = ("facts", "first_seq", "size_bytes")
+    __slots__ = ("count", "facts", "first_seq", "place", "size_bytes")
 
     def __init__(self, first_seq: int) -> None:
         self.first_seq = first_seq
+        self.count = 0
         self.facts: list[bytes] = []
         self.size_bytes = 0
+        self.place: Place | None = None
 
     @property
     def end_seq(self) -> int:
-        return self.first_seq + len(self.facts)
+        return self.first_seq + self.count
 
 
 class Outbox:
     """Unacknowledged parcels, oldest first; the first `in_flight` of them were sent on the present connection."""
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = LIMIT_BYTES, spool: "Spool | None" = None) -> None:
         self._parcels: deque[Parcel] = deque()
         self._limit_bytes = limit_bytes
         self._size_bytes = 0
+        self._spool = spool
+        self._spooled_count = 0  # parcels: always the oldest ones
+        self._tended_s = 0.0
+        self._moved = False
         self.in_flight = 0
         self.base_seq = 0
         self.next_seq = 0
@@ -47,24 +63,32 @@ class Outbox:
         return self._size_bytes >= self._limit_bytes
 
     @property
+    def has_spool(self) -> bool:
+        return self._spool is not None
+
+    @property
     def empty(self) -> bool:
         return not self._parcels
 
     def add(self, packed: bytes) -> None:
-        """Numbers a packed fact and puts it into the last parcel that has room and was not sent yet."""
-        if len(self._parcels) > self.in_flight and _has_room(self._parcels[-1]):
+        """Numbers a packed fact and puts it into the last parcel that has room and was neither sent nor spooled yet."""
+        if len(self._parcels) > max(self.in_flight, self._spooled_count) and _has_room(self._parcels[-1]):
             parcel = self._parcels[-1]
         else:
             parcel = Parcel(self.next_seq)
             self._parcels.append(parcel)
         parcel.facts.append(packed)
+        parcel.count += 1
         parcel.size_bytes += len(packed) + OVERHEAD_BYTES
         self._size_bytes += len(packed) + OVERHEAD_BYTES
         self.next_seq += 1
 
     def next_unsent(self) -> Parcel | None:
-        """The oldest parcel that was not sent on this connection."""
-        return self._parcels[self.in_flight] if len(self._parcels) > self.in_flight else None
+        """The oldest parcel that was not sent on this connection, its facts in memory, if only in this copy of it."""
+        if len(self._parcels) <= self.in_flight:
+            return None
+        parcel = self._parcels[self.in_flight]
+        return parcel if parcel.place is None else self._from_spool(parcel)
 
     def sent(self) -> None:
         """The parcel that `next_unsent` gave is on its way."""
@@ -76,21 +100,68 @@ class Outbox:
 
     def acknowledged(self, next_seq: int) -> None:
         """Lets go of everything below `next_seq`, to the very fact."""
+        self._moved = self._moved or next_seq > self.base_seq
         while self._parcels and self._parcels[0].end_seq <= next_seq:
             parcel = self._parcels.popleft()
             self._size_bytes -= parcel.size_bytes
             self.in_flight = max(0, self.in_flight - 1)
+            self._forget_place(parcel)
         if self._parcels and self._parcels[0].first_seq < next_seq:
             self._trim(self._parcels[0], next_seq)
         self.base_seq = self._parcels[0].first_seq if self._parcels else self.next_seq
 
+    def tend(self, now_s: float, waiting_count: int) -> None:
+        """Looks after memory and spool; `waiting_count` facts are in the queue. Called at every turn, it does little."""
+        if self._moved or not self._parcels:
+            self._moved, self._tended_s = False, now_s
+        if self._spool is None:
+            return
+        if self.full or now_s - self._tended_s >= PATIENCE_S:
+            self._tended_s = now_s
+            self.spill()
+        self._spool.note(self.base_seq, self.next_seq + waiting_count)
+
+    def spill(self) -> None:
+        """Brings what is in memory into the spool, in order, as far as it takes it."""
+        for parcel in islice(self._parcels, self._spooled_count, None):
+            place = self._spool.write(parcel.first_seq, parcel.facts) if self._spool is not None else None
+            if place is None:
+                return
+            self._size_bytes += SPOOLED_BYTES - parcel.size_bytes
+            parcel.place, parcel.facts, parcel.size_bytes = place, [], SPOOLED_BYTES
+            self._spooled_count += 1
+
+    def close(self) -> None:
+        """Lets go of the spool, which stays where something in it has not been acknowledged."""
+        if self._spool is not None:
+            self._spool.close(is_needed=not self.empty)
+
+    def _from_spool(self, parcel: Parcel) -> Parcel:
+        """A copy with its facts. Those that the disk does not give back are gaps, each in its place."""
+        read = Parcel(parcel.first_seq)
+        written = self._spool.read(parcel.place) if self._spool is not None and parcel.place is not None else None
+        if written is None:
+            written = [frames.pack((frames.GAP, time.time_ns(), 1, "spool_damaged"))] * parcel.count
+        read.facts = written[-parcel.count :]  # the first ones may be acknowledged
+        read.count = parcel.count
+        return read
+
     def _trim(self, parcel: Parcel, next_seq: int) -> None:
-        stored = parcel.facts[: next_seq - parcel.first_seq]
-        stored_bytes = sum(map(len, stored)) + OVERHEAD_BYTES * len(stored)
-        del parcel.facts[: len(stored)]
+        stored_count = next_seq - parcel.first_seq
         parcel.first_seq = next_seq
-        parcel.size_bytes -= stored_bytes
-        self._size_bytes -= stored_bytes
+        parcel.count -= stored_count
+        if parcel.place is None:
+            stored = parcel.facts[:stored_count]
+            stored_bytes = sum(map(len, stored)) + OVERHEAD_BYTES * len(stored)
+            del parcel.facts[:stored_count]
+            parcel.size_bytes -= stored_bytes
+            self._size_bytes -= stored_bytes
+
+    def _forget_place(self, parcel: Parcel) -> None:
+        if parcel.place is not None:
+            self._spooled_count -= 1
+            if not self._spooled_count and self._spool is not None:
+                self._spool.clear()
 
 
 def _has_room(parcel: Parcel) -> bool:

@@ -98,12 +98,14 @@ class Sender:
                 report("sender", "trajectory: sending failed, trying again: %r", fault)
                 self._lose_link(self._timing.refused_s / 10)
         self._lose_link(0.0)
+        self._leave()
 
     def _turn(self) -> None:
         now_s = time.monotonic()
         self._connect(now_s)
         self._hear(now_s)
         self._gather(now_s)
+        self._outbox.tend(now_s, self._queue.waiting_count)
         self._speak(now_s)
         if not self._over():
             self._rest()
@@ -190,6 +192,11 @@ class Sender:
         if self._outbox.full:
             self._queue.shut()
             return
+        self._pack_some()
+        if not len(self._queue):
+            self._gathered_s = now_s
+
+    def _pack_some(self) -> None:
         for item in self._queue.take(TAKE_COUNT):
             if isinstance(item, FlushMark):
                 self._note_drops()
@@ -197,8 +204,6 @@ class Sender:
             else:
                 self._outbox.add(self._packing.pack(item))
         self._note_drops()
-        if not len(self._queue):
-            self._gathered_s = now_s
 
     def _note_drops(self) -> None:
         count = self._queue.take_dropped()
@@ -254,6 +259,17 @@ class Sender:
         if self.delivered and self.reached and not self._answered:
             return True  # all is stored, and whoever stored it has gone: nobody is left to say BYE to
         return now_s >= self._close_by_s()
+
+    def _leave(self) -> None:
+        """What was not acknowledged in time goes to the spool, if there is one, behind what is there already."""
+        self._queue.shut()
+        self._queue.wait_no_more()
+        while self._outbox.has_spool and len(self._queue) and not self._outbox.full:
+            self._pack_some()
+            self._outbox.tend(time.monotonic(), self._queue.waiting_count)
+        self._outbox.spill()
+        self._outbox.tend(time.monotonic(), self._queue.waiting_count)
+        self._outbox.close()
 
     def _rest(self) -> None:
         pause_s = self._timing.gather_s if len(self._queue) or self._outbox.in_flight else self._timing.idle_s
