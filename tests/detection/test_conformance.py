@@ -132,7 +132,7 @@ def _long_run(count: int) -> Scenario:
 def test_a_wide_agent_with_many_failures_and_hand_overs_costs_a_bounded_time(factory: Callable[[], Detector]) -> None:
     run = Scenario()
     with run.agent("planner"):
-        for turn in range(12_000):
+        for turn in range(8_000):
             if turn % 3:
                 run.tool("search", {"part": turn % 50}, None, error=("Boom", "no") if turn % 20 == 1 else None)
             else:
