@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import zmq
 
-from trajectory.collector.server import Collector
+from trajectory.collector.server import Collector, collect_rarely
 from trajectory.detection.contract import registered_detectors
 from trajectory.model.fact import Batch
 from trajectory.protocol import frames
@@ -136,6 +136,7 @@ def main() -> None:
     server = Ceiling() if mode == "ceiling" else Observed(store)
     if mode == "lag" and isinstance(server, Observed):
         server.note_lags()
+    collect_rarely()  # as `trajectory serve` does
     loop = threading.Thread(target=server.run)
     loop.start()
     idle_ns = time.process_time_ns()

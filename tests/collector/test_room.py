@@ -3,11 +3,14 @@
 Invariant: forgetting loses nothing, because a trace is judged and summed up before and read from the store after.
 """
 
+import gc
+
 import pytest
 
 from tests.collector.builders import SOURCE, Clock, FailingStore, SaysOnEnd, ended, started
 from trajectory.collector import pipeline as pipelines
 from trajectory.collector.pipeline import Pipeline
+from trajectory.graph.span import Span
 from trajectory.model.fact import Batch, Fact
 
 TRACES = 20
@@ -97,3 +100,20 @@ def test_a_trace_that_is_listed_no_more_goes_on_where_it_was(monkeypatch: pytest
     take(pipeline, [[started(99, parent=1, trace_id=gone)]])
     again = pipeline.folded(gone)
     assert again is not None and len(again.trace.spans) == SPANS + 1
+
+
+def test_what_is_forgotten_is_free_at_once() -> None:
+    pipeline = Pipeline(FailingStore(), [SaysOnEnd], Clock())
+    take(pipeline, [run_of(n) for n in range(1, TRACES + 1)])
+    gc.collect()
+    gc.disable()
+    try:
+        before = living_spans()
+        pipeline.make_room()
+        assert before - living_spans() == (TRACES - 10) * SPANS
+    finally:
+        gc.enable()
+
+
+def living_spans() -> int:
+    return sum(type(one) is Span for one in gc.get_objects())

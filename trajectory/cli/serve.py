@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from trajectory.collector.server import Collector
+    from trajectory.collector.server import Collector, collect_rarely
     from trajectory.detection.contract import registered_detectors
     from trajectory.emitter.courier import delivering
 
@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     if collector.recovered:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
     with delivering(collector.endpoint):
-        collector.run()
+        collect_rarely()
+    collector.run()
     vitals = collector.pipeline.vitals
     say(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"

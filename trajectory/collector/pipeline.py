@@ -294,7 +294,7 @@ class Pipeline:
             self._store_own()
             self._summarise([f for f in leaving if f.summary_version != f.trace.version], self._now_ns())
         for folded in leaving:
-            del self._folded[folded.trace.trace_id]
+            self._folded.pop(folded.trace.trace_id).trace.dissolve()
 
     def _surplus(self) -> list[FoldedTrace]:
         """The traces that memory has no room for: those left alone longest, those that are needed only beyond the limits."""

@@ -308,6 +308,13 @@ class Trace:
                 return False
         return False
 
+    def dissolve(self) -> None:
+        """Lets go of every span, so that memory is free at once and not at some later collection; of no use after."""
+        for span in self.spans.values():
+            span.parent = span.owner = None
+            span.children = []
+        vars(self).clear()
+
     # --- reading -------------------------------------------------------------------------------------------------------
 
     @property
