@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
         say("in another terminal: trajectory watch; ctrl-c stops")
     if collector.recovered:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
+    collect_rarely()
     with delivering(collector.endpoint):
-        collect_rarely()
-    collector.run()
+        collector.run()
     vitals = collector.pipeline.vitals
     say(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"
