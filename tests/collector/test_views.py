@@ -203,6 +203,14 @@ def test_a_run_is_live_done_failed_or_cut_off(facts: list[Fact], waits_s: float,
         assert row.state == state == trace_view(collector).trace.state
 
 
+def test_work_that_was_cancelled_is_cut_off_and_not_fine() -> None:
+    with bench() as collector:
+        tell(collector, [started(1), ended(1, "unset", attributes={"trajectory.interrupted": "CancelledError"})])
+        view = trace_view(collector)
+        assert [row.status for row in view.spans] == ["cut_off"]
+        assert [lane.state for lane in view.lanes] == ["cut_off"]
+
+
 def test_a_heartbeat_keeps_a_quiet_span_alive() -> None:
     with bench() as collector:
         tell(collector, [started(1)])

@@ -77,6 +77,18 @@ def test_objects_are_encoded_by_what_they_hold() -> None:
     assert json.loads(content.encode({"hits": [Hotel("H7", 4)]})[1]) == {"hits": [{"name": "H7", "stars": 4}]}
 
 
+class Leaving:
+    def __repr__(self) -> str:
+        raise SystemExit(3)
+
+    def model_dump(self) -> object:
+        raise SystemExit(3)
+
+
+def test_an_object_that_would_end_the_process_does_not() -> None:
+    assert content.encode(Leaving())[1] == b'"<Leaving>"'
+
+
 def test_an_object_that_raises_when_asked_is_named_by_its_type() -> None:
     assert content.encode(Hostile())[1] == b'"<Hostile>"'
     circle: list[object] = []

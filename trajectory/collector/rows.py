@@ -26,7 +26,7 @@ from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.fact import Finding
-from trajectory.model.words import DELEGATION_TARGET, DelegationMode, Severity, Slot, SpanKind
+from trajectory.model.words import DELEGATION_TARGET, INTERRUPTED, DelegationMode, Severity, Slot, SpanKind
 from trajectory.view.rows import AlertRow, DelegationRow, EvidenceRow, Lane, LaneBar, PathStep, StepRow, TraceRow
 from trajectory.view.text import clean
 
@@ -83,7 +83,9 @@ class TraceRows:
         """A span's status as a screen shows it: `running`, `cut_off`, `error` or `ok`."""
         if span.is_open:
             return "cut_off" if self.is_cut_off(span) else "running"
-        return "error" if span.is_error else "ok"
+        if span.is_error:
+            return "error"
+        return "cut_off" if INTERRUPTED in span.attributes else "ok"
 
     def state(self) -> str:
         """`live`, `done`, `failed` or `cut_off`."""

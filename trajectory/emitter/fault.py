@@ -6,11 +6,10 @@ Invariant: the exception itself is read and never changed. Called by a span at i
 import traceback
 from typing import Any, NamedTuple
 
-from trajectory.model.words import ERROR_TYPE, SpanStatus
+from trajectory.model.words import ERROR_TYPE, INTERRUPTED, SpanStatus
 
 MAX_STACK = 8 * 1024  # characters; the end of a stack says more than its beginning
 MAX_MESSAGE = 2 * 1024
-INTERRUPTED = "trajectory.interrupted"  # the exception that stopped the work and is no error
 
 _CONTROL_FLOW = (StopIteration, StopAsyncIteration)
 

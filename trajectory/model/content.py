@@ -165,7 +165,7 @@ def _plain(value: Any) -> Any:
         if callable(method) and not isinstance(value, type):
             try:
                 return method()
-            except Exception:  # a user's method may raise anything
+            except (Exception, SystemExit):  # a user's method may raise anything
                 break
     if isinstance(value, Mapping):
         return {str(k): v for k, v in value.items()}
@@ -182,5 +182,5 @@ def _plain(value: Any) -> Any:
 def _safe_repr(value: Any) -> str:
     try:
         return repr(value)
-    except Exception:  # a user's __repr__ may raise anything
+    except (Exception, SystemExit):  # a user's __repr__ may raise anything
         return f"<{type(value).__name__}>"

@@ -107,6 +107,7 @@ SERVICE_NAME = "service.name"
 # Attribute names: ours.
 TITLE = "trajectory.title"  # of a trace, on its root span
 STEP = "trajectory.step"  # zero-based index of an imported step
+INTERRUPTED = "trajectory.interrupted"  # the exception that stopped the work and is no error
 SYNTHETIC_TIME = "trajectory.time.synthetic"  # true where the source had no clock
 CONFIDENCE = "trajectory.confidence"  # 0 to 1
 DELEGATION_SOURCE = "trajectory.delegation.source"
