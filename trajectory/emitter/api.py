@@ -13,6 +13,7 @@ from trajectory.emitter.current import SessionScope, carry, here
 from trajectory.emitter.ending import deliver_on_sigterm
 from trajectory.emitter.keeping import keeping_of
 from trajectory.emitter.misuse import MAX_NAME, harmless, name_of, report
+from trajectory.emitter.plan import plan_of
 from trajectory.emitter.schema import definition_of
 from trajectory.emitter.span import Span
 from trajectory.emitter.steps import AcceptedSpan, AgentSpan, DelegationSpan, ModelSpan, ToolSpan
@@ -44,11 +45,18 @@ def init(
     memory_bytes: int | None = None,
     block_s: float | None = None,
     on_sigterm: bool = False,
+    redact: str | bool | None = None,
+    processors: Any = None,
+    max_body_bytes: int | None = None,
 ) -> None:
     """Says who this process is and where its facts go; optional, and it never waits for a collector.
 
     Without arguments TRAJECTORY_SERVICE and TRAJECTORY_ENDPOINT decide. `resource` adds attributes of the process. Saying the
     same again changes nothing; spans that are open stay with the collector that was told of their start.
+
+    `redact` says what is taken out of everything before it leaves the process: `secrets` (or TRAJECTORY_REDACT), `personal` for
+    secrets and personal data, or `off`. `processors` are callables `(fact) -> fact or None` that see every fact before that, or
+    names under the entry point `trajectory.processors`. A body longer than `max_body_bytes` leaves as its beginning and digest.
 
     `policy` says what becomes of facts that no collector takes: `spool` (they go to `spool_dir`, up to `spool_bytes`, and are
     delivered later), `drop` (beyond `memory_bytes` they are dropped and counted) or `block` (an agent waits `block_s` for room
@@ -57,7 +65,8 @@ def init(
     handler of your own is set.
     """
     keeping = keeping_of(policy, spool_dir, spool_bytes, memory_bytes, block_s)
-    tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource, keeping=keeping)
+    plan = plan_of(redact, processors, max_body_bytes)
+    tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource, plan=plan, keeping=keeping)
     if on_sigterm:
         deliver_on_sigterm()
     before = tracers.default

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trajectory.emitter.keeping import DROP, SPOOL, Keeping
 from trajectory.emitter.misuse import report
+from trajectory.emitter.plan import Plan
 from trajectory.emitter.queue import LIMIT_BYTES, LIMIT_FACTS, Fact, FactQueue, FlushMark
 from trajectory.protocol.frames import DEFAULT_ENDPOINT
 
@@ -55,8 +56,10 @@ class WireDelivery:
         timing: "Timing | None" = None,
         limit_facts: int = LIMIT_FACTS,
         limit_bytes: int = LIMIT_BYTES,
+        plan: Plan = Plan(),  # noqa: B008
         keeping: Keeping = Keeping(DROP),  # noqa: B008
     ) -> None:
+        self._plan = plan
         self._identity = identity  # asked on the sender's thread, because to know the host costs imports
         self._endpoint = endpoint
         self._origin = origin
@@ -142,14 +145,16 @@ class WireDelivery:
         # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
         with loading:
             from trajectory.emitter.outbox import Outbox
+            from trajectory.emitter.processors.chain import Processing
             from trajectory.emitter.sender import Sender, Timing
 
-            identity = self._identity()
+            processing = Processing(self._plan, self._origin.now_ns)
+            identity = processing.identity(self._identity())
             spool = self._spool(identity)
 
         outbox = Outbox(self._limit_bytes, spool)
         timing = self._timing or Timing()
-        sender = Sender(identity, self._endpoint, self.queue, self._origin, outbox, timing)
+        sender = Sender(identity, self._endpoint, self.queue, self._origin, outbox, timing, processing)
         self._sender = sender
         if self._closing_at_s is not None:
             sender.close_by(self._deadline_s)

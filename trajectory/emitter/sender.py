@@ -16,6 +16,8 @@ from trajectory.emitter.link import Link
 from trajectory.emitter.misuse import report
 from trajectory.emitter.outbox import Outbox
 from trajectory.emitter.packing import Packing
+from trajectory.emitter.plan import Plan
+from trajectory.emitter.processors.chain import Processing
 from trajectory.emitter.queue import Fact, FactQueue, FlushMark
 from trajectory.protocol import frames
 
@@ -48,7 +50,14 @@ class Sender:
     """Carries the facts of one process to one collector until it is told to close."""
 
     def __init__(
-        self, identity: Identity, endpoint: str, queue: FactQueue, origin: Origin, outbox: Outbox, timing: Timing
+        self,
+        identity: Identity,
+        endpoint: str,
+        queue: FactQueue,
+        origin: Origin,
+        outbox: Outbox,
+        timing: Timing,
+        processing: Processing | None = None,
     ) -> None:
         self._identity = identity
         self._endpoint = endpoint or frames.DEFAULT_ENDPOINT
@@ -57,6 +66,7 @@ class Sender:
         self._timing = timing
         self._outbox = outbox
         self._packing = Packing(origin.now_ns)
+        self._processing = processing or Processing(Plan(), origin.now_ns)
         self._link: Link | None = None
         self._marks: deque[tuple[int, FlushMark]] = deque()
         self._window = frames.WINDOW_FRAMES
@@ -186,6 +196,8 @@ class Sender:
 
     def _gather(self, now_s: float) -> None:
         self._pulse(now_s)
+        if self._close_by_s is not None:
+            self._add_rest()
         due = now_s - self._gathered_s >= self._timing.gather_s or len(self._queue) >= frames.MAX_FACTS
         if not len(self._queue) or not due:
             return
@@ -197,13 +209,19 @@ class Sender:
             self._gathered_s = now_s
 
     def _pack_some(self) -> None:
-        for item in self._queue.take(TAKE_COUNT):
+        for item in self._processing.packed(self._queue.take(TAKE_COUNT)):
             if isinstance(item, FlushMark):
                 self._note_drops()
                 self._mark(item)
             else:
-                self._outbox.add(self._packing.pack(item))
+                self._outbox.add(item)
         self._note_drops()
+
+    def _add_rest(self) -> None:
+        """At the end: what processors held back until more would come."""
+        if not len(self._queue):
+            for packed in self._processing.rest():
+                self._outbox.add(packed)
 
     def _note_drops(self) -> None:
         count = self._queue.take_dropped()
@@ -267,6 +285,7 @@ class Sender:
         while self._outbox.has_spool and len(self._queue) and not self._outbox.full:
             self._pack_some()
             self._outbox.tend(time.monotonic(), self._queue.waiting_count)
+        self._add_rest()
         self._outbox.spill()
         self._outbox.tend(time.monotonic(), self._queue.waiting_count)
         self._outbox.close()

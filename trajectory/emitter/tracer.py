@@ -18,6 +18,7 @@ from trajectory.emitter.delivery import Delivery, WireDelivery
 from trajectory.emitter.identity import default_service, identity_of
 from trajectory.emitter.keeping import Keeping, keeping_of
 from trajectory.emitter.plain import attributes_of
+from trajectory.emitter.plan import Plan, plan_of
 from trajectory.emitter.queue import Fact
 from trajectory.protocol.frames import HEARTBEAT, PAYLOAD
 
@@ -38,11 +39,13 @@ class Tracer:
         delivery: Delivery | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
+        plan: Plan | None = None,
         keeping: Keeping | None = None,
     ) -> None:
         self.service = service or default_service()
         self.endpoint = endpoint or os.environ.get("TRAJECTORY_ENDPOINT", "")
         self._resource = dict(resource or {})
+        self._plan = plan or plan_of()
         self._keeping = keeping or keeping_of()
         self._given_delivery = delivery
         self._given_ids = ids
@@ -74,8 +77,15 @@ class Tracer:
 
     def says_the_same(self, other: "Tracer") -> bool:
         """Whether the other would send the same to the same place."""
-        mine = (self.service, self.endpoint, self._resource, self._keeping, self._given_delivery)
-        return mine == (other.service, other.endpoint, other._resource, other._keeping, other._given_delivery)
+        mine = (self.service, self.endpoint, self._resource, self._plan, self._keeping, self._given_delivery)
+        return mine == (
+            other.service,
+            other.endpoint,
+            other._resource,
+            other._plan,
+            other._keeping,
+            other._given_delivery,
+        )
 
     def now_ns(self) -> int:
         """UTC wall time, derived from the monotonic clock."""
@@ -127,12 +137,9 @@ class Tracer:
         service, (resource, _) = self.service, attributes_of(self._resource)
         memory_bytes = self._keeping.memory_bytes
         return WireDelivery(
-            lambda: identity_of(service, resource),
-            self.endpoint,
-            self,
-            limit_bytes=memory_bytes,
-            keeping=self._keeping,
-        )
+            lambda: identity_of(service, resource), self.endpoint, self, limit_bytes=memory_bytes,
+            plan=self._plan, keeping=self._keeping,
+        )  # fmt: skip
 
     def flush(self, timeout_s: float) -> bool:
         return self.delivery.flush(timeout_s)

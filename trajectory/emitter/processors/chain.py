@@ -1,0 +1,164 @@
+"""The way of facts from the queue to the outbox: what may leave the process, packed.
+
+Invariant: nothing comes out that did not go through every step, and where redaction fails the content stays behind. Whole batches
+without a suspicion are packed and looked at once, which is what makes this cheap. Called by the sender, on its thread.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from trajectory.emitter.identity import Identity
+from trajectory.emitter.misuse import report
+from trajectory.emitter.packing import Packing
+from trajectory.emitter.plain import MAX_TEXT
+from trajectory.emitter.plan import Plan
+from trajectory.emitter.processors.bodies import Rewrites, preview_of
+from trajectory.emitter.processors.deltas import Deltas
+from trajectory.emitter.processors.facts import named
+from trajectory.emitter.processors.redaction import Redaction
+from trajectory.emitter.processors.users import Users, withhold
+from trajectory.emitter.queue import FlushMark
+from trajectory.model import content
+from trajectory.model.words import EVENT_DELTA
+from trajectory.protocol.frames import GAP, HEARTBEAT, PAYLOAD
+
+BATCH_COUNT = 64
+BATCH_BYTES = 1024 * 1024
+WITHHELD = b"[withheld: redaction failed]"
+
+Fact = tuple[Any, ...]
+_DELTA_PACKED = bytes([0xA0 + len(EVENT_DELTA)]) + EVENT_DELTA.encode()
+
+
+class Processing:
+    """Processes and packs the facts of one process, as its plan says."""
+
+    def __init__(self, plan: Plan, now_ns: Callable[[], int]) -> None:
+        self._packing = Packing(now_ns)
+        self._users = Users(plan.processors)
+        self._redaction = None if plan.redact == "off" else Redaction(plan.redact == "personal")
+        self._most_bytes = plan.max_body_bytes
+        self._bodies = Rewrites()
+        self._deltas = Deltas(self._text)
+        self.failed_count = 0  # facts whose content was withheld because redaction failed
+
+    def packed(self, items: Iterable[Fact | FlushMark]) -> Iterator[bytes | FlushMark]:
+        """The facts as they leave, in their order; a mark comes out behind everything that came before it."""
+        batch: list[tuple[Fact, bytes]] = []
+        size_bytes = 0
+        for fact in self._wanted(items):
+            if isinstance(fact, FlushMark):
+                yield from self._checked(batch)
+                yield fact
+                batch, size_bytes = [], 0
+                continue
+            batch.append((fact, self._packing.pack(fact)))
+            size_bytes += len(batch[-1][1])
+            if len(batch) == BATCH_COUNT or size_bytes > BATCH_BYTES:
+                yield from self._checked(batch)
+                batch, size_bytes = [], 0
+        yield from self._checked(batch)
+
+    def rest(self) -> Iterator[bytes]:
+        """What waited for more to come: asked for at the end of the process."""
+        return map(self._packing.pack, self._deltas.rest())
+
+    def identity(self, identity: Identity) -> Identity:
+        """Who emits, without secrets in what a user says about the process."""
+        redaction = self._redaction
+        if redaction is None:
+            return identity
+        try:
+            return identity._replace(resource=redaction.attributes(identity.resource))
+        except Exception as fault:
+            self._report(fault)
+            return identity._replace(resource={})
+
+    def _wanted(self, items: Iterable[Fact | FlushMark]) -> Iterable[Fact | FlushMark]:
+        """What users' processors leave of the facts."""
+        if not self._users:
+            return items
+        return (
+            after
+            for item in items
+            if (after := item if isinstance(item, FlushMark) else self._users.applied(item)) is not None
+        )
+
+    def _checked(self, batch: list[tuple[Fact, bytes]]) -> Iterator[bytes]:
+        together = b"".join([packed for _, packed in batch])
+        suspicious = self._is_suspicious(batch, together)
+        long = self._most_bytes and len(together) > self._most_bytes
+        if not (suspicious or long or self._bodies or self._deltas):
+            for _, packed in batch:
+                yield packed
+            return
+        for fact, packed in batch:
+            yield from self._one(fact, packed, suspicious)
+
+    def _is_suspicious(self, batch: list[tuple[Fact, bytes]], together: bytes) -> bool:
+        """Whether one of the facts may hold something that has to go."""
+        if self._redaction is None:
+            return False
+        if len(together) > MAX_TEXT and any(len(packed) > MAX_TEXT and fact[0] != PAYLOAD for fact, packed in batch):
+            return True  # packing has cut a text, perhaps in the middle of a secret
+        return _DELTA_PACKED in together or self._redaction.suspects(together)
+
+    def _one(self, fact: Fact, packed: bytes, suspicious: bool) -> Iterator[bytes]:
+        """One fact as it leaves, behind what waited for it."""
+        if fact[0] in (HEARTBEAT, GAP):
+            yield packed
+            return
+        try:
+            if self._redaction is not None and self._deltas.takes(fact):
+                yield from map(self._packing.pack, self._deltas.passing(fact))
+                if _is_delta(fact):
+                    return
+            after = self._after(fact, packed, suspicious)
+        except Exception as fault:
+            self._report(fault)
+            after = self._withheld(fact)
+        if after is fact:
+            yield packed
+        elif after is not None:
+            yield self._packing.pack(after)
+
+    def _after(self, fact: Fact, packed: bytes, suspicious: bool) -> Fact | None:
+        """The fact as it may leave; the very fact where nothing changes."""
+        if fact[0] == PAYLOAD:
+            return self._body(fact)
+        return self._bodies.fact(self._redacted(fact, packed, suspicious))
+
+    def _redacted(self, fact: Fact, packed: bytes, suspicious: bool) -> Fact:
+        redaction = self._redaction
+        if redaction is None or not suspicious or (len(packed) <= MAX_TEXT and not redaction.suspects(packed)):
+            return fact
+        return redaction.fact(fact)
+
+    def _body(self, fact: Fact) -> Fact:
+        _, digest, media_type, data = fact
+        redacted = data if self._redaction is None else self._redaction.data(data)
+        if redacted is data and not (self._most_bytes and len(data) > self._most_bytes):
+            self._bodies.forget(digest)
+            return fact
+        body = preview_of(media_type, redacted, self._most_bytes or len(redacted))
+        self._bodies.put(digest, body)
+        return (PAYLOAD, body.digest, body.media_type, body.data)
+
+    def _text(self, text: str) -> str:
+        return text if self._redaction is None else self._redaction.text(text)
+
+    def _withheld(self, fact: Fact) -> Fact | None:
+        if fact[0] == PAYLOAD:
+            body = preview_of(content.TEXT, WITHHELD, len(WITHHELD))
+            self._bodies.put(fact[1], body)
+            return (PAYLOAD, body.digest, body.media_type, body.data)
+        known = named(fact)
+        return None if known is None else self._bodies.fact(withhold(known))
+
+    def _report(self, fault: Exception) -> None:
+        self.failed_count += 1
+        report("redaction", "trajectory: redaction failed, so content stays behind: %s", type(fault).__name__)
+
+
+def _is_delta(fact: Fact) -> bool:
+    return len(fact) > 5 and fact[5] == EVENT_DELTA

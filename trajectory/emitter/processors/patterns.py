@@ -1,0 +1,184 @@
+"""The rules as two machines: one that says quickly whether anything could be there, and one that says what and where.
+
+Invariant: where the quick one finds nothing, the exact one finds nothing either, in the text and in a fact that msgpack has
+packed around it. RE2 runs in time linear in the text. Called by `redaction`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import re2
+
+from trajectory.emitter.processors import rules
+from trajectory.emitter.processors.rules import Rule, mixed
+
+MAX_KEY_BYTES = 16 * 1024  # of a private key; the largest RSA keys in use have 13 KB
+MAX_VALUE_BYTES = 4096  # of a quoted value under a name
+_NOT_SECRET = (b"[secret:", b"[personal:", b"<", b"$", b"{", b"%", b"*", b"null", b"None", b"true", b"false")
+_OWN = b"[secret:"
+_BACKSLASH = 0x5C
+
+
+class Spot(NamedTuple):
+    """Something to take out: where, and what it is."""
+
+    start: int
+    end: int
+    family: str
+    kind: str
+
+
+class _Placed(NamedTuple):
+    """A rule with the number of its group in the exact machine, and of the group of its value there."""
+
+    rule: Rule
+    family: str
+    group: int
+    value: int
+
+
+def _compiled(pattern: str) -> Any:
+    """A pattern that reads bytes as bytes: what msgpack wrote is no UTF-8."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    return re2.compile(pattern.encode("latin-1"), options)
+
+
+_bare = _compiled(r"[^\s\"'`\\,;&<>(){}\[\]|]{1,512}")
+_number = _compiled(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
+
+
+class Patterns:
+    """Finds secrets and, if so asked, personal data."""
+
+    def __init__(self, personal: bool) -> None:
+        chosen = [("secret", rule) for rule in rules.SECRETS]
+        chosen += [("personal", rule) for rule in rules.PERSONAL if personal]
+        # In a packed fact a byte that looks like a letter may stand before or behind a text, so no edges here.
+        cores = [rule.core for _, rule in chosen]
+        self.hint = _compiled("|".join([*cores, rules.PRIVATE_KEY, rules.ASSIGNED, f"{rules.NAMES}[\\x80-\\xff]"]))
+        chosen.sort(key=lambda one: not one[1].word)
+        self._placed = _placed(chosen)
+        self._private_key = _groups_of(chosen) + 1
+        words, others = (_alternatives(chosen, word) for word in (True, False))
+        exact = f"{rules.EDGE}(?:{words})|{others}|({rules.PRIVATE_KEY})|{rules.ASSIGNED}"
+        self._exact = _compiled(exact)
+        self._strong_name = _compiled(f"(?i:{rules.STRONG})[0-9]?$")
+        self._weak_name = _compiled(f"(?i:{rules.WEAK})[0-9]?$")
+
+    def names_a_secret(self, name: bytes, value: bytes) -> bool:
+        """Whether a value under this name is one to be taken out."""
+        if not value or value.startswith(_NOT_SECRET):
+            return False
+        if self._strong_name.search(name):
+            return True
+        return self._weak_name.search(name) is not None and _looks_random(value)
+
+    def spots(self, data: bytes) -> Iterator[Spot]:
+        """What has to be taken out, in the order of the text and without overlaps."""
+        position = 0
+        while (match := self._exact.search(data, position)) is not None:
+            spot, position = self._judged(data, match)
+            if spot is not None:
+                yield spot
+
+    def _judged(self, data: bytes, match: Any) -> tuple[Spot | None, int]:
+        """What a match is, None where a look at it says that it is nothing; and where to go on."""
+        for rule, family, group, value in self._placed:
+            if match.start(group) >= 0:
+                start, end = match.span(value) if match.start(value) >= 0 else match.span(group)
+                if rule.check is not None and not rule.check(data[start:end]):
+                    return None, start + 1
+                return Spot(start, end, family, rule.kind), end
+        start, end = match.span(self._private_key)
+        if start >= 0:
+            end = _end_of_key(data, end)
+            return Spot(start, end, "secret", "private_key"), end
+        return self._assigned(data, match)
+
+    def _assigned(self, data: bytes, match: Any) -> tuple[Spot | None, int]:
+        """A value under a name that says it is a secret."""
+        if data[max(0, match.start() - 1) : match.start() + 7] == _OWN:
+            return None, match.end()
+        name, quote = match.group(self._private_key + 1), match.group(self._private_key + 2) or b""
+        start = match.start(self._private_key + 3)
+        end = _end_of_quoted(data, start, quote) if quote else _end_of_bare(data, start)
+        value = data[start:end]
+        if quote:
+            found = self.names_a_secret(name, value)
+        else:
+            found = (
+                self.names_a_secret(name, value) and mixed(value) and len(value) >= 6 and not _number.fullmatch(value)
+            )
+        return (Spot(start, end, "secret", "named"), end) if found else (None, start)
+
+
+def _alternatives(chosen: list[tuple[str, Rule]], word: bool) -> str:
+    return "|".join(f"({rule.core}){rule.edge}" for _, rule in chosen if rule.word == word)
+
+
+def _own_groups(rule: Rule) -> int:
+    return int(_compiled(rule.core).groups)
+
+
+def _groups_of(chosen: list[tuple[str, Rule]]) -> int:
+    return sum(1 + _own_groups(rule) for _, rule in chosen)
+
+
+def _placed(chosen: list[tuple[str, Rule]]) -> list[_Placed]:
+    placed, group = [], 1
+    for family, rule in chosen:
+        own_count = _own_groups(rule)
+        placed.append(_Placed(rule, family, group, group + own_count))
+        group += 1 + own_count
+    return placed
+
+
+def _looks_random(value: bytes) -> bool:
+    """Whether the value is one word of 8 bytes and more with digits and letters, or one behind the name of its scheme."""
+    words = value.split()
+    if len(words) == 2 and words[0].lower() in (b"bearer", b"basic", b"token"):
+        return True
+    return len(words) == 1 and len(value) >= 8 and mixed(value)
+
+
+def _end_of_key(data: bytes, start: int) -> int:
+    """Where a private key's armour ends; where it has no end in reach, where the string does that it stands in."""
+    limit = min(len(data), start + MAX_KEY_BYTES)
+    quote = data.find(b'"', start, limit)
+    end = quote if quote >= 0 else limit
+    found = data.find(b"-----END", start, end)
+    if found >= 0:
+        closing = data.find(b"-----", found + 8, min(end, found + 80))
+        return closing + 5 if closing >= 0 else found + 8
+    while data[end - 1] == _BACKSLASH:
+        end -= 1
+    return _whole(data, end)
+
+
+def _end_of_quoted(data: bytes, start: int, quote: bytes) -> int:
+    """Where the quote closes that opened with so many backslashes; the end of the bare word where it does not close."""
+    depth, mark = len(quote) - 1, quote[-1:]
+    position = start
+    while (position := data.find(mark, position, start + MAX_VALUE_BYTES)) >= 0:
+        run = 0
+        while position - run > start and data[position - run - 1] == _BACKSLASH:
+            run += 1
+        if run % (2 * (depth + 1)) == depth:
+            return position - depth
+        position += 1
+    return _end_of_bare(data, start)
+
+
+def _end_of_bare(data: bytes, start: int) -> int:
+    match = _bare.match(data, start)
+    if match is not None:
+        return _whole(data, match.end())
+    return min(len(data), start + (2 if data[start] == _BACKSLASH else 1))  # never half of an escape
+
+
+def _whole(data: bytes, end: int) -> int:
+    """The end, moved on to where a character of UTF-8 is whole."""
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return end
