@@ -205,7 +205,13 @@ def test_a_run_is_live_done_failed_or_cut_off(facts: list[Fact], waits_s: float,
 
 def test_work_that_was_cancelled_is_cut_off_and_not_fine() -> None:
     with bench() as collector:
-        tell(collector, [started(1), ended(1, "unset", attributes={"trajectory.interrupted": "CancelledError"})])
+        tell(
+            collector,
+            [
+                started(1, kind="agent", agent="a"),
+                ended(1, "unset", attributes={"trajectory.interrupted": "CancelledError"}),
+            ],
+        )
         view = trace_view(collector)
         assert [row.status for row in view.spans] == ["cut_off"]
         assert [lane.state for lane in view.lanes] == ["cut_off"]
