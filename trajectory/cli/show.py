@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trajectory.cli.output import bold, count, duration, json_line, plural, table
 from trajectory.cli.places import add_json, add_store, add_trace, is_served, open_store, open_trace
+from trajectory.model.words import SYNTHETIC_TIME
 from trajectory.view.text import clean
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ def page(rows: "TraceRows", *, every_span: bool) -> list[str]:
     lines = [bold(clean(row.title or row.trace_id)), f"trace {row.trace_id}   " + "   ".join(numbers)]
     lines += [f"session {clean(row.session_id)}"] if row.session_id else []
     lines += [f"goal: {row.goal}"] if row.goal and row.goal != row.title else []
+    root = trace.root
+    if root is not None and root.attributes.get(SYNTHETIC_TIME):
+        lines += ["times: the log has none; each step is drawn as one second"]
     lines += ["", bold("Agents"), *_indented(_agent_table(trace))]
     lines += ["", bold("Delegations"), *_indented(_delegation_table(rows))]
     if trace.tools():
