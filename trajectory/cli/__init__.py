@@ -26,6 +26,7 @@ COMMANDS = {
     "findings": "what the detectors found, with evidence",
     "graph": "write a trace's delegation or span graph to a file",
     "export": "write a trace to a file for other tools",
+    "keys": "make, list and revoke the keys of collectors that other machines reach",
     "doctor": "what is installed, reachable and misconfigured, each with its mend",
     "completion": "print the completion script of a shell",
 }

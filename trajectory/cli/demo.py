@@ -20,6 +20,7 @@ from trajectory.cli.output import json_line, say
 from trajectory.cli.places import add_json, data_dir
 from trajectory.cli.watch import add_looks, has_terminal
 from trajectory.errors import TrajectoryError
+from trajectory.protocol.keys import VARIABLES
 
 if TYPE_CHECKING:
     pass
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     pace = args.pace if args.pace is not None else _HEADLESS_PACE if headless else _LIVE_PACE
     if args.connect:
         return _play(args, args.connect, store if args.store else "", pace, headless)
+    for name in VARIABLES:
+        os.environ.pop(name, None)  # the demo's own collector takes no keys
     with _collector(store) as endpoint:
         code = _play(args, endpoint, "" if headless else store, pace, headless)
         if headless and code == 0:
@@ -71,6 +74,7 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
     from trajectory.cli.demo_team.team import Team
     from trajectory.cli.watch import show
     from trajectory.collector.remote import RemoteFeed
+    from trajectory.protocol.keys import client_keys
 
     faults: list[str] = []
     team = Team(endpoint, args.seed, pace)
@@ -84,7 +88,7 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
 
     thread = threading.Thread(target=work, name="demo-team", daemon=True)
     thread.start()
-    show(RemoteFeed(endpoint), glyphs=args.glyphs, theme=args.theme)
+    show(RemoteFeed(endpoint, keys=client_keys()), glyphs=args.glyphs, theme=args.theme)
     was_working = thread.is_alive()
     if was_working:
         team.stop()

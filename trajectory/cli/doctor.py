@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trajectory import __version__
-from trajectory.cli.output import say, table
-from trajectory.cli.places import add_json, add_store, default_endpoint
+from trajectory.cli.output import plural, say, table
+from trajectory.cli.places import add_json, add_key, add_store, default_endpoint, keys_dir
 
 _PACKAGES = ("msgpack", "msgspec", "pyzmq", "textual", "networkx", "numpy", "opentelemetry-proto")
 
@@ -28,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--connect", metavar="ENDPOINT", default=default_endpoint(), help="collector to try (default: %(default)s)"
     )
     add_store(parser)
+    add_key(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    checks = [_python(), *_packages(), _store(args.store), _collector(args.connect), _terminal(), *_extensions()]
+    reached = _collector(args.connect, args.key)
+    checks = [_python(), *_packages(), _store(args.store), _keys(), reached, _terminal(), *_extensions()]
     if args.json:
         for check in checks:
             print(json.dumps(check._asdict()))
@@ -101,19 +103,40 @@ def _store(location: str) -> Check:
     )
 
 
-def _collector(endpoint: str) -> Check:
-    from trajectory.collector.remote import RemoteFeed
-    from trajectory.errors import TrajectoryError
+def _keys() -> Check:
+    """The keys of collectors on this machine: how many, and whether they are kept from others. Never what they are."""
+    from trajectory.collector.keyring import Keyring
+
+    keyring = Keyring(keys_dir())
+    if not keyring.is_ready:
+        return Check("keys", "ok", "none: collectors here are open to this machine alone")
+    seen = f"{keyring.directory}: the collector's, {plural(len(keyring.clients()), 'client')}"
+    if keyring.directory.stat().st_mode & 0o077:
+        return Check("keys", "bad", seen, f"others can look into it: chmod 700 {keyring.directory}")
+    if unread := [client.name for client in keyring.clients() if not client.role]:
+        return Check("keys", "bad", f"{seen}; cannot be read: {', '.join(unread)}", "revoke them, and add them anew")
+    return Check("keys", "ok", seen)
+
+
+def _collector(endpoint: str, key_file: str) -> Check:
+    from trajectory.collector.remote import NotAdmitted, RemoteFeed
+    from trajectory.errors import ConfigError, TrajectoryError
+    from trajectory.protocol.keys import client_keys
+    from trajectory.view.feed import FeedLost
     from trajectory.view.rows import RunsQuery
 
     try:
-        feed = RemoteFeed(endpoint, timeout_s=0.7)
+        feed = RemoteFeed(endpoint, timeout_s=0.7, keys=client_keys(key_file))
         try:
             view = feed.pull(RunsQuery(limit=1), -1)
         finally:
             feed.close()
-    except TrajectoryError as fault:
+    except (NotAdmitted, ConfigError) as fault:
+        return Check("collector", "bad", str(fault), "trajectory keys list, where it runs, says which keys it knows")
+    except FeedLost as fault:
         return Check("collector", "note", str(fault), "start one: trajectory serve")
+    except TrajectoryError as fault:
+        return Check("collector", "note", f"{endpoint} is there, and refuses: {fault}")
     health = view.health if view is not None else None
     if health is None:
         return Check("collector", "note", f"{endpoint} answers nothing", "use one release on both sides")

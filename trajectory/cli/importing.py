@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import json_line, plural, say
-from trajectory.cli.places import add_json, add_store, default_store
+from trajectory.cli.places import add_json, add_key, add_store, default_store
 from trajectory.errors import ImportFormatError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=("auto", "otlp", "chat", "jsonl"), default="auto", help="default: auto")
     add_store(parser)
+    add_key(parser)
     add_json(parser)
 
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     traces: set[bytes] = set()
     fact_count = failed_count = 0
-    with _destination(args.store) as deliver:
+    with _destination(args.store, args.key) as deliver:
         for number, path in enumerate(args.files, 1):
             _progress(number, len(args.files), path)
             try:
@@ -96,11 +97,12 @@ def _deliver(contents: "FileContents", data: bytes, deliver: "Deliver") -> tuple
 
 
 @contextmanager
-def _destination(store: str) -> "Iterator[Deliver]":
+def _destination(store: str, key_file: str) -> "Iterator[Deliver]":
     """How facts get into the store: here, or through the collector that is writing it."""
     from trajectory.collector.importing import WireDelivery, through_pipeline
     from trajectory.collector.pipeline import Pipeline
     from trajectory.detection.contract import registered_detectors
+    from trajectory.protocol.keys import client_keys
     from trajectory.store.location import locate
     from trajectory.store.lock import writer_of
     from trajectory.store.sqlite import open_writer
@@ -108,7 +110,7 @@ def _destination(store: str) -> "Iterator[Deliver]":
     served = writer_of(locate(store))
     if served is not None and served[1]:
         say(f"{store} is being written by process {served[0]}: sending to its collector at {served[1]}")
-        with WireDelivery(served[1]) as delivery:
+        with WireDelivery(served[1], client_keys(key_file)) as delivery:
             yield delivery
         return
     with closing(open_writer(store)) as writer:

@@ -52,6 +52,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON lines and nothing else")
 
 
+def keys_dir() -> str:
+    """Where the keys of collectors are: `keys` in the data directory."""
+    return str(data_dir() / "keys")
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key",
+        metavar="FILE",
+        default="",
+        help="key file for a collector that asks for one (default: what TRAJECTORY_KEY_FILE names)",
+    )
+
+
 def add_trace(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument(
         "trace", metavar="TRACE", nargs="?" if optional else None, help="a unique beginning of a trace id"

@@ -1,6 +1,7 @@
 """`trajectory serve`: the collector, in the foreground, until it is told to stop."""
 
 import argparse
+import ipaddress
 import os
 import signal
 import sys
@@ -8,9 +9,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import plural, say
-from trajectory.cli.places import add_store, default_endpoint
+from trajectory.cli.places import add_store, default_endpoint, keys_dir
 
 if TYPE_CHECKING:
+    from trajectory.collector.keyring import Keyring
     from trajectory.collector.server import Collector
 
 
@@ -19,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind", metavar="ENDPOINT", default=default_endpoint(), help="where to listen (default: %(default)s)"
     )
     add_store(parser)
+    parser.add_argument(
+        "--keys",
+        metavar="DIR",
+        nargs="?",
+        const=keys_dir(),
+        help=f"let in only whom these keys know; never without them beyond loopback (default: {keys_dir()})",
+    )
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when standard input closes
 
 
@@ -27,19 +36,19 @@ def run(args: argparse.Namespace) -> int:
     from trajectory.detection.contract import registered_detectors
     from trajectory.emitter.courier import delivering
 
-    require_loopback(args.bind)
-    collector = Collector(args.store, registered_detectors(), args.bind)
+    keys = keyring_for(args.bind, args.keys)
+    collector = Collector(args.store, registered_detectors(), args.bind, keys)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: collector.stop())
     if args.lifeline:
         threading.Thread(target=_until_closed, args=(collector,), name="lifeline", daemon=True).start()
-    say(f"listening on {collector.endpoint}, storing in {args.store}")
+    say(f"listening on {collector.endpoint}, storing in {args.store}" + (", for known keys only" if keys else ""))
     if sys.stderr.isatty():
         say("in another terminal: trajectory watch; ctrl-c stops")
     if collector.recovered:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
     collect_rarely()
-    with delivering(collector.endpoint):
+    with delivering(_door_of(collector)):
         collector.run()
     vitals = collector.pipeline.vitals
     say(
@@ -56,12 +65,43 @@ def _until_closed(collector: "Collector") -> None:
     collector.stop()
 
 
-def require_loopback(endpoint: str) -> None:
-    """Raises ConfigError for an address that other machines reach: there are no keys yet that could guard it."""
+def _door_of(collector: "Collector") -> str:
+    """The endpoint at which this very process reaches its collector, with keys where they are needed."""
+    from trajectory.emitter.credentials import name_key
+
+    endpoint = collector.endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+    if collector.own_keys is not None:
+        name_key(endpoint, collector.own_keys)
+    return endpoint
+
+
+def keyring_for(endpoint: str, directory: str | None) -> "Keyring | None":
+    """The keys that guard an endpoint: those asked for, and wherever other machines reach it those there are.
+
+    Raises ConfigError where there are none.
+    """
+    from trajectory.collector.keyring import Keyring
     from trajectory.errors import ConfigError
 
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    if endpoint.startswith("tcp://") and not (host.startswith("127.") or host in ("localhost", "::1")):
+    if directory is None and is_local(endpoint):
+        return None
+    keyring = Keyring(directory or keys_dir())
+    if not keyring.is_ready:
         raise ConfigError(
-            f"{endpoint} is open to other machines, and this release has no keys: bind to 127.0.0.1", "bind"
+            f"{endpoint} wants keys, and there are none in {keyring.directory}: make them with trajectory keys init, "
+            "or bind to 127.0.0.1 without --keys",
+            "bind",
         )
+    return keyring
+
+
+def is_local(endpoint: str) -> bool:
+    """Whether only this machine reaches an endpoint."""
+    scheme, _, place = endpoint.partition("://")
+    if scheme != "tcp":
+        return scheme in ("ipc", "inproc")
+    host = place.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from trajectory.cli.places import default_endpoint
+from trajectory.cli.places import add_key, default_endpoint
 from trajectory.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--connect", metavar="ENDPOINT", help=f"a running collector (default: {default_endpoint()})")
     source.add_argument("--store", metavar="PATH", help="a store file, served or not")
+    add_key(parser)
     parser.add_argument("--trace", metavar="TRACE", default="", help="open this trace at once")
     add_looks(parser)
 
@@ -43,8 +44,9 @@ def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
         trace = reader.find_trace(args.trace).hex() if args.trace else ""
         return StoreFeed(reader, args.store, is_live=is_served(args.store)), trace
     from trajectory.collector.remote import RemoteFeed
+    from trajectory.protocol.keys import client_keys
 
-    return RemoteFeed(args.connect or default_endpoint()), args.trace
+    return RemoteFeed(args.connect or default_endpoint(), keys=client_keys(args.key)), args.trace
 
 
 def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace: str = "") -> None:

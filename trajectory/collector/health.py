@@ -24,6 +24,8 @@ class Vitals:
         self.fact_count = 0
         self.reasons: deque[str] = deque(maxlen=_MAX_REASONS)
         self.trouble = ""  # why facts cannot be stored right now, and what to do
+        self.refused_count = 0
+        self.refusal = ""  # the last one
         self.fault_count = 0
         self.fault = ""  # the last one
         self._recent: deque[tuple[int, int]] = deque()
@@ -49,6 +51,11 @@ class Vitals:
         self.quarantined_count += count
         self.reasons.append(reason)
 
+    def refused(self, reason: str) -> None:
+        """A connection or a frame was turned away for who sent it."""
+        self.refused_count += 1
+        self.refusal = reason
+
     def lost(self, count: int) -> None:
         self.dropped_count += count
 
@@ -67,6 +74,8 @@ class Vitals:
             notices.append(
                 f"{self.quarantined_count} frames or facts could not be read, the last: {clean(self.reasons[-1])}"
             )
+        if self.refused_count:
+            notices.append(f"{self.refused_count} refused for their key, the last: {clean(self.refusal)}")
         if self.fault_count:
             notices.append(f"{self.fault_count} times something failed in the collector, the last in {self.fault}")
         return Health(

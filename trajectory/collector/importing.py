@@ -4,6 +4,7 @@ Invariant: the same file imported twice is stored once, because a batch's boot i
 Called by `trajectory import`.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 
@@ -15,6 +16,8 @@ from trajectory.model.fact import Batch, Source
 from trajectory.protocol import frames
 from trajectory.protocol.codec import encode
 from trajectory.protocol.frames import FACTS, MAX_FACTS, MAX_FRAME_BYTES, PROTOCOL_VERSION
+from trajectory.protocol.handshake import HandshakeWatch
+from trajectory.protocol.keys import ClientKeys
 
 _WINDOW_FRAMES = 16
 _ANSWER_S = 10.0
@@ -73,17 +76,21 @@ class WireDelivery:
     Raises WireError where nobody answers, or the collector refuses.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, keys: ClientKeys | None = None) -> None:
         self.endpoint = endpoint
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        if keys is not None:
+            keys.apply(self._socket)
+        self._handshakes = HandshakeWatch(self._socket, endpoint, keys is not None)
         self._socket.connect(endpoint)
 
     def __enter__(self) -> "WireDelivery":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._handshakes.close()
         self._socket.close(linger=0)
         self._context.term()
 
@@ -106,8 +113,12 @@ class WireDelivery:
 
     def _answer(self) -> int:
         """The position up to which the collector has stored."""
-        if not self._socket.poll(int(_ANSWER_S * 1000)):
-            raise WireError(f"the collector at {self.endpoint} does not answer: is it stuck? (trajectory doctor)")
+        deadline_s = time.monotonic() + _ANSWER_S
+        while not self._handshakes.wait(deadline_s - time.monotonic()):
+            if fault := self._handshakes.fault():
+                raise WireError(fault)
+            if time.monotonic() >= deadline_s:
+                raise WireError(f"the collector at {self.endpoint} does not answer: is it stuck? (trajectory doctor)")
         answer = frames.unpack(self._socket.recv())
         if answer[1] != frames.ACK:
             raise WireError(f"the collector at {self.endpoint} refuses: {answer[2]}")

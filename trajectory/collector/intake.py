@@ -10,13 +10,14 @@ from collections.abc import Callable
 import zmq
 
 from trajectory.collector import watching
+from trajectory.collector.guard import Guard
 from trajectory.collector.order import Lane, Order
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
 from trajectory.errors import StoreError, TrajectoryError, WireError
 from trajectory.model.fact import Batch, Fact, Gap, Source
 from trajectory.protocol import codec, frames
-from trajectory.protocol.codec import AskFrame, FactsFrame, HelloFrame, TellFrame
+from trajectory.protocol.codec import AnyFrame, AskFrame, FactsFrame, HelloFrame, TellFrame
 from trajectory.view.rows import View
 
 _MAX_ROUND_FRAMES = 256
@@ -35,17 +36,27 @@ class Intake:
     """
 
     def __init__(
-        self, endpoint: str, pipeline: Pipeline, publisher: Publisher, now_ns: Callable[[], int], context: Context
+        self,
+        endpoint: str,
+        pipeline: Pipeline,
+        publisher: Publisher,
+        now_ns: Callable[[], int],
+        context: Context,
+        guard: Guard | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._publisher = publisher
         self._now_ns = now_ns
         self._order = Order(pipeline.writer.next_seq)
         self._store_again_ns = 0
-        self._socket = _bound(context, endpoint)
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        self._guard = guard
+        self._socket = _socket(context)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
+        if guard is not None:
+            self._poller.register(guard.protect(context, self._socket), zmq.POLLIN)
+        _bind(self._socket, endpoint)
+        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
     def heard_ns(self) -> list[int]:
         """When each emitter was last heard."""
@@ -58,16 +69,17 @@ class Intake:
         """
         if not self._poller.poll(int(timeout_s * 1000)):
             return False
+        self._let_in()
         batches: list[Batch] = []
         touched: dict[int, Lane] = {}
         asks: list[Ask] = []
         started_s = time.monotonic()
         for _ in range(_MAX_ROUND_FRAMES):
             try:
-                routing_id, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
+                routing_id, body, user_id = self._receive()
             except zmq.Again:
                 break
-            self._take(routing_id, parts[-1] if parts else b"", batches, touched, asks)
+            self._take(routing_id, body, user_id, batches, touched, asks)
             if time.monotonic() - started_s > _MAX_ROUND_S:
                 break
         self._commit(batches, touched)
@@ -75,11 +87,36 @@ class Intake:
             self._answer(routing_id, ask)
         return True
 
+    def _let_in(self) -> None:
+        for refusal in self._guard.let_in() if self._guard is not None else ():
+            self._pipeline.vitals.refused(refusal)
+
+    def _receive(self) -> tuple[bytes, bytes, str]:
+        """Whose connection, what it brought, and the key that it was let in with. Raises zmq.Again."""
+        if self._guard is None:
+            routing_id, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            return routing_id, parts[-1] if parts else b"", ""
+        pieces = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        body = pieces[-1].bytes if len(pieces) > 1 else b""
+        return pieces[0].bytes, body, str(pieces[-1].get("User-Id"))
+
     def _take(
-        self, routing_id: bytes, body: bytes, batches: list[Batch], touched: dict[int, Lane], asks: list[Ask]
+        self,
+        routing_id: bytes,
+        body: bytes,
+        user_id: str,
+        batches: list[Batch],
+        touched: dict[int, Lane],
+        asks: list[Ask],
     ) -> None:
         try:
-            self._read(routing_id, body, batches, touched, asks)
+            frame = codec.read_frame(body)
+            refusal = self._guard.refusal(user_id, frame) if self._guard is not None else ""
+            if refusal:
+                self._pipeline.vitals.refused(refusal)
+                self._send(routing_id, frames.refused(refusal))
+                return
+            self._read(routing_id, frame, batches, touched, asks)
         except WireError as fault:
             self._pipeline.vitals.quarantined(str(fault))
             self._send(routing_id, frames.refused(str(fault)))
@@ -87,9 +124,8 @@ class Intake:
             self._in_trouble(fault)  # not answered: the emitter says HELLO again
 
     def _read(
-        self, routing_id: bytes, body: bytes, batches: list[Batch], touched: dict[int, Lane], asks: list[Ask]
+        self, routing_id: bytes, frame: AnyFrame, batches: list[Batch], touched: dict[int, Lane], asks: list[Ask]
     ) -> None:
-        frame = codec.read_frame(body)
         if isinstance(frame, (AskFrame, TellFrame)):
             asks.append((routing_id, frame))
             return
@@ -170,13 +206,19 @@ class Intake:
 
     def close(self) -> None:
         self._socket.close(linger=500)
+        if self._guard is not None:
+            self._guard.close()
 
 
-def _bound(context: Context, endpoint: str) -> zmq.Socket[bytes]:
+def _socket(context: Context) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.ROUTER)
     socket.setsockopt(zmq.MAXMSGSIZE, _HARD_LIMIT_BYTES)
     socket.setsockopt(zmq.RCVHWM, 1024)
     socket.setsockopt(zmq.SNDHWM, 1024)
+    return socket
+
+
+def _bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as fault:
@@ -186,4 +228,3 @@ def _bound(context: Context, endpoint: str) -> zmq.Socket[bytes]:
         else:
             reason = f"cannot be bound ({fault.strerror}): give an address like {frames.DEFAULT_ENDPOINT}"
         raise WireError(f"{endpoint} {reason}") from None
-    return socket

@@ -12,17 +12,25 @@ import zmq
 from trajectory.collector import watching
 from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.fact import Marked
+from trajectory.protocol.handshake import HandshakeWatch
+from trajectory.protocol.keys import ClientKeys
 from trajectory.view.feed import FeedLost
 from trajectory.view.rows import Query, View
 
 _ANSWER_S = 1.5
 
 
-class RemoteFeed:
-    """Asks the collector at `endpoint`. Usable from any thread, one call at a time."""
+class NotAdmitted(FeedLost):
+    """Somebody answers at the endpoint, and our key, or that we have none, does not suit it."""
 
-    def __init__(self, endpoint: str, timeout_s: float = _ANSWER_S) -> None:
+
+class RemoteFeed:
+    """Asks the collector at `endpoint`, with keys where it asks for them. Usable from any thread, one call at a time."""
+
+    def __init__(self, endpoint: str, timeout_s: float = _ANSWER_S, keys: ClientKeys | None = None) -> None:
         self.endpoint = endpoint
+        self._keys = keys
+        self._handshakes: HandshakeWatch | None = None
         self._timeout_s = timeout_s
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
@@ -34,22 +42,26 @@ class RemoteFeed:
             self._context.term()
             raise
 
-    def _connect(self) -> zmq.Socket[bytes]:
-        if self._socket is not None:
-            return self._socket
+    def _connect(self) -> tuple[zmq.Socket[bytes], HandshakeWatch]:
+        if self._socket is not None and self._handshakes is not None:
+            return self._socket, self._handshakes
         socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, 100)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        if self._keys is not None:
+            self._keys.apply(socket)
+        handshakes = HandshakeWatch(socket, self.endpoint, self._keys is not None)
         try:
             socket.connect(self.endpoint)
         except zmq.ZMQError as fault:
+            handshakes.close()
             socket.close(linger=0)
             raise WireError(
                 f"{self.endpoint} is no endpoint ({fault.strerror}): give one like tcp://127.0.0.1:5570"
             ) from None
-        self._socket = socket
-        return socket
+        self._socket, self._handshakes = socket, handshakes
+        return socket, handshakes
 
     def pull(self, query: Query, since: int) -> View | None:
         with self._lock:
@@ -63,13 +75,14 @@ class RemoteFeed:
             self._exchange(watching.tell(self._request_id, marked))
 
     def _exchange(self, frame: bytes) -> View | None:
-        socket = self._connect()
+        socket, handshakes = self._connect()
         deadline_s = time.monotonic() + self._timeout_s
         try:
             socket.send(frame, zmq.NOBLOCK)
             while (left_s := deadline_s - time.monotonic()) > 0:
-                if not socket.poll(int(left_s * 1000) + 1):
-                    break
+                if not handshakes.wait(left_s):
+                    self._give_up_on(handshakes.fault())
+                    continue
                 answer = watching.read_answer(socket.recv(zmq.NOBLOCK))
                 if isinstance(answer.request_id, str):
                     raise TrajectoryError(answer.request_id)
@@ -80,10 +93,17 @@ class RemoteFeed:
         self._drop()
         raise FeedLost(f"no answer from {self.endpoint} within {self._timeout_s:g} s: is a collector running there?")
 
+    def _give_up_on(self, fault: str) -> None:
+        if fault:
+            self._drop()
+            raise NotAdmitted(fault)
+
     def _drop(self) -> None:
+        if self._handshakes is not None:
+            self._handshakes.close()
         if self._socket is not None:
             self._socket.close(linger=0)
-            self._socket = None
+        self._socket = self._handshakes = None
 
     def close(self) -> None:
         with self._lock:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 
 import zmq
 
+from trajectory.collector.guard import Guard
 from trajectory.collector.intake import Intake
+from trajectory.collector.keyring import Keyring
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
 from trajectory.detection.contract import DetectorFactory
@@ -37,17 +39,26 @@ def collect_rarely() -> None:
 class Collector:
     """Serves one store at one endpoint. Raises StoreError or WireError where either cannot be had.
 
-    `endpoint` is the address that was bound, so a port of `*` or 0 can be read off it.
+    `endpoint` is the address that was bound, so a port of `*` or 0 can be read off it. With `keys`, whom they do not know
+    is not let in (ConfigError where there are none). `own_keys` open it to this process, None where no keys are needed.
     """
 
-    def __init__(self, store: str, detectors: Sequence[DetectorFactory], endpoint: str = DEFAULT_ENDPOINT) -> None:
+    def __init__(
+        self,
+        store: str,
+        detectors: Sequence[DetectorFactory],
+        endpoint: str = DEFAULT_ENDPOINT,
+        keys: Keyring | None = None,
+    ) -> None:
         self.store = store
+        guard = None if keys is None else Guard(keys)
+        self.own_keys = None if guard is None else guard.own
         writer = open_writer(store, endpoint=endpoint)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self.pipeline = Pipeline(writer, detectors, time.time_ns)
             self._publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
-            self._intake = Intake(endpoint, self.pipeline, self._publisher, time.time_ns, self._context)
+            self._intake = Intake(endpoint, self.pipeline, self._publisher, time.time_ns, self._context, guard)
             self.recovered = self.pipeline.recover()  # who connects meanwhile waits at the bound address
         except BaseException:
             self._context.destroy(linger=0)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import Bodies, body_of, each
+from trajectory.emitter.credentials import name_key
 from trajectory.emitter.current import SessionScope, carry, here
 from trajectory.emitter.ending import deliver_on_sigterm
 from trajectory.emitter.keeping import keeping_of
@@ -21,6 +22,7 @@ from trajectory.emitter.tracer import Tracer
 from trajectory.emitter.wrapping import wrap
 from trajectory.model import words
 from trajectory.model.words import Slot, Surface
+from trajectory.protocol.frames import DEFAULT_ENDPOINT
 
 __all__ = [
     "accept", "agent", "carry", "context", "delegate", "flush", "init",
@@ -48,6 +50,8 @@ def init(
     redact: str | bool | None = None,
     processors: Any = None,
     max_body_bytes: int | None = None,
+    sample_ratio: float | None = None,
+    key: Any = None,
 ) -> None:
     """Says who this process is and where its facts go; optional, and it never waits for a collector.
 
@@ -57,18 +61,25 @@ def init(
     `redact` says what is taken out of everything before it leaves the process: `secrets` (or TRAJECTORY_REDACT), `personal` for
     secrets and personal data, or `off`. `processors` are callables `(fact) -> fact or None` that see every fact before that, or
     names under the entry point `trajectory.processors`. A body longer than `max_body_bytes` leaves as its beginning and digest.
+    `sample_ratio` (or TRAJECTORY_SAMPLE_RATIO) is the share of traces that is sent; of the others, those with an error are sent too,
+    once it has happened, and the rest is not shown at all.
 
     `policy` says what becomes of facts that no collector takes: `spool` (they go to `spool_dir`, up to `spool_bytes`, and are
     delivered later), `drop` (beyond `memory_bytes` they are dropped and counted) or `block` (an agent waits `block_s` for room
     first). Where None, TRAJECTORY_POLICY, _SPOOL_DIR, _SPOOL_BYTES, _MEMORY_BYTES and _BLOCK_S decide. With `on_sigterm`, what
     is under way is delivered or spooled before SIGTERM does what it did without; call it from the main thread, after any
     handler of your own is set.
+
+    `key` is the path of a key file, for a collector that asks for one; where None, TRAJECTORY_KEY with TRAJECTORY_SERVER_KEY, or
+    TRAJECTORY_KEY_FILE, decide.
     """
     keeping = keeping_of(policy, spool_dir, spool_bytes, memory_bytes, block_s)
-    plan = plan_of(redact, processors, max_body_bytes)
+    plan = plan_of(redact, processors, max_body_bytes, sample_ratio)
     tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource, plan=plan, keeping=keeping)
     if on_sigterm:
         deliver_on_sigterm()
+    if key is not None:
+        name_key(tracer.endpoint or DEFAULT_ENDPOINT, name_of(key))
     before = tracers.default
     if before is not None and before.says_the_same(tracer):
         return
