@@ -50,6 +50,7 @@ def init(
     redact: str | bool | None = None,
     processors: Any = None,
     max_body_bytes: int | None = None,
+    sample_ratio: float | None = None,
     key: Any = None,
 ) -> None:
     """Says who this process is and where its facts go; optional, and it never waits for a collector.
@@ -60,6 +61,9 @@ def init(
     `redact` says what is taken out of everything before it leaves the process: `secrets` (or TRAJECTORY_REDACT), `personal` for
     secrets and personal data, or `off`. `processors` are callables `(fact) -> fact or None` that see every fact before that, or
     names under the entry point `trajectory.processors`. A body longer than `max_body_bytes` leaves as its beginning and digest.
+    `sample_ratio` (or TRAJECTORY_SAMPLE_RATIO) is the share of traces that is sent; of the others those with an error are sent
+    too, once it has happened, and the rest is not shown at all.
+
     `policy` says what becomes of facts that no collector takes: `spool` (they go to `spool_dir`, up to `spool_bytes`, and are
     delivered later), `drop` (beyond `memory_bytes` they are dropped and counted) or `block` (an agent waits `block_s` for room
     first). Where None, TRAJECTORY_POLICY, _SPOOL_DIR, _SPOOL_BYTES, _MEMORY_BYTES and _BLOCK_S decide. With `on_sigterm`, what
@@ -70,7 +74,7 @@ def init(
     TRAJECTORY_KEY_FILE, decide.
     """
     keeping = keeping_of(policy, spool_dir, spool_bytes, memory_bytes, block_s)
-    plan = plan_of(redact, processors, max_body_bytes)
+    plan = plan_of(redact, processors, max_body_bytes, sample_ratio)
     tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource, plan=plan, keeping=keeping)
     if on_sigterm:
         deliver_on_sigterm()

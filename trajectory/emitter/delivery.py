@@ -29,8 +29,8 @@ GRACE_S = 0.05  # for the thread to notice that its time is over
 SPOOLING_S = 5.0  # for it to bring what is left to disk
 CONNECTING_S = 2.0  # where the first try to connect has not come to its end
 
-# Held while a sender's thread imports: a process that forked just then would give its child half a module.
-loading = threading.Lock()
+# Held while a sender's thread imports or packs: a fork just then would give its child half a module, or a lock held for good.
+forkless = threading.RLock()
 
 
 class Delivery(Protocol):
@@ -143,12 +143,13 @@ class WireDelivery:
 
     def _carry(self) -> None:
         # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
-        with loading:
+        with forkless:
             from trajectory.emitter.outbox import Outbox
             from trajectory.emitter.processors.chain import Processing
             from trajectory.emitter.sender import Sender, Timing
 
-            processing = Processing(self._plan, self._origin.now_ns)
+            forget = self._origin.forget_body if self._plan.sample_ratio < 1 else None
+            processing = Processing(self._plan, self._origin.now_ns, forget, self.queue.__len__)
             identity = processing.identity(self._identity())
             spool = self._spool(identity)
 

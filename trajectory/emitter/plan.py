@@ -16,21 +16,25 @@ REDACT = ("off", "secrets", "personal")
 class Plan(NamedTuple):
     """`redact`: `off`, `secrets`, or `personal` for secrets and personal data.
 
-    Processors are callables, or names of entry points. `max_body_bytes` is the length at which bodies are cut, 0 for never.
+    Processors are callables, or names of entry points. `max_body_bytes` is the length at which bodies are cut, 0 for never;
+    `sample_ratio` is the share of traces that is sent whatever happens in them, 0 to 1.
     """
 
     redact: str = "secrets"
     processors: tuple[Callable[[Any], Any] | str, ...] = ()
     max_body_bytes: int = 0
+    sample_ratio: float = 1.0
 
 
-def plan_of(redact: Any = None, processors: Any = None, max_body_bytes: Any = None) -> Plan:
-    """The plan that the arguments make; where they say nothing TRAJECTORY_REDACT and TRAJECTORY_PROCESSORS do."""
+def plan_of(redact: Any = None, processors: Any = None, max_body_bytes: Any = None, sample_ratio: Any = None) -> Plan:
+    """The plan that the arguments make; where they say nothing, TRAJECTORY_REDACT, _PROCESSORS and _SAMPLE_RATIO do."""
     if redact is None:
         redact = os.environ.get("TRAJECTORY_REDACT") or "secrets"
     if processors is None:
         processors = [name for name in os.environ.get("TRAJECTORY_PROCESSORS", "").replace(",", " ").split() if name]
-    return Plan(_redact(redact), _processors(processors), _most_bytes(max_body_bytes))
+    if sample_ratio is None:
+        sample_ratio = os.environ.get("TRAJECTORY_SAMPLE_RATIO") or 1.0
+    return Plan(_redact(redact), _processors(processors), _most_bytes(max_body_bytes), _ratio(sample_ratio))
 
 
 def _redact(wish: Any) -> str:
@@ -52,6 +56,17 @@ def _processors(wish: Any) -> tuple[Callable[[Any], Any] | str, ...]:
             one = "withhold"
         kept.append(one)
     return tuple(kept)
+
+
+def _ratio(wish: Any) -> float:
+    try:
+        ratio = float(wish)
+    except (TypeError, ValueError):
+        ratio = -1.0
+    if 0.0 <= ratio <= 1.0:
+        return ratio
+    report("sample_ratio", "trajectory: sample_ratio is a number from 0 to 1 and not %r; every trace is sent", wish)
+    return 1.0
 
 
 def _most_bytes(wish: Any) -> int:

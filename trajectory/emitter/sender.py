@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import zmq
 
+from trajectory.emitter import delivery
 from trajectory.emitter.identity import Identity
 from trajectory.emitter.link import Link
 from trajectory.emitter.misuse import report
@@ -44,6 +45,8 @@ class Origin(Protocol):
     def now_ns(self) -> int: ...
 
     def forget_sent(self) -> None: ...
+
+    def forget_body(self, digest: bytes) -> None: ...
 
 
 class Sender:
@@ -209,19 +212,22 @@ class Sender:
             self._gathered_s = now_s
 
     def _pack_some(self) -> None:
-        for item in self._processing.packed(self._queue.take(TAKE_COUNT)):
-            if isinstance(item, FlushMark):
-                self._note_drops()
-                self._mark(item)
-            else:
-                self._outbox.add(item)
-        self._note_drops()
+        # A fork waits for this: its child would have the locks of libraries that search texts, and nobody to release them.
+        with delivery.forkless:
+            for item in self._processing.packed(self._queue.take(TAKE_COUNT)):
+                if isinstance(item, FlushMark):
+                    self._note_drops()
+                    self._mark(item)
+                else:
+                    self._outbox.add(item)
+            self._note_drops()
 
     def _add_rest(self) -> None:
         """At the end: what processors held back until more would come."""
         if not len(self._queue):
-            for packed in self._processing.rest():
-                self._outbox.add(packed)
+            with delivery.forkless:
+                for packed in self._processing.rest():
+                    self._outbox.add(packed)
 
     def _note_drops(self) -> None:
         count = self._queue.take_dropped()

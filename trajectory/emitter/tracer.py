@@ -24,7 +24,7 @@ from trajectory.protocol.frames import HEARTBEAT, PAYLOAD
 
 SENT_DIGESTS = 65_536
 BEAT_SPANS = 4096
-FORK_WAIT_S = 5.0  # for a sender's thread that is importing
+FORK_WAIT_S = 5.0  # for a sender's thread that is importing or packing
 DRIFT_NS = 100_000_000  # the wall clock may differ from the derived one by so much before it is read anew
 
 
@@ -121,6 +121,11 @@ class Tracer:
         with self._sent_lock:
             self._sent.clear()
 
+    def forget_body(self, digest: bytes) -> None:
+        """This body travels anew when it is named again."""
+        with self._sent_lock:
+            self._sent.pop(digest, None)
+
     def pulse(self) -> Fact | None:
         """A heartbeat that names the open spans; None where none is open and none was. Follows the wall clock too."""
         mono = self.mono_ns()
@@ -152,7 +157,7 @@ _living: "weakref.WeakSet[Tracer]" = weakref.WeakSet()
 _inherited: list[object] = []  # what a forked child has of its parent: kept, so that nothing closes it
 default: Tracer | None = None  # the process's tracer, once there is one; `use` sets it
 _making = threading.Lock()
-_holds_loading = False
+_holds_forkless = False
 
 
 def default_tracer() -> Tracer:
@@ -185,19 +190,19 @@ def close_all(timeout_s: float | None = None) -> None:
 
 
 def _before_fork() -> None:
-    global _holds_loading
-    _holds_loading = delivery.loading.acquire(timeout=FORK_WAIT_S)
+    global _holds_forkless
+    _holds_forkless = delivery.forkless.acquire(timeout=FORK_WAIT_S)
 
 
 def _after_fork_in_parent() -> None:
-    if _holds_loading:
-        delivery.loading.release()
+    if _holds_forkless:
+        delivery.forkless.release()
 
 
 def _after_fork_in_child() -> None:
     global _making
     _making = threading.Lock()
-    delivery.loading = threading.Lock()
+    delivery.forkless = threading.RLock()
     for tracer in list(_living):
         tracer.after_fork()
 

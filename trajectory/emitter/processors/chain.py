@@ -16,6 +16,7 @@ from trajectory.emitter.processors.bodies import Rewrites, preview_of
 from trajectory.emitter.processors.deltas import Deltas
 from trajectory.emitter.processors.facts import named
 from trajectory.emitter.processors.redaction import Redaction
+from trajectory.emitter.processors.sampling import Sampling
 from trajectory.emitter.processors.users import Users, withhold
 from trajectory.emitter.queue import FlushMark
 from trajectory.model import content
@@ -33,8 +34,18 @@ _DELTA_PACKED = bytes([0xA0 + len(EVENT_DELTA)]) + EVENT_DELTA.encode()
 class Processing:
     """Processes and packs the facts of one process, as its plan says."""
 
-    def __init__(self, plan: Plan, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        now_ns: Callable[[], int],
+        forget: Callable[[bytes], None] | None = None,
+        queued: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`forget` makes the tracer send a body anew, `queued` is the length of the queue: sampling needs both."""
         self._packing = Packing(now_ns)
+        self._sampling = (
+            None if plan.sample_ratio >= 1 or forget is None else Sampling(plan.sample_ratio, forget, queued)
+        )
         self._users = Users(plan.processors)
         self._redaction = None if plan.redact == "off" else Redaction(plan.redact == "personal")
         self._most_bytes = plan.max_body_bytes
@@ -44,14 +55,24 @@ class Processing:
 
     def packed(self, items: Iterable[Fact | FlushMark]) -> Iterator[bytes | FlushMark]:
         """The facts as they leave, in their order; a mark comes out behind everything that came before it."""
+        run: list[Fact] = []
+        for item in items:
+            if isinstance(item, FlushMark):
+                yield from self._processed(self._sampled(run))
+                yield item
+                run = []
+            else:
+                run.append(item)
+        yield from self._processed(self._sampled(run))
+
+    def _sampled(self, facts: list[Fact]) -> Iterable[Fact]:
+        sampling = self._sampling
+        return facts if sampling is None else (one for fact in facts for one in sampling.passing(fact))
+
+    def _processed(self, facts: Iterable[Fact]) -> Iterator[bytes]:
         batch: list[tuple[Fact, bytes]] = []
         size_bytes = 0
-        for fact in self._wanted(items):
-            if isinstance(fact, FlushMark):
-                yield from self._checked(batch)
-                yield fact
-                batch, size_bytes = [], 0
-                continue
+        for fact in self._wanted(facts):
             batch.append((fact, self._packing.pack(fact)))
             size_bytes += len(batch[-1][1])
             if len(batch) == BATCH_COUNT or size_bytes > BATCH_BYTES:
@@ -61,7 +82,9 @@ class Processing:
 
     def rest(self) -> Iterator[bytes]:
         """What waited for more to come: asked for at the end of the process."""
-        return map(self._packing.pack, self._deltas.rest())
+        if self._sampling is not None:
+            yield from self._processed(self._sampling.rest())
+        yield from map(self._packing.pack, self._deltas.rest())
 
     def identity(self, identity: Identity) -> Identity:
         """Who emits, without secrets in what a user says about the process."""
@@ -74,15 +97,11 @@ class Processing:
             self._report(fault)
             return identity._replace(resource={})
 
-    def _wanted(self, items: Iterable[Fact | FlushMark]) -> Iterable[Fact | FlushMark]:
+    def _wanted(self, facts: Iterable[Fact]) -> Iterable[Fact]:
         """What users' processors leave of the facts."""
         if not self._users:
-            return items
-        return (
-            after
-            for item in items
-            if (after := item if isinstance(item, FlushMark) else self._users.applied(item)) is not None
-        )
+            return facts
+        return (after for fact in facts if (after := self._users.applied(fact)) is not None)
 
     def _checked(self, batch: list[tuple[Fact, bytes]]) -> Iterator[bytes]:
         together = b"".join([packed for _, packed in batch])
