@@ -134,6 +134,24 @@ assert os.waitpid(child, 0)[1] == 0
     assert agent.status == "ok"
 
 
+def test_many_forks_while_the_parent_emits_lose_no_childs_facts(collector: FakeCollector) -> None:
+    code = """
+import os, trajectory
+children = []
+for number in range(20):
+    with trajectory.span(f"before {number}", attributes={"text": "word " * 2000}):
+        child = os.fork()
+    if child == 0:
+        with trajectory.span("in child", attributes={"text": "word " * 100}):
+            pass
+        os._exit(0 if trajectory.flush(20) else 1)
+    children.append(child)
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * 20
+"""
+    run(code, TRAJECTORY_ENDPOINT=collector.endpoint)
+    assert len(collector.spans("in child")) == 20
+
+
 def test_forked_workers_of_a_pool_deliver_at_their_end(collector: FakeCollector, tmp_path: Path) -> None:
     script = tmp_path / "pool.py"
     script.write_text(
