@@ -13,6 +13,7 @@ import zmq
 from trajectory.collector.intake import Intake
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
+from trajectory.collector.quotas import Quotas
 from trajectory.detection.contract import DetectorFactory
 from trajectory.errors import StoreError
 from trajectory.graph.trace import Trace
@@ -134,13 +135,18 @@ class SaysOnEnd:
 class Bench:
     """A pipeline, a publisher and an intake on an `inproc` endpoint, driven round by round."""
 
-    def __init__(self, detectors: Sequence[DetectorFactory] = (), store: FailingStore | None = None) -> None:
+    def __init__(
+        self,
+        detectors: Sequence[DetectorFactory] = (),
+        store: FailingStore | None = None,
+        quotas: Quotas | None = None,
+    ) -> None:
         self.clock = Clock()
         self.store = store or FailingStore()
         self.pipeline = Pipeline(self.store, detectors, self.clock)
         self.publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.intake = Intake("inproc://bench", self.pipeline, self.publisher, self.clock, self.context)
+        self.intake = Intake("inproc://bench", self.pipeline, self.publisher, self.clock, self.context, quotas=quotas)
         self._peers: list[Peer] = []
 
     def health(self) -> Health:
@@ -171,8 +177,10 @@ class Bench:
 
 
 @contextmanager
-def bench(*detectors: DetectorFactory, store: FailingStore | None = None) -> Iterator[Bench]:
-    made = Bench(detectors, store)
+def bench(
+    *detectors: DetectorFactory, store: FailingStore | None = None, quotas: Quotas | None = None
+) -> Iterator[Bench]:
+    made = Bench(detectors, store, quotas)
     try:
         yield made
     finally:

@@ -25,6 +25,7 @@ from trajectory.alerting.alerts import alert_key
 from trajectory.collector.at_rest import StoredLibrary, StoreFeed, fold_stored, stored_batches, stored_row
 from trajectory.collector.importing import Numbering, WireDelivery, through_pipeline, turns
 from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.quotas import Limits
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.server import Collector
 from trajectory.errors import TrajectoryError, WireError
@@ -37,9 +38,9 @@ from trajectory.view.rows import Missing, RunsQuery, RunsView, SpanQuery, SpanVi
 
 
 @contextmanager
-def running(store: Path, *, bind: str = "tcp://127.0.0.1:*") -> Iterator[Collector]:
+def running(store: Path, *, bind: str = "tcp://127.0.0.1:*", limits: Limits | None = None) -> Iterator[Collector]:
     """A collector in a thread, stopped and joined at the end."""
-    collector = Collector(str(store), [SaysOnEnd], bind)
+    collector = Collector(str(store), [SaysOnEnd], bind, limits=limits)
     thread = threading.Thread(target=collector.run, daemon=True)
     thread.start()
     try:

@@ -106,7 +106,7 @@ def test_a_watchers_key_reads_and_cannot_write(tmp_path: Path, keyring: Keyring)
         assert "may watch and not emit" in told(WireError, lambda: emit(collector.endpoint, watcher))
         health = ask(collector.endpoint, watcher).health
         assert collector.pipeline.vitals.fact_count == 0 and health.quarantined_count == 0
-        assert any("1 refused for their key" in notice for notice in health.notices)
+        assert any("1 refused, the last: this key" in notice for notice in health.notices)
 
 
 def test_an_admins_key_does_both(tmp_path: Path, keyring: Keyring) -> None:

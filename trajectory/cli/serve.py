@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import plural, say
-from trajectory.cli.places import add_store, default_endpoint, keys_dir
+from trajectory.cli.places import add_store, default_endpoint, keys_dir, natural
 
 if TYPE_CHECKING:
     from trajectory.collector.keyring import Keyring
@@ -28,16 +28,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=keys_dir(),
         help=f"let in only whom these keys know; never without them beyond loopback (default: {keys_dir()})",
     )
+    parser.add_argument(
+        "--rate",
+        metavar="N",
+        type=natural,
+        default=0,
+        help="facts a second of each emitter; who is over it is slowed down",
+    )
+    parser.add_argument(
+        "--emitters", metavar="N", type=natural, default=4096, help="most at once (default: %(default)s)"
+    )
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when standard input closes
 
 
 def run(args: argparse.Namespace) -> int:
+    from trajectory.collector.quotas import Limits
     from trajectory.collector.server import Collector, collect_rarely
     from trajectory.detection.contract import registered_detectors
     from trajectory.emitter.courier import delivering
 
     keys = keyring_for(args.bind, args.keys)
-    collector = Collector(args.store, registered_detectors(), args.bind, keys)
+    collector = Collector(args.store, registered_detectors(), args.bind, keys, Limits(args.rate, args.emitters))
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: collector.stop())
     if args.lifeline:

@@ -52,7 +52,7 @@ class Vitals:
         self.reasons.append(reason)
 
     def refused(self, reason: str) -> None:
-        """A connection or a frame was turned away for who sent it."""
+        """A connection, a frame or an emitter was turned away for who sent it, or because there are too many."""
         self.refused_count += 1
         self.refusal = reason
 
@@ -75,7 +75,7 @@ class Vitals:
                 f"{self.quarantined_count} frames or facts could not be read, the last: {clean(self.reasons[-1])}"
             )
         if self.refused_count:
-            notices.append(f"{self.refused_count} refused for their key, the last: {clean(self.refusal)}")
+            notices.append(f"{self.refused_count} refused, the last: {clean(self.refusal)}")
         if self.fault_count:
             notices.append(f"{self.fault_count} times something failed in the collector, the last in {self.fault}")
         return Health(

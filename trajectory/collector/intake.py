@@ -14,15 +14,17 @@ from trajectory.collector.guard import Guard
 from trajectory.collector.order import Lane, Order
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
+from trajectory.collector.quotas import Limits, Quotas
 from trajectory.errors import StoreError, TrajectoryError, WireError
 from trajectory.model.fact import Batch, Fact, Gap, Source
 from trajectory.protocol import codec, frames
-from trajectory.protocol.codec import AnyFrame, AskFrame, FactsFrame, HelloFrame, TellFrame
+from trajectory.protocol.codec import AnyFrame, AskFrame, ByeFrame, FactsFrame, HelloFrame, TellFrame
 from trajectory.view.rows import View
 
 _MAX_ROUND_FRAMES = 256
 _MAX_ROUND_S = 0.02
 _HARD_LIMIT_BYTES = 4 * frames.MAX_FRAME_BYTES  # beyond this libzmq hangs up before it takes the memory
+_HELD_S = 0.01  # between two looks at acknowledgements that are held back
 _RETRY_STORE_NS = 1_000_000_000
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -43,6 +45,7 @@ class Intake:
         now_ns: Callable[[], int],
         context: Context,
         guard: Guard | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._publisher = publisher
@@ -50,6 +53,7 @@ class Intake:
         self._order = Order(pipeline.writer.next_seq)
         self._store_again_ns = 0
         self._guard = guard
+        self._quotas = quotas or Quotas(Limits())
         self._socket = _socket(context)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
@@ -67,7 +71,12 @@ class Intake:
 
         Raises nothing that a frame, the store or a fold could bring about: such a fault is counted and said in Health.
         """
-        if not self._poller.poll(int(timeout_s * 1000)):
+        if self._quotas.is_holding:
+            timeout_s = min(timeout_s, _HELD_S)
+        came = self._poller.poll(int(timeout_s * 1000))
+        for lane in self._quotas.due():
+            self._acknowledge(lane)
+        if not came:
             return False
         self._let_in()
         batches: list[Batch] = []
@@ -131,6 +140,8 @@ class Intake:
             return
         now_ns = self._now_ns()
         if isinstance(frame, HelloFrame):
+            if self._is_one_too_many(routing_id, frame, now_ns):
+                return
             lane = self._order.greet(Source(frame.emitter_id, frame.boot_id, frame.resource), frame.next_seq)
         else:
             known = self._order.lane(frame.emitter_id, frame.boot_id)
@@ -139,11 +150,13 @@ class Intake:
             lane = known
         lane.routing_id = routing_id
         lane.heard_ns = now_ns
+        lane.said_bye = isinstance(frame, ByeFrame)
         touched[id(lane)] = lane
         if self._store_again_ns > now_ns:
             return  # the store is in trouble: the acknowledgement says that nothing was taken
         found = [self._order.skip(lane, now_ns)]
         if isinstance(frame, FactsFrame):
+            self._quotas.took(lane, len(frame.facts))
             found.append(self._order.accept(lane, frame.first_seq, self._facts(frame)))
         batches += [batch for batch in found if batch is not None]
 
@@ -171,9 +184,23 @@ class Intake:
             batches = []
         for lane in touched.values():
             self._order.stored(lane)
-            self._send(lane.routing_id, frames.ack(lane.source.boot_id, lane.next_seq))
+            if lane.said_bye or not self._quotas.holds(lane):
+                self._acknowledge(lane)
         if batches:
             self._pipeline.fold(batches)
+
+    def _acknowledge(self, lane: Lane) -> None:
+        self._send(lane.routing_id, frames.ack(lane.source.boot_id, lane.stored_seq, self._quotas.window(lane)))
+
+    def _is_one_too_many(self, routing_id: bytes, frame: HelloFrame, now_ns: int) -> bool:
+        if self._order.lane(frame.emitter_id, frame.boot_id) is not None:
+            return False
+        lanes = self._order.lanes()
+        refusal = self._quotas.refusal(lanes, len(lanes), now_ns)
+        if refusal:
+            self._pipeline.vitals.refused(refusal)
+            self._send(routing_id, frames.refused(refusal))
+        return bool(refusal)
 
     def _in_trouble(self, fault: StoreError) -> None:
         self._pipeline.vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."

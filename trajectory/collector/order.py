@@ -14,15 +14,20 @@ MAX_LANES = 4096
 
 class Lane:
     """How far one boot of one emitter has come: `next_seq` is the first position not yet accepted, `stored_seq` the first
-    not yet stored, `held_seq` the first that its emitter still holds."""
+    not yet stored, `held_seq` the first that its emitter still holds. `credit_facts` is what it may bring at once, as of
+    `credit_at_s`."""
 
-    __slots__ = ("heard_ns", "held_seq", "next_seq", "routing_id", "source", "stored_seq")
+    __slots__ = (
+        "credit_at_s", "credit_facts", "heard_ns", "held_seq", "next_seq", "routing_id", "said_bye", "source", "stored_seq",
+    )  # fmt: skip
 
     def __init__(self, source: Source, stored_seq: int) -> None:
         self.source = source
         self.next_seq = self.stored_seq = self.held_seq = stored_seq
         self.heard_ns = 0
         self.routing_id = b""
+        self.said_bye = False
+        self.credit_facts = self.credit_at_s = 0.0
 
 
 class Order:

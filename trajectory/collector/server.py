@@ -16,6 +16,7 @@ from trajectory.collector.intake import Intake
 from trajectory.collector.keyring import Keyring
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
+from trajectory.collector.quotas import Limits, Quotas
 from trajectory.detection.contract import DetectorFactory
 from trajectory.errors import StoreError
 from trajectory.protocol.frames import DEFAULT_ENDPOINT
@@ -49,6 +50,7 @@ class Collector:
         detectors: Sequence[DetectorFactory],
         endpoint: str = DEFAULT_ENDPOINT,
         keys: Keyring | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.store = store
         guard = None if keys is None else Guard(keys)
@@ -58,7 +60,8 @@ class Collector:
         try:
             self.pipeline = Pipeline(writer, detectors, time.time_ns)
             self._publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
-            self._intake = Intake(endpoint, self.pipeline, self._publisher, time.time_ns, self._context, guard)
+            quotas = Quotas(limits or Limits())
+            self._intake = Intake(endpoint, self.pipeline, self._publisher, time.time_ns, self._context, guard, quotas)
             self.recovered = self.pipeline.recover()  # who connects meanwhile waits at the bound address
         except BaseException:
             self._context.destroy(linger=0)
