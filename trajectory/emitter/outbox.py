@@ -24,20 +24,23 @@ PATIENCE_S = 1.0  # unacknowledged that long, facts go to the spool: then a kill
 
 
 class Parcel:
-    """Consecutive packed facts that travel in one frame. In the spool, `facts` is empty and `place` says where they are."""
+    """Consecutive packed facts that travel in one frame.
 
-    __slots__ = ("count", "facts", "first_seq", "place", "size_bytes")
+    In the spool, `facts` is empty, `place` says where they are, and `spooled_count` how many.
+    """
+
+    __slots__ = ("facts", "first_seq", "place", "size_bytes", "spooled_count")
 
     def __init__(self, first_seq: int) -> None:
         self.first_seq = first_seq
-        self.count = 0
         self.facts: list[bytes] = []
         self.size_bytes = 0
         self.place: Place | None = None
+        self.spooled_count = 0
 
     @property
     def end_seq(self) -> int:
-        return self.first_seq + self.count
+        return self.first_seq + len(self.facts) + self.spooled_count
 
 
 class Outbox:
@@ -45,6 +48,7 @@ class Outbox:
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES, spool: "Spool | None" = None) -> None:
         self._parcels: deque[Parcel] = deque()
+        self._growing: Parcel | None = None  # the last one, while it was neither sent nor spooled and has room
         self._limit_bytes = limit_bytes
         self._size_bytes = 0
         self._spool = spool
@@ -72,16 +76,17 @@ class Outbox:
 
     def add(self, packed: bytes) -> None:
         """Numbers a packed fact and puts it into the last parcel that has room and was neither sent nor spooled yet."""
-        if len(self._parcels) > max(self.in_flight, self._spooled_count) and _has_room(self._parcels[-1]):
-            parcel = self._parcels[-1]
-        else:
-            parcel = Parcel(self.next_seq)
+        parcel = self._growing
+        if parcel is None:
+            parcel = self._growing = Parcel(self.next_seq)
             self._parcels.append(parcel)
+        size_bytes = len(packed) + OVERHEAD_BYTES
         parcel.facts.append(packed)
-        parcel.count += 1
-        parcel.size_bytes += len(packed) + OVERHEAD_BYTES
-        self._size_bytes += len(packed) + OVERHEAD_BYTES
+        parcel.size_bytes += size_bytes
+        self._size_bytes += size_bytes
         self.next_seq += 1
+        if len(parcel.facts) >= MAX_FACTS or parcel.size_bytes >= FRAME_BYTES:
+            self._growing = None
 
     def next_unsent(self) -> Parcel | None:
         """The oldest parcel that was not sent on this connection, its facts in memory, if only in this copy of it."""
@@ -93,6 +98,8 @@ class Outbox:
     def sent(self) -> None:
         """The parcel that `next_unsent` gave is on its way."""
         self.in_flight += 1
+        if self.in_flight >= len(self._parcels):
+            self._growing = None
 
     def rewind(self) -> None:
         """Nothing counts as sent any more: the connection is gone."""
@@ -106,7 +113,9 @@ class Outbox:
             self._size_bytes -= parcel.size_bytes
             self.in_flight = max(0, self.in_flight - 1)
             self._forget_place(parcel)
-        if self._parcels and self._parcels[0].first_seq < next_seq:
+        if not self._parcels:
+            self._growing = None
+        elif self._parcels[0].first_seq < next_seq:
             self._trim(self._parcels[0], next_seq)
         self.base_seq = self._parcels[0].first_seq if self._parcels else self.next_seq
 
@@ -128,7 +137,10 @@ class Outbox:
             if place is None:
                 return
             self._size_bytes += SPOOLED_BYTES - parcel.size_bytes
+            parcel.spooled_count = len(parcel.facts)
             parcel.place, parcel.facts, parcel.size_bytes = place, [], SPOOLED_BYTES
+            if parcel is self._growing:
+                self._growing = None
             self._spooled_count += 1
 
     def close(self) -> None:
@@ -141,16 +153,16 @@ class Outbox:
         read = Parcel(parcel.first_seq)
         written = self._spool.read(parcel.place) if self._spool is not None and parcel.place is not None else None
         if written is None:
-            written = [frames.pack((frames.GAP, time.time_ns(), 1, "spool_damaged"))] * parcel.count
-        read.facts = written[-parcel.count :]  # the first ones may be acknowledged
-        read.count = parcel.count
+            written = [frames.pack((frames.GAP, time.time_ns(), 1, "spool_damaged"))] * parcel.spooled_count
+        read.facts = written[-parcel.spooled_count :]  # the first ones may be acknowledged
         return read
 
     def _trim(self, parcel: Parcel, next_seq: int) -> None:
         stored_count = next_seq - parcel.first_seq
         parcel.first_seq = next_seq
-        parcel.count -= stored_count
-        if parcel.place is None:
+        if parcel.place is not None:
+            parcel.spooled_count -= stored_count
+        else:
             stored = parcel.facts[:stored_count]
             stored_bytes = sum(map(len, stored)) + OVERHEAD_BYTES * len(stored)
             del parcel.facts[:stored_count]
@@ -162,7 +174,3 @@ class Outbox:
             self._spooled_count -= 1
             if not self._spooled_count and self._spool is not None:
                 self._spool.clear()
-
-
-def _has_room(parcel: Parcel) -> bool:
-    return len(parcel.facts) < MAX_FACTS and parcel.size_bytes < FRAME_BYTES

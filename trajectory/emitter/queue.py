@@ -100,11 +100,11 @@ class FactQueue:
         items = self._items
         for _ in range(min(most_count, len(items))):
             item = items.popleft()
-            if type(item) is tuple and type(item[0]) is tuple:
+            if type(item) is not tuple:
+                mark_count += 1
+            elif type(item[0]) is tuple:
                 item, weight_bytes = item
                 light_bytes += weight_bytes
-            elif type(item) is FlushMark:
-                mark_count += 1
             taken.append(item)
         if light_bytes or mark_count:
             with self._lock:
