@@ -337,6 +337,45 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(path: Path, monkeypatch: p
     assert facts_in(open_reader(path).all_batches()) == [started()]
 
 
+def test_a_store_is_copied_before_its_format_changes_with_what_its_log_holds(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_with(path, [started()])
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+    raw.execute("CREATE TABLE in_the_log (id)")
+    raw.commit()
+    with monkeypatch.context() as patched:
+        with_steps(patched, add_a_column)
+        open_writer(path).close()
+        copies = [p for p in path.parent.iterdir() if ".format-" in p.name]
+    raw.close()
+    assert [copy.name for copy in copies] == [f"{path.name}.format-{FORMAT}"]
+    assert stat.S_IMODE(copies[0].stat().st_mode) == 0o600
+    assert facts_in(open_reader(copies[0]).all_batches()) == [started()]
+    copied = sqlite3.connect(copies[0])
+    assert copied.execute("SELECT count(*) FROM sqlite_master WHERE name = 'in_the_log'").fetchone() == (1,)
+    assert [row for row in copied.execute("PRAGMA table_info(traces)") if row[1] == "note"] == []
+    copied.close()
+
+
+def test_a_store_that_cannot_be_copied_is_not_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_with(path, [started()])
+    path.with_name(f"{path.name}.format-{FORMAT}").mkdir()
+    with monkeypatch.context() as patched:
+        with_steps(patched, add_a_column)
+        with pytest.raises(StoreError, match=rf"left in its format {FORMAT}, a copy cannot be kept"):
+            open_writer(path)
+    assert facts_in(open_reader(path).all_batches()) == [started()]
+    assert [p.name for p in path.parent.iterdir() if p.name.endswith(".new")] == []
+
+
+def test_a_store_of_this_format_is_not_copied(path: Path) -> None:
+    store_with(path, [started()])
+    open_writer(path).close()
+    assert [p.name for p in path.parent.iterdir() if ".format-" in p.name] == []
+
+
 # Damage and full disks
 
 

@@ -10,6 +10,7 @@ import time
 from contextlib import ExitStack
 
 from trajectory.errors import StoreError
+from trajectory.store.backup import keep_copy
 from trajectory.store.contract import Clock
 from trajectory.store.database import Database
 from trajectory.store.location import locate, prepare_file, require_file
@@ -83,7 +84,7 @@ def _recognise(database: Database) -> None:
 
 
 def _prepare(database: Database) -> None:
-    """Settings of the connection, and the newest format."""
+    """Settings of the connection, and the newest format; a file of an older one is copied before."""
     with database.connection() as connection:
         version = format_of(connection, database.path)
         if version == 0:
@@ -92,5 +93,7 @@ def _prepare(database: Database) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = OFF").fetchall()  # some builds overwrite always; `erase` asks for it
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}").fetchall()
+    if 0 < version < FORMAT:
+        keep_copy(database, version)
     with database.transaction() as connection:
         migrate(connection, version)  # writes the format in any case, because that fails on a file that is read-only
