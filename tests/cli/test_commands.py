@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import Done, trajectory
+from tests.cli.terminal import Done, free_endpoint, serving, trajectory
 from trajectory.cli import COMMANDS, main
 
 CHAT = {
@@ -255,6 +255,21 @@ def test_an_output_that_knows_ascii_alone_is_written_all_the_same(store: Path) -
         assert (done.code, "Traceback" in done.err) == (0, False)
     (row,) = trajectory("show", "", "--store", store, "--json", PYTHONIOENCODING="ascii").json_lines()
     assert row["agents"][0]["name"] == "Orchestrator"
+
+
+def test_a_trace_is_deleted_by_its_beginning_and_only_where_nobody_writes(tmp_path: Path) -> None:
+    log, store = tmp_path / "chat.jsonl", tmp_path / "s.db"
+    log.write_text("".join(json.dumps({**CHAT, "run_id": name}) + "\n" for name in ("r1", "r2", "r3")))
+    assert trajectory("import", log, "--store", store).code == 0
+    first, second, third = trajectory("traces", "--ids", "--store", store).out.split()
+    with serving(store, free_endpoint()):
+        assert "is being written by process" in refused(trajectory("traces", "--delete", first, "--store", store))
+    done = trajectory("traces", "--delete", first[:20], second, first, "--store", store)
+    assert done.code == 0 and done.out.split() == [first, second]
+    assert trajectory("traces", "--ids", "--store", store).out.split() == [third]
+    assert "no trace" in refused(trajectory("traces", "--delete", first, "--store", store))
+    assert "unique beginning" in refused(trajectory("traces", "--delete", "", "--store", store))
+    assert trajectory("show", third, "--store", store).code == 0
 
 
 def test_an_import_into_another_store_says_how_to_list_that_store(store: Path, tmp_path: Path) -> None:

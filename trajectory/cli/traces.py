@@ -8,7 +8,7 @@ from itertools import count as count_from
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from trajectory.cli.output import count, duration, json_line, say, table
+from trajectory.cli.output import count, duration, json_line, plural, say, table
 from trajectory.cli.places import add_json, add_store, data_dir, is_served, natural, open_store
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", metavar="N", type=natural, default=500, help="at most so many (default: %(default)s)"
     )
+    parser.add_argument(
+        "--delete", metavar="TRACE", nargs="+", default=(), help="remove these for good, with what only they hold"
+    )
     parser.add_argument("--ids", action="store_true", help="print ids only, for shell completion")
     add_store(parser)
     add_json(parser)
@@ -31,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from trajectory.view.query import parse
 
+    if args.delete:
+        return _delete(args)
     keep = parse(args.filter)
     with closing(open_store(args.store)) as reader:
         chosen = list(
@@ -57,6 +62,23 @@ def run(args: argparse.Namespace) -> int:
         for row in chosen
     ]  # fmt: skip
     print("\n".join(table(headers, lines)))
+    return 0
+
+
+def _delete(args: argparse.Namespace) -> int:
+    """Removes traces from a store that no collector is writing: it would go on showing them, and add to them."""
+    from trajectory.errors import ConfigError
+    from trajectory.store.sqlite import open_writer
+
+    if not all(args.delete):
+        raise ConfigError("name each trace by a unique beginning of its id", "delete")
+    with closing(open_store(args.store)) as reader:
+        chosen = list(dict.fromkeys(reader.find_trace(prefix) for prefix in args.delete))
+    with closing(open_writer(args.store)) as writer:
+        writer.delete_trace(*chosen)
+    for trace_id in chosen:
+        print(json_line({"deleted": trace_id.hex()}) if args.json else trace_id.hex())
+    say(f"{plural(len(chosen), 'trace')} removed from {args.store}")
     return 0
 
 
