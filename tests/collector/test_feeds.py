@@ -245,6 +245,11 @@ def test_a_collector_that_refuses_or_is_not_there_is_said(monkeypatch: pytest.Mo
         delivery([Batch(SOURCE, 0, [started(1)])])
 
 
+def test_a_collector_at_an_address_that_is_none_is_said() -> None:
+    with pytest.raises(WireError, match=r"tcp://127\.0\.0\.1:\* cannot be reached"):
+        WireDelivery("tcp://127.0.0.1:*")
+
+
 def test_a_run_that_was_live_when_its_collector_died_is_cut_off_in_every_list() -> None:
     saved = TraceSummary(TRACE, state="live")
     assert stored_row(saved, is_live=False).state == "cut_off"

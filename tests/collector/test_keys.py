@@ -26,7 +26,7 @@ from trajectory.protocol.keys import VARIABLES, ClientKeys, client_keys, new_sec
 from trajectory.view.rows import RunsQuery, RunsView
 
 QUICK = Timing(gather_s=0.005, idle_s=0.01, beat_s=0.05, refused_s=0.1, farewell_s=0.1)
-SOON_S = 2.0  # a fault of keys is told at once; only silence takes the whole patience of ten seconds
+SOON_S = 5.0  # a fault of keys is told at once; only silence takes the whole patience of ten seconds
 
 
 @pytest.fixture(autouse=True)

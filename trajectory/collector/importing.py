@@ -84,7 +84,11 @@ class WireDelivery:
         if keys is not None:
             keys.apply(self._socket)
         self._handshakes = HandshakeWatch(self._socket, endpoint, keys is not None)
-        self._socket.connect(endpoint)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as fault:
+            self.__exit__()
+            raise WireError(f"the collector's address {endpoint} cannot be reached: {fault.strerror}") from None
 
     def __enter__(self) -> "WireDelivery":
         return self
