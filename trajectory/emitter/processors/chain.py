@@ -5,6 +5,7 @@ without a suspicion are packed and looked at once, which is what makes this chea
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from trajectory.emitter.identity import Identity
@@ -70,15 +71,9 @@ class Processing:
         return facts if sampling is None else (one for fact in facts for one in sampling.passing(fact))
 
     def _processed(self, facts: Iterable[Fact]) -> Iterator[bytes]:
-        batch: list[tuple[Fact, bytes]] = []
-        size_bytes = 0
-        for fact in self._wanted(facts):
-            batch.append((fact, self._packing.pack(fact)))
-            size_bytes += len(batch[-1][1])
-            if len(batch) == BATCH_COUNT or size_bytes > BATCH_BYTES:
-                yield from self._checked(batch)
-                batch, size_bytes = [], 0
-        yield from self._checked(batch)
+        wanted, pack = iter(self._wanted(facts)), self._packing.pack
+        while batch := list(islice(wanted, BATCH_COUNT)):
+            yield from self._checked(batch, [pack(fact) for fact in batch])
 
     def rest(self) -> Iterator[bytes]:
         """What waited for more to come: asked for at the end of the process."""
@@ -103,24 +98,26 @@ class Processing:
             return facts
         return (after for fact in facts if (after := self._users.applied(fact)) is not None)
 
-    def _checked(self, batch: list[tuple[Fact, bytes]]) -> Iterator[bytes]:
-        together = b"".join([packed for _, packed in batch])
-        suspicious = self._is_suspicious(batch, together)
-        long = self._most_bytes and len(together) > self._most_bytes
+    def _checked(self, facts: list[Fact], packed: list[bytes]) -> Iterable[bytes]:
+        """A batch as it leaves: as it was packed, where a look at all of it at once finds nothing to change."""
+        size_bytes = sum(map(len, packed))
+        suspicious = self._redaction is not None and self._is_suspicious(facts, packed, size_bytes)
+        long = self._most_bytes and size_bytes > self._most_bytes
         if not (suspicious or long or self._bodies or self._deltas):
-            for _, packed in batch:
-                yield packed
-            return
-        for fact, packed in batch:
-            yield from self._one(fact, packed, suspicious)
+            return packed
+        each = zip(facts, packed, strict=True)
+        return (after for fact, before in each for after in self._one(fact, before, suspicious))
 
-    def _is_suspicious(self, batch: list[tuple[Fact, bytes]], together: bytes) -> bool:
+    def _is_suspicious(self, facts: list[Fact], packed: list[bytes], size_bytes: int) -> bool:
         """Whether one of the facts may hold something that has to go."""
-        if self._redaction is None:
-            return False
-        if len(together) > MAX_TEXT and any(len(packed) > MAX_TEXT and fact[0] != PAYLOAD for fact, packed in batch):
+        if size_bytes > BATCH_BYTES:
+            return True  # each is looked at apart: together they would be a copy of much
+        if size_bytes > MAX_TEXT and any(
+            len(one) > MAX_TEXT and fact[0] != PAYLOAD for fact, one in zip(facts, packed, strict=True)
+        ):
             return True  # packing has cut a text, perhaps in the middle of a secret
-        return _DELTA_PACKED in together or self._redaction.suspects(together)
+        together = b"".join(packed)
+        return _DELTA_PACKED in together or (self._redaction is not None and self._redaction.suspects(together))
 
     def _one(self, fact: Fact, packed: bytes, suspicious: bool) -> Iterator[bytes]:
         """One fact as it leaves, behind what waited for it."""
@@ -144,7 +141,7 @@ class Processing:
     def _after(self, fact: Fact, packed: bytes, suspicious: bool) -> Fact | None:
         """The fact as it may leave; the very fact where nothing changes."""
         if fact[0] == PAYLOAD:
-            return self._body(fact)
+            return self._body(fact, suspicious)
         return self._bodies.fact(self._redacted(fact, packed, suspicious))
 
     def _redacted(self, fact: Fact, packed: bytes, suspicious: bool) -> Fact:
@@ -153,9 +150,9 @@ class Processing:
             return fact
         return redaction.fact(fact)
 
-    def _body(self, fact: Fact) -> Fact:
+    def _body(self, fact: Fact, suspicious: bool) -> Fact:
         _, digest, media_type, data = fact
-        redacted = data if self._redaction is None else self._redaction.data(data)
+        redacted = self._redaction.data(data) if self._redaction is not None and suspicious else data
         if redacted is data and not (self._most_bytes and len(data) > self._most_bytes):
             self._bodies.forget(digest)
             return fact
