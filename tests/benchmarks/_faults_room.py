@@ -1,0 +1,151 @@
+"""A room for one fault scenario: a store, a spool, a port, and the processes that have to live with what happens there.
+
+Invariant: when it closes, every process that it started is gone. The collector is `trajectory serve`, an emitter the module
+`_faults_emit`, both as users run them. Used by `faults`.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from tests.benchmarks import AbsentError
+from tests.benchmarks._faults_emit import ENDLESS, Orders, Tally, child_of
+from tests.benchmarks._rounds import REPOSITORY, module
+
+_PATIENCE_S = 150.0
+_LOOK_S = 0.02
+
+
+def wait_until(holds: Callable[[], bool], what: str, patience_s: float = _PATIENCE_S) -> None:
+    """Raises AbsentError where it does not come to hold in time."""
+    deadline_s = time.monotonic() + patience_s
+    while not holds():
+        if time.monotonic() > deadline_s:
+            raise AbsentError(f"waited {patience_s:.0f} s in vain until {what}")
+        time.sleep(_LOOK_S)
+
+
+class Emitter:
+    """One emitting process, and the tallies of it and its children."""
+
+    def __init__(self, orders: Orders, process: "subprocess.Popen[bytes]") -> None:
+        self.orders = orders
+        self.process = process
+        self.tally = Tally(Path(orders.tally))
+
+    def done_counts(self) -> dict[str, int]:
+        """The spans that were begun and ended, by the name of who did."""
+        those = [self.orders, *(child_of(self.orders, number) for number in range(self.orders.fork_count))]
+        return {orders.name: Tally(Path(orders.tally)).done_count for orders in those}
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Room:
+    """Its directory, its collector if one runs, and all its emitters, dead ones too."""
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+        self.folder = Path(self._undo.enter_context(tempfile.TemporaryDirectory(prefix="trajectory-faults-")))
+        self.spool = self.folder / "spool"
+        self.store = self.folder / "store.db"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.endpoint = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+        self.emitters: list[Emitter] = []
+        self.collector: subprocess.Popen[bytes] | None = None
+        self.memory_mb = 0.0  # the most that any collector here took
+        self._words = self.folder / "serve.txt"
+
+    def __enter__(self) -> "Room":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in [*(emitter.process for emitter in self.emitters), self.collector]:
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+        self._undo.close()
+
+    def on_leaving(self, undo: Callable[[], object]) -> None:
+        self._undo.callback(undo)
+
+    def emit(self, name: str, **orders: float) -> Emitter:
+        """Starts an emitter; `orders` are fields of Orders."""
+        given = Orders(self.endpoint, name, str(self.folder / f"{name}.tally"), **orders)  # type: ignore[arg-type]
+        emitter = Emitter(given, self._begin(module("_faults_emit", given.argument()), self.folder / "emit.txt"))
+        self.emitters.append(emitter)
+        return emitter
+
+    def begin_serving(self) -> "subprocess.Popen[bytes]":
+        """Starts the collector and does not wait until it listens."""
+        self._words.write_bytes(b"")
+        command = [sys.executable, "-m", "trajectory", "serve", "--bind", self.endpoint, "--store", str(self.store)]
+        self.collector = self._begin(command, self._words)
+        return self.collector
+
+    def serve(self) -> "subprocess.Popen[bytes]":
+        """Starts the collector; it listens when this returns."""
+        process = self.begin_serving()
+        wait_until(lambda: b"listening" in self._words.read_bytes() or process.poll() is not None, "it listens", 60.0)
+        if process.poll() is not None:
+            raise AbsentError(f"the collector ended: {self._words.read_text()[-300:]}")
+        return process
+
+    def kill_collector(self) -> None:
+        assert self.collector is not None
+        self._note_memory(self.collector)
+        self.collector.kill()
+        self.collector.wait()
+
+    def stop_collector(self) -> None:
+        """Ends the collector as SIGTERM does."""
+        assert self.collector is not None
+        self._note_memory(self.collector)
+        self.collector.send_signal(signal.SIGTERM)
+        self.collector.wait(60)
+
+    def finish(self) -> int:
+        """Lets everybody come to the end, and the collector after them; how many emitters say that not all was taken.
+
+        Who has a number of spans to emit emits them all, the others stop now.
+        """
+        for emitter in self.emitters:
+            if emitter.orders.count == ENDLESS:
+                emitter.tally.stop()
+        living = [emitter for emitter in self.emitters if emitter.process.returncode is None]
+        wait_until(lambda: all(one.process.poll() is not None for one in living), "every emitter has ended")
+        wait_until(self.is_spool_empty, "what was left in the spool is delivered")
+        self.stop_collector()
+        return sum(one.process.returncode != 0 for one in living)
+
+    def is_spool_empty(self) -> bool:
+        return not any(self.spool.glob("*.spool"))
+
+    def hold(self, process: "subprocess.Popen[bytes]", time_s: float) -> None:
+        """Stops a process for a while, as a debugger or a laptop's lid does."""
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(time_s)
+        process.send_signal(signal.SIGCONT)
+
+    def _begin(self, command: list[str], words: Path) -> "subprocess.Popen[bytes]":
+        environment = {**os.environ, "TRAJECTORY_SPOOL_DIR": str(self.spool)}
+        with words.open("ab") as said:
+            return subprocess.Popen(
+                command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            )
+
+    def _note_memory(self, process: "subprocess.Popen[bytes]") -> None:
+        with suppress(OSError, StopIteration):  # it may be gone already
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peak = next(line for line in lines if line.startswith("VmHWM"))
+            self.memory_mb = max(self.memory_mb, int(peak.split()[1]) / 1024)
