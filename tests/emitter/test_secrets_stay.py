@@ -175,3 +175,13 @@ def test_all_of_it_happens_on_the_senders_thread(collector: FakeCollector, monke
     assert trajectory.flush(20)
     assert len(threads) >= len(collector.facts) > 40
     assert set(threads) == {"trajectory-sender"}
+
+
+@pytest.mark.parametrize("before", range(2030, 2050, 3))
+def test_where_an_exception_is_cut_no_part_of_a_secret_is_left(collector: FakeCollector, before: int) -> None:
+    trajectory.init("service", collector.endpoint)
+    with pytest.raises(ValueError), trajectory.span("s"):
+        raise ValueError("x" * (before - 10) + f" the key {KEY} " + f"line {KEY}\n" * 700)
+    assert trajectory.flush(20)
+    assert KEY[:8] not in repr(collector.facts)
+    assert KEY[-8:] not in repr(collector.facts)

@@ -49,7 +49,7 @@ def type_name(fault: BaseException) -> str:
 def text_of(fault: BaseException) -> str:
     """The exception's own words, bounded."""
     try:
-        return str(fault)[:MAX_MESSAGE]
+        return _beginning(str(fault))
     except Exception:  # a user's __str__ may raise anything
         return ""
 
@@ -57,6 +57,21 @@ def text_of(fault: BaseException) -> str:
 def stack_of(fault: BaseException) -> str:
     """The stack as Python prints it, its last MAX_STACK characters."""
     try:
-        return "".join(traceback.format_exception(fault))[-MAX_STACK:]
+        return _end("".join(traceback.format_exception(fault)))
     except Exception:  # a user's __repr__ or __str__ may raise anything
         return ""
+
+
+def _beginning(text: str) -> str:
+    """The first MAX_MESSAGE characters, without a last word that is cut: half a secret is no longer known for one."""
+    cut = text[:MAX_MESSAGE]
+    if len(text) <= MAX_MESSAGE or text[MAX_MESSAGE].isspace():
+        return cut
+    edge = max(cut.rfind(" ", MAX_MESSAGE // 2), cut.rfind("\n", MAX_MESSAGE // 2))
+    return cut if edge < 0 else cut[:edge]
+
+
+def _end(text: str) -> str:
+    """The last MAX_STACK characters, from the beginning of a line where there is one."""
+    cut = text[-MAX_STACK:]
+    return cut if len(text) <= MAX_STACK else cut[cut.find("\n", 0, MAX_STACK // 2) + 1 :]
