@@ -328,6 +328,17 @@ def test_a_hole_in_the_middle_moves_the_collector_behind_it(tmp_path: Path, coll
     assert len(collector.facts) == 21
 
 
+def test_few_damaged_files_are_kept(tmp_path: Path, collector: FakeCollector) -> None:
+    for number in range(6):
+        path = spooled(tmp_path, collector.endpoint, Identity(b"e" * 16, bytes([number]) * 16, {}))
+        with path.open("r+b") as file:
+            file.write(b"\0\0\0")
+        os.utime(path, ns=(number * 10**9, number * 10**9))
+    assert deliver(tmp_path, collector) == 0
+    assert len(times(collector)) == 180
+    assert sorted(path.name[33:35] for path in tmp_path.iterdir()) == ["02", "03", "04", "05"]
+
+
 def test_what_may_still_be_on_the_wire_is_not_called_lost(tmp_path: Path, collector: FakeCollector) -> None:
     path = spooled(tmp_path, collector.endpoint, known_seq=40)
     assert Courier(tmp_path, collector.endpoint, quiet_s=3600).round() == 1

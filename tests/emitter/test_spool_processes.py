@@ -110,6 +110,26 @@ def test_what_a_script_left_without_any_collector_is_shown_by_the_next_serve(tmp
     reader.close()
 
 
+def test_a_damaged_spool_costs_what_was_damaged_and_the_store_counts_it(tmp_path: Path, spool_dir: Path) -> None:
+    endpoint, store = free_endpoint(), tmp_path / "store.db"
+    assert run(EMIT, endpoint, 500) == ""
+    (path,) = names_in(spool_dir)
+    whole = path.read_bytes()
+    at = whole.index(b"step 250")
+    path.write_bytes(whole[:at] + b"STEP" + whole[at + 4 :])
+    os.utime(path, (1, 1))  # quiet for long
+    with serving(store, endpoint):
+        wait_until(lambda: not names_in(spool_dir), "the spool is empty")
+    assert [one.suffix for one in spool_dir.iterdir()] == [".damaged"]
+    reader = open_reader(store)
+    facts = [fact for batch in reader.all_batches() if batch.source.service == "short" for fact in batch.facts]
+    gaps = [fact for fact in facts if isinstance(fact, Gap)]
+    assert sum(gap.count for gap in gaps) + len(facts) - len(gaps) == 1000
+    assert "step 250" not in steps(reader) and {"step 0", "step 499"} <= set(steps(reader))
+    assert reader.check() == []
+    reader.close()
+
+
 def test_a_killed_emitter_without_a_collector_loses_only_what_was_not_written_and_it_is_counted(
     tmp_path: Path, spool_dir: Path
 ) -> None:

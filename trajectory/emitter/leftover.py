@@ -36,6 +36,7 @@ DAMAGED_SUFFIX = ".damaged"
 MAX_SOURCE_BYTES = 1024 * 1024
 QUIET_S = 3.0  # after the last sign of life: by then its collector has read what was on the wire
 UNREADY_S = 60.0
+KEPT_DAMAGED = 4  # files, for whoever wants to know what happened
 _SEARCH_BYTES = 64 * 1024
 _NAME = re.compile(rf"([0-9a-f]{{{2 * ID_BYTES}}})-([0-9a-f]{{{2 * ID_BYTES}}})\{SUFFIX}")
 
@@ -76,6 +77,7 @@ class Leftover:
         with contextlib.suppress(OSError):
             if self.is_damaged:
                 self.path.rename(self.path.with_suffix(DAMAGED_SUFFIX))
+                _thin_out(self.path.parent)
             else:
                 self.path.unlink()
 
@@ -160,6 +162,13 @@ def is_quiet(path: Path, quiet_s: float) -> bool:
         return abs(time.time() - path.stat().st_mtime) >= quiet_s
     except OSError:
         return False
+
+
+def _thin_out(directory: Path) -> None:
+    """Deletes all but the latest damaged files: what could be read of them is delivered, and they take room in the spool."""
+    damaged = sorted(directory.glob(f"*{DAMAGED_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+    for path in damaged[:-KEPT_DAMAGED]:
+        path.unlink()
 
 
 def _source_of(raw: bytes) -> tuple[Identity, str] | None:

@@ -20,7 +20,7 @@ FRAME_BYTES = 64 * 1024
 LIMIT_BYTES = 64 * 1024 * 1024
 OVERHEAD_BYTES = 41  # what Python adds to each packed fact
 SPOOLED_BYTES = 400  # what a parcel costs in memory while its facts are on disk
-PATIENCE_S = 1.0  # unacknowledged that long, facts go to the spool: then a kill of the process does not take them along
+PATIENCE_S = 0.25  # unacknowledged that long, facts go to the spool, where a kill of the process does not reach them
 
 
 class Parcel:
