@@ -200,6 +200,8 @@ def _note(name: str, surface: str, attributes: Mapping[str, Any], bodies: Bodies
 def delegate(target: str, task: Any = None, mode: str = "call") -> DelegationSpan:
     """Work given to another agent; send `work.headers` along, and say what came back with `work.returned(answer)`.
 
+    The headers go with HTTP and queues as they are, and as the `_meta` of MCP or the `metadata` of A2A. A child process gets
+    `env=work.environment`, and `work.frame` is the same as bytes, for ZeroMQ.
     `mode` is `call` where the sender waits for an answer, `transfer` where control passes.
     """
     return DelegationSpan(name_of(target), task, mode)
@@ -208,8 +210,8 @@ def delegate(target: str, task: Any = None, mode: str = "call") -> DelegationSpa
 def accept(headers: Any, agent: str, task: Any = None, title: str | None = None) -> AcceptedSpan:
     """Work taken from another agent: `agent` at work below the delegation that the headers name.
 
-    Takes any headers: a mapping or a list of pairs, names in any case, values text or bytes. Where they name no delegation,
-    a new trace begins.
+    Takes any headers: a mapping or a list of pairs, names in any case, values text or bytes; a whole request of MCP or A2A, or
+    its `_meta` or `metadata`; `os.environ`; a frame. Where they name no delegation, a new trace begins.
     """
     return AcceptedSpan(headers, name_of(agent), task, title)
 

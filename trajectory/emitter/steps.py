@@ -4,6 +4,7 @@ Invariant: attribute names are the GenAI conventions' where they exist, and each
 Made by `api` and `wrapping`; what a decorated function is given and gives back lands in the slots of its kind.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -201,6 +202,16 @@ class DelegationSpan(Span):
         if not self._is_open("asked for its headers"):
             return {}
         return baton.headers_of(self)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's environment with the baton in it, for a child process that accepts `os.environ`."""
+        return baton.environment_of(self) if self._is_open("asked for its environment") else dict(os.environ)
+
+    @property
+    def frame(self) -> bytes:
+        """The baton as bytes, for what has no headers: ZeroMQ, a pipe, a queue. `{}` before the start."""
+        return baton.frame_of(self) if self._is_open("asked for its frame") else b"{}"
 
     def returned(self, value: Any) -> None:
         """What came back."""
