@@ -124,7 +124,7 @@ def test_every_dependency_is_used_and_every_import_declared() -> None:
     packages = importlib.metadata.packages_distributions()
     used = {d.lower() for m in modules - ours - set(sys.stdlib_module_names) for d in packages.get(m, [m])}
     assert used - declared <= {"rich", "protobuf"}  # textual's and opentelemetry-proto's own
-    assert declared - used <= {"numpy"}  # networkx's layouts need it and do not declare it
+    assert declared - used <= {"numpy"}  # for the baselines to come
 
 
 @pytest.mark.parametrize(
