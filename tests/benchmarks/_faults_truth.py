@@ -4,7 +4,7 @@ Invariant: expected comes from the emitters' own tallies, found from the store a
 collector keeps. A span is two facts: its beginning and its end. Used by `faults`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +27,7 @@ class Toll:
     disordered_count: int = 0
     unknown_count: int = 0
     counted: int = 0
+    uncounted: int = 0  # emitter by emitter, so that what one counts too much hides nothing of another
 
     @property
     def is_sound(self) -> bool:
@@ -42,18 +43,20 @@ class Toll:
 def toll(store: Path, done_counts: Mapping[str, int]) -> Toll:
     """What became of the spans that each emitter says it has begun and ended."""
     started, ended, counted = _found(store)
-    result = Toll(emitted_count=2 * sum(done_counts.values()), counted=counted)
-    for found in (started, ended):
-        for name in {*done_counts, *found}:
+    result = Toll(emitted_count=2 * sum(done_counts.values()), counted=sum(counted.values()))
+    for name in {*done_counts, *started, *ended}:
+        before_count = result.lost_count
+        for found in (started, ended):
             _judge(result, found.get(name, []), done_counts.get(name, -1))
+        result.uncounted += max(0, result.lost_count - before_count - counted[name])
     return result
 
 
-def _found(store: Path) -> tuple[Found, Found, int]:
+def _found(store: Path) -> tuple[Found, Found, Counter[str]]:
     started: Found = defaultdict(list)
     ended: Found = defaultdict(list)
     numbers: dict[bytes, tuple[str, int]] = {}
-    counted = 0
+    counted: Counter[str] = Counter()
     reader = open_reader(store)
     for batch in reader.all_batches():
         for fact in batch.facts:
@@ -65,7 +68,7 @@ def _found(store: Path) -> tuple[Found, Found, int]:
                 name, at = numbers[fact.span_id]
                 ended[name].append(at)
             elif isinstance(fact, Gap):
-                counted += fact.count
+                counted[batch.source.service] += fact.count
     reader.close()
     return started, ended, counted
 
