@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trajectory.emitter.processors.deltas import Deltas
@@ -149,6 +149,11 @@ JSON_VALUES = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
+@example(value=[1.264003612063334])
+@example(value=1.264003612063334)
+@example(value=[4111111111111111, {"card": 4111111111111111}])
+@example(value={"'": None, "": ["SECRET='A", 0.0]})
+@example(value={"a": 'SECRET="abc', "b": 'x"y'})
 @given(value=JSON_VALUES)
 def test_redacted_json_is_json_and_holds_no_known_secret(personal: Redaction, value: object) -> None:
     body = canonical_json(value)

@@ -17,6 +17,8 @@ MAX_VALUE_BYTES = 4096  # of a quoted value under a name
 _NOT_SECRET = (b"[secret:", b"[personal:", b"<", b"$", b"{", b"%", b"*", b"null", b"None", b"true", b"false")
 _OWN = b"[secret:"
 _BACKSLASH = 0x5C
+_IN_NUMBERS = frozenset(b"0123456789+-.eE")
+_JSON_BEGINS = (b"{", b"[", b'"')
 
 
 class Spot(NamedTuple):
@@ -89,6 +91,8 @@ class Patterns:
                 start, end = match.span(value) if match.start(value) >= 0 else match.span(group)
                 if rule.check is not None and not rule.check(data[start:end]):
                     return None, start + 1
+                if family == "personal" and _is_number(data, start, end):
+                    return None, end
                 return Spot(start, end, family, rule.kind), end
         start, end = match.span(self._private_key)
         if start >= 0:
@@ -111,6 +115,19 @@ class Patterns:
                 self.names_a_secret(name, value) and mixed(value) and len(value) >= 6 and not _number.fullmatch(value)
             )
         return (Spot(start, end, "secret", "named"), end) if found else (None, start)
+
+
+def _is_number(data: bytes, start: int, end: int) -> bool:
+    """Whether digits are a part of a fraction, or a whole number of JSON's outside any string: neither can give way to words."""
+    while start > 0 and data[start - 1] in _IN_NUMBERS:
+        start -= 1
+    while end < len(data) and data[end] in _IN_NUMBERS:
+        end += 1
+    token = data[start:end]
+    if _number.fullmatch(token) is None:
+        return False
+    between = data[max(0, start - 1) : start] in (b"[", b":", b",") and data[end : end + 1] in (b"]", b"}", b",")
+    return b"." in token or (data[:1] in _JSON_BEGINS and between)
 
 
 def _alternatives(chosen: list[tuple[str, Rule]], word: bool) -> str:
@@ -157,17 +174,30 @@ def _end_of_key(data: bytes, start: int) -> int:
 
 
 def _end_of_quoted(data: bytes, start: int, quote: bytes) -> int:
-    """Where the quote closes that opened with so many backslashes; the end of the bare word where it does not close."""
+    """Where the quote closes that opened with so many backslashes; the end of the bare word where it does not close.
+
+    In what begins as JSON does, a quote inside a string closes before that string does, or not at all: a value that went on
+    would take the next string's beginning with it.
+    """
     depth, mark = len(quote) - 1, quote[-1:]
+    limit = start + MAX_VALUE_BYTES
+    if data[:1] in _JSON_BEGINS and (depth or mark != b'"'):
+        limit = _unescaped(data, b'"', 0, start, limit)
+    closing = _unescaped(data, mark, depth, start, limit)
+    return closing - depth if closing < min(limit, len(data)) else _end_of_bare(data, start)
+
+
+def _unescaped(data: bytes, mark: bytes, depth: int, start: int, limit: int) -> int:
+    """Where the mark next stands behind so many backslashes that it closes a quote of this depth; the limit where nowhere."""
     position = start
-    while (position := data.find(mark, position, start + MAX_VALUE_BYTES)) >= 0:
+    while (position := data.find(mark, position, limit)) >= 0:
         run = 0
         while position - run > start and data[position - run - 1] == _BACKSLASH:
             run += 1
         if run % (2 * (depth + 1)) == depth:
-            return position - depth
+            return position
         position += 1
-    return _end_of_bare(data, start)
+    return limit
 
 
 def _end_of_bare(data: bytes, start: int) -> int:
