@@ -3,7 +3,7 @@
 Invariant: a constraint's `text` is cut from the request as it was written, and extraction is one bounded pass over each
 sentence. Read from what people and delegators ask for, never from tool results. Called by the boundary diff.
 
-Five shapes are read: modal clauses (`the hotel must be wheelchair accessible`), bounds (`at most 400 words`), exclusions
+Five shapes are read: modal clauses (`the room must be free of steps`), bounds (`at most 400 words`), exclusions
 (`only audited sources`, `without nuts`), labels (`hard constraints: …`, `budget: …`), and scopes (a fiscal period, a
 currency, a language or a format that the answer is to be in).
 """

@@ -3,7 +3,7 @@
 Invariant: a constraint is called lost only where the delegated work needs it, and the finding says by what evidence. A brief
 that leaves out what is irrelevant is a good brief, so silence is the rule. Evidence that the work needs a constraint:
 
-- `parameter`: a tool of the delegatee takes it (the constraint says "wheelchair accessible", a parameter is `accessible`);
+- `parameter`: a tool of the delegatee takes it (the constraint says "non-stop flights only", a parameter is `nonstop`);
 - `peer`: a like delegation by the same delegator (same target, or a like task) was given it;
 - `siblings`: the task passes on another constraint of the same request and is about this one's subject;
 - `subject` alone is a hint and never enough.
