@@ -6,7 +6,6 @@ by provenance. Kinds: money, quantity, number, date, period, identifier, url, em
 """
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from trajectory.detection.words import WORD, plain, stem
@@ -34,31 +33,6 @@ class Item(NamedTuple):
         if self.kind == "identifier":
             return len(self.key) >= 2
         return self.kind in ("url", "email") or (self.kind == "date" and not self.key.startswith("--"))
-
-
-class ItemSet:
-    """The values of one or more texts, asked for by value."""
-
-    def __init__(self, items: Iterable[Item] = ()) -> None:
-        self.items: list[Item] = []
-        self._keys: set[tuple[str, str]] = set()
-        self._figures: set[str] = set()
-        for item in items:
-            self.add(item)
-
-    def add(self, item: Item) -> None:
-        self.items.append(item)
-        self._keys.update(keys_of(item))
-        if item.figure:
-            self._figures.add(item.figure)
-
-    def __contains__(self, item: Item) -> bool:
-        """Whether the value is here, in any writing; a number also where only its digits are (`38.9` of `38.9M EUR`)."""
-        return lookup_key(item) in self._keys or (bool(item.figure) and item.figure in self._figures)
-
-    def has_exactly(self, item: Item) -> bool:
-        """Whether the value is here with its currency, unit and scale."""
-        return lookup_key(item) in self._keys
 
 
 def keys_of(item: Item) -> list[tuple[str, str]]:

@@ -5,8 +5,8 @@ a list instead names the list that it extends and adds what is new. A list is a 
 of the list that it extends (zeros: none), then the digests that it adds. Among a slot's contents it stands as one entry, its
 digest behind a mark, so that 17 bytes are a list and 16 a body.
 
-Invariant: `expand([reference], payload)` gives the digests that `Lists.entry` was given. Standard library only: the emitter
-and the dialects write lists, whoever folds, erases or exports reads them.
+Invariant: `expand([reference], payload)` gives the digests that `Lists.entry` was given. Written by the dialects, read by
+whoever folds, erases or exports. Standard library only, so that an emitter can write them too.
 """
 
 from collections import OrderedDict

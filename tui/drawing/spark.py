@@ -29,9 +29,3 @@ def density(stretches: Iterable[tuple[int, int]], scale: Scale) -> list[int]:
         now += step
         counts.append(now)
     return counts
-
-
-def meter(part: int, whole: int, width: int, signs: Signs) -> str:
-    """A bar of `width` cells filled to part of whole."""
-    filled = 0 if whole <= 0 else max(0, min(width, round(width * part / whole)))
-    return signs.tool * filled + signs.gap * (width - filled)
