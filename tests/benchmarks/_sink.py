@@ -43,8 +43,8 @@ def _serve_wire(socket: "zmq.Socket[bytes]") -> None:
         _counts["wire_bytes"] += len(body)
         frame = read_frame(body)
         if isinstance(frame, FactsFrame):
-            _counts["facts"] += len(frame.facts)
-            socket.send_multipart([peer, frames.ack(frame.boot_id, frame.first_seq + len(frame.facts))])
+            _counts["facts"] += frame.count
+            socket.send_multipart([peer, frames.ack(frame.boot_id, frame.first_seq + frame.count)])
         elif isinstance(frame, (HelloFrame, ByeFrame)):
             socket.send_multipart([peer, frames.ack(frame.boot_id, frame.next_seq)])
 

@@ -60,7 +60,7 @@ def _batches(load: Load) -> Iterator[Batch]:
     for packed in load.frames:
         frame = read_frame(packed)
         assert isinstance(frame, FactsFrame)
-        facts = [decode_fact(raw) for raw in frame.facts]
+        facts = [decode_fact(raw) for raw in frame.each()]
         yield Batch(SOURCE, seq, facts)
         seq += len(facts)
 

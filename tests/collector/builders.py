@@ -6,10 +6,13 @@ rounds are driven by the test. Used by the tests of the collector.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import zmq
 
+from trajectory.collector.desk import Desk
 from trajectory.collector.intake import Intake
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
@@ -20,6 +23,7 @@ from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Evidence, Fact, Finding, Source, SpanEnded, SpanStarted
 from trajectory.protocol import codec, frames
 from trajectory.store.contract import TraceSummary
+from trajectory.store.journal import Journal, JournalReader
 from trajectory.store.memory import MemoryStore
 from trajectory.view.rows import Health
 
@@ -132,28 +136,48 @@ class SaysOnEnd:
         return Finding("cascade", "critical", 0.9, trace.trace_id, at, message, evidence=[Evidence(at, "failed")])
 
 
+class FailingJournal(Journal):
+    """A journal whose disk is full while a test says so."""
+
+    is_full = False
+
+    def append(self, frames: Sequence[bytes], received_at_ns: int) -> None:
+        if self.is_full:
+            raise StoreError("the journal cannot grow, the disk is full")
+        super().append(frames, received_at_ns)
+
+
 class Bench:
-    """A pipeline, a publisher and an intake on an `inproc` endpoint, driven round by round."""
+    """An intake on an `inproc` endpoint, its journal, and the desk that settles it, driven round by round."""
 
     def __init__(
         self,
+        folder: Path,
         detectors: Sequence[DetectorFactory] = (),
         store: FailingStore | None = None,
         quotas: Quotas | None = None,
+        **intake: Any,
     ) -> None:
         self.clock = Clock()
         self.store = store or FailingStore()
         self.pipeline = Pipeline(self.store, detectors, self.clock)
         self.publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.intake = Intake("inproc://bench", self.pipeline, self.publisher, self.clock, self.context, quotas=quotas)
+        self.journal = FailingJournal(folder)
+        self.desk = Desk(self.pipeline, self.publisher, JournalReader(folder), self.clock)
+        self.intake = Intake(
+            "inproc://bench", self.journal, self.store.next_seq, self.clock, self.context, quotas=quotas, **intake
+        )
         self._peers: list[Peer] = []
 
     def health(self) -> Health:
-        heard_ns = self.intake.heard_ns()
-        return self.pipeline.vitals.health(
-            self.clock(), heard_ns=heard_ns, store="memory", endpoint=self.intake.endpoint
-        )
+        news, vitals = self.intake.news(), self.pipeline.vitals
+        for reason in news.unread:
+            vitals.quarantined(reason)
+        for reason in news.refused:
+            vitals.refused(reason)
+        vitals.intake_trouble = news.trouble
+        return vitals.health(self.clock(), emitters=news.emitters, store="memory", endpoint=self.intake.endpoint)
 
     def peer(self, source: Source = SOURCE) -> "Peer":
         peer = Peer(self.context, self.intake.endpoint, source)
@@ -161,9 +185,16 @@ class Bench:
         return peer
 
     def serve(self) -> None:
-        """Rounds until nothing is left to read."""
-        while self.intake.round(0.0):
-            pass
+        """Rounds until nothing is left to read, to settle or to answer."""
+        while self.intake.round(0.0) or self.settle():
+            asked, self.intake.asked = self.intake.asked, []
+            for one in asked:
+                self.intake.answer(one.routing_id, self.desk.answer(one.frame))
+
+    def settle(self) -> bool:
+        is_more = self.desk.settle(self.journal.end)
+        self.intake.settled(self.desk.position)
+        return is_more
 
     def stored(self, trace_id: bytes = TRACE) -> list[Fact]:
         """What the store holds of a trace."""
@@ -173,18 +204,25 @@ class Bench:
         for peer in self._peers:
             peer.socket.close(linger=0)
         self.intake.close()
+        self.desk.close()
         self.context.term()
 
 
 @contextmanager
 def bench(
-    *detectors: DetectorFactory, store: FailingStore | None = None, quotas: Quotas | None = None
+    *detectors: DetectorFactory,
+    store: FailingStore | None = None,
+    quotas: Quotas | None = None,
+    folder: Path | None = None,
+    **intake: Any,
 ) -> Iterator[Bench]:
-    made = Bench(detectors, store, quotas)
-    try:
-        yield made
-    finally:
-        made.close()
+    """A bench with a journal of its own, or the one in `folder`, which then stays."""
+    with TemporaryDirectory() as own:
+        made = Bench(folder or Path(own), detectors, store, quotas, **intake)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 class Peer:

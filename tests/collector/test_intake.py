@@ -26,8 +26,9 @@ from trajectory.collector.order import MAX_LANES, Order
 from trajectory.collector.server import Collector
 from trajectory.collector.watching import ask, tell
 from trajectory.errors import StoreError, WireError
-from trajectory.model.fact import Batch, Fact, Found, Gap, Heartbeat, Marked, Payload, Source
+from trajectory.model.fact import Found, Gap, Marked, Payload, Source
 from trajectory.protocol import codec, frames
+from trajectory.store.journal import Position
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.view.rows import RunsQuery
 
@@ -118,30 +119,40 @@ def test_frames_from_before_a_restart_wait_for_their_hello() -> None:
 def test_any_loss_repetition_and_disorder_of_frames_ends_with_each_fact_once(seed: int, count: int) -> None:
     chance = random.Random(seed)
     order = Order(lambda emitter_id, boot_id: 0)
-    lane = order.greet(SOURCE, 0)
-    facts: list[Fact] = [Heartbeat(n, n) for n in range(count)]
-    taken: list[Fact] = []
+    lane = order.greet(SOURCE.emitter_id, SOURCE.boot_id, 0)
+    taken: list[int] = []
     while lane.next_seq < count:
         first = chance.randrange(count) if chance.random() < 0.5 else lane.next_seq
-        batch = order.accept(lane, first, facts[first : first + chance.randint(1, 8)])
-        if batch is not None:
-            assert batch.first_seq == len(taken)
-            taken += batch.facts
+        those = range(count)[first : first + chance.randint(1, 8)]
+        if order.accept(lane, first, len(those)):
+            assert first <= len(taken)
+            taken += those[len(taken) - first :]
         if chance.random() < 0.2:
             order.forget(lane)
-            del taken[lane.stored_seq :]
+            del taken[lane.kept_seq :]
         elif chance.random() < 0.5:
-            order.stored(lane)
-    assert taken == facts
+            order.kept(lane, Position())
+    assert taken == list(range(count))
 
 
 def test_the_lanes_of_emitters_long_gone_make_room() -> None:
     order = Order(lambda emitter_id, boot_id: 0)
     for number in range(MAX_LANES + 1):
-        order.greet(Source(number.to_bytes(16, "big"), b"b" * 16), 0).heard_ns = number
+        order.greet(number.to_bytes(16, "big"), b"b" * 16, 0).heard_ns = number
     assert len(order.lanes()) <= MAX_LANES
     assert order.lane((0).to_bytes(16, "big"), b"b" * 16) is None
     assert order.lane(MAX_LANES.to_bytes(16, "big"), b"b" * 16) is not None
+
+
+def test_a_lane_stays_while_its_facts_are_in_the_journal_alone() -> None:
+    order = Order(lambda emitter_id, boot_id: 0)
+    for number in range(MAX_LANES):
+        order.kept(order.greet(number.to_bytes(16, "big"), b"b" * 16, 0), Position(1, 100))
+    order.greet(b"one more", b"b" * 16, 0)
+    assert len(order.lanes()) == MAX_LANES + 1
+    order.settled = Position(1, 100)
+    order.greet(b"and one more", b"b" * 16, 0)
+    assert len(order.lanes()) < MAX_LANES
 
 
 def test_many_emitters_have_a_lane_each() -> None:
@@ -161,14 +172,14 @@ def test_many_emitters_have_a_lane_each() -> None:
 # --- a store in trouble ------------------------------------------------------------------------------------------------
 
 
-def test_a_full_store_acknowledges_nothing_says_so_and_recovers_by_itself() -> None:
+def test_a_full_journal_acknowledges_nothing_says_so_and_recovers_by_itself() -> None:
     with bench() as collector:
         watcher, peer = collector.peer(), collector.peer()
         peer.hello()
         peer.facts(0, started(1))
         collector.serve()
         assert peer.acks() == [1]
-        collector.store.is_full = True
+        collector.journal.is_full = True
         peer.facts(1, started(2))
         collector.serve()
         peer.facts(1, started(2))
@@ -179,12 +190,73 @@ def test_a_full_store_acknowledges_nothing_says_so_and_recovers_by_itself() -> N
         (answer,) = watcher.answers()
         assert answer[0] == frames.ANSWER
         assert any("disk is full" in notice and "hold their facts" in notice for notice in collector.health().notices)
-        collector.store.is_full = False
+        collector.journal.is_full = False
         collector.clock.passes(2)
         peer.facts(1, started(2), ended(2))
         collector.serve()
         assert peer.acks()[-1] == 3
         assert collector.stored() == [started(1), started(2), ended(2)]
+        assert collector.health().notices == []
+
+
+def test_what_a_full_store_does_not_take_waits_in_the_journal_and_is_stored_once_when_there_is_room() -> None:
+    with bench() as collector:
+        peer = collector.peer()
+        peer.hello()
+        collector.store.is_full = True
+        peer.facts(0, started(1))
+        collector.serve()
+        peer.facts(1, started(2))
+        collector.serve()
+        assert peer.acks()[-1] == 2
+        assert collector.stored() == []
+        assert any("disk is full" in notice and "waits on disk" in notice for notice in collector.health().notices)
+        collector.store.is_full = False
+        collector.clock.passes(2)
+        assert collector.settle()
+        assert collector.stored() == [started(1), started(2)]
+        assert collector.health().notices == []
+
+
+def test_what_a_killed_collector_had_only_in_its_journal_is_taken_up_by_the_next_and_not_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    store = FailingStore()
+    store.is_full = True
+    with bench(store=store, folder=tmp_path / "journal") as before:
+        peer = before.peer()
+        peer.hello()
+        peer.facts(0, started(1), started(2))
+        before.serve()
+        assert peer.acks()[-1] == 2
+    store.is_full = False
+    with bench(store=store, folder=tmp_path / "journal") as after:
+        assert after.settle()
+        assert after.stored() == [started(1), started(2)]
+        assert after.pipeline.folded(TRACE) is not None
+
+
+def test_emitters_hold_their_facts_while_the_journal_is_too_far_ahead() -> None:
+    with bench(backlog_bytes=100) as collector:
+        peer = collector.peer()
+        peer.hello()
+        peer.facts(0, started(1))
+        collector.serve()
+        collector.store.is_full = True
+        peer.facts(1, started(2), started(3))
+        collector.serve()
+        peer.facts(3, started(4))
+        collector.serve()
+        assert peer.acks()[-1] == 3
+        assert any("faster than they are judged" in notice for notice in collector.health().notices)
+        collector.store.is_full = False
+        collector.clock.passes(2)
+        while collector.settle():
+            pass
+        peer.facts(3, started(4))
+        collector.serve()
+        assert peer.acks()[-1] == 4
+        assert collector.stored() == [started(n) for n in range(1, 5)]
         assert collector.health().notices == []
 
 
@@ -210,11 +282,11 @@ def test_a_hole_that_could_not_be_stored_is_stored_when_the_store_is_back() -> N
         peer.facts(0, started(1))
         collector.serve()
         assert peer.acks() == [1]
-        collector.store.is_full = True
+        collector.journal.is_full = True
         peer.hello(held_seq=4)
         collector.serve()
         assert peer.acks() == [1]
-        collector.store.is_full = False
+        collector.journal.is_full = False
         collector.clock.passes(2)
         peer.facts(4, started(5))
         collector.serve()
@@ -376,7 +448,7 @@ def test_a_taken_port_is_said_with_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize("endpoint", ["nonsense", "tcp://127.0.0.1", "udp://1.2.3.4:5"])
 def test_an_address_that_is_none_is_said(endpoint: str) -> None:
     with bench() as collector, pytest.raises(WireError, match="cannot be bound"):
-        Intake(endpoint, collector.pipeline, collector.publisher, collector.clock, collector.context)
+        Intake(endpoint, collector.journal, collector.store.next_seq, collector.clock, collector.context)
 
 
 def test_a_store_that_another_collector_writes_is_not_opened(tmp_path: Path) -> None:
@@ -397,7 +469,7 @@ def test_a_collector_that_is_stopped_has_stored_and_summed_up_what_had_arrived(t
     packed = [codec.encode(started(1)), codec.encode(ended(1))]
     socket.send(frames.facts_frame(SOURCE.emitter_id, SOURCE.boot_id, 0, packed))
     while collector.pipeline.vitals.fact_count < 2:
-        assert collector._intake.round(10)
+        collector.round(10)
     collector.stop()
     collector.run()
     socket.close(linger=0)
@@ -425,6 +497,6 @@ def _alert_kinds(collector: Bench) -> list[str]:
 
 def test_an_empty_frame_of_facts_moves_nothing() -> None:
     order = Order(lambda emitter_id, boot_id: 3)
-    lane = order.greet(SOURCE, 0)
-    assert order.accept(lane, 3, []) is None
-    assert order.accept(lane, 3, [started(1)]) == Batch(SOURCE, 3, [started(1)])
+    lane = order.greet(SOURCE.emitter_id, SOURCE.boot_id, 0)
+    assert not order.accept(lane, 3, 0)
+    assert order.accept(lane, 3, 1) and lane.next_seq == 4

@@ -257,7 +257,7 @@ def test_what_nobody_asks_for_is_not_kept() -> None:
 
 
 def _health(vitals: Vitals, now_ns: int) -> tuple[float, int]:
-    health = vitals.health(now_ns, heard_ns=[], store="", endpoint="")
+    health = vitals.health(now_ns, emitters=0, store="", endpoint="")
     return health.facts_per_s, health.lag_ns
 
 

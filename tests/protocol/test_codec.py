@@ -124,7 +124,7 @@ def test_facts_come_out_as_they_went_in(some: list[Fact]) -> None:
     packed = [frames.pack(msgpack.unpackb(codec.encode(fact), strict_map_key=False)) for fact in some]
     frame = codec.read_frame(frames.facts_frame(TRACE, TRACE, 3, packed))
     assert isinstance(frame, codec.FactsFrame)
-    assert [codec.decode_fact(raw) for raw in frame.facts] == some
+    assert [codec.decode_fact(raw) for raw in frame.each()] == some
 
 
 @given(st.binary(max_size=200))

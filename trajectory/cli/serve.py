@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from trajectory.emitter.courier import delivering
 
     keys = keyring_for(args.bind, args.keys)
-    collector = Collector(args.store, registered_detectors(), args.bind, keys, Limits(args.rate, args.emitters))
+    limits = Limits(args.rate, args.emitters)
+    collector = Collector(args.store, registered_detectors(), args.bind, keys, limits, is_apart=True)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: collector.stop())
     if args.lifeline:
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     vitals = collector.pipeline.vitals
     say(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"
-        + (f"; {vitals.trouble}" if vitals.trouble else "")
+        + "".join(f"; {trouble}" for trouble in (vitals.intake_trouble, vitals.trouble) if trouble)
     )
     return 0
 

@@ -22,16 +22,25 @@ _BATCH = 64  # connections let in between two looks at the facts
 OWN = "the collector itself"
 
 
-class Guard:
-    """Lets in whom the keyring knows. `own` are keys for this process, known nowhere else."""
+def own_keys(keyring: Keyring) -> ClientKeys:
+    """Fresh keys for the collector's own process, known nowhere else. Raises ConfigError where the keyring has no server key."""
+    return ClientKeys(new_secret(), public_of(keyring.secret()))
 
-    def __init__(self, keyring: Keyring, now_s: Callable[[], float] = time.monotonic) -> None:
+
+def id_of(keys: ClientKeys) -> str:
+    """As whom a connection with these keys comes."""
+    return public_of(keys.secret).hex()
+
+
+class Guard:
+    """Lets in whom the keyring knows, and who comes as `own_id`: the collector itself."""
+
+    def __init__(self, keyring: Keyring, own_id: str = "", now_s: Callable[[], float] = time.monotonic) -> None:
         """Raises ConfigError where the keyring has no key of the collector."""
         self._keyring = keyring
         self._now_s = now_s
         self._secret = keyring.secret()
-        self.own = ClientKeys(new_secret(), public_of(self._secret))
-        self._own_id = public_of(self.own.secret).hex()
+        self._own_id = own_id
         self._roles: dict[str, str] = {}
         self._looked_s = 0.0
         self._changed_ns = -1
@@ -58,7 +67,7 @@ class Guard:
             version, request_id, _domain, address, _identity, mechanism, *credentials = self._asked.recv_multipart()
             self._look()
             user_id = credentials[0].hex() if mechanism == b"CURVE" and credentials else ""
-            is_known = user_id == self._own_id or user_id in self._roles
+            is_known = bool(user_id) and (user_id == self._own_id or user_id in self._roles)
             if not is_known:
                 refused.append(f"a connection from {clean(address.decode(errors='replace'))} with an unknown key")
             status = (b"200", b"known", user_id.encode()) if is_known else (b"400", b"unknown key", b"")
@@ -67,7 +76,7 @@ class Guard:
 
     def refusal(self, user_id: str, frame: AnyFrame) -> str:
         """Why the owner of a key may not send this frame; empty where it may."""
-        if user_id == self._own_id:
+        if user_id and user_id == self._own_id:
             return ""
         if self._now_s() - self._looked_s > _LOOK_S:
             self._look()

@@ -11,7 +11,6 @@ from trajectory.view.text import clean
 _WINDOW_NS = 1_000_000_000
 _IMPORTED_NS = 3_600_000_000_000
 _FAULT_CHARS = 200
-_HEARD_NS = 10_000_000_000
 _MAX_REASONS = 20
 
 
@@ -24,6 +23,7 @@ class Vitals:
         self.fact_count = 0
         self.reasons: deque[str] = deque(maxlen=_MAX_REASONS)
         self.trouble = ""  # why facts cannot be stored right now, and what to do
+        self.intake_trouble = ""  # why none are taken
         self.refused_count = 0
         self.refusal = ""  # the last one
         self.fault_count = 0
@@ -64,10 +64,10 @@ class Vitals:
         self.fault_count += 1
         self.fault = clean(f"{where}: {type(fault).__name__}: {fault}"[:_FAULT_CHARS])
 
-    def health(self, now_ns: int, *, heard_ns: list[int], store: str, endpoint: str) -> Health:
-        """What a screen may know of it. `heard_ns` is when each emitter was last heard."""
+    def health(self, now_ns: int, *, emitters: int, store: str, endpoint: str) -> Health:
+        """What a screen may know of it. `emitters` is how many were heard lately."""
         self._forget(now_ns)
-        notices = [self.trouble] if self.trouble else []
+        notices = [trouble for trouble in (self.intake_trouble, self.trouble) if trouble]
         if self.dropped_count:
             notices.append(f"{self.dropped_count} facts are missing: counts are lower bounds")
         if self.quarantined_count:
@@ -85,7 +85,7 @@ class Vitals:
             lag_ns=max((lag for _, lag in self._lag), default=0),
             dropped_count=self.dropped_count,
             quarantined_count=self.quarantined_count,
-            emitters=sum(1 for at_ns in heard_ns if now_ns - at_ns < _HEARD_NS),
+            emitters=emitters,
             store=store,
             endpoint=endpoint,
             notices=notices,

@@ -1,7 +1,7 @@
-"""The collector's ZeroMQ mouth: frames in from emitters, acknowledgements out after the commit, questions of watchers.
+"""The collector's ZeroMQ mouth: frames in from emitters, into the journal, acknowledgements out; watchers' frames handed on.
 
-Invariant: nothing is acknowledged before it is stored, and one bad frame or fact costs nothing but itself: it is counted,
-and its place is kept by a gap. One thread owns the socket, the order, the pipeline.
+Invariant: nothing is acknowledged before it is in the journal, and a bad frame costs nothing but itself. Of a frame only the
+envelope is read: what its facts say is for whoever settles the journal. One thread owns the socket, the order, the journal.
 """
 
 import time
@@ -9,96 +9,117 @@ from collections.abc import Callable
 
 import zmq
 
-from trajectory.collector import watching
 from trajectory.collector.guard import Guard
+from trajectory.collector.line import Asked, News
 from trajectory.collector.order import Lane, Order
-from trajectory.collector.pipeline import Pipeline
-from trajectory.collector.publish import Publisher
 from trajectory.collector.quotas import Limits, Quotas
-from trajectory.errors import StoreError, TrajectoryError, WireError
-from trajectory.model.fact import Batch, Fact, Gap, Source
+from trajectory.errors import StoreError, WireError
 from trajectory.protocol import codec, frames
 from trajectory.protocol.codec import AnyFrame, AskFrame, ByeFrame, FactsFrame, HelloFrame, TellFrame
-from trajectory.view.rows import View
+from trajectory.store.journal import SEGMENT_BYTES, Journal, Position
 
 _MAX_ROUND_FRAMES = 256
 _MAX_ROUND_S = 0.02
 _HARD_LIMIT_BYTES = 4 * frames.MAX_FRAME_BYTES  # beyond this libzmq hangs up before it takes the memory
 _HELD_S = 0.01  # between two looks at acknowledgements that are held back
-_RETRY_STORE_NS = 1_000_000_000
+_AGAIN_NS = 1_000_000_000  # before a journal that failed is tried again
+_HEARD_NS = 10_000_000_000
+_COUNTED_NS = 1_000_000_000
+BACKLOG_BYTES = 512 * 1024 * 1024  # of frames that are not settled: beyond it emitters hold theirs
 
 Context = zmq.Context[zmq.Socket[bytes]]
-Ask = tuple[bytes, AskFrame | TellFrame]  # who asks, and what
 
 
 class Intake:
     """Binds `endpoint` and serves it, round by round. Raises WireError where it cannot be bound.
 
-    `endpoint` is afterwards the address that was really bound (port 0 is chosen).
+    `endpoint` is afterwards the address that was really bound (port 0 is chosen). `kept_seq` tells how far the store, or an
+    earlier intake's journal, has a source. What came in for others is in `asked` and `news`.
     """
 
     def __init__(
         self,
         endpoint: str,
-        pipeline: Pipeline,
-        publisher: Publisher,
+        journal: Journal,
+        kept_seq: Callable[[bytes, bytes], int],
         now_ns: Callable[[], int],
         context: Context,
         guard: Guard | None = None,
         quotas: Quotas | None = None,
+        backlog_bytes: int = BACKLOG_BYTES,
     ) -> None:
-        self._pipeline = pipeline
-        self._publisher = publisher
+        self._journal = journal
         self._now_ns = now_ns
-        self._order = Order(pipeline.writer.next_seq)
-        self._store_again_ns = 0
+        self._order = Order(kept_seq)
         self._guard = guard
         self._quotas = quotas or Quotas(Limits())
+        self._backlog_bytes = backlog_bytes
+        self._again_ns = 0
+        self._trouble = ""
+        self._lane_count = self._heard_count = self._counted_ns = 0
+        self._unread: list[str] = []
+        self._refused: list[str] = []
+        self.asked: list[Asked] = []
         self._socket = _socket(context)
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
+        self.poller = zmq.Poller()
+        self.poller.register(self._socket, zmq.POLLIN)
         if guard is not None:
-            self._poller.register(guard.protect(context, self._socket), zmq.POLLIN)
+            self.poller.register(guard.protect(context, self._socket), zmq.POLLIN)
         _bind(self._socket, endpoint)
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
 
-    def heard_ns(self) -> list[int]:
-        """When each emitter was last heard."""
-        return [lane.heard_ns for lane in self._order.lanes()]
+    def news(self) -> News:
+        """How things stand, and what went wrong since this was last asked."""
+        unread, self._unread = self._unread, []
+        refused, self._refused = self._refused, []
+        return News(*self._journal.end, self._emitters(), unread, refused, self._trouble)
+
+    def _emitters(self) -> int:
+        """How many were heard lately; counted again once a second, because there may be thousands."""
+        now_ns, lanes = self._now_ns(), self._order.lanes()
+        if len(lanes) != self._lane_count or abs(now_ns - self._counted_ns) > _COUNTED_NS:
+            self._lane_count, self._counted_ns = len(lanes), now_ns
+            self._heard_count = sum(1 for lane in lanes if now_ns - lane.heard_ns < _HEARD_NS)
+        return self._heard_count
+
+    def settled(self, position: Position) -> None:
+        """So far the journal is in the store."""
+        self._order.settled = position
+
+    def answer(self, routing_id: bytes, frame: bytes) -> None:
+        """Brings a watcher, or an emitter, a frame; one that is gone or does not read asks again when it is back."""
+        try:
+            self._socket.send_multipart((routing_id, frame), zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return
 
     def round(self, timeout_s: float) -> bool:
-        """Waits for frames, takes a bounded number of them, stores, acknowledges, folds, answers. True where any came.
+        """Waits for frames, takes a bounded number of them, keeps, acknowledges. True where any came.
 
-        Raises nothing that a frame, the store or a fold could bring about: such a fault is counted and said in Health.
+        Raises nothing that a frame or the journal could bring about: such a fault is counted and said in the news.
         """
         if self._quotas.is_holding:
             timeout_s = min(timeout_s, _HELD_S)
-        came = self._poller.poll(int(timeout_s * 1000))
+        came = self.poller.poll(int(timeout_s * 1000))
         for lane in self._quotas.due():
             self._acknowledge(lane)
         if not came:
             return False
-        self._let_in()
-        batches: list[Batch] = []
+        for refusal in self._guard.let_in() if self._guard is not None else ():
+            self._refused.append(refusal)
+        kept: list[bytes] = []
         touched: dict[int, Lane] = {}
-        asks: list[Ask] = []
         started_s = time.monotonic()
         for _ in range(_MAX_ROUND_FRAMES):
             try:
                 routing_id, body, user_id = self._receive()
             except zmq.Again:
                 break
-            self._take(routing_id, body, user_id, batches, touched, asks)
+            self._take(routing_id, body, user_id, kept, touched)
             if time.monotonic() - started_s > _MAX_ROUND_S:
                 break
-        self._commit(batches, touched)
-        for routing_id, ask in asks:
-            self._answer(routing_id, ask)
+        self._keep(kept, touched)
         return True
-
-    def _let_in(self) -> None:
-        for refusal in self._guard.let_in() if self._guard is not None else ():
-            self._pipeline.vitals.refused(refusal)
 
     def _receive(self) -> tuple[bytes, bytes, str]:
         """Whose connection, what it brought, and the key that it was let in with. Raises zmq.Again."""
@@ -109,40 +130,31 @@ class Intake:
         body = pieces[-1].bytes if len(pieces) > 1 else b""
         return pieces[0].bytes, body, str(pieces[-1].get("User-Id"))
 
-    def _take(
-        self,
-        routing_id: bytes,
-        body: bytes,
-        user_id: str,
-        batches: list[Batch],
-        touched: dict[int, Lane],
-        asks: list[Ask],
-    ) -> None:
+    def _take(self, routing_id: bytes, body: bytes, user_id: str, kept: list[bytes], touched: dict[int, Lane]) -> None:
         try:
             frame = codec.read_frame(body)
             refusal = self._guard.refusal(user_id, frame) if self._guard is not None else ""
             if refusal:
-                self._pipeline.vitals.refused(refusal)
-                self._send(routing_id, frames.refused(refusal))
-                return
-            self._read(routing_id, frame, batches, touched, asks)
+                self._refuse(routing_id, refusal)
+            elif isinstance(frame, (AskFrame, TellFrame)):
+                self.asked.append(Asked(routing_id, body))
+            else:
+                self._read(routing_id, frame, body, kept, touched)
         except WireError as fault:
-            self._pipeline.vitals.quarantined(str(fault))
-            self._send(routing_id, frames.refused(str(fault)))
+            self._unread.append(str(fault))
+            self.answer(routing_id, frames.refused(str(fault)))
         except StoreError as fault:
             self._in_trouble(fault)  # not answered: the emitter says HELLO again
 
     def _read(
-        self, routing_id: bytes, frame: AnyFrame, batches: list[Batch], touched: dict[int, Lane], asks: list[Ask]
+        self, routing_id: bytes, frame: AnyFrame, body: bytes, kept: list[bytes], touched: dict[int, Lane]
     ) -> None:
-        if isinstance(frame, (AskFrame, TellFrame)):
-            asks.append((routing_id, frame))
-            return
+        assert isinstance(frame, (HelloFrame, FactsFrame, ByeFrame))
         now_ns = self._now_ns()
         if isinstance(frame, HelloFrame):
             if self._is_one_too_many(routing_id, frame, now_ns):
                 return
-            lane = self._order.greet(Source(frame.emitter_id, frame.boot_id, frame.resource), frame.next_seq)
+            lane = self._order.greet(frame.emitter_id, frame.boot_id, frame.next_seq, body)
         else:
             known = self._order.lane(frame.emitter_id, frame.boot_id)
             if known is None:
@@ -152,45 +164,46 @@ class Intake:
         lane.heard_ns = now_ns
         lane.said_bye = isinstance(frame, ByeFrame)
         touched[id(lane)] = lane
-        if self._store_again_ns > now_ns:
-            return  # the store is in trouble: the acknowledgement says that nothing was taken
-        found = [self._order.skip(lane, now_ns)]
+        if self._again_ns > now_ns or self._is_too_far_behind():
+            return  # the acknowledgement says that nothing was taken
+        fresh = [gap] if (gap := self._order.skip(lane, now_ns)) else []
         if isinstance(frame, FactsFrame):
-            self._quotas.took(lane, len(frame.facts))
-            found.append(self._order.accept(lane, frame.first_seq, self._facts(frame)))
-        batches += [batch for batch in found if batch is not None]
+            count = frame.count
+            self._quotas.took(lane, count)
+            if self._order.accept(lane, frame.first_seq, count):
+                fresh.append(body)
+        if fresh and lane.told_segment != self._journal.segment:
+            lane.told_segment = self._journal.segment
+            kept.append(lane.hello)  # so that each segment says by itself whose facts it has
+        kept += fresh
 
-    def _facts(self, frame: FactsFrame) -> list[Fact]:
-        """The facts of a frame; what is none is quarantined and leaves a gap at its place."""
-        facts: list[Fact] = []
-        for raw in frame.facts:
-            try:
-                facts.append(codec.decode_fact(raw))
-            except WireError as fault:
-                self._pipeline.vitals.reasons.append(str(fault))
-                facts.append(Gap(self._now_ns(), 1, "quarantined"))
-        return facts
+    def _is_too_far_behind(self) -> bool:
+        end, settled = self._journal.end, self._order.settled
+        behind_bytes = (end.segment - settled.segment) * SEGMENT_BYTES + end.offset - settled.offset
+        is_behind = settled.segment > 0 and behind_bytes > self._backlog_bytes
+        if is_behind:
+            self._trouble = (
+                "facts come faster than they are judged: emitters hold theirs until there is room. Nothing is lost."
+            )
+        return is_behind
 
-    def _commit(self, batches: list[Batch], touched: dict[int, Lane]) -> None:
-        """Stores, then acknowledges, then folds; where the store fails nothing is taken, and emitters send again."""
+    def _keep(self, kept: list[bytes], touched: dict[int, Lane]) -> None:
+        """Into the journal, then acknowledged; where that fails nothing is taken, and emitters send again."""
         try:
-            if batches:
-                self._pipeline.store(batches)
-                self._pipeline.vitals.trouble = ""
+            if kept:
+                self._journal.append(kept, self._now_ns())
+                self._trouble = ""
         except StoreError as fault:
             self._in_trouble(fault)
             for lane in touched.values():
                 self._order.forget(lane)
-            batches = []
         for lane in touched.values():
-            self._order.stored(lane)
+            self._order.kept(lane, self._journal.end)
             if lane.said_bye or not self._quotas.holds(lane):
                 self._acknowledge(lane)
-        if batches:
-            self._pipeline.fold(batches)
 
     def _acknowledge(self, lane: Lane) -> None:
-        self._send(lane.routing_id, frames.ack(lane.source.boot_id, lane.stored_seq, self._quotas.window(lane)))
+        self.answer(lane.routing_id, frames.ack(lane.boot_id, lane.kept_seq, self._quotas.window(lane)))
 
     def _is_one_too_many(self, routing_id: bytes, frame: HelloFrame, now_ns: int) -> bool:
         if self._order.lane(frame.emitter_id, frame.boot_id) is not None:
@@ -198,43 +211,22 @@ class Intake:
         lanes = self._order.lanes()
         refusal = self._quotas.refusal(lanes, len(lanes), now_ns)
         if refusal:
-            self._pipeline.vitals.refused(refusal)
-            self._send(routing_id, frames.refused(refusal))
+            self._refuse(routing_id, refusal)
         return bool(refusal)
 
+    def _refuse(self, routing_id: bytes, refusal: str) -> None:
+        self._refused.append(refusal)
+        self.answer(routing_id, frames.refused(refusal))
+
     def _in_trouble(self, fault: StoreError) -> None:
-        self._pipeline.vitals.trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
-        self._store_again_ns = self._now_ns() + _RETRY_STORE_NS
-
-    def _answer(self, routing_id: bytes, ask: AskFrame | TellFrame) -> None:
-        try:
-            view = self._said(ask)
-        except TrajectoryError as fault:
-            if isinstance(fault, WireError):
-                self._pipeline.vitals.quarantined(str(fault))
-            self._send(routing_id, frames.refused(str(fault)))
-        except Exception as fault:  # whatever hostile data makes of our rows: this answer fails, the collector goes on
-            self._send(routing_id, frames.refused(f"this cannot be shown: {type(fault).__name__}"))
-            self._pipeline.vitals.faulted("a view", fault)
-        else:
-            self._send(routing_id, watching.answer(ask.request_id, view))
-
-    def _said(self, ask: AskFrame | TellFrame) -> View | None:
-        if isinstance(ask, AskFrame):
-            return self._publisher.answer(watching.read_query(ask.query), ask.since_version)
-        self._pipeline.mark(watching.read_mark(ask.marked))
-        return None
-
-    def _send(self, routing_id: bytes, frame: bytes) -> None:
-        try:
-            self._socket.send_multipart((routing_id, frame), zmq.NOBLOCK)
-        except zmq.ZMQError:
-            return  # a peer that is gone or does not read: it asks again, or resends, when it is back
+        self._trouble = f"{fault}. Nothing is lost while the emitters hold their facts."
+        self._again_ns = self._now_ns() + _AGAIN_NS
 
     def close(self) -> None:
         self._socket.close(linger=500)
         if self._guard is not None:
             self._guard.close()
+        self._journal.close()
 
 
 def _socket(context: Context) -> zmq.Socket[bytes]:

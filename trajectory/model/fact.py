@@ -95,7 +95,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=7):
 class Gap(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=8):
     """`count` facts are known to be missing, and why.
 
-    `queue_full`, `sequence`, `quarantined`, `process_died` (with what it had not sent), `spool_damaged`.
+    `queue_full`, `sequence`, `quarantined`, `process_died` (with what it had not sent), `spool_damaged`, `journal_damaged`.
     """
 
     at_ns: int

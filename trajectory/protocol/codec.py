@@ -11,7 +11,7 @@ import msgspec
 from trajectory.errors import WireError
 from trajectory.model.content import digest
 from trajectory.model.fact import Fact, Finding, Found, Marked, Payload
-from trajectory.protocol.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION, is_shallow
+from trajectory.protocol.frames import FACTS, MAX_FRAME_BYTES, PROTOCOL_VERSION, is_shallow
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -22,12 +22,28 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class FactsFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Facts as they came: an array that is whole, and of which no fact is read yet."""
+
     version: int
     type: str
     emitter_id: bytes
     boot_id: bytes
     first_seq: int
-    facts: list[msgspec.Raw]
+    facts: msgspec.Raw
+
+    @property
+    def count(self) -> int:
+        """How many facts there are, read off the array's header. Raises WireError where it is no array."""
+        head = bytes(memoryview(self.facts)[:5])
+        if head and head[0] & 0xF0 == 0x90:
+            return head[0] & 0x0F
+        if head[:1] in (b"\xdc", b"\xdd"):
+            return int.from_bytes(head[1 : 3 if head[0] == 0xDC else 5], "big")
+        raise WireError("corrupt frame: its facts are no array")
+
+    def each(self) -> list[msgspec.Raw]:
+        """The facts one by one, each still to be read by `decode_fact`. Raises WireError."""
+        return _each(self.facts)
 
 
 class HelloFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,8 +80,9 @@ class TellFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder()
 _frame = msgspec.msgpack.Decoder(Frame)
+_facts_frame = msgspec.msgpack.Decoder(FactsFrame)
 _typed: dict[str, msgspec.msgpack.Decoder[Any]] = {
-    "facts": msgspec.msgpack.Decoder(FactsFrame),
+    FACTS: _facts_frame,
     "hello": msgspec.msgpack.Decoder(HelloFrame),
     "bye": msgspec.msgpack.Decoder(ByeFrame),
     "ask": msgspec.msgpack.Decoder(AskFrame),
@@ -74,6 +91,8 @@ _typed: dict[str, msgspec.msgpack.Decoder[Any]] = {
 _fact: msgspec.msgpack.Decoder[Fact] = msgspec.msgpack.Decoder(Fact)
 _facts: msgspec.msgpack.Decoder[list[Fact]] = msgspec.msgpack.Decoder(list[Fact])
 
+_raws: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
 AnyFrame = FactsFrame | HelloFrame | ByeFrame | AskFrame | TellFrame
 
 
@@ -81,6 +100,16 @@ def read_frame(frame: bytes) -> AnyFrame:
     """A frame that came to a collector. Raises WireError: too large, not msgpack, another version, unknown type."""
     if len(frame) > MAX_FRAME_BYTES:
         raise WireError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
+    try:  # nearly every frame is one of facts: it is read once, and any other twice
+        facts = _facts_frame.decode(frame)
+        if facts.version == PROTOCOL_VERSION and facts.type == FACTS and 0 <= facts.first_seq < _MAX_SEQ:
+            return facts
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    return _read_with_care(frame)
+
+
+def _read_with_care(frame: bytes) -> AnyFrame:
     try:
         head = _frame.decode(frame)
         if head.version != PROTOCOL_VERSION:
@@ -100,6 +129,24 @@ def read_frame(frame: bytes) -> AnyFrame:
         if not 0 <= getattr(read, name, 0) < _MAX_SEQ:
             raise WireError(f"corrupt frame: {name} out of range")
     return read
+
+
+def read_facts(facts: bytes | msgspec.Raw) -> list[Fact | WireError]:
+    """The facts of a frame, and in the place of what is none why it is none. Raises WireError where it is no array."""
+    read: list[Fact | WireError] = []
+    for raw in _each(facts):
+        try:
+            read.append(decode_fact(raw))
+        except WireError as fault:
+            read.append(fault)
+    return read
+
+
+def _each(facts: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    try:
+        return _raws.decode(facts)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise WireError(f"corrupt frame: {fault}") from None
 
 
 def decode_fact(raw: bytes | msgspec.Raw) -> Fact:

@@ -7,16 +7,18 @@ survives the death of the process; the loss of power may take the last commits, 
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from trajectory.errors import StoreError
 from trajectory.store.backup import keep_copy
 from trajectory.store.contract import Clock
 from trajectory.store.database import Database
+from trajectory.store.journal import JournalReader, journal_of
 from trajectory.store.location import locate, prepare_file, require_file
 from trajectory.store.lock import WriterLock
 from trajectory.store.migrations import FORMAT, format_of, migrate
 from trajectory.store.reader import SqliteReader
+from trajectory.store.settling import settle_left
 from trajectory.store.writer import SqliteWriter
 
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024  # what the write-ahead log shrinks to after a burst
@@ -29,10 +31,13 @@ class SystemClock:
         return time.time_ns()
 
 
-def open_writer(location: str | os.PathLike[str], *, endpoint: str = "", clock: Clock | None = None) -> SqliteWriter:
+def open_writer(
+    location: str | os.PathLike[str], *, endpoint: str = "", clock: Clock | None = None, is_collector: bool = False
+) -> SqliteWriter:
     """The writer of the store at a path or `sqlite:///` URL, which is made where it is missing (0600, directories 0700).
 
-    `endpoint` is told to whoever tries to write the same store. Raises StoreError where another process writes it, and
+    What a killed collector left in its journal is stored first; a collector does that itself, and judges it. `endpoint` is
+    told to whoever tries to write the same store. Raises StoreError where another process writes it, and
     where the file is not a store, is a newer Trajectory's, is damaged, or cannot be written.
     """
     path = locate(location)
@@ -43,17 +48,24 @@ def open_writer(location: str | os.PathLike[str], *, endpoint: str = "", clock: 
         database = Database(path, "mode=rw")
         undo.callback(database.close)
         _prepare(database)
+        writer = SqliteWriter(database, lock, clock or SystemClock())
+        if not is_collector and journal_of(path).is_dir():
+            settle_left(writer, JournalReader(journal_of(path)))
         undo.pop_all()
-    return SqliteWriter(database, lock, clock or SystemClock())
+    return writer
 
 
 def open_reader(location: str | os.PathLike[str]) -> SqliteReader:
     """A reader of the store at a path or `sqlite:///` URL, writer or no writer, also where nothing is writable.
 
+    What a killed collector left in its journal is stored first, where that can be.
     Raises StoreError where the file is missing, not a store, a newer Trajectory's, damaged, or cannot be read.
     """
     path = locate(location)
     require_file(path)
+    if journal_of(path).is_dir():
+        with suppress(StoreError):  # a collector lives and settles it, or nothing can be written here
+            open_writer(path).close()
     try:
         database = Database(path, "mode=ro")
         _recognise(database)

@@ -188,10 +188,10 @@ class FakeCollector:
             elif self._losing_count:
                 self._losing_count -= 1
             elif read.first_seq <= stored.next_seq:  # what is ahead is not kept: its emitter holds it
-                for seq, raw in enumerate(read.facts, read.first_seq):
+                for seq, raw in enumerate(read.each(), read.first_seq):
                     stored.doubled_count += seq in stored.facts
                     stored.facts[seq] = decode_fact(raw)
-                stored.next_seq = max(stored.next_seq, read.first_seq + len(read.facts))
+                stored.next_seq = max(stored.next_seq, read.first_seq + read.count)
         return key
 
     def _pay(self, socket: "zmq.Socket[bytes]") -> None:

@@ -1,0 +1,98 @@
+"""The intake in a process of its own: it goes with its collector, and when it dies alone a new one goes on where it ended."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.collector.builders import SOURCE, started, wait_for
+from tests.collector.test_processes import emitting, free_endpoint, go_on, serving
+from trajectory.collector.front import FrontProcess
+from trajectory.collector.importing import WireDelivery
+from trajectory.collector.server import Collector
+from trajectory.errors import WireError
+from trajectory.model.fact import Batch
+from trajectory.store.journal import journal_of
+from trajectory.store.sqlite import open_reader
+
+
+@contextmanager
+def apart(store: Path, endpoint: str = "tcp://127.0.0.1:*") -> Iterator[tuple[Collector, FrontProcess]]:
+    collector = Collector(str(store), (), endpoint, is_apart=True)
+    thread = threading.Thread(target=collector.run, daemon=True)
+    thread.start()
+    try:
+        assert isinstance(collector._front, FrontProcess)
+        yield collector, collector._front
+    finally:
+        collector.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def is_there(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def test_what_an_intake_acknowledged_before_it_was_killed_is_stored_and_a_new_one_takes_the_rest(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "store"
+    with apart(store) as (collector, front):
+        with WireDelivery(collector.endpoint) as delivery:
+            delivery([Batch(SOURCE, 0, [started(1), started(2)])])
+        os.kill(front.pid, signal.SIGKILL)
+        wait_for(lambda: collector._front is not front and collector._front.is_alive(), lambda: time.sleep(0.01))
+        with WireDelivery(collector.endpoint) as delivery:
+            delivery([Batch(SOURCE, 0, [started(1), started(2), started(3)])])
+    reader = open_reader(store)
+    assert [fact for batch in reader.all_batches() for fact in batch.facts] == [started(1), started(2), started(3)]
+    reader.close()
+    assert not journal_of(store).exists()
+
+
+def test_a_real_emitter_loses_and_doubles_nothing_when_the_intake_is_killed_under_it(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with apart(store, free_endpoint()) as (collector, front), emitting(collector.endpoint, "agent", 500) as emitter:
+        go_on(emitter, 3)
+        os.kill(front.pid, signal.SIGKILL)
+        go_on(emitter, 7)
+        assert emitter.wait(60) == 0
+    reader = open_reader(store)
+    names = [getattr(fact, "name", "") for batch in reader.all_batches() for fact in batch.facts]
+    reader.close()
+    assert [name for name in names if name.startswith("agent ")] == [f"agent {number}" for number in range(500)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_an_intake_is_gone_with_its_collector_even_while_it_is_stopped(tmp_path: Path) -> None:
+    with serving(free_endpoint(), tmp_path / "store") as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (pid,) = map(int, children)
+        os.kill(pid, signal.SIGSTOP)
+        process.kill()
+        process.wait(20)
+        wait_for(lambda: not is_there(pid), lambda: time.sleep(0.01), "the intake is still there")
+
+
+def test_why_an_intake_cannot_begin_is_said_as_by_one_in_a_thread(tmp_path: Path) -> None:
+    with apart(tmp_path / "one") as (collector, _), pytest.raises(WireError, match="already in use"):
+        Collector(str(tmp_path / "other"), (), collector.endpoint, is_apart=True)
+
+
+def test_a_store_with_a_long_path_is_served_too(tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * 100)
+    with apart(folder / "store") as (collector, _), WireDelivery(collector.endpoint) as delivery:
+        delivery([Batch(SOURCE, 0, [started(1)])])
+    reader = open_reader(folder / "store")
+    assert reader.counts()["facts"] == 1
+    reader.close()
