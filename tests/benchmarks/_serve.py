@@ -15,7 +15,8 @@ import msgspec
 import zmq
 
 from trajectory.collector.front import FrontProcess
-from trajectory.collector.server import Collector, collect_rarely
+from trajectory.collector.garbage import collect_rarely
+from trajectory.collector.server import Collector
 from trajectory.detection.contract import registered_detectors
 from trajectory.model.fact import Batch
 from trajectory.protocol import frames

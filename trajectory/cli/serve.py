@@ -42,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from trajectory.collector.garbage import collect_rarely
     from trajectory.collector.quotas import Limits
-    from trajectory.collector.server import Collector, collect_rarely
+    from trajectory.collector.server import Collector
     from trajectory.detection.contract import registered_detectors
     from trajectory.emitter.courier import delivering
 

@@ -268,7 +268,7 @@ def main() -> None:
     """The process's body."""
     import select
 
-    from trajectory.collector.server import collect_rarely
+    from trajectory.collector.garbage import collect_rarely
 
     _die_with_parent(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it goes to the collector, which tells us

@@ -4,7 +4,6 @@ Invariant: when `run` returns, everything acknowledged is stored and judged, and
 runs it in the main thread, with the intake in a process of its own; an intake that dies is begun anew.
 """
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,15 +30,6 @@ from trajectory.view.rows import Health
 _WAIT_S = 0.25
 _END_S = 5.0  # for the intake to take what had arrived
 _AGAIN_S = 1.0  # between two tries to begin an intake anew
-
-
-def collect_rarely() -> None:
-    """Makes Python look for cycles a thirtieth as often: traces that leave are dissolved, and each full look stops the loop.
-
-    For a process that does nothing else: it holds for all of it.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
 
 
 class Collector:
