@@ -177,7 +177,10 @@ class Bench:
         for reason in news.refused:
             vitals.refused(reason)
         vitals.intake_trouble = news.trouble
-        return vitals.health(self.clock(), emitters=news.emitters, store="memory", endpoint=self.intake.endpoint)
+        return vitals.health(
+            self.clock(), emitters=news.emitters, store="memory", endpoint=self.intake.endpoint,
+            waiting_bytes=self.desk.waiting_bytes,
+        )  # fmt: skip
 
     def peer(self, source: Source = SOURCE) -> "Peer":
         peer = Peer(self.context, self.intake.endpoint, source)

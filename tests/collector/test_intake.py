@@ -236,6 +236,21 @@ def test_what_a_killed_collector_had_only_in_its_journal_is_taken_up_by_the_next
         assert after.pipeline.folded(TRACE) is not None
 
 
+def test_what_waits_to_be_judged_is_said_while_it_is_much() -> None:
+    with bench() as collector:
+        peer = collector.peer()
+        peer.hello()
+        collector.store.is_full = True
+        peer.facts(0, *(started(number, name="n" * 15_000) for number in range(1, 301)))
+        collector.serve()
+        assert any("4 MB wait" in notice or "5 MB wait" in notice for notice in collector.health().notices)
+        collector.store.is_full = False
+        collector.clock.passes(2)
+        while collector.settle():
+            pass
+        assert collector.health().notices == []
+
+
 def test_emitters_hold_their_facts_while_the_journal_is_too_far_ahead() -> None:
     with bench(backlog_bytes=100) as collector:
         peer = collector.peer()

@@ -150,6 +150,18 @@ def test_what_could_not_be_written_is_not_there_and_the_next_write_is(
     assert read_all(place) == [b"one", b"three"]
 
 
+def test_a_directory_that_others_can_enter_is_closed_and_one_that_is_no_directory_of_ours_is_refused(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "journal"
+    place.mkdir(mode=0o755)
+    Journal(place)
+    assert place.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "link").symlink_to(place)
+    with pytest.raises(StoreError, match="not this user's own"):
+        Journal(tmp_path / "link")
+
+
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with locked(tmp_path / "journal"):
         with pytest.raises(StoreError, match="still written"), locked(tmp_path / "journal", patience_s=0.0):

@@ -39,6 +39,11 @@ class Desk:
         """So far the journal is settled."""
         return self._journal.position
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What came in and is not settled."""
+        return self._journal.waiting_bytes()
+
     def settle(self, until: Position | None) -> bool:
         """Stores and folds the next frames of the journal, ROUND_FACTS or a little more; False where there was nothing to do.
 

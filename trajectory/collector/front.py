@@ -32,7 +32,7 @@ from trajectory.collector.quotas import Limits, Quotas
 from trajectory.errors import ConfigError, StoreError, TrajectoryError, WireError
 from trajectory.protocol import codec
 from trajectory.protocol.codec import FactsFrame
-from trajectory.store.journal import Journal, JournalReader, Position, line_of, locked
+from trajectory.store.journal import Journal, JournalReader, Position, line_of, locked, prepare
 
 _WAIT_S = 0.25
 _NEWS_S = 1.0  # at the latest
@@ -219,7 +219,7 @@ class FrontProcess:
         if len(os.fsencode(place)) > _LONGEST_PLACE_BYTES:
             folder = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="trajectory-"))
             place = line_of(Path(folder), number)
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        prepare(place.parent)
         return place
 
     @property

@@ -11,6 +11,7 @@ from trajectory.view.text import clean
 _WINDOW_NS = 1_000_000_000
 _IMPORTED_NS = 3_600_000_000_000
 _FAULT_CHARS = 200
+_MANY_BYTES = 4_000_000
 _MAX_REASONS = 20
 
 
@@ -64,10 +65,14 @@ class Vitals:
         self.fault_count += 1
         self.fault = clean(f"{where}: {type(fault).__name__}: {fault}"[:_FAULT_CHARS])
 
-    def health(self, now_ns: int, *, emitters: int, store: str, endpoint: str) -> Health:
-        """What a screen may know of it. `emitters` is how many were heard lately."""
+    def health(self, now_ns: int, *, emitters: int, store: str, endpoint: str, waiting_bytes: int = 0) -> Health:
+        """What a screen may know of it. `emitters` is how many were heard lately, `waiting_bytes` what came and is not folded."""
         self._forget(now_ns)
         notices = [trouble for trouble in (self.intake_trouble, self.trouble) if trouble]
+        if waiting_bytes > _MANY_BYTES:
+            notices.append(
+                f"more comes than can be judged at once: {waiting_bytes / 1e6:.0f} MB wait, and are shown later"
+            )
         if self.dropped_count:
             notices.append(f"{self.dropped_count} facts are missing: counts are lower bounds")
         if self.quarantined_count:

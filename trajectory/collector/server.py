@@ -89,8 +89,10 @@ class Collector:
         self._settings = msgspec.structs.replace(self._settings, endpoint=self.endpoint)
 
     def health(self) -> Health:
-        vitals = self.pipeline.vitals
-        return vitals.health(time.time_ns(), emitters=self._emitters, store=self.store, endpoint=self.endpoint)
+        return self.pipeline.vitals.health(
+            time.time_ns(), emitters=self._emitters, store=self.store, endpoint=self.endpoint,
+            waiting_bytes=self._desk.waiting_bytes,
+        )  # fmt: skip
 
     def run(self) -> None:
         """Serves until `stop`, then takes what has already arrived, judges, stores and closes."""

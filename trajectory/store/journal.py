@@ -11,6 +11,7 @@ power cut may, as with the store's own log. The intake writes; whoever settles r
 import contextlib
 import fcntl
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,20 @@ def line_of(journal: Path, number: int) -> Path:
     return journal / f"{_LINE}{number}"
 
 
+def prepare(directory: Path) -> None:
+    """Makes the directory, for its owner alone. Raises StoreError where it cannot be made, or is somebody else's."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = directory.lstat()
+        if stat.S_ISDIR(there.st_mode) and there.st_uid == os.geteuid():
+            if there.st_mode & 0o077:
+                directory.chmod(0o700)
+            return
+    except OSError as fault:
+        raise _store_error(directory, fault) from None
+    raise StoreError(f"{directory} is not this user's own directory: name a --store where nobody else writes")
+
+
 class Journal:
     """Appends frames, for one process at a time, which `locked` sees to. `end` is the position behind the last one."""
 
@@ -66,8 +81,8 @@ class Journal:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._file = -1
+        prepare(directory)
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.end = Position(max(_segments(directory), default=0) + 1, 0)
         except OSError as fault:
             raise _store_error(directory, fault) from None
@@ -155,6 +170,14 @@ class JournalReader:
             if number < position.segment:
                 _path(self.directory, number).unlink(missing_ok=True)
 
+    def waiting_bytes(self) -> int:
+        """How much is there that was not settled."""
+        waiting = 0
+        for number in _segments(self.directory):
+            with contextlib.suppress(OSError):
+                waiting += _path(self.directory, number).stat().st_size
+        return max(0, waiting - self.position.offset)
+
     def finish(self) -> None:
         """Nothing is left to settle, and nobody writes: the journal goes."""
         self.close()
@@ -217,8 +240,8 @@ class JournalReader:
 @contextlib.contextmanager
 def locked(directory: Path, patience_s: float = LOCK_S) -> Iterator[None]:
     """While it lasts, nobody else writes the journal. Raises StoreError where somebody does and goes on doing so."""
+    prepare(directory)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as fault:
         raise _store_error(directory, fault) from None
