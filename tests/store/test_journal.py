@@ -21,7 +21,7 @@ SOURCE = Source(b"emitter-of-test1", b"boot-of-a-test-1", {"service.name": "svc"
 def read_all(folder: Path, until: Position | None = None) -> list[bytes]:
     reader = JournalReader(folder)
     found: list[bytes] = []
-    while records := reader.read(until):
+    while records := reader.read(until=until):
         found += [record.frame for record in records]
         reader.settled(records[-1].end)
     reader.close()
@@ -45,7 +45,7 @@ def test_what_is_appended_is_read_in_order_however_it_is_cut_into_segments_and_t
             some = [chance.randbytes(chance.choice([0, 1, 60, 4000])) for _ in range(chance.randint(1, 4))]
             journal.append(some, turn)
             sent += some
-            records = reader.read(journal.end) if chance.random() < 0.6 else []
+            records = reader.read(until=journal.end) if chance.random() < 0.6 else []
             for record in records[: chance.randint(1, 5)]:
                 got.append(record.frame)
                 reader.settled(record.end)
@@ -74,8 +74,8 @@ def test_files_are_their_owners_alone_and_those_that_are_settled_go(tmp_path: Pa
     assert place.stat().st_mode & 0o777 == 0o700
     assert [path.stat().st_mode & 0o777 for path in sorted(place.iterdir())] == [0o600] * 3
     reader = JournalReader(place)
-    reader.settled(reader.read(journal.end)[-1].end)
-    reader.settled(reader.read(journal.end)[-1].end)
+    reader.settled(reader.read(until=journal.end)[-1].end)
+    reader.settled(reader.read(until=journal.end)[-1].end)
     assert len(list(place.iterdir())) == 2
 
 

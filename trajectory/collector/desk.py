@@ -9,10 +9,11 @@ from collections.abc import Callable
 from trajectory.collector import watching
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
+from trajectory.collector.turns import Turns
 from trajectory.errors import StoreError, TrajectoryError, WireError
 from trajectory.protocol import codec, frames
 from trajectory.protocol.codec import AskFrame, TellFrame
-from trajectory.store.journal import JournalReader, Position, Record
+from trajectory.store.journal import JournalReader, Position
 from trajectory.store.settling import Settling
 from trajectory.view.rows import View
 
@@ -30,7 +31,7 @@ class Desk:
         self._publisher = publisher
         self._journal = journal
         self._now_ns = now_ns
-        self._read: list[Record] = []  # and not settled yet, the next one last
+        self._turns = Turns(journal)
         self._settling = Settling(pipeline.writer.next_seq)
         self._again_ns = 0
 
@@ -53,17 +54,18 @@ class Desk:
             return False
         vitals = self._pipeline.vitals
         try:
-            taken = self._taken(until)
+            self._turns.look(until)
+            taken = self._turns.take(ROUND_FACTS // frames.MAX_FACTS)
             batches = [batch for record in taken for batch in self._settling.batches(record)]
             if batches:
                 self._pipeline.store(batches)
             if taken:
-                self._journal.settled(taken[-1].end)
+                self._turns.settled()
                 vitals.trouble, self._again_ns = "", 0
         except StoreError as fault:
             vitals.trouble = f"{fault}. Nothing is lost: what came in waits on disk."
             self._again_ns = self._now_ns() + _AGAIN_NS
-            self._read = []
+            self._turns.put_back()
             self._settling.forget()
             return False
         vitals.reasons.extend(self._settling.unread)
@@ -90,7 +92,7 @@ class Desk:
 
     def finish(self) -> None:
         """At the end, when nobody writes the journal any more: it goes, unless something of it could not be stored."""
-        if not self._read and not self._again_ns:
+        if not len(self._turns) and not self._again_ns:
             self._journal.finish()
 
     def close(self) -> None:
@@ -101,15 +103,3 @@ class Desk:
             return self._publisher.answer(watching.read_query(ask.query), ask.since_version)
         self._pipeline.mark(watching.read_mark(ask.marked))
         return None
-
-    def _taken(self, until: Position | None) -> list[Record]:
-        """The next records, of about ROUND_FACTS facts."""
-        if not self._read:
-            self._read = self._journal.read(until)[::-1]
-        taken: list[Record] = []
-        count = 0
-        while self._read and count < ROUND_FACTS:
-            record = self._read.pop()
-            taken.append(record)
-            count += frames.MAX_FACTS
-        return taken

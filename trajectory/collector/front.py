@@ -130,10 +130,11 @@ class _Kept:
         self._stored_seq = stored_seq
         self._ends: dict[tuple[bytes, bytes], int] = {}
         reader = JournalReader(journal)
-        while records := reader.read():
+        at = Position()
+        while records := reader.read(at):
             for record in records:
                 self._note(record.frame)
-            reader.position = records[-1].end
+            at = records[-1].end
         reader.close()
 
     def __call__(self, emitter_id: bytes, boot_id: bytes) -> int:

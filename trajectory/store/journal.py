@@ -42,10 +42,11 @@ class Position(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One frame, when it came (UTC nanoseconds), and the position behind it."""
+    """One frame, when it came (UTC nanoseconds), and the positions before and behind it."""
 
     frame: bytes
     received_at_ns: int
+    start: Position
     end: Position
 
 
@@ -131,7 +132,7 @@ class Journal:
 
 
 class JournalReader:
-    """Reads a journal from its beginning; `position` is what was settled of it."""
+    """Reads a journal; `position` is what was settled of it. One thread's own."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -140,12 +141,12 @@ class JournalReader:
         self.position = Position()
         self.damaged_count = 0  # places at which a record was expected and none was found
 
-    def read(self, until: Position | None = None) -> list[Record]:
-        """The next records, about a megabyte of them; empty at the end. Reading does not settle. Raises StoreError.
+    def read(self, after: Position = Position(), until: Position | None = None) -> list[Record]:  # noqa: B008
+        """The records behind a position, about a megabyte of them; empty at the end. Raises StoreError.
 
         `until` is where whoever writes has come to; None where nobody writes: then what was cut off at the end is none.
         """
-        at = self.position
+        at = max(after, self.position)
         try:
             while True:
                 if at.segment and self._open(at.segment):
@@ -163,10 +164,21 @@ class JournalReader:
         except OSError as fault:
             raise _store_error(self.directory, fault) from None
 
+    def again(self, start: Position, end: Position) -> Record | None:
+        """A record that was read before; None where the disk does not give it back as it was. Raises StoreError."""
+        try:
+            raw = os.pread(self._file, end.offset - start.offset, start.offset) if self._open(start.segment) else b""
+        except OSError as fault:
+            raise _store_error(self.directory, fault) from None
+        if len(raw) < _HEAD.size or _length_at(raw, 0) != len(raw):
+            self.damaged_count += 1
+            return None
+        return Record(raw[_HEAD.size :], _HEAD.unpack_from(raw)[3], start, end)
+
     def settled(self, position: Position) -> None:
         """Everything before the position is in the store: segments that hold nothing else are deleted."""
-        self.position = position
-        for number in _segments(self.directory):
+        before, self.position = self.position, position
+        for number in _segments(self.directory) if position.segment != before.segment else ():
             if number < position.segment:
                 _path(self.directory, number).unlink(missing_ok=True)
 
@@ -221,8 +233,8 @@ class JournalReader:
             if record_bytes:
                 frame = raw[place + _HEAD.size : place + record_bytes]
                 received_at_ns = _HEAD.unpack_from(raw, place)[3]
-                place += record_bytes
-                records.append(Record(frame, received_at_ns, Position(at.segment, start + place)))
+                begins, place = Position(at.segment, start + place), place + record_bytes
+                records.append(Record(frame, received_at_ns, begins, Position(at.segment, start + place)))
                 continue
             if place and start + len(raw) < limit:
                 break  # perhaps it only does not fit into this chunk: it is read again, as the first of the next
