@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from trajectory.store.reader import SqliteReader
 
 
+_LONG_BYTES = 8_000_000  # of a journal: to store it takes a second or more
+
+
 def data_dir() -> Path:
     """`$XDG_DATA_HOME/trajectory`, else `~/.local/share/trajectory`."""
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
@@ -74,8 +77,14 @@ def add_trace(parser: argparse.ArgumentParser, *, optional: bool = False) -> Non
 
 def open_store(path: str) -> "SqliteReader":
     """A reader of the store at `path`. Raises StoreError with what to do."""
+    from trajectory.cli.output import say
+    from trajectory.store.journal import JournalReader, journal_of
+    from trajectory.store.location import locate
     from trajectory.store.sqlite import open_reader
 
+    left_bytes = JournalReader(journal_of(locate(path))).waiting_bytes()
+    if left_bytes > _LONG_BYTES and not is_served(path):
+        say(f"storing first what a killed collector left: {left_bytes / 1e6:.0f} MB")
     return open_reader(path)
 
 
