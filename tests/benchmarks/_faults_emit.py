@@ -19,11 +19,12 @@ import trajectory
 ENDLESS = 1 << 40
 _TURN_SPANS = 10
 _FLUSH_S = 90.0
-_FIELDS = struct.Struct("<QQQ")
+_FIELDS = struct.Struct("<QQQQ")
 
 
 class Tally:
-    """Three numbers in a file that two processes have in memory: spans done, whether to stop, the longest flush in ns."""
+    """Four numbers in a file that two processes have in memory: spans done, whether to stop, the longest flush in ns, and how
+    often the agent around the spans began or ended."""
 
     def __init__(self, path: Path) -> None:
         with path.open("a+b") as file:
@@ -43,6 +44,15 @@ class Tally:
     @done_count.setter
     def done_count(self, value: int) -> None:
         self._write(0, value)
+
+    @property
+    def fact_count(self) -> int:
+        """The facts that were put; a kill may find up to two more, of what was just being done."""
+        return 2 * self.done_count + self._read(3)
+
+    def turned(self) -> None:
+        """The agent began, or ended."""
+        self._write(3, self._read(3) + 1)
 
     @property
     def is_stopped(self) -> bool:
@@ -90,9 +100,11 @@ def work(orders: Orders) -> bool:
     done_count = 0
     while done_count < orders.count and not tally.is_stopped:
         with trajectory.agent(orders.name):
+            tally.turned()
             done_count = _turn(orders, tally, done_count)
             if orders.fork_count and not children and done_count >= orders.count // 2:
                 children = [_forked(orders, number) for number in range(orders.fork_count)]
+        tally.turned()
         if orders.is_timed:
             _time_a_flush(tally)
         ahead_s = began_s + done_count / orders.per_s - time.monotonic() if orders.per_s else 0.0

@@ -45,6 +45,10 @@ class Emitter:
         those = [self.orders, *(child_of(self.orders, number) for number in range(self.orders.fork_count))]
         return {orders.name: Tally(Path(orders.tally)).done_count for orders in those}
 
+    def fact_count(self) -> int:
+        """The facts that it and its children have put."""
+        return sum(Tally(path).fact_count for path in Path(self.orders.tally).parent.glob(f"{self.orders.name}.tally*"))
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()

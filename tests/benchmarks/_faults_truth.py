@@ -10,15 +10,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from trajectory.model.fact import Gap, SpanEnded, SpanStarted
+from trajectory.model.fact import Gap, Heartbeat, SpanEnded, SpanStarted
 from trajectory.store.sqlite import open_reader
+
+_UNSURE_COUNT = 2  # facts of what a killed emitter was just doing
 
 Found = dict[str, list[int]]  # by emitter, the numbers of its spans in the order in which they are stored
 
 
 @dataclass(slots=True)
 class Toll:
-    """Facts. `hole_count` of the lost are followed by stored ones; `counted` is what the store itself says is missing."""
+    """Facts of spans. `hole_count` of the lost are followed by stored ones.
+
+    Of all facts, those of the agents around the spans too: `missing` are not in the store, `counted` is what the store itself
+    says is missing, `uncounted` and `overcounted` are what it says too little and too much, emitter by emitter.
+    """
 
     emitted_count: int = 0
     lost_count: int = 0
@@ -26,8 +32,10 @@ class Toll:
     doubled_count: int = 0
     disordered_count: int = 0
     unknown_count: int = 0
+    missing: int = 0
     counted: int = 0
-    uncounted: int = 0  # emitter by emitter, so that what one counts too much hides nothing of another
+    uncounted: int = 0
+    overcounted: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -40,26 +48,32 @@ class Toll:
         return f"{text} of {self.emitted_count:,} facts"
 
 
-def toll(store: Path, done_counts: Mapping[str, int]) -> Toll:
-    """What became of the spans that each emitter says it has begun and ended."""
-    started, ended, counted = _found(store)
+def toll(store: Path, done_counts: Mapping[str, int], fact_counts: Mapping[str, int]) -> Toll:
+    """What became of the spans that each emitter says it has begun and ended, and of the facts that each service has put."""
+    started, ended, stored, counted = _found(store)
     result = Toll(emitted_count=2 * sum(done_counts.values()), counted=sum(counted.values()))
     for name in {*done_counts, *started, *ended}:
-        before_count = result.lost_count
         for found in (started, ended):
             _judge(result, found.get(name, []), done_counts.get(name, -1))
-        result.uncounted += max(0, result.lost_count - before_count - counted[name])
+    for service, fact_count in fact_counts.items():
+        missing = max(0, fact_count - stored[service])
+        result.missing += missing
+        result.uncounted += max(0, missing - counted[service])
+        result.overcounted += max(0, counted[service] - max(0, fact_count + _UNSURE_COUNT - stored[service]))
     return result
 
 
-def _found(store: Path) -> tuple[Found, Found, Counter[str]]:
+def _found(store: Path) -> tuple[Found, Found, Counter[str], Counter[str]]:
+    """The spans begun and ended, and by service the facts that are there and those that the store says are missing."""
     started: Found = defaultdict(list)
     ended: Found = defaultdict(list)
     numbers: dict[bytes, tuple[str, int]] = {}
+    stored: Counter[str] = Counter()
     counted: Counter[str] = Counter()
     reader = open_reader(store)
     for batch in reader.all_batches():
         for fact in batch.facts:
+            stored[batch.source.service] += not isinstance(fact, (Gap, Heartbeat))
             if isinstance(fact, SpanStarted) and fact.kind == "tool":
                 name, _, number = fact.name.rpartition(" ")
                 numbers[fact.span_id] = name, int(number)
@@ -70,7 +84,7 @@ def _found(store: Path) -> tuple[Found, Found, Counter[str]]:
             elif isinstance(fact, Gap):
                 counted[batch.source.service] += fact.count
     reader.close()
-    return started, ended, counted
+    return started, ended, stored, counted
 
 
 def _judge(result: Toll, found: list[int], done_count: int) -> None:

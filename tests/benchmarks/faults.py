@@ -64,15 +64,17 @@ def _cut(room: Room, case: str, what: str) -> list[Row]:
     found = _toll(room)
     measured = f"{found}; of the lost {found.hole_count} before stored ones"
     is_good = found.is_sound and not found.hole_count and found.emitted_count > 0
-    each = f"{found.uncounted} of {found.lost_count}, {found.counted} counted; {killed_count} killed"
+    each = f"{found.uncounted} of {found.missing}; {found.counted} counted, {found.overcounted} of them not lost"
+    is_told = not found.uncounted and not found.overcounted
     return [
         Row(case, what, measured, "nothing but the ends of the killed, 0 doubled, 0 out of order", is_good),
-        Row(case, "lost and not counted as a gap", each, "0", not found.uncounted),
+        Row(case, "lost and not counted as a gap", f"{each}; {killed_count} killed", "0, and 0 too many", is_told),
     ]
 
 
 def _toll(room: Room) -> Toll:
-    return toll(room.store, {name: n for one in room.emitters for name, n in one.done_counts().items()})
+    done_counts = {name: n for one in room.emitters for name, n in one.done_counts().items()}
+    return toll(room.store, done_counts, {one.orders.name: one.fact_count() for one in room.emitters})
 
 
 def _some(room: Room, count: int, per_s: float = _PACE_PER_S) -> list[Emitter]:

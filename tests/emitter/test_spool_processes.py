@@ -1,6 +1,7 @@
 """The spool in whole processes that end in every way: what was emitted is what is stored and what is counted as lost."""
 
 import os
+import random
 import signal
 import struct
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import free_endpoint, serving
+from trajectory.emitter import put_count
 from trajectory.emitter.courier import Courier
 from trajectory.emitter.leftover import Leftover, claimed, names_in
 from trajectory.model.fact import Gap, Heartbeat
@@ -26,6 +28,21 @@ for number in range(int(sys.argv[2])):
     with trajectory.span(f"step {number}"):
         pass
 """
+EMIT_FOR_EVER = """
+import mmap, struct, sys, threading, trajectory
+trajectory.init(service="short", endpoint=sys.argv[1])
+thread_count = int(sys.argv[2])
+with open(sys.argv[3], "w+b") as file:
+    file.truncate(8 * thread_count)
+    tally = mmap.mmap(file.fileno(), 8 * thread_count)
+def emit(own):
+    for number in range(1 << 40):
+        with trajectory.span("step"):
+            pass
+        struct.pack_into("<Q", tally, 8 * own, number + 1)
+for own in range(thread_count):
+    threading.Thread(target=emit, args=(own,)).start()
+"""
 EMIT_AND_STAY = EMIT + "print('emitted', flush=True)\nsys.stdin.read()\n"
 
 
@@ -35,9 +52,9 @@ def spool_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "spool"
 
 
-def begin(code: str, endpoint: str, count: int) -> "subprocess.Popen[str]":
+def begin(code: str, endpoint: str, count: int, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", code, endpoint, str(count)],
+        [sys.executable, "-c", code, endpoint, str(count), *more],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -79,6 +96,12 @@ def kill_when_known(process: "subprocess.Popen[str]", spool_dir: Path, fact_coun
     process.kill()
     process.communicate()
     return path
+
+
+def done(tally: Path) -> int:
+    """The spans that an emitter for ever has begun and ended."""
+    raw = tally.read_bytes() if tally.exists() else b""
+    return sum(struct.unpack(f"<{len(raw) // 8}Q", raw))
 
 
 def told(collector: FakeCollector) -> tuple[int, int]:
@@ -142,6 +165,33 @@ def test_a_killed_emitter_without_a_collector_loses_only_what_was_not_written_an
     stored_count, lost_count = told(collector)
     assert stored_count + lost_count == 40_000
     collector.vanish()
+
+
+@pytest.mark.parametrize("thread_count", [1, 4])
+@pytest.mark.parametrize("is_there", [True, False], ids=["with a collector", "without a collector"])
+def test_what_is_shown_as_lost_to_a_kill_at_any_moment_is_what_was_lost(
+    thread_count: int, is_there: bool, tmp_path: Path, spool_dir: Path
+) -> None:
+    draw = random.Random(f"{thread_count} {is_there}")
+    for number in range(3):
+        tally = tmp_path / f"tally-{number}"
+        with FakeCollector() as collector:
+            endpoint = collector.endpoint
+            process = begin(EMIT_FOR_EVER, endpoint, thread_count, str(tally))
+            wait_until(lambda: any(map(put_count.known_seq, names_in(spool_dir))), "the emitter's count is shared")
+            (path,) = names_in(spool_dir)
+            if not is_there:
+                collector.vanish()
+            at_least = draw.randrange(5000)
+            wait_until(lambda: done(tally) >= at_least, "it has emitted so much")  # noqa: B023
+            process.kill()
+            process.communicate()
+            done_count = done(tally)
+            collector.listen()
+            assert Courier(spool_dir, endpoint, quiet_s=0.0).round() == 0
+            assert 0 <= sum(told(collector)) - 2 * done_count <= 2 * thread_count  # a span a thread is not in the tally
+            assert collector.sources()[0].doubled_count == 0
+            assert put_count.known_seq(path) is None
 
 
 def test_what_waited_for_a_second_is_not_lost_to_a_kill(spool_dir: Path) -> None:

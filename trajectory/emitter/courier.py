@@ -20,7 +20,7 @@ from trajectory.emitter.misuse import report
 from trajectory.emitter.spool import default_dir
 from trajectory.protocol import frames
 
-EVERY_S = 5.0  # between two looks at the directory
+EVERY_S = 2.0  # between two looks at the directory
 ANSWER_S = 10.0  # unanswered that long, the file is left for another time
 UNDER_WAY_BYTES = 1024 * 1024
 _WAIT_S = 0.05

@@ -27,6 +27,7 @@ REACHED_S = 5.0  # patience at the end with a collector that was there
 UNREACHED_S = 0.2  # with one that never was
 GRACE_S = 0.05  # for the thread to notice that its time is over
 SPOOLING_S = 5.0  # for it to bring what is left to disk
+WHO_AND_WHERE = ("service.name", "service.instance.id", "host.name", "process.pid")
 CONNECTING_S = 2.0  # where the first try to connect has not come to its end
 
 # Held while a sender's thread imports or packs: a fork just then would give its child half a module, or a lock held for good.
@@ -144,14 +145,18 @@ class WireDelivery:
     def _carry(self) -> None:
         # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
         with forkless:
+            plain = self._identity()
+            spool = self._spool(plain)  # before all else, because from here on it is known what a kill costs
             from trajectory.emitter.outbox import Outbox
             from trajectory.emitter.processors.chain import Processing
             from trajectory.emitter.sender import Sender, Timing
 
             forget = self._origin.forget_body if self._plan.sample_ratio < 1 else None
             processing = Processing(self._plan, self._origin.now_ns, forget, self.queue.__len__)
-            identity = processing.identity(self._identity())
-            spool = self._spool(identity)
+            identity = processing.identity(plain)
+            if spool is not None:
+                spool.introduce(identity)
+                self._deliver_beside(spool)
 
         outbox = Outbox(self._limit_bytes, spool)
         timing = self._timing or Timing()
@@ -162,23 +167,30 @@ class WireDelivery:
         sender.run()
 
     def _spool(self, identity: "Identity") -> "Spool | None":
-        """This process's file in the spool. What dead ones left there for the same collector is delivered beside."""
+        """This process's file in the spool; of the resource it says no more than who and where, until the rest is redacted."""
         if self._keeping.policy != SPOOL:
             return None
         try:
-            from trajectory.emitter.courier import Courier
-            from trajectory.emitter.leftover import names_in
             from trajectory.emitter.spool import Spool, default_dir
 
             directory = self._keeping.spool_dir or default_dir()
         except (ImportError, RuntimeError) as fault:  # no file locks on this system, or no home
             report("spool", "trajectory: there is no spool here: %s; facts stay in memory", fault)
             return None
-        if names_in(directory) and self._closing_at_s is None:
+        unsaid = identity._replace(resource={name: identity.resource[name] for name in WHO_AND_WHERE})
+        endpoint = self._endpoint or DEFAULT_ENDPOINT
+        return Spool(directory, unsaid, endpoint, self._keeping.spool_bytes, self.queue.put_count)
+
+    def _deliver_beside(self, spool: "Spool") -> None:
+        """Begins to deliver what dead processes left in the spool for the same collector."""
+        from trajectory.emitter.courier import Courier
+        from trajectory.emitter.leftover import names_in
+
+        directory = spool.path.parent
+        if self._closing_at_s is None and any(path != spool.path for path in names_in(directory)):
             self._courier = Courier(directory, self._endpoint)
             with contextlib.suppress(RuntimeError):  # out of threads: another process will find it too
                 self._courier.start(forever=False)
-        return Spool(directory, identity, self._endpoint or DEFAULT_ENDPOINT, self._keeping.spool_bytes)
 
 
 def _end_with_worker(delivery: WireDelivery) -> None:

@@ -4,7 +4,7 @@ Invariant: a setting that makes no sense is reported once and replaced by its de
 `init` makes one, the tracer hands it to its delivery.
 
     spool   beyond memory, and at the end, unacknowledged facts go to a file that a later process or collector delivers
-    drop    beyond memory they are dropped and counted; at the end they are gone
+    drop    beyond memory they are dropped and counted; at the end, or with a kill, they are gone and nobody counts them
     block   as `drop`, but an agent that emits waits for room first, `block_s` at most
 """
 

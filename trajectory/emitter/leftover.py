@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from trajectory.emitter import put_count
 from trajectory.emitter.identity import ID_BYTES, Identity
 from trajectory.emitter.spool import (
     HEAD_BYTES,
@@ -52,6 +53,9 @@ class Leftover:
         self.is_damaged = False
         head = os.pread(file, HEAD_BYTES, 0)
         self.base_seq, self.known_seq = self._status_in(head)
+        counted_seq = put_count.known_seq(path)
+        if counted_seq is not None:  # as of the end, where the status is as of some instant before
+            self.known_seq = max(self.base_seq, counted_seq)
         self.identity, self.endpoint, self._start = self._source_in(head)
         _claimed.add(self)
 
@@ -74,6 +78,7 @@ class Leftover:
 
     def finish(self) -> None:
         """All of it is delivered: the file is deleted; a damaged one is kept beside, under another name."""
+        put_count.forget(self.path)
         with contextlib.suppress(OSError):
             if self.is_damaged:
                 self.path.rename(self.path.with_suffix(DAMAGED_SUFFIX))

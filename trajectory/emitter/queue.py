@@ -2,7 +2,8 @@
 
 Invariant: while there is room, `put` takes no lock, makes no system call and never waits. Every fact that finds no room is
 counted, and the sender tells the collector the count in the stream itself; under the policy `block` a fact waits for room
-first, a bounded time. Bodies count by their bytes, small facts by their number. Many threads put, one thread takes.
+first, a bounded time. Bodies count by their bytes, small facts by their number. Many threads put, one thread takes. Every
+put counts itself where a kill of the process does not reach (`put_count`).
 """
 
 import threading
@@ -10,6 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from trajectory.emitter.put_count import PutCount
 
 Fact = tuple[Any, ...]
 
@@ -41,6 +44,7 @@ class FactQueue:
         waits_s: float = 0.0,
     ) -> None:
         self.limit = 0
+        self.put_count = PutCount()
         self._start = start
         self._started = False
         self._limit_facts = limit_facts
@@ -68,6 +72,7 @@ class FactQueue:
 
     def put(self, fact: Fact) -> bool:
         """Takes a fact of a few hundred bytes; False where there was no room."""
+        self.put_count.words[0] += 1
         if len(self._items) < self.limit or self._room():
             self._items.append(fact)
             return True
@@ -75,6 +80,7 @@ class FactQueue:
 
     def put_heavy(self, fact: Fact, weight_bytes: int) -> bool:
         """Takes a fact that holds `weight_bytes` of text or body; False where there was no room for them."""
+        self.put_count.words[0] += 1
         if len(self._items) >= self.limit and not self._room():
             return self._put_late(fact, weight_bytes) if self._waits_s else self._drop()
         with self._lock:
@@ -110,6 +116,7 @@ class FactQueue:
             with self._lock:
                 self._heavy_bytes -= light_bytes
                 self._mark_count -= mark_count
+        self.put_count.take(len(taken) - mark_count)
         self._tell_of_room()
         return taken
 
@@ -119,6 +126,7 @@ class FactQueue:
             return 0
         with self._lock:
             count, self._dropped = self._dropped, 0
+        self.put_count.take(count)
         return count
 
     def shut(self) -> None:

@@ -118,7 +118,7 @@ class Sender:
         self._connect(now_s)
         self._hear(now_s)
         self._gather(now_s)
-        self._outbox.tend(now_s, self._queue.waiting_count)
+        self._tend(now_s)
         self._speak(now_s)
         if not self._over():
             self._rest()
@@ -229,6 +229,11 @@ class Sender:
                 for packed in self._processing.rest():
                     self._outbox.add(packed)
 
+    def _tend(self, now_s: float) -> None:
+        """Keeps what is not acknowledged, and what a kill would cost: before anything of it is sent."""
+        self._queue.put_count.settle(self._outbox.next_seq + self._processing.held_count)
+        self._outbox.tend(now_s, self._queue.waiting_count)
+
     def _note_drops(self) -> None:
         count = self._queue.take_dropped()
         if count:
@@ -290,10 +295,10 @@ class Sender:
         self._queue.wait_no_more()
         while self._outbox.has_spool and len(self._queue) and not self._outbox.full:
             self._pack_some()
-            self._outbox.tend(time.monotonic(), self._queue.waiting_count)
+            self._tend(time.monotonic())
         self._add_rest()
         self._outbox.spill()
-        self._outbox.tend(time.monotonic(), self._queue.waiting_count)
+        self._tend(time.monotonic())
         self._outbox.close()
 
     def _rest(self) -> None:

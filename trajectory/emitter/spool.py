@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from trajectory.emitter import put_count
 from trajectory.emitter.identity import Identity
 from trajectory.emitter.misuse import report
+from trajectory.emitter.put_count import PutCount
 from trajectory.protocol import frames
 
 MAGIC = b"TRJSPL\x01\n"
@@ -90,9 +92,18 @@ def facts_of(body: bytes, body_crc: int) -> list[bytes] | None:
 class Spool:
     """The file of one life of one emitter, locked while it lives. No method raises; the sender's thread alone calls them."""
 
-    def __init__(self, directory: Path, identity: Identity, endpoint: str, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        identity: Identity,
+        endpoint: str,
+        limit_bytes: int = LIMIT_BYTES,
+        count: PutCount | None = None,
+    ) -> None:
         self.path = directory / f"{identity.emitter_id.hex()}-{identity.boot_id.hex()}{SUFFIX}"
-        self._source = frames.pack((identity.emitter_id, identity.boot_id, endpoint, identity.resource))
+        self._endpoint = endpoint
+        self._count = count
+        self._source = _source(identity, endpoint)
         self._limit_bytes = limit_bytes
         self._file = -1
         self._start = self._end = 0
@@ -103,6 +114,15 @@ class Spool:
         _open.add(self)
         with contextlib.suppress(OSError):
             self._begin()  # so that a process which is killed leaves word of how far it had come
+
+    def introduce(self, identity: Identity) -> None:
+        """Says more of who emits than was known when the file was made. Before anything is written."""
+        self._source = _source(identity, self._endpoint)
+        before = self._file
+        if before >= 0:
+            with contextlib.suppress(OSError):
+                self._begin()
+                os.close(before)
 
     def write(self, first_seq: int, facts: list[bytes]) -> Place | None:
         """Appends facts; None where the disk takes none now: full, read-only, or the limit reached."""
@@ -149,6 +169,7 @@ class Spool:
         """Lets go of the file; deletes it unless something in it has yet to be delivered."""
         _open.discard(self)
         if self._file >= 0:
+            put_count.forget(self.path)  # the status says the same now, and goes on saying it when memory is gone
             if not is_needed:
                 with contextlib.suppress(OSError):
                     self.path.unlink()
@@ -178,6 +199,8 @@ class Spool:
         self._file = file
         self._start = self._end = self._measured_end = len(head)
         self._others_bytes = max(0, size_of(directory) - len(head))
+        if self._count is not None:
+            self._count.share(self.path)
 
     def _append(self, record: bytes) -> None:
         try:
@@ -198,6 +221,10 @@ class Spool:
     def _refuse(self, now_s: float, why: str) -> None:
         report("spool", "trajectory: the spool %s takes no facts: %s; they stay in memory", self.path.parent, why)
         self._again_s = now_s + AGAIN_S
+
+
+def _source(identity: Identity, endpoint: str) -> bytes:
+    return frames.pack((identity.emitter_id, identity.boot_id, endpoint, identity.resource))
 
 
 def status_of(base_seq: int, known_seq: int) -> bytes:

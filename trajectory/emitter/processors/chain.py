@@ -54,6 +54,11 @@ class Processing:
         self._deltas = Deltas(self._text)
         self.failed_count = 0  # facts whose content was withheld because redaction failed
 
+    @property
+    def held_count(self) -> int:
+        """The facts that have come and will leave later, whatever comes. Those that sampling holds may never leave."""
+        return len(self._deltas)
+
     def packed(self, items: Iterable[Fact | FlushMark]) -> Iterator[bytes | FlushMark]:
         """The facts as they leave, in their order; a mark comes out behind everything that came before it."""
         run: list[Fact] = []
