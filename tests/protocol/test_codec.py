@@ -145,6 +145,17 @@ def test_any_value_in_a_frame_is_read_or_refused(value: Any) -> None:
             continue
 
 
+def test_a_hello_says_when_it_was_sent_and_one_that_does_not_is_read_and_written_as_ever() -> None:
+    before = frames.hello(TRACE, TRACE, {}, 7)
+    assert before.hex() == "9601a568656c6c6fc410" + TRACE.hex() + "c410" + TRACE.hex() + "8007"
+    now = frames.hello(TRACE, TRACE, {}, 7, 9)
+    assert now.hex() == "97" + before.hex()[2:] + "09"
+    read = [codec.read_frame(frame) for frame in (before, now, now[:1].replace(b"\x97", b"\x98") + now[1:] + b"\x01")]
+    assert [getattr(frame, "sent_at_ns", -1) for frame in read] == [0, 9, 9]  # more may follow, from a later release
+    with pytest.raises(WireError, match="sent_at_ns out of range"):
+        codec.read_frame(frames.hello(TRACE, TRACE, {}, 7, 1 << 62))
+
+
 def test_a_frame_of_another_version_is_told_what_to_do() -> None:
     with pytest.raises(WireError, match=r"version 7.*same trajectory-tracing release"):
         codec.read_frame(frames.pack((7, "facts", "whatever")))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.pipeline import row_of
@@ -45,7 +46,7 @@ class StoredLibrary:
         for trace_id in [t for t in self._kept if t not in there]:
             del self._kept[trace_id]
         after, self._last_frame = self._last_frame, self.reader.last_frame()
-        for batch in self.reader.all_batches(after):
+        for batch in map(skew.corrected, self.reader.all_batches(after)):
             for fact in batch.facts:
                 folded = self._kept.get(trace_of(fact))
                 if folded is not None:
@@ -83,9 +84,10 @@ def fold_stored(
 ) -> FoldedTrace:
     """One trace as its stored facts tell it, up to `until_ns` if given; without spans where the store has none of it."""
     folded = FoldedTrace(trace_id, (payloads or Payloads(reader.payload)).get, ())
-    for batch in reader.facts(trace_id, until_ns):
+    for batch in map(skew.corrected, reader.facts(trace_id)):
         for fact in batch.facts:
-            folded.apply(fact, batch.source)
+            if until_ns is None or getattr(fact, "at_ns", 0) <= until_ns:  # as corrected
+                folded.apply(fact, batch.source)
     return folded
 
 

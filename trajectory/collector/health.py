@@ -5,6 +5,8 @@ Invariant: each count only grows, and what is shown as lost equals what is known
 
 from collections import deque
 
+from trajectory.collector import skew
+from trajectory.model.fact import Source
 from trajectory.view.rows import Health
 from trajectory.view.text import clean
 
@@ -13,6 +15,10 @@ _IMPORTED_NS = 3_600_000_000_000
 _FAULT_CHARS = 200
 _MANY_BYTES = 4_000_000
 _MAX_REASONS = 20
+_MAX_CLOCKS = 3  # said one by one
+_MAX_SKEWED = 1000
+_SKEWED_NS = 600_000_000_000  # unheard that long, nothing is said of a host's clock
+_NO_CLOCK = (0, b"", 0)
 
 
 class Vitals:
@@ -29,6 +35,7 @@ class Vitals:
         self.refusal = ""  # the last one
         self.fault_count = 0
         self.fault = ""  # the last one
+        self._skewed: dict[str, tuple[int, bytes, int]] = {}  # by host: offset, an emitter there, when it was heard
         self._recent: deque[tuple[int, int]] = deque()
         self._lag: deque[tuple[int, int]] = deque()
 
@@ -42,6 +49,24 @@ class Vitals:
         if 0 < oldest_at_ns <= now_ns < oldest_at_ns + _IMPORTED_NS:
             self._lag.append((now_ns, now_ns - oldest_at_ns))
         self._forget(now_ns)
+
+    def noted(self, now_ns: int, source: Source) -> None:
+        """Facts of this source came, whose resource says whether its clock is right."""
+        offset_ns = skew.offset_of(source.resource)
+        if offset_ns:
+            host = skew.host_of(source)
+            self._skewed.pop(host, None)
+            self._skewed[host] = (offset_ns, source.emitter_id, now_ns)
+            if len(self._skewed) > _MAX_SKEWED:
+                del self._skewed[next(iter(self._skewed))]
+        elif self._skewed and self._skewed.get(skew.host_of(source), _NO_CLOCK)[1] == source.emitter_id:
+            del self._skewed[skew.host_of(source)]
+
+    def _clocks(self, now_ns: int) -> list[str]:
+        """What is said of the clocks of hosts that were heard lately."""
+        off = [(host, offset) for host, (offset, _, heard_ns) in self._skewed.items() if now_ns - heard_ns < _SKEWED_NS]
+        said = [clean(skew.said(host[:_FAULT_CHARS], offset_ns)) for host, offset_ns in sorted(off)[:_MAX_CLOCKS]]
+        return [*said, f"{len(off) - _MAX_CLOCKS} more clocks are corrected"] if len(off) > _MAX_CLOCKS else said
 
     def _forget(self, now_ns: int) -> None:
         for recent in (self._recent, self._lag):
@@ -81,6 +106,7 @@ class Vitals:
             )
         if self.refused_count:
             notices.append(f"{self.refused_count} refused, the last: {clean(self.refusal)}")
+        notices += self._clocks(now_ns)
         if self.fault_count:
             notices.append(f"{self.fault_count} times something failed in the collector, the last in {self.fault}")
         return Health(

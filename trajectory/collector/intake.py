@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import zmq
 
+from trajectory.collector import skew
 from trajectory.collector.guard import Guard
 from trajectory.collector.line import Asked, News
 from trajectory.collector.order import Lane, Order
@@ -154,7 +155,9 @@ class Intake:
         if isinstance(frame, HelloFrame):
             if self._is_one_too_many(routing_id, frame, now_ns):
                 return
-            lane = self._order.greet(frame.emitter_id, frame.boot_id, frame.next_seq, body)
+            known = self._order.lane(frame.emitter_id, frame.boot_id)
+            hello = skew.noted(frame, body, now_ns, known.hello if known is not None else b"")
+            lane = self._order.greet(frame.emitter_id, frame.boot_id, frame.next_seq, hello)
         else:
             known = self._order.lane(frame.emitter_id, frame.boot_id)
             if known is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from operator import attrgetter
 
+from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
 from trajectory.collector.payloads import Payloads
@@ -71,7 +72,8 @@ class Pipeline:
     def fold(self, batches: Iterable[Batch]) -> None:
         """Folds and judges facts that are stored. Raises nothing: what cannot be folded is counted, its trace read again."""
         now_ns = self._now_ns()
-        for batch in batches:
+        for batch in map(skew.corrected, batches):
+            self.vitals.noted(now_ns, batch.source)
             for fact in batch.facts:
                 try:
                     self._fold_one(fact, batch.source, now_ns)
@@ -271,7 +273,7 @@ class Pipeline:
         """Brings a trace into memory with all that the store has of it; what was found before is not found anew."""
         folded = FoldedTrace(trace_id, self._payloads.get, self._detectors)
         found: dict[str, Finding] = {}
-        for batch in self.writer.facts(trace_id):
+        for batch in map(skew.corrected, self.writer.facts(trace_id)):
             for fact in batch.facts:
                 try:
                     found.update((finding.key, finding) for finding in folded.apply(fact, batch.source))

@@ -142,7 +142,8 @@ class Talk:
         """Says who this is and from where on its facts are held; returns how far the collector has them."""
         emitter_id, boot_id, resource = self._identity
         answer_count = self._answer_count
-        self._say(frames.hello(emitter_id, boot_id, resource, held_seq))
+        self._wait(lambda: self._link.up)  # so that it goes at once: the clock of this host is that of the dead one
+        self._say(frames.hello(emitter_id, boot_id, resource, held_seq, time.time_ns()))
         self._wait(lambda: self._answer_count > answer_count)
         return self._stored_seq
 

@@ -261,7 +261,9 @@ class Sender:
             return
         emitter_id, boot_id, resource = self._identity
         if not self._greeted:
-            self._greeted = link.send(frames.hello(emitter_id, boot_id, resource, self._outbox.base_seq))
+            self._greeted = link.send(
+                frames.hello(emitter_id, boot_id, resource, self._outbox.base_seq, self._origin.now_ns())
+            )
             self._heard_s = now_s
         while self._answered and self._outbox.in_flight < self._window:
             parcel = self._outbox.next_unsent()

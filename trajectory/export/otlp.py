@@ -19,6 +19,8 @@ from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Source
 from trajectory.model.words import (
     AGENT_NAME,
+    CLOCK_CORRECTED,
+    CLOCK_OFFSET,
     DELEGATION_GRADE,
     DELEGATION_MODE,
     DELEGATION_REASON,
@@ -86,7 +88,8 @@ def request_of(trace: Trace) -> Any:
 
 def _group(request: Any, source: Source) -> Any:
     group = request.resource_spans.add()
-    _put(group.resource.attributes, {"service.instance.id": source.emitter_id.hex(), **source.resource})
+    resource = {CLOCK_CORRECTED if key == CLOCK_OFFSET else key: value for key, value in source.resource.items()}
+    _put(group.resource.attributes, {"service.instance.id": source.emitter_id.hex(), **resource})
     scope_spans = group.scope_spans.add()
     scope_spans.scope.name, scope_spans.scope.version = "trajectory", __version__
     return scope_spans

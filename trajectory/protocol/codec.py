@@ -53,6 +53,7 @@ class HelloFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
     boot_id: bytes
     resource: dict[str, Any]
     next_seq: int
+    sent_at_ns: int = 0
 
 
 class ByeFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -125,7 +126,7 @@ def _read_with_care(frame: bytes) -> AnyFrame:
         raise WireError(f"corrupt frame: {fault}") from None
     if isinstance(read, HelloFrame) and not is_shallow(read.resource):
         raise WireError("corrupt frame: the resource is nested too deeply")
-    for name in ("first_seq", "next_seq"):
+    for name in ("first_seq", "next_seq", "sent_at_ns"):
         if not 0 <= getattr(read, name, 0) < _MAX_SEQ:
             raise WireError(f"corrupt frame: {name} out of range")
     return read

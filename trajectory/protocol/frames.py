@@ -3,7 +3,7 @@
 Invariant: `[PROTOCOL_VERSION, type, ...]` in every direction, so a peer of another version is told so and not guessed at.
 Called by the emitter (write) and by whoever answers it; loads msgpack and the standard library, nothing else.
 
-    emitter → collector   HELLO  [1, "hello", emitter_id, boot_id, resource, next_seq]
+    emitter → collector   HELLO  [1, "hello", emitter_id, boot_id, resource, next_seq, sent_at_ns]
                           FACTS  [1, "facts", emitter_id, boot_id, first_seq, [fact, ...]]
                           BYE    [1, "bye", emitter_id, boot_id, next_seq]
     collector → emitter   ACK    [1, "ack", boot_id, next_seq, window]     everything below next_seq is stored
@@ -13,7 +13,8 @@ Called by the emitter (write) and by whoever answers it; loads msgpack and the s
     collector → watcher   ANSWER [1, "answer", request_id, view]     nil where nothing changed
 
 A HELLO is answered by an ACK too: it says where the collector's store ends for this (emitter, boot), so a reconnecting
-emitter resends exactly the rest. A fact is an array that starts with its tag (`trajectory.model.fact`).
+emitter resends exactly the rest. Its `sent_at_ns` tells how far two hosts' clocks are apart; it may be left out. A fact is an
+array that starts with its tag (`trajectory.model.fact`).
 """
 
 from typing import Any
@@ -75,8 +76,10 @@ def _held(holder: Any) -> list[Any]:
     return [*holder, *holder.values()] if type(holder) is dict else list(holder)
 
 
-def hello(emitter_id: bytes, boot_id: bytes, resource: dict[str, Any], next_seq: int) -> bytes:
-    return pack((PROTOCOL_VERSION, HELLO, emitter_id, boot_id, resource, next_seq))
+def hello(emitter_id: bytes, boot_id: bytes, resource: dict[str, Any], next_seq: int, sent_at_ns: int = 0) -> bytes:
+    """`sent_at_ns` is what the emitter's clock reads; 0, which is left out, where nobody knows."""
+    fields = (PROTOCOL_VERSION, HELLO, emitter_id, boot_id, resource, next_seq)
+    return pack((*fields, sent_at_ns) if sent_at_ns else fields)
 
 
 def facts_frame(emitter_id: bytes, boot_id: bytes, first_seq: int, packed_facts: list[bytes]) -> bytes:
