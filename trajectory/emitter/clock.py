@@ -12,6 +12,8 @@ from functools import partial
 from itertools import repeat
 from typing import Protocol, cast
 
+_COUNTS_SLEEP: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
 
 class Clock(Protocol):
     """Two readings in nanoseconds: one that never goes back, one that people agree on."""
@@ -30,10 +32,23 @@ class IdSource(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks. The wall clock is read once and carried on by one that nobody sets and that counts a sleep too.
+
+    So a wall clock that is set in the middle of a run turns no order around and makes no span longer, or shorter than nothing.
+    """
 
     mono_ns = staticmethod(time.monotonic_ns)
-    wall_ns = staticmethod(time.time_ns)
+
+    def __init__(self, read_ns: Callable[[], int] = time.time_ns, steady_ns: Callable[[], int] | None = None) -> None:
+        self._steady_ns = steady_ns or _steady_ns
+        self._ahead_ns = read_ns() - self._steady_ns()
+
+    def wall_ns(self) -> int:
+        return self._steady_ns() + self._ahead_ns
+
+
+def _steady_ns() -> int:
+    return time.monotonic_ns() if _COUNTS_SLEEP is None else time.clock_gettime_ns(_COUNTS_SLEEP)
 
 
 class RandomIds:
