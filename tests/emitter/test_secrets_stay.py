@@ -127,7 +127,7 @@ def store(tmp_path: Path) -> Iterator[Path]:
         trajectory.init(f"service {KEY}", endpoint, resource={"password": PASSWORD, TOKEN: BOTH})
         plant()
         assert trajectory.flush(20)
-        in_use = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        in_use = b"".join(file.read_bytes() for file in path.parent.rglob("*") if file.is_file())
         assert found_in(in_use) == []
         collector.send_signal(signal.SIGTERM)
         collector.wait(30)
@@ -151,7 +151,7 @@ def test_no_planted_secret_is_in_a_store_or_in_anything_exported_from_it(store: 
     reader.close()
     assert b"[secret:aws_key:" in told
     assert found_in(told + b"".join(body for _, body in bodies.values())) == []
-    assert found_in(b"".join(file.read_bytes() for file in store.parent.iterdir())) == []
+    assert found_in(b"".join(file.read_bytes() for file in store.parent.rglob("*") if file.is_file())) == []
     for point in entry_points(group="trajectory.exporters"):
         out = tmp_path / f"out.{point.name}"
         command = "export" if point.name in TRACE_FORMATS else "graph"
