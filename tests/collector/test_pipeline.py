@@ -77,7 +77,7 @@ def test_a_crash_between_store_and_fold_is_made_good_at_the_next_start() -> None
     after.tick()
     assert found_in(store) == ["failed", "failed, and it is over"]
     assert store.stale_traces() == []
-    assert after.run_rows()[0].state == "done"
+    assert next(after.runs.rows()).state == "done"
 
 
 def test_a_trace_that_memory_forgot_reads_the_same_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_a_trace_that_memory_forgot_reads_the_same_when_it_is_asked_for(monkeypa
     assert TRACE not in [f.trace.trace_id for f in pipeline.traces()]
     assert _rows(pipeline) == before
     pipeline.tick()
-    assert len(pipeline.traces()) == 2 and len(pipeline.run_rows()) == 4
+    assert len(pipeline.traces()) == 2 and len(list(pipeline.runs.rows())) == 4
 
 
 def _rows(pipeline: Pipeline) -> list[object]:
@@ -204,7 +204,7 @@ def test_a_saved_row_moves_the_version_so_that_lists_of_runs_end_up_right() -> N
     version = pipeline.version
     pipeline.tick()
     assert pipeline.version > version
-    assert [row.state for row in pipeline.run_rows()] == ["done"]
+    assert [row.state for row in pipeline.runs.rows()] == ["done"]
 
 
 def test_a_silent_process_cuts_its_trace_off_until_it_is_heard_again() -> None:
@@ -214,11 +214,11 @@ def test_a_silent_process_cuts_its_trace_off_until_it_is_heard_again() -> None:
     pipeline.tick()
     clock.passes(16)
     pipeline.tick()
-    assert [row.state for row in pipeline.run_rows()] == ["cut_off"]
+    assert [row.state for row in pipeline.runs.rows()] == ["cut_off"]
     take(pipeline, Heartbeat(clock(), 0))
     clock.passes(1)
     pipeline.tick()
-    assert [row.state for row in pipeline.run_rows()] == ["live"]
+    assert [row.state for row in pipeline.runs.rows()] == ["live"]
 
 
 def test_facts_of_no_trace_make_no_trace() -> None:

@@ -96,7 +96,7 @@ def test_a_trace_that_is_listed_no_more_goes_on_where_it_was(monkeypatch: pytest
     take(pipeline, [run_of(n) for n in range(1, TRACES + 1)])
     pipeline.make_room()
     gone = trace_id(1)
-    assert gone not in held(pipeline) and len(pipeline.run_rows()) == 5
+    assert gone not in held(pipeline) and len(list(pipeline.runs.rows())) == 5
     take(pipeline, [[started(99, parent=1, trace_id=gone)]])
     again = pipeline.folded(gone)
     assert again is not None and len(again.trace.spans) == SPANS + 1

@@ -199,7 +199,7 @@ def test_a_run_is_live_done_failed_or_cut_off(facts: list[Fact], waits_s: float,
         tell(collector, facts)
         collector.clock.passes(waits_s)
         collector.pipeline.tick()
-        (row,) = collector.pipeline.run_rows()
+        (row,) = collector.pipeline.runs.rows()
         assert row.state == state == trace_view(collector).trace.state
 
 

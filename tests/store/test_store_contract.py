@@ -256,8 +256,19 @@ def test_summaries_come_latest_start_first_a_page_at_a_time(store: Writer) -> No
     newest = sorted(saved, key=lambda summary: -summary.started_ns)
     assert store.summaries() == newest
     assert store.summaries(limit=2, offset=2) == newest[2:4]
+    assert store.summaries(limit=2, before=newest[1]) == newest[2:4]
+    assert store.summaries(before=newest[-1]) == []
+    assert store.summary_count() == len(newest)
     assert store.summary(bytes([3]) * 16) == saved[3]
     assert store.summary(b"?" * 16) is None
+
+
+def test_live_summaries_are_those_that_are_live_now(store: Writer) -> None:
+    store.save_summaries([TraceSummary(TRACE_A, state="live", started_ns=1), TraceSummary(TRACE_B, state="done")])
+    store.save_summaries([TraceSummary(TRACE_C, state="live", started_ns=2)])
+    assert [summary.trace_id for summary in store.live_summaries()] == [TRACE_C, TRACE_A]
+    store.save_summaries([TraceSummary(TRACE_C, state="done", started_ns=2)])
+    assert [summary.trace_id for summary in store.live_summaries()] == [TRACE_A]
 
 
 def test_a_later_summary_replaces_the_earlier(store: Writer) -> None:

@@ -1,4 +1,4 @@
-"""A store that the first release wrote opens for ever: the golden is such a store, as SQL."""
+"""A store that the first release wrote opens for ever, once a writer has brought it up: the golden is such a store, as SQL."""
 
 import sqlite3
 from pathlib import Path
@@ -42,6 +42,7 @@ def restore(path: Path) -> None:
 
 def test_a_store_of_the_first_format_is_read(tmp_path: Path) -> None:
     restore(tmp_path / "store.db")
+    open_writer(tmp_path / "store.db").close()
     reader = open_reader(tmp_path / "store.db")
     assert list(reader.all_batches()) == [Batch(SOURCE, 0, FIRST[1:]), Batch(OTHER, 7, SECOND)]
     assert list(reader.facts(TRACE_B)) == [Batch(OTHER, 7, SECOND[1:2])]
@@ -70,5 +71,7 @@ def test_a_new_store_has_the_tables_of_the_golden(tmp_path: Path) -> None:
 
 
 def restored(path: Path) -> list[str]:
+    """The golden as a writer has brought it up."""
     restore(path)
+    open_writer(path).close()
     return dump(path)

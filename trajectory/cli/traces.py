@@ -4,7 +4,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import count as count_from
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -86,11 +85,10 @@ def _rows(reader: "SqliteReader", is_live: bool) -> "Iterator[TraceRow]":
     """The rows of a store, newest first, a page at a time: a filter looks at all of them."""
     from trajectory.collector.at_rest import stored_row
 
-    for offset in count_from(0, _PAGE):
-        page = reader.summaries(limit=_PAGE, offset=offset)
+    last = None
+    while page := reader.summaries(limit=_PAGE, before=last):
+        last = page[-1]
         yield from (stored_row(summary, is_live) for summary in page)
-        if len(page) < _PAGE:
-            return
 
 
 def _elsewhere(store: str) -> str:

@@ -13,8 +13,8 @@ import msgspec
 
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
+from trajectory.collector.listing import Listing, row_of
 from trajectory.collector.payloads import Payloads
-from trajectory.collector.pipeline import row_of
 from trajectory.collector.publish import Publisher
 from trajectory.errors import TrajectoryError
 from trajectory.model.fact import Batch, Fact, Payload, trace_of
@@ -31,19 +31,17 @@ class StoredLibrary:
 
     def __init__(self, reader: Reader, *, is_live: bool = False) -> None:
         self.version = 0
-        self._is_live = is_live
         self.reader = reader
         self._last_frame = reader.last_frame()
         self._payloads = Payloads(reader.payload)
         self._kept: OrderedDict[bytes, FoldedTrace] = OrderedDict()
-        self._rows: list[TraceRow] | None = None
+        self.runs = Listing(reader, lambda summary: stored_row(summary, is_live), _LISTED_TRACES)
 
     def refresh(self) -> None:
         """Folds what was written since into the traces that are kept, and forgets those that were deleted."""
         self.version += 1
-        self._rows = None
-        there = set(self.reader.trace_ids())
-        for trace_id in [t for t in self._kept if t not in there]:
+        self.runs.forget_saved()
+        for trace_id in [t for t in self._kept if not self.reader.has_trace(t)]:
             del self._kept[trace_id]
         after, self._last_frame = self._last_frame, self.reader.last_frame()
         for batch in map(skew.corrected, self.reader.all_batches(after)):
@@ -52,11 +50,6 @@ class StoredLibrary:
                 if folded is not None:
                     folded.apply(fact, batch.source)
                     folded.changed_version = self.version
-
-    def run_rows(self) -> list[TraceRow]:
-        if self._rows is None:
-            self._rows = [stored_row(s, self._is_live) for s in self.reader.summaries(limit=_LISTED_TRACES)]
-        return self._rows
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         known = self._kept.get(trace_id)

@@ -9,19 +9,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
-from operator import attrgetter
 
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
+from trajectory.collector.listing import Listing, row_of, summary_of
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
 from trajectory.errors import StoreError, TrajectoryError
 from trajectory.model.fact import Batch, Fact, Finding, Found, Gap, Heartbeat, Marked, Payload, Source, trace_of
 from trajectory.protocol.codec import decode_fact, encode
-from trajectory.store.contract import TraceSummary, Writer
-from trajectory.view.rows import TraceRow
+from trajectory.store.contract import Writer
 
 MAX_TRACES = 256
 MAX_SPANS = 400_000
@@ -40,7 +39,7 @@ class Pipeline:
         self.writer = writer
         self.vitals = Vitals()
         self.version = 0
-        self.runs: OrderedDict[bytes, TraceRow] = OrderedDict()
+        self.runs = Listing(writer, row_of, LISTED_TRACES)
         self._detectors = detectors
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
@@ -52,14 +51,12 @@ class Pipeline:
         self._last_frame = writer.last_frame()
         self._swept_ns = 0
         self._stale = set(writer.stale_traces())
-        for summary in reversed(writer.summaries(limit=LISTED_TRACES)):
-            self.runs[summary.trace_id] = row_of(summary)
 
     # --- facts in ---------------------------------------------------------------------------------------------------
 
     def recover(self, limit: int = MAX_TRACES) -> int:
         """Folds again what an earlier process stored and did not finish; returns how many traces. Raises StoreError."""
-        unfinished = [t for t, row in self.runs.items() if row.state == "live" and t not in self._stale]
+        unfinished = [s.trace_id for s in self.writer.live_summaries() if s.trace_id not in self._stale]
         chosen = [*self._stale, *unfinished][:limit]
         for trace_id in chosen:
             self.folded(trace_id)
@@ -213,8 +210,7 @@ class Pipeline:
             return True
         if not is_sweep or not folded.trace.open_count:
             return False
-        said = self.runs.get(folded.trace.trace_id, _NO_ROW).state
-        return TraceRows(folded, self._now_ns(), is_live=True).state() != said
+        return TraceRows(folded, self._now_ns(), is_live=True).state() != self.runs.state(folded.trace.trace_id)
 
     def _summarise(self, traces: Iterable[FoldedTrace], now_ns: int, budget_ns: int = 1 << 62) -> None:
         """Saves the rows of these traces, of as many as the budget allows."""
@@ -232,29 +228,19 @@ class Pipeline:
                 continue
             finally:
                 spent_ns += folded.summary_pace.took(began_ns)
-            if row.state != self.runs.get(folded.trace.trace_id, _NO_ROW).state:
+            if row.state != self.runs.state(folded.trace.trace_id):
                 self._changed(folded)
-            self._list(folded.trace.trace_id, row)
-            summaries.append(_summary_of(row, folded.last_frame))
+            self.runs.put(row)
+            summaries.append(summary_of(row, folded.last_frame))
         if summaries:
             self.version += 1
             self.writer.save_summaries(summaries)
-
-    def _list(self, trace_id: bytes, row: TraceRow) -> None:
-        self.runs[trace_id] = row
-        self.runs.move_to_end(trace_id)
-        while len(self.runs) > LISTED_TRACES:
-            self.runs.popitem(last=False)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def traces(self) -> list[FoldedTrace]:
         """Those in memory."""
         return list(self._folded.values())
-
-    def run_rows(self) -> list[TraceRow]:
-        """The latest traces as rows of the list of runs."""
-        return list(self.runs.values())
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""
@@ -315,9 +301,6 @@ class Pipeline:
         return surplus
 
 
-_NO_ROW = TraceRow("", "", "", "", "", 0, 0)
-
-
 def _gap_finding(folded: FoldedTrace, gap: Gap, missing_count: int, source: Source) -> Finding:
     root = folded.trace.root
     assert root is not None
@@ -335,19 +318,3 @@ def _gap_finding(folded: FoldedTrace, gap: Gap, missing_count: int, source: Sour
         at_ns=gap.at_ns,
         detector="collector",
     )
-
-
-_SHARED = tuple(
-    name for name in TraceSummary.__struct_fields__ if name in TraceRow.__struct_fields__ and name != "trace_id"
-)
-_shared_of = attrgetter(*_SHARED)
-
-
-def row_of(summary: TraceSummary) -> TraceRow:
-    """A saved summary as a row of the list of runs."""
-    return TraceRow(summary.trace_id.hex(), **dict(zip(_SHARED, _shared_of(summary), strict=True)))
-
-
-def _summary_of(row: TraceRow, last_frame: int) -> TraceSummary:
-    shared = dict(zip(_SHARED, _shared_of(row), strict=True))
-    return TraceSummary(bytes.fromhex(row.trace_id), **shared, last_frame=last_frame)

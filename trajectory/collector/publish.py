@@ -7,9 +7,11 @@ store at rest.
 
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Protocol
 
 from trajectory.collector.folded import FoldedTrace
+from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import span_rows, span_view
@@ -24,7 +26,6 @@ from trajectory.view.rows import (
     SpanQuery,
     SpanRow,
     TraceQuery,
-    TraceRow,
     TraceView,
     View,
 )
@@ -39,7 +40,7 @@ class Library(Protocol):
 
     version: int
 
-    def run_rows(self) -> list[TraceRow]: ...
+    runs: Listing
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None: ...
 
@@ -109,14 +110,13 @@ class Publisher:
         if version <= since:
             return None
         keep = parse(query.filter)
-        rows = self._library.run_rows()
-        matching = [row for row in rows if keep(row, health.now_ns)]
-        matching.sort(key=lambda r: (r.state != "live", -r.started_ns))
+        matching = (row for row in self._library.runs.rows() if keep(row, health.now_ns))
+        rows = list(islice(matching, max(query.limit, 0)))
         preview = None
         if query.preview:
             preview = self._trace(TraceQuery(query.preview, tail=0), -1, health)
         return RunsView(
-            version, health, matching[: max(query.limit, 0)], len(rows), preview if isinstance(preview, TraceView) else None
+            version, health, rows, self._library.runs.count(), preview if isinstance(preview, TraceView) else None
         )  # fmt: skip
 
     def _find(self, trace_id: str) -> FoldedTrace | None:

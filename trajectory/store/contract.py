@@ -12,6 +12,8 @@ import msgspec
 
 from trajectory.model.fact import Batch, Finding
 
+LIVE = "live"  # the state of a summary whose trace goes on
+
 
 class Clock(Protocol):
     """Says what time it is."""
@@ -55,8 +57,16 @@ class Reader(Protocol):
     An iterator reads page by page, holds no lock in between, and ends at the frame that was the newest when it began.
     """
 
-    def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
-        """The saved summaries, latest start first."""
+    def summaries(self, limit: int = 500, offset: int = 0, before: TraceSummary | None = None) -> list[TraceSummary]:
+        """The saved summaries, latest start first; with `before`, those that come after that one in this order."""
+        ...
+
+    def live_summaries(self) -> list[TraceSummary]:
+        """Those of them whose state is `live`, latest start first."""
+        ...
+
+    def summary_count(self) -> int:
+        """How many there are."""
         ...
 
     def summary(self, trace_id: bytes) -> TraceSummary | None:
@@ -65,6 +75,10 @@ class Reader(Protocol):
 
     def trace_ids(self) -> list[bytes]:
         """Every trace that has a fact, in order of its first one's arrival."""
+        ...
+
+    def has_trace(self, trace_id: bytes) -> bool:
+        """Whether there is a fact of it."""
         ...
 
     def find_trace(self, prefix: str) -> bytes:

@@ -18,7 +18,7 @@ from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_o
 from trajectory.model.lists import named
 from trajectory.protocol.frames import MAX_FACTS
 from trajectory.store.bodies import mended, read_facts, read_resource, read_struct, write_facts, write_struct
-from trajectory.store.contract import TraceSummary
+from trajectory.store.contract import LIVE, TraceSummary
 from trajectory.store.matching import (
     check_positions,
     digests_of,
@@ -119,10 +119,21 @@ class MemoryStore:
 
     # Reading
 
-    def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
+    def summaries(self, limit: int = 500, offset: int = 0, before: TraceSummary | None = None) -> list[TraceSummary]:
         with self._reading():
-            newest = sorted(self._summaries.values(), key=lambda s: (s.started_ns, s.trace_id), reverse=True)
+            newest = sorted(self._summaries.values(), key=_place, reverse=True)
+            if before is not None:
+                newest = [summary for summary in newest if _place(summary) < _place(before)]
             return newest[offset : offset + limit]
+
+    def live_summaries(self) -> list[TraceSummary]:
+        with self._reading():
+            newest = sorted(self._summaries.values(), key=_place, reverse=True)
+            return [summary for summary in newest if summary.state == LIVE]
+
+    def summary_count(self) -> int:
+        with self._reading():
+            return len(self._summaries)
 
     def summary(self, trace_id: bytes) -> TraceSummary | None:
         with self._reading():
@@ -131,6 +142,10 @@ class MemoryStore:
     def trace_ids(self) -> list[bytes]:
         with self._reading():
             return list(self._traces)
+
+    def has_trace(self, trace_id: bytes) -> bool:
+        with self._reading():
+            return trace_id in self._traces
 
     def find_trace(self, prefix: str) -> bytes:
         low, high = prefix_range(prefix)
@@ -224,6 +239,10 @@ class MemoryStore:
         with self._reading():
             self._version += 1
             yield
+
+
+def _place(summary: TraceSummary) -> tuple[int, bytes]:
+    return summary.started_ns, summary.trace_id
 
 
 def _as_stored(value: S) -> S:

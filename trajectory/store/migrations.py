@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trajectory.errors import StoreError
+from trajectory.store.bodies import read_struct
+from trajectory.store.contract import LIVE, TraceSummary
 
 APPLICATION_ID = 0x54524A59  # "TRJY", in SQLite's header
 
@@ -46,7 +48,33 @@ def _first(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+# The second format: bodies of one append packed together, which of them rests where in sorted runs, who names them, and
+# how far the search has come. `payloads` stays and is read: what a first format's store holds is not written anew.
+_SECOND = (
+    "CREATE TABLE packs (id INTEGER PRIMARY KEY AUTOINCREMENT, head BLOB NOT NULL, codec INTEGER NOT NULL, body BLOB NOT NULL)",
+    "CREATE TABLE digest_runs (id INTEGER PRIMARY KEY AUTOINCREMENT, level INTEGER NOT NULL, last_pack INTEGER NOT NULL)",
+    """CREATE TABLE digest_pages (run INTEGER NOT NULL, first BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (run, first))
+        WITHOUT ROWID""",
+    """CREATE TABLE names (place INTEGER NOT NULL, trace INTEGER NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY (place, trace))
+        WITHOUT ROWID""",
+    """CREATE TABLE absent_names (digest BLOB NOT NULL, trace INTEGER NOT NULL, frame INTEGER NOT NULL,
+        PRIMARY KEY (digest, trace)) WITHOUT ROWID""",
+    "CREATE TABLE searched (id INTEGER PRIMARY KEY, last_frame INTEGER NOT NULL, last_pack INTEGER NOT NULL)",
+    "CREATE TABLE progress (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "ALTER TABLE summaries ADD COLUMN is_live INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX live_summaries ON summaries (started_ns) WHERE is_live",
+)
+
+
+def _second(connection: sqlite3.Connection) -> None:
+    for statement in _SECOND:
+        connection.execute(statement)
+    for trace_id, body in connection.execute("SELECT trace_id, body FROM summaries").fetchall():
+        if read_struct(body, TraceSummary).state == LIVE:
+            connection.execute("UPDATE summaries SET is_live = 1 WHERE trace_id = ?", (trace_id,))
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second)
 FORMAT = len(MIGRATIONS)
 
 

@@ -29,13 +29,24 @@ class SqliteReader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def summaries(self, limit: int = 500, offset: int = 0) -> list[TraceSummary]:
+    def summaries(self, limit: int = 500, offset: int = 0, before: TraceSummary | None = None) -> list[TraceSummary]:
+        where = "" if before is None else "WHERE (started_ns, trace_id) < (:started_ns, :trace_id)"
+        place = {} if before is None else {"started_ns": before.started_ns, "trace_id": before.trace_id}
         rows = self._database.rows(
-            "SELECT body FROM summaries ORDER BY started_ns DESC, trace_id DESC LIMIT ? OFFSET ?",
-            (limit, offset),
+            f"SELECT body FROM summaries {where} ORDER BY started_ns DESC, trace_id DESC LIMIT :limit OFFSET :offset",
+            {**place, "limit": limit, "offset": offset},
             (bytes,),
         )
         return [read_struct(body, TraceSummary) for (body,) in rows]
+
+    def live_summaries(self) -> list[TraceSummary]:
+        rows = self._database.rows(
+            "SELECT body FROM summaries WHERE is_live ORDER BY started_ns DESC, trace_id DESC", (), (bytes,)
+        )
+        return [read_struct(body, TraceSummary) for (body,) in rows]
+
+    def summary_count(self) -> int:
+        return self._database.number("SELECT count(*) FROM summaries")
 
     def summary(self, trace_id: bytes) -> TraceSummary | None:
         row = self._database.row("SELECT body FROM summaries WHERE trace_id = ?", (trace_id,), (bytes,))
@@ -44,6 +55,9 @@ class SqliteReader:
     def trace_ids(self) -> list[bytes]:
         rows = self._database.rows("SELECT trace_id FROM traces ORDER BY id", (), (bytes,))
         return [trace_id for (trace_id,) in rows]
+
+    def has_trace(self, trace_id: bytes) -> bool:
+        return bool(self._database.rows("SELECT 1 FROM traces WHERE trace_id = ?", (trace_id,)))
 
     def find_trace(self, prefix: str) -> bytes:
         low, high = prefix_range(prefix)

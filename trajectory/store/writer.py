@@ -13,7 +13,7 @@ from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
 from trajectory.store.bodies import mended, read_struct, shrink, time_span_ns, write_facts, write_struct
-from trajectory.store.contract import Clock, TraceSummary
+from trajectory.store.contract import LIVE, Clock, TraceSummary
 from trajectory.store.database import Database
 from trajectory.store.erase import erase
 from trajectory.store.lock import WriterLock
@@ -56,11 +56,13 @@ class SqliteWriter(SqliteReader):
         return self.last_frame()
 
     def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
-        rows = [(s.trace_id, s.started_ns, s.last_frame, write_struct(s)) for s in summaries]
+        rows = [(s.trace_id, s.started_ns, s.last_frame, write_struct(s), s.state == LIVE) for s in summaries]
         with self._database.transaction() as connection:
             connection.executemany(
-                """INSERT INTO summaries VALUES (?, ?, ?, ?) ON CONFLICT (trace_id) DO UPDATE SET
-                   started_ns = excluded.started_ns, last_frame = excluded.last_frame, body = excluded.body""",
+                """INSERT INTO summaries (trace_id, started_ns, last_frame, body, is_live) VALUES (?, ?, ?, ?, ?)
+                   ON CONFLICT (trace_id) DO UPDATE SET
+                   started_ns = excluded.started_ns, last_frame = excluded.last_frame, body = excluded.body,
+                   is_live = excluded.is_live""",
                 rows,
             )
 
