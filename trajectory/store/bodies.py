@@ -4,6 +4,7 @@ Invariant: one value that cannot be encoded, or decoded, costs itself and never 
 mended, and what has no encoding at all becomes a `Gap` of one. Called by every store.
 """
 
+import sys
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -16,47 +17,43 @@ from trajectory.model.fact import Fact, Gap
 from trajectory.protocol.codec import decode_fact, decode_facts, encode_facts
 from trajectory.protocol.frames import pack
 
-PLAIN, DEFLATED = 0, 1
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+PLAIN, DEFLATED, ZSTD = 0, 1, 2  # deflated by zlib: the first format's
 MAX_INTEGER = (1 << 63) - 1
 MAX_BODY_BYTES = 1_000_000_000  # SQLite's own limit of a value, so a small row cannot fill the memory
 _WORTH_DEFLATING_BYTES = 64
-_SMALL_WINDOW_BITS = 12
-_SMALL_BYTES = 1 << _SMALL_WINDOW_BITS  # the window holds it whole
-_SMALL_MEMORY_LEVEL = 5
+_QUICK: dict[int, int] = {zstd.CompressionParameter.compression_level: 1, zstd.CompressionParameter.checksum_flag: 1}
 _UNWRITABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
 
 S = TypeVar("S", bound=msgspec.Struct)
+_compressor = zstd.ZstdCompressor(options=_QUICK)
 _encoder = msgspec.msgpack.Encoder()
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def shrink(body: bytes) -> tuple[int, bytes]:
-    """A body as (codec, bytes): deflated at zlib's level 1 where that is smaller, else as it is."""
+    """A body as (codec, bytes): deflated at zstd's level 1 where that is smaller, else as it is."""
     if len(body) >= _WORTH_DEFLATING_BYTES:
-        small = _deflated(body)
+        small = _compressor.compress(body, zstd.ZstdCompressor.FLUSH_FRAME)
         if len(small) < len(body):
-            return DEFLATED, small
+            return ZSTD, small
     return PLAIN, body
-
-
-def _deflated(body: bytes) -> bytes:
-    """At zlib's level 1. A small body gets a small window: zlib's usual tables cost ten times what deflating it does."""
-    if len(body) > _SMALL_BYTES:
-        return zlib.compress(body, 1)
-    deflater = zlib.compressobj(1, zlib.DEFLATED, _SMALL_WINDOW_BITS, _SMALL_MEMORY_LEVEL)
-    return deflater.compress(body) + deflater.flush()
 
 
 def expand(codec: int, body: bytes) -> bytes:
     """What `shrink` was given. Raises StoreError on bytes that are damaged."""
     if codec == PLAIN:
         return body
-    if codec != DEFLATED:
+    if codec not in (DEFLATED, ZSTD):
         raise StoreError(f"a row has the unknown codec {codec}: upgrade, or run `trajectory doctor`")
     try:
-        inflater = zlib.decompressobj()
-        plain = inflater.decompress(body, MAX_BODY_BYTES)
-    except zlib.error as fault:
+        inflater = zstd.ZstdDecompressor() if codec == ZSTD else zlib.decompressobj()
+        plain: bytes = inflater.decompress(body, MAX_BODY_BYTES)
+    except (zlib.error, zstd.ZstdError) as fault:
         raise StoreError(f"a row is damaged and cannot be inflated ({fault}): restore a copy of the store") from None
     if not inflater.eof:
         raise StoreError("a row is damaged, it ends early or inflates without end: restore a copy of the store")

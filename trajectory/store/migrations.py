@@ -51,10 +51,11 @@ def _first(connection: sqlite3.Connection) -> None:
 # The second format: bodies of one append packed together, which of them rests where in sorted runs, who names them, and
 # how far the search has come. `payloads` stays and is read: what a first format's store holds is not written anew.
 _SECOND = (
-    "CREATE TABLE packs (id INTEGER PRIMARY KEY AUTOINCREMENT, head BLOB NOT NULL, codec INTEGER NOT NULL, body BLOB NOT NULL)",
+    """CREATE TABLE packs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, body_count INTEGER NOT NULL, head BLOB NOT NULL, codec INTEGER NOT NULL,
+        body BLOB NOT NULL)""",
     "CREATE TABLE digest_runs (id INTEGER PRIMARY KEY AUTOINCREMENT, level INTEGER NOT NULL, last_pack INTEGER NOT NULL)",
-    """CREATE TABLE digest_pages (run INTEGER NOT NULL, first BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (run, first))
-        WITHOUT ROWID""",
+    "CREATE TABLE digest_buckets (id INTEGER PRIMARY KEY, body BLOB NOT NULL)",
     """CREATE TABLE names (place INTEGER NOT NULL, trace INTEGER NOT NULL, frame INTEGER NOT NULL, PRIMARY KEY (place, trace))
         WITHOUT ROWID""",
     """CREATE TABLE absent_names (digest BLOB NOT NULL, trace INTEGER NOT NULL, frame INTEGER NOT NULL,

@@ -4,7 +4,7 @@ Invariant: nothing is held between two pages of frames, neither the lock nor a t
 writer and no checkpoint. Made by `sqlite.open_reader`; the writer is one too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from trajectory.errors import StoreError
@@ -15,6 +15,8 @@ from trajectory.store.contract import TraceSummary
 from trajectory.store.database import Database, Kinds, Row
 from trajectory.store.faults import one_line
 from trajectory.store.matching import MAX_CANDIDATES, is_later, prefix_range, severity_floor, the_one
+from trajectory.store.packs import OpenPacks, opened, place_of
+from trajectory.store.places import Places
 
 _PAGE_FRAMES = 32
 _MAX_SAID = 20
@@ -28,6 +30,10 @@ class SqliteReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._packs = OpenPacks(database)
+        self._packs_version = 0
+        self._places = Places(database)
+        self._has_first_bodies: bool | None = None
 
     def summaries(self, limit: int = 500, offset: int = 0, before: TraceSummary | None = None) -> list[TraceSummary]:
         where = "" if before is None else "WHERE (started_ns, trace_id) < (:started_ns, :trace_id)"
@@ -98,8 +104,32 @@ class SqliteReader:
 
     def payloads(self, digests: Sequence[bytes]) -> dict[bytes, tuple[str, bytes]]:
         found: dict[bytes, tuple[str, bytes]] = {}
-        for start in range(0, len(digests), _PAGE_DIGESTS):
-            page = digests[start : start + _PAGE_DIGESTS]
+        with self._database.connection():
+            self._forget_what_others_changed()
+            for digest in digests:
+                if body := self._packs.held(digest) or self._packed(digest):
+                    found[digest] = body
+            found |= self._first_bodies([digest for digest in digests if digest not in found])
+        return found
+
+    def _packed(self, digest: bytes) -> tuple[str, bytes] | None:
+        place = self._places.find([digest]).get(digest)
+        return self._packs.body(digest, place) if place else None
+
+    def _forget_what_others_changed(self) -> None:
+        version = self._database.number("PRAGMA data_version")
+        if version != self._packs_version:
+            self._packs.clear()
+            self._packs_version = version
+
+    def _first_bodies(self, digests: Iterable[bytes]) -> dict[bytes, tuple[str, bytes]]:
+        """Those of the bodies that a store of the first format holds."""
+        if self._has_first_bodies is None:
+            self._has_first_bodies = bool(self._database.rows("SELECT 1 FROM payloads LIMIT 1"))
+        found: dict[bytes, tuple[str, bytes]] = {}
+        asked = list(digests) if self._has_first_bodies else []
+        for start in range(0, len(asked), _PAGE_DIGESTS):
+            page = asked[start : start + _PAGE_DIGESTS]
             marks = ",".join("?" * len(page))
             rows = self._database.rows(
                 f"SELECT digest, media_type, codec, body FROM payloads WHERE digest IN ({marks})", page, _PAYLOAD
@@ -135,14 +165,16 @@ class SqliteReader:
             "frames": number("SELECT count(*) FROM frames"),
             "facts": number("SELECT sum(fact_count) FROM frames"),
             "traces": number("SELECT count(*) FROM traces"),
-            "payloads": number("SELECT count(*) FROM payloads"),
+            "payloads": number("SELECT count(*) FROM payloads") + number("SELECT sum(body_count) FROM packs"),
             "bytes": sum(file.stat().st_size for file in files if file.exists()),
         }
 
     def check(self) -> list[str]:
         try:
             said = [one_line(text) for (text,) in self._database.rows(f"PRAGMA integrity_check({_MAX_SAID})")]
-            return [*self._damaged_frames(), *self._damaged_payloads()] if said == ["ok"] else said
+            return (
+                [*self._damaged_frames(), *self._damaged_packs(), *self._damaged_payloads()] if said == ["ok"] else said
+            )
         except StoreError as fault:
             return [str(fault)]
 
@@ -177,6 +209,20 @@ class SqliteReader:
                     yield f"frame {frame}: {count} facts cannot be read"
             except StoreError as fault:
                 yield f"frame {frame}: {fault}"
+
+    def _damaged_packs(self) -> Iterator[str]:
+        query = "SELECT id, head, codec, body FROM packs WHERE id > ? ORDER BY id LIMIT 8"
+        for pack, head, codec, body in self._walk(query, (int, bytes, int, bytes)):
+            try:
+                entries = list(opened(head, codec, body).entries())
+                places = self._places.find(digest for _, digest, _, _ in entries)
+                for slot, digest, media_type, plain in entries:
+                    if digest_of(media_type, plain) != digest:
+                        yield f"payload {digest.hex()}: its body is not what its digest says"
+                    elif places.get(digest) != place_of(pack, slot):
+                        yield f"payload {digest.hex()}: it is not found by its digest"
+            except StoreError as fault:
+                yield f"pack {pack}: {fault}"
 
     def _damaged_payloads(self) -> Iterator[str]:
         query = "SELECT id, digest, media_type, codec, body FROM payloads WHERE id > ? ORDER BY id LIMIT 8"

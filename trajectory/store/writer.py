@@ -5,19 +5,22 @@ is there and what is resent is skipped. Made by `sqlite.open_writer`, called by 
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from trajectory.errors import StoreError
+from trajectory.model.content import DIGEST_BYTES
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
-from trajectory.store.bodies import mended, read_struct, shrink, time_span_ns, write_facts, write_struct
+from trajectory.store.bodies import read_struct, shrink, time_span_ns, write_facts, write_struct
 from trajectory.store.contract import LIVE, Clock, TraceSummary
 from trajectory.store.database import Database
 from trajectory.store.erase import erase
 from trajectory.store.lock import WriterLock
 from trajectory.store.matching import check_positions, severity_rank
+from trajectory.store.packs import columns, packed, place_of
+from trajectory.store.places_writer import PlacesWriter
 from trajectory.store.reader import SqliteReader
 
 _MAX_KNOWN_TRACES = 16384
@@ -36,10 +39,13 @@ class _Position:
 class SqliteWriter(SqliteReader):
     """The one writer of a store; usable from any thread, one at a time. Owns the lock on the store."""
 
+    _places: PlacesWriter
+
     def __init__(self, database: Database, lock: WriterLock, clock: Clock) -> None:
         super().__init__(database)
         self._writer_lock = lock
         self._clock = clock
+        self._places = PlacesWriter(database)
         self._positions: dict[tuple[bytes, bytes], _Position] = {}
         self._trace_rows: dict[bytes, int] = {}
 
@@ -48,8 +54,11 @@ class SqliteWriter(SqliteReader):
         try:
             with self._database.transaction() as connection:
                 received_at_ns = self._clock.now_ns()
+                payloads: dict[bytes, Payload] = {}
                 for batch in batches:
-                    self._append_one(connection, batch, received_at_ns)
+                    self._append_one(connection, batch, received_at_ns, payloads)
+                if payloads:
+                    self._store_payloads(connection, payloads)
         except BaseException:
             self._forget()  # what was remembered may have been rolled back
             raise
@@ -78,8 +87,15 @@ class SqliteWriter(SqliteReader):
             )
 
     def delete_trace(self, *trace_ids: bytes) -> None:
-        self._forget()
-        erase(self._database, frozenset(trace_ids))
+        try:
+            erase(self._database, self._places, frozenset(trace_ids))
+        except BaseException:
+            self._places.forget()
+            raise
+        finally:
+            self._positions.clear()
+            self._trace_rows.clear()
+            self._packs.clear()
 
     def close(self) -> None:
         """Folds the write-ahead log into the file and frees the lock; a second call does nothing."""
@@ -93,16 +109,22 @@ class SqliteWriter(SqliteReader):
     def _forget(self) -> None:
         self._positions.clear()
         self._trace_rows.clear()
+        self._places.forget()
+        self._packs.clear()
 
-    def _append_one(self, connection: sqlite3.Connection, batch: Batch, received_at_ns: int) -> None:
+    def _append_one(
+        self, connection: sqlite3.Connection, batch: Batch, received_at_ns: int, payloads: dict[bytes, Payload]
+    ) -> None:
         position = self._position(connection, batch.source)
         seen = max(0, position.next_seq - batch.first_seq)
+        for fact in batch.facts[seen:]:
+            if isinstance(fact, Payload):
+                if len(fact.digest) != DIGEST_BYTES:
+                    raise StoreError(f"a payload's digest has {len(fact.digest)} bytes: its emitter is broken")
+                payloads.setdefault(fact.digest, fact)
         for start in range(seen, len(batch.facts), MAX_FACTS):
             part = batch.facts[start : start + MAX_FACTS]
-            payloads = [fact for fact in part if isinstance(fact, Payload)]
             facts: list[Fact] = [fact for fact in part if not isinstance(fact, Payload)]
-            if payloads:
-                _store_payloads(connection, payloads)
             if facts:
                 self._store_frame(connection, position.row, batch.first_seq + start, facts, received_at_ns)
         position.next_seq = max(position.next_seq, batch.first_seq + len(batch.facts))
@@ -147,6 +169,21 @@ class SqliteWriter(SqliteReader):
         rows = [(self._trace_row(connection, trace_id), frame) for trace_id in traces if trace_id]
         connection.executemany("INSERT INTO frame_traces (trace, frame) VALUES (?, ?)", rows)
 
+    def _store_payloads(self, connection: sqlite3.Connection, payloads: dict[bytes, Payload]) -> None:
+        """Stores those of the bodies that are not there yet."""
+        there = self._places.find(payloads).keys() | self._first_bodies(payloads).keys()
+        new = [payload for digest, payload in payloads.items() if digest not in there]
+        placed: dict[bytes, int] = {}
+        last_pack = 0
+        for held, pack in packed(new):
+            made = connection.execute(
+                "INSERT INTO packs (body_count, head, codec, body) VALUES (?, ?, ?, ?)", columns(pack)
+            )
+            last_pack = _id_of(made)
+            placed.update((payload.digest, place_of(last_pack, slot)) for slot, payload in enumerate(held))
+        if placed:
+            self._places.add(connection, placed, last_pack)
+
     def _trace_row(self, connection: sqlite3.Connection, trace_id: bytes) -> int:
         known = self._trace_rows.get(trace_id)
         if known is None:
@@ -158,20 +195,6 @@ class SqliteWriter(SqliteReader):
             )
             self._trace_rows[trace_id] = known
         return known
-
-
-def _store_payloads(connection: sqlite3.Connection, payloads: Iterable[Payload]) -> None:
-    named = {payload.digest: payload for payload in payloads}
-    # Asked first, because deflating a body that is there already costs more than the question.
-    marks = ",".join("?" * len(named))
-    for (digest,) in connection.execute(
-        f"SELECT digest FROM payloads WHERE digest IN ({marks})", list(named)
-    ).fetchall():
-        del named[digest]
-    connection.executemany(
-        "INSERT INTO payloads (digest, media_type, codec, body) VALUES (?, ?, ?, ?)",
-        [(p.digest, mended(p.media_type), *shrink(p.body)) for p in named.values()],
-    )
 
 
 def _finding_row(finding: Finding) -> tuple[object, ...]:
