@@ -23,6 +23,7 @@ COMMANDS = {
     "import": "read OTLP captures, chat logs or our JSONL into a store",
     "traces": "list traces",
     "show": "one trace: agents, delegations, tools, tokens, findings",
+    "search": "find what was said, in all traces",
     "findings": "what the detectors found, with evidence",
     "graph": "write a trace's delegation or span graph to a file",
     "export": "write a trace to a file for other tools",

@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--emitters", metavar="N", type=natural, default=4096, help="most at once (default: %(default)s)"
     )
+    parser.add_argument(
+        "--no-search",
+        action="store_true",
+        help="do not index what is said: `trajectory search` then looks through the store",
+    )
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when standard input closes
 
 
@@ -50,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
     keys = keyring_for(args.bind, args.keys)
     limits = Limits(args.rate, args.emitters)
-    collector = Collector(args.store, registered_detectors(), args.bind, keys, limits, is_apart=True)
+    collector = Collector(
+        args.store, registered_detectors(), args.bind, keys, limits, is_apart=True, with_words=not args.no_search
+    )
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: collector.stop())
     if args.lifeline:

@@ -15,6 +15,7 @@ from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing, row_of
 from trajectory.collector.payloads import Payloads
+from trajectory.collector.pipeline import traces_saying
 from trajectory.collector.publish import Publisher
 from trajectory.errors import TrajectoryError
 from trajectory.model.fact import Batch, Fact, Payload, trace_of
@@ -50,6 +51,9 @@ class StoredLibrary:
                 if folded is not None:
                     folded.apply(fact, batch.source)
                     folded.changed_version = self.version
+
+    def saying(self, text: str) -> set[str]:
+        return traces_saying(self.reader, text)
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         known = self._kept.get(trace_id)

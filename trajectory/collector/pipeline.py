@@ -17,10 +17,10 @@ from trajectory.collector.listing import Listing, row_of, summary_of
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
-from trajectory.errors import StoreError, TrajectoryError
+from trajectory.errors import QueryError, StoreError, TrajectoryError
 from trajectory.model.fact import Batch, Fact, Finding, Found, Gap, Heartbeat, Marked, Payload, Source, trace_of
 from trajectory.protocol.codec import decode_fact, encode
-from trajectory.store.contract import Writer
+from trajectory.store.contract import Reader, Writer
 
 MAX_TRACES = 256
 MAX_SPANS = 400_000
@@ -28,6 +28,8 @@ LISTED_TRACES = 10_000
 KEPT_SPANS = 4_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _SWEEP_NS = 500_000_000  # how often what takes time is judged
 _BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
+_LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
+_SAID_TRACES, _SAID_S = 1000, 0.1
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
 _OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 
@@ -157,7 +159,7 @@ class Pipeline:
     # --- time -------------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Judges what needs time, stores our own facts, and saves summaries of what changed. Raises StoreError."""
+        """Judges what needs time, stores our own facts, saves summaries of what changed, and indexes. Raises StoreError."""
         now_ns = self._now_ns()
         is_sweep = now_ns - self._swept_ns >= _SWEEP_NS
         if is_sweep:
@@ -167,6 +169,8 @@ class Pipeline:
         due = [f for f in self._folded.values() if f.summary_pace.is_due and self._is_unsaid(f, is_sweep)]
         self._summarise(sorted(due, key=lambda f: f.summed_ns), now_ns, _BUDGET_NS)
         self.make_room()
+        if is_sweep:
+            self.writer.index(_BUDGET_NS)
 
     def finish(self) -> None:
         """Settles every trace for good and stores what that finds: at the end of an import, and before a stop."""
@@ -174,6 +178,7 @@ class Pipeline:
             self._settle_for_good(folded)
         self._store_own()
         self._summarise([f for f in self._folded.values() if self._is_unsaid(f, True)], self._now_ns())
+        self.writer.index(_LAST_INDEX_NS)
 
     def _settle_due(self, now_ns: int) -> None:
         """Judges the traces that changed or are open, those first that waited longest, for a bounded time."""
@@ -242,6 +247,10 @@ class Pipeline:
         """Those in memory."""
         return list(self._folded.values())
 
+    def saying(self, text: str) -> set[str]:
+        """The ids of the latest traces in which anything says a text."""
+        return traces_saying(self.writer, text)
+
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""
         folded = self._folded.get(trace_id) or self._load(trace_id)
@@ -299,6 +308,15 @@ class Pipeline:
             surplus.append(folded)
             spans -= len(folded.trace.spans)
         return surplus
+
+
+def traces_saying(reader: Reader, text: str) -> set[str]:
+    """The ids of the latest traces in which anything says a text, as many as a moment finds; none where it has no word."""
+    try:
+        found, _ = reader.traces_saying(text, _SAID_TRACES, _SAID_S)
+    except QueryError:
+        return set()
+    return {trace_id.hex() for trace_id in found}
 
 
 def _gap_finding(folded: FoldedTrace, gap: Gap, missing_count: int, source: Source) -> Finding:

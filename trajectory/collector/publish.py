@@ -36,13 +36,15 @@ _TRACE_ID_BYTES = 16
 
 
 class Library(Protocol):
-    """What a publisher reads: the list of runs, and any one trace folded."""
+    """What a publisher reads: the list of runs, any one trace folded, and which traces say a text."""
 
     version: int
 
     runs: Listing
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None: ...
+
+    def saying(self, text: str) -> set[str]: ...
 
 
 class Publisher:
@@ -109,7 +111,7 @@ class Publisher:
         version = self._library.version
         if version <= since:
             return None
-        keep = parse(query.filter)
+        keep = parse(query.filter, self._library.saying)
         matching = (row for row in self._library.runs.rows() if keep(row, health.now_ns))
         rows = list(islice(matching, max(query.limit, 0)))
         preview = None

@@ -37,7 +37,8 @@ class Collector:
 
     `endpoint` is the address that was bound, so a port of `*` or 0 can be read off it. With `keys`, whom they do not know
     is not let in (ConfigError where there are none). `own_keys` open it to this process, None where no keys are needed.
-    `is_apart` gives the intake a process of its own, and not just a thread.
+    `is_apart` gives the intake a process of its own, and not just a thread. Without words nothing is indexed for the search,
+    which then looks through the store.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Collector:
         keys: Keyring | None = None,
         limits: Limits | None = None,
         is_apart: bool = False,
+        with_words: bool = True,
     ) -> None:
         self.store = store
         self.own_keys = None if keys is None else own_keys(keys)
@@ -69,7 +71,7 @@ class Collector:
         self._intake_ended = False
         self._saving_failed = False
         self._stop = threading.Event()
-        writer = open_writer(store, endpoint=endpoint, is_collector=True)
+        writer = open_writer(store, endpoint=endpoint, is_collector=True, with_words=with_words)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         front: Front | None = None
         try:

@@ -51,6 +51,30 @@ class TraceSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     agent_names: list[str] = []
 
 
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A text that says what was searched for, as `text[start:end]`, and the span whose content, name, event or error it is.
+
+    `span_id` is empty, as are `agent`, `kind` and `name`, where the span is not known. `at_ns` is 0 where no time is.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    at_ns: int
+    agent: str
+    kind: str
+    name: str
+    text: str
+    start: int
+    end: int
+
+
+class Hits(msgspec.Struct, frozen=True, gc=False):
+    """What a search found; not `is_complete` where there may be more: the limit was reached, or the time was over."""
+
+    hits: list[Hit]
+    is_complete: bool
+
+
 class Reader(Protocol):
     """Reads a store; one call at a time, from any thread.
 
@@ -115,6 +139,12 @@ class Reader(Protocol):
         """The saved findings that match, in time order."""
         ...
 
+    def traces_saying(self, text: str, limit: int, budget_s: float = 0.5) -> tuple[list[bytes], bool]:
+        """The traces in which a body, a span's name, an event or an error says a text, roughly the newest first, and whether
+        these are all: not more than `limit`, nor than the time allows to find. Raises QueryError where there is no word in it.
+        """
+        ...
+
     def next_seq(self, emitter_id: bytes, boot_id: bytes) -> int:
         """The position up to which one emitter's facts are stored; 0 for an unknown one."""
         ...
@@ -161,10 +191,19 @@ class Writer(Reader, Protocol):
         """Stores or replaces each finding under its key."""
         ...
 
+    def index(self, budget_ns: int | None = None) -> bool:
+        """Makes searchable what was stored since, as much as the time allows; True where nothing is left to do.
+
+        What is not indexed is found too, by looking through it; but a trace that names what was said and indexed before is found
+        by that only when it is indexed itself.
+        """
+        ...
+
     def delete_trace(self, *trace_ids: bytes) -> None:
         """Removes these traces: facts, summaries, findings, and the payloads that no other trace names.
 
-        It reads every frame once however many traces are named, so name all in one call. Unknown traces are no error. An
-        emitter sends a body once: one that is removed here stays away where a later fact of a live emitter names it again.
+        It indexes first what is behind, and the index loses what they said: that takes a moment each time, so name all in one
+        call. Unknown traces are no error. An emitter sends a body once: one that is removed here stays away where a later fact
+        of a live emitter names it again.
         """
         ...

@@ -28,6 +28,7 @@ from trajectory.store.matching import (
     severity_rank,
     the_one,
 )
+from trajectory.store.words import Question, said_by, said_in
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -78,6 +79,9 @@ class MemoryStore:
         kept = [_as_stored(finding) for finding in findings]
         with self._writing():
             self._findings.update((finding.key, finding) for finding in kept)
+
+    def index(self, budget_ns: int | None = None) -> bool:
+        return True
 
     def delete_trace(self, *trace_ids: bytes) -> None:
         gone = set(trace_ids)
@@ -188,6 +192,14 @@ class MemoryStore:
             ]
             return sorted(found, key=lambda finding: (finding.at_ns, finding.key.encode()))
 
+    def traces_saying(self, text: str, limit: int, budget_s: float = 0.5) -> tuple[list[bytes], bool]:
+        question = Question(text)
+        with self._reading():
+            saying = {d for d, body in self._payloads.items() if question.passage(said_by(*body))}
+            facts = [fact for frame in reversed(self._frames) for fact in frame.facts if trace_of(fact)]
+            found = dict.fromkeys(trace_of(f) for f in facts if self._named_by([f]) & saying or _says(f, question))
+        return list(found)[:limit], len(found) <= limit
+
     def next_seq(self, emitter_id: bytes, boot_id: bytes) -> int:
         with self._reading():
             return self._next_seqs.get((emitter_id, boot_id), 0)
@@ -239,6 +251,10 @@ class MemoryStore:
         with self._reading():
             self._version += 1
             yield
+
+
+def _says(fact: Fact, question: Question) -> bool:
+    return any(question.passage(text) for text in said_in(fact))
 
 
 def _place(summary: TraceSummary) -> tuple[int, bytes]:

@@ -60,8 +60,12 @@ _SECOND = (
         WITHOUT ROWID""",
     """CREATE TABLE absent_names (digest BLOB NOT NULL, trace INTEGER NOT NULL, frame INTEGER NOT NULL,
         PRIMARY KEY (digest, trace)) WITHOUT ROWID""",
-    "CREATE TABLE searched (id INTEGER PRIMARY KEY, last_frame INTEGER NOT NULL, last_pack INTEGER NOT NULL)",
+    # A stretch of the store up to these rows; its words, where it has them, are under its id in the full-text table.
+    """CREATE TABLE stretches (
+        id INTEGER PRIMARY KEY, last_frame INTEGER NOT NULL, last_pack INTEGER NOT NULL, last_payload INTEGER NOT NULL,
+        has_words INTEGER NOT NULL)""",
     "CREATE TABLE progress (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX wordless_stretches ON stretches (id) WHERE NOT has_words",
     "ALTER TABLE summaries ADD COLUMN is_live INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX live_summaries ON summaries (started_ns) WHERE is_live",
 )

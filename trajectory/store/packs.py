@@ -120,6 +120,11 @@ def opened(head: bytes, codec: int, body: bytes) -> Pack:
     return Pack(read_struct(head, PackHead), expand(codec, body))
 
 
+def entries_in(head: bytes, codec: int, body: bytes) -> list[tuple[int, bytes, str, bytes]]:
+    """The entries of a pack from its row. Raises StoreError where it is damaged."""
+    return list(opened(head, codec, body).entries())
+
+
 def digests_in(head: bytes) -> Iterator[tuple[int, bytes]]:
     """(slot, digest) of the bodies that a row's head names. Raises StoreError where it is damaged."""
     read = read_struct(head, PackHead)

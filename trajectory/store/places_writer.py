@@ -24,6 +24,7 @@ from trajectory.store.places import (
 
 RECENT_LIMIT = 16_384
 FAN_OUT = 8
+_AGAIN_LIMIT = 4096
 _STEP_RECORDS = 16_384  # at least so many are merged, and read into the filter, in one append
 _FILTER_BITS = 23, 26, 29, 32
 _KEYS_A_FILTER = 12  # bits: with twelve a key, one of forty that are not there looks as if it were
@@ -80,6 +81,7 @@ class PlacesWriter(Places):
         self._filter = KeyFilter()
         self._filtered: set[int] = set()  # runs whose every digest is in the filter
         self._reading: tuple[int, int] = 0, 0  # a run that is being read into it, and up to which row
+        self._again: dict[bytes, int] = {}  # bodies that came again lately: they will do so once more
         self._merge: _Merge | None = None
         self._is_tidy = False
 
@@ -88,12 +90,19 @@ class PlacesWriter(Places):
         found: dict[bytes, int] = {}
         unread = [run for run in self._runs if run.run_id not in self._filtered]
         for digest in digests:
-            place = self._recent.get(digest)
-            if place is None:
+            place = self._recent.get(digest) or self._again.get(digest)
+            if not place:
                 place = self._in_runs(digest, self._runs if digest in self._filter else unread)
+                if place:
+                    self._remember(digest, place)
             if place:
                 found[digest] = place
         return found
+
+    def _remember(self, digest: bytes, place: int) -> None:
+        if len(self._again) >= _AGAIN_LIMIT:
+            self._again.clear()
+        self._again[digest] = place
 
     def add(self, connection: sqlite3.Connection, placed: dict[bytes, int], last_pack: int) -> None:
         """These digests are stored now, in packs up to `last_pack`."""
@@ -112,6 +121,7 @@ class PlacesWriter(Places):
         self._abandon(connection)
         for digest in digests:
             self._recent.pop(digest, None)
+            self._again.pop(digest, None)
             for run in self._runs:
                 row_id = bucket_id(run.run_id, bucket_of(digest, run.bits))
                 records = self._bucket(row_id)

@@ -11,12 +11,14 @@ from trajectory.errors import StoreError
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
 from trajectory.store.bodies import MAX_INTEGER, expand, read_facts, read_resource, read_struct, unreadable_count
-from trajectory.store.contract import TraceSummary
+from trajectory.store.contract import Hits, TraceSummary
 from trajectory.store.database import Database, Kinds, Row
 from trajectory.store.faults import one_line
 from trajectory.store.matching import MAX_CANDIDATES, is_later, prefix_range, severity_floor, the_one
 from trajectory.store.packs import OpenPacks, opened, place_of
 from trajectory.store.places import Places
+from trajectory.store.searching import Search
+from trajectory.store.words import Question
 
 _PAGE_FRAMES = 32
 _MAX_SAID = 20
@@ -148,6 +150,16 @@ class SqliteReader:
             f"SELECT body FROM findings WHERE {where} ORDER BY at_ns, key", [value for _, value in asked], (bytes,)
         )
         return [read_struct(body, Finding) for (body,) in rows]
+
+    def search(self, text: str, limit: int = 200, budget_s: float = 2.0) -> Hits:
+        """What was said: bodies, names of spans, events, errors, the newest first. Raises QueryError where there is no word."""
+        return self._search(text, budget_s).hits(limit)
+
+    def traces_saying(self, text: str, limit: int, budget_s: float = 0.5) -> tuple[list[bytes], bool]:
+        return self._search(text, budget_s).traces(limit)
+
+    def _search(self, text: str, budget_s: float) -> Search:
+        return Search(self._database, self.payload, Question(text), budget_s)
 
     def next_seq(self, emitter_id: bytes, boot_id: bytes) -> int:
         return self._database.number(

@@ -22,6 +22,8 @@ from trajectory.store.settling import settle_left
 from trajectory.store.writer import SqliteWriter
 
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024  # what the write-ahead log shrinks to after a burst
+_LOG_PAGES = 4000  # 16 MB of them, before they are folded in: a page that is written often is folded in once
+_CACHE_KB = 8 * 1024
 
 
 class SystemClock:
@@ -32,13 +34,18 @@ class SystemClock:
 
 
 def open_writer(
-    location: str | os.PathLike[str], *, endpoint: str = "", clock: Clock | None = None, is_collector: bool = False
+    location: str | os.PathLike[str],
+    *,
+    endpoint: str = "",
+    clock: Clock | None = None,
+    is_collector: bool = False,
+    with_words: bool = True,
 ) -> SqliteWriter:
     """The writer of the store at a path or `sqlite:///` URL, which is made where it is missing (0600, directories 0700).
 
     What a killed collector left in its journal is stored first; a collector does that itself, and judges it. `endpoint` is
-    told to whoever tries to write the same store. Raises StoreError where another process writes it, and
-    where the file is not a store, is a newer Trajectory's, is damaged, or cannot be written.
+    told to whoever tries to write the same store. Without words a search looks through all that is stored. Raises StoreError
+    where another process writes it, and where the file is not a store, is a newer Trajectory's, is damaged, or cannot be written.
     """
     path = locate(location)
     with ExitStack() as undo:
@@ -48,7 +55,7 @@ def open_writer(
         database = Database(path, "mode=rw")
         undo.callback(database.close)
         _prepare(database)
-        writer = SqliteWriter(database, lock, clock or SystemClock())
+        writer = SqliteWriter(database, lock, clock or SystemClock(), with_words)
         if not is_collector and journal_of(path).is_dir():
             settle_left(writer, JournalReader(journal_of(path)))
         undo.pop_all()
@@ -103,7 +110,10 @@ def _prepare(database: Database) -> None:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a file without tables can take it
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA secure_delete = OFF").fetchall()  # some builds overwrite always; `erase` asks for it
+        # What is replaced is overwritten where that costs no more writing: words that the index has moved are not left behind.
+        connection.execute("PRAGMA secure_delete = FAST").fetchall()
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}").fetchall()
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}").fetchall()
     if 0 < version < FORMAT:
         keep_copy(database, version)

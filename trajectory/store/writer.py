@@ -17,6 +17,7 @@ from trajectory.store.bodies import read_struct, shrink, time_span_ns, write_fac
 from trajectory.store.contract import LIVE, Clock, TraceSummary
 from trajectory.store.database import Database
 from trajectory.store.erase import erase
+from trajectory.store.indexing import Indexing
 from trajectory.store.lock import WriterLock
 from trajectory.store.matching import check_positions, severity_rank
 from trajectory.store.packs import columns, packed, place_of
@@ -41,13 +42,14 @@ class SqliteWriter(SqliteReader):
 
     _places: PlacesWriter
 
-    def __init__(self, database: Database, lock: WriterLock, clock: Clock) -> None:
+    def __init__(self, database: Database, lock: WriterLock, clock: Clock, with_words: bool = True) -> None:
         super().__init__(database)
         self._writer_lock = lock
         self._clock = clock
         self._places = PlacesWriter(database)
         self._positions: dict[tuple[bytes, bytes], _Position] = {}
         self._trace_rows: dict[bytes, int] = {}
+        self._indexing = Indexing(database, self._places, self.payload, self._trace_row, with_words)
 
     def append(self, batches: Sequence[Batch]) -> int:
         check_positions(batches)
@@ -86,13 +88,17 @@ class SqliteWriter(SqliteReader):
                 rows,
             )
 
+    def index(self, budget_ns: int | None = None) -> bool:
+        return self._indexing.go_on(budget_ns)
+
     def delete_trace(self, *trace_ids: bytes) -> None:
         try:
-            erase(self._database, self._places, frozenset(trace_ids))
+            erase(self._database, self._places, self._indexing, frozenset(trace_ids))
         except BaseException:
             self._places.forget()
             raise
         finally:
+            self._indexing.forget()
             self._positions.clear()
             self._trace_rows.clear()
             self._packs.clear()

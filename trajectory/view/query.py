@@ -1,6 +1,7 @@
 """The filter language: text that an operator types, as a predicate over any row that a screen can show.
 
     word                fuzzy over titles, names, agents, tools and texts       "two words"   as they stand
+    text:refund         said anywhere in it: of a run all that is stored, else its texts
     agent:research      the field contains it     kind=tool   the field is it   text~"50[34]"  a pattern (RE2's)
     err>0  tokens>=10k  dur>2s  alerts>0          numbers and durations; a row without the field does not match
     id:91c4             an id that starts so      last:10m    a sign of life in the last ten minutes
@@ -11,14 +12,15 @@ never raises. The collector applies filters to rows; the app parses while an ope
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from trajectory.errors import QueryError
 from trajectory.view.rows import AlertRow, DelegationRow, Lane, SpanRow, StepRow, TraceRow
 
 Row = TraceRow | SpanRow | StepRow | Lane | DelegationRow | AlertRow
+Saying = Callable[[str], Container[str]]
 Test = Callable[[object, int], bool]  # a row, and the time now in nanoseconds
 
 LONGEST_FILTER = 1000
@@ -128,14 +130,25 @@ class Filter:
         return not self.text.strip()
 
 
+def parse(text: str, saying: Saying | None = None) -> Filter:
+    """The filter that the text describes; an empty text matches every row. Raises QueryError with the column of the fault.
+
+    `saying` gives the ids of the traces in which anything says a text: with it `text:` matches their rows too.
+    """
+    return _parsed(text) if saying is None else _read(text, saying)
+
+
 @lru_cache(maxsize=256)
-def parse(text: str) -> Filter:
-    """The filter that the text describes; an empty text matches every row. Raises QueryError with the column of the fault."""
+def _parsed(text: str) -> Filter:
+    return _read(text, None)
+
+
+def _read(text: str, saying: Saying | None) -> Filter:
     if len(text) > LONGEST_FILTER:
         raise QueryError(f"a filter is at most {LONGEST_FILTER} characters long", LONGEST_FILTER)
     if not text.strip():
         return Filter(text, lambda _row, _now_ns: True)
-    reader = _Reader(text)
+    reader = _Reader(text, saying)
     test = reader.either(0)
     if not reader.at_end():
         raise QueryError("this parenthesis closes nothing", reader.column())
@@ -145,8 +158,9 @@ def parse(text: str) -> Filter:
 class _Reader:
     """Reads tokens of one filter, left to right; `at` is the column behind the last one read."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, saying: Saying | None) -> None:
         self.text = text
+        self.saying = saying
         self.at = 0
 
     def column(self) -> int:
@@ -236,7 +250,8 @@ class _Reader:
         if name in _IDS:
             return _id(_IDS[name], operator, value, value_at)
         if name in _TEXTS:
-            return _textual(_TEXTS[name], operator, value, value_at)
+            test = _textual(_TEXTS[name], operator, value, value_at)
+            return _or_said(test, self.saying, value) if self.saying and (name, operator) == ("text", ":") else test
         raise QueryError(f"no field {name}; there are {', '.join(FIELDS)}", column)
 
 
@@ -283,6 +298,12 @@ def _textual(names: tuple[str, ...], operator: str, value: str, column: int) -> 
     folded = value.casefold()
     wanted = operator == "="
     return lambda row, _: any(text.casefold() == folded for text in _texts(row, names)) is wanted
+
+
+def _or_said(test: Test, saying: Saying, value: str) -> Test:
+    """Also the traces in which anything says it: asked for once, when the first row is looked at."""
+    said = cache(lambda: saying(value))
+    return lambda row, now_ns: test(row, now_ns) or (isinstance(row, TraceRow) and row.trace_id in said())
 
 
 def _matching(names: tuple[str, ...], value: str, column: int) -> Test:

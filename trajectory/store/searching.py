@@ -1,0 +1,238 @@
+"""Finds what was said, in all traces: the index leads to a stretch, the stretch is read, so a hit is what is stored now.
+
+Invariant: an answer takes a bounded time, the newest first, and says when it is not all. Without an index (an SQLite without
+FTS5, a collector that does not index) it looks through the stretches themselves. Called by the reader.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import merge
+
+from trajectory.model import lists
+from trajectory.model.fact import Fact, SpanStarted, trace_of
+from trajectory.store.contract import Hit, Hits
+from trajectory.store.database import Database
+from trajectory.store.matching import digests_of
+from trajectory.store.stretches import BEYOND, Ends, Stretch, facts_in, has_words, last_stretch, stretch
+from trajectory.store.words import Passage, Question, said_by, said_in
+
+_PAGE = 64
+_LOOKED_FRAMES = 32  # back from where a body is named, for the start of its span
+_HELD_FRAMES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """That a trace names a body, in this frame."""
+
+    trace_id: bytes
+    frame: int
+
+
+@dataclass(slots=True)
+class Search:
+    """One question to one store. `payload` gives a body by its digest."""
+
+    database: Database
+    payload: lists.Payload
+    question: Question
+    budget_s: float
+    is_complete: bool = True
+    _frames: dict[int, "_Frame"] = field(default_factory=dict)
+    _unwritten: tuple[Stretch, dict[bytes, list[_Named]]] | None = None
+    _traces: dict[int, bytes] = field(default_factory=dict)
+    _until_s: float = 0.0
+
+    def hits(self, limit: int) -> Hits:
+        """The first hits, the newest stretch first, each with the span that says it."""
+        found: list[Hit] = []
+        for one, is_indexed in self._stretches():
+            for hit in self._in_stretch(one, is_indexed, limit - len(found)):
+                found.append(hit)
+                if len(found) == limit:
+                    return Hits(found, False)
+        return Hits(found, self.is_complete)
+
+    def traces(self, limit: int) -> tuple[list[bytes], bool]:
+        """The ids of the first traces that say it, and whether these are all."""
+        found: dict[bytes, None] = {}
+        for one, is_indexed in self._stretches():
+            for digest, place, _ in self._bodies(one):
+                for named in self._who(digest, place, one, is_indexed, limit):
+                    found[named.trace_id] = None
+            for _, fact, _ in self._facts(one):
+                found[trace_of(fact)] = None
+            if len(found) >= limit:
+                return list(found)[:limit], False
+        return list(found), self.is_complete
+
+    # --- where to look ----------------------------------------------------------------------------------------------
+
+    def _stretches(self) -> Iterator[tuple[Stretch, bool]]:
+        """What is not indexed yet, then the stretches that may say it; whether who names a body is written down for it."""
+        self._until_s = time.monotonic() + self.budget_s
+        for behind in self._behind():
+            if time.monotonic() > self._until_s:
+                self.is_complete = False
+                return
+            yield behind, False
+        last = 0
+        for stretch_id in merge(self._indexed(), self._wordless(), reverse=True):
+            if time.monotonic() > self._until_s:
+                self.is_complete = False
+                return
+            if stretch_id != last:
+                yield stretch(self.database, stretch_id), True
+            last = stretch_id
+
+    def _behind(self) -> Iterator[Stretch]:
+        """What is not indexed, the newest first: a moment's facts, or all of a store that nobody has indexed."""
+        _, ends = last_stretch(self.database)
+        number = self.database.number
+        top = Ends(
+            number("SELECT max(id) FROM frames"),
+            number("SELECT max(id) FROM packs"),
+            number("SELECT max(id) FROM payloads"),
+        )
+        while top != ends:
+            below = Ends(
+                max(ends.frame, top.frame - _PAGE),
+                max(ends.pack, top.pack - _PAGE),
+                max(ends.payload, top.payload - _PAGE),
+            )
+            yield Stretch(below, top)
+            top = below
+
+    def _indexed(self) -> Iterator[int]:
+        if not has_words(self.database):
+            return
+        query = "SELECT rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
+        yield from self._pages(query, (self.question.expression,))
+
+    def _wordless(self) -> Iterator[int]:
+        where = "NOT has_words" if has_words(self.database) else "1"
+        yield from self._pages(f"SELECT id FROM stretches WHERE {where} AND id < ? ORDER BY id DESC LIMIT ?", ())
+
+    def _pages(self, query: str, values: tuple[str, ...]) -> Iterator[int]:
+        top = BEYOND
+        while rows := self.database.rows(query, (*values, top, _PAGE), (int,)):
+            yield from (row_id for (row_id,) in rows)
+            top = rows[-1][0]
+
+    # --- what is said there -----------------------------------------------------------------------------------------
+
+    def _bodies(self, one: Stretch) -> Iterator[tuple[bytes, int, Passage]]:
+        """(digest, place, passage) of the bodies that say it."""
+        for place, digest, media_type, body in one.bodies(self.database):
+            if self.question.may_be_in(body):
+                passage = self.question.passage(said_by(media_type, body))
+                if passage is not None:
+                    yield digest, place, passage
+
+    def _facts(self, one: Stretch) -> Iterator[tuple[int, Fact, Passage]]:
+        """(frame, fact, passage) of the facts that say it themselves."""
+        for frame, plain in one.frames(self.database):
+            if self.question.may_be_in(plain):
+                for fact in facts_in(plain):
+                    passage = next(filter(None, map(self.question.passage, said_in(fact))), None)
+                    if passage is not None:
+                        yield frame, fact, passage
+
+    def _in_stretch(self, one: Stretch, is_indexed: bool, limit: int) -> Iterator[Hit]:
+        for digest, place, passage in self._bodies(one):
+            for named in self._who(digest, place, one, is_indexed, limit):
+                yield self._hit(named.trace_id, named.frame, self._namer(named, digest), passage)
+        for frame, fact, passage in self._facts(one):
+            yield self._hit(trace_of(fact), frame, fact, passage)
+
+    # --- who said it ------------------------------------------------------------------------------------------------
+
+    def _who(self, digest: bytes, place: int, one: Stretch, is_indexed: bool, limit: int) -> list[_Named]:
+        """The traces that name a body, the newest first."""
+        query = "SELECT trace, frame FROM names WHERE place = ? ORDER BY trace DESC LIMIT ?"
+        rows = self.database.rows(query, (place, limit), (int, int))
+        named = [_Named(trace_id, frame) for trace, frame in rows if (trace_id := self._trace_id(trace))]
+        if is_indexed:
+            return named
+        known = dict.fromkeys([*self._names_in(one).get(digest, ()), *named])
+        return list({one.trace_id: one for one in known}.values())
+
+    def _names_in(self, one: Stretch) -> dict[bytes, list[_Named]]:
+        """Who names what in a stretch that is not indexed."""
+        if self._unwritten is None or self._unwritten[0] != one:
+            named: dict[bytes, list[_Named]] = {}
+            for frame, plain in one.frames(self.database):
+                for fact in facts_in(plain):
+                    for digest in lists.named(digests_of(fact), self.payload):
+                        named.setdefault(digest, []).append(_Named(trace_of(fact), frame))
+            self._unwritten = one, named
+        return self._unwritten[1]
+
+    def _trace_id(self, row_id: int) -> bytes:
+        if row_id not in self._traces:
+            row = self.database.row("SELECT trace_id FROM traces WHERE id = ?", (row_id,), (bytes,))
+            self._traces[row_id] = row[0] if row else b""
+        return self._traces[row_id]
+
+    def _namer(self, named: _Named, digest: bytes) -> Fact | None:
+        """The fact of the trace that names the body, in the frame where it does so first."""
+        frame = self._frame(named.frame)
+        direct = frame.namers.get((named.trace_id, digest))
+        if direct is not None:
+            return direct
+        listing = (
+            fact for (trace_id, entry), fact in frame.namers.items() if self._holds(trace_id, named, entry, digest)
+        )
+        return next(listing, None)
+
+    def _holds(self, trace_id: bytes, named: _Named, entry: bytes, digest: bytes) -> bool:
+        is_list = trace_id == named.trace_id and lists.list_of(entry) is not None
+        return is_list and digest in lists.named([entry], self.payload)
+
+    def _frame(self, frame_id: int) -> "_Frame":
+        if frame_id not in self._frames:
+            if len(self._frames) >= _HELD_FRAMES:
+                self._frames.clear()
+            row = next(Stretch(Ends(frame_id - 1), Ends(frame_id)).frames(self.database), None)
+            self._frames[frame_id] = _Frame(facts_in(row[1]) if row else [])
+        return self._frames[frame_id]
+
+    def _hit(self, trace_id: bytes, frame: int, fact: Fact | None, passage: Passage) -> Hit:
+        span_id = getattr(fact, "span_id", b"")
+        begun = self._start(trace_id, frame, span_id) if span_id else None
+        return Hit(
+            trace_id=trace_id,
+            span_id=span_id,
+            at_ns=getattr(fact, "at_ns", 0),
+            agent=begun.agent if begun else "",
+            kind=begun.kind if begun else "",
+            name=begun.name if begun else "",
+            text=passage.text,
+            start=passage.start,
+            end=passage.end,
+        )
+
+    def _start(self, trace_id: bytes, frame: int, span_id: bytes) -> SpanStarted | None:
+        """How a span began: in this frame, or one not far before it."""
+        query = """SELECT frame FROM frame_traces JOIN traces ON traces.id = trace WHERE trace_id = ? AND frame <= ?
+                   ORDER BY frame DESC LIMIT ?"""
+        begun = self._frame(frame).starts.get((trace_id, span_id))
+        if begun is not None:
+            return begun
+        earlier = (row_id for (row_id,) in self.database.rows(query, (trace_id, frame, _LOOKED_FRAMES), (int,)))
+        starts = (self._frame(row_id).starts.get((trace_id, span_id)) for row_id in earlier)
+        return next(filter(None, starts), None)
+
+
+class _Frame:
+    """The facts of a frame by what is asked of them: how spans began, and which fact first names what."""
+
+    def __init__(self, facts: list[Fact]) -> None:
+        self.starts: dict[tuple[bytes, bytes], SpanStarted] = {}
+        self.namers: dict[tuple[bytes, bytes], Fact] = {}
+        for fact in facts:
+            if isinstance(fact, SpanStarted):
+                self.starts[fact.trace_id, fact.span_id] = fact
+            for entry in digests_of(fact):
+                self.namers.setdefault((trace_of(fact), entry), fact)
