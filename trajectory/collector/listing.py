@@ -13,7 +13,7 @@ from operator import attrgetter
 from trajectory.store.contract import LIVE, Reader, TraceSummary
 from trajectory.view.rows import TraceRow
 
-_FIRST_PAGE, _PAGE = 256, 1024
+_FIRST_PAGE, _PAGE = 208, 1024
 _KEPT = 1000  # rows of this process that stay when there are too many
 
 RowOf = Callable[[TraceSummary], TraceRow]
@@ -101,9 +101,20 @@ _SHARED = tuple(
 _shared_of = attrgetter(*_SHARED)
 
 
+_DEFAULTS = TraceRow("", "", "", "", "", 0, 0)
+_row_fields_of = attrgetter(*(name if name in _SHARED else "trace_id" for name in TraceRow.__struct_fields__))
+_NOT_SAVED = [
+    (at, getattr(_DEFAULTS, name)) for at, name in enumerate(TraceRow.__struct_fields__) if at and name not in _SHARED
+]
+
+
 def row_of(summary: TraceSummary) -> TraceRow:
     """A saved summary as a row of the list of runs."""
-    return TraceRow(summary.trace_id.hex(), **dict(zip(_SHARED, _shared_of(summary), strict=True)))
+    fields = [*_row_fields_of(summary)]
+    fields[0] = summary.trace_id.hex()
+    for at, value in _NOT_SAVED:
+        fields[at] = value
+    return TraceRow(*fields)
 
 
 def summary_of(row: TraceRow, last_frame: int) -> TraceSummary:

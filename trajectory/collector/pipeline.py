@@ -29,7 +29,7 @@ KEPT_SPANS = 4_000  # of traces that nobody needs now: each costs 4 KB, and is r
 _SWEEP_NS = 500_000_000  # how often what takes time is judged
 _BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
-_SAID_TRACES, _SAID_S = 1000, 0.1
+_SAID_TRACES, _SAID_S = 500, 0.1
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
 _OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 

@@ -74,7 +74,7 @@ def read_facts(body: bytes) -> list[Fact]:
     try:
         return decode_facts(body)
     except WireError:
-        return [_read_one(raw) for raw in _split(body)]
+        return [_read_one(raw) for raw in split(body)]
 
 
 def mended(text: str) -> str:
@@ -94,7 +94,7 @@ def unreadable_count(body: bytes) -> int:
         decode_facts(body)
         return 0
     except WireError:
-        return sum(_decoded(raw) is None for raw in _split(body))
+        return sum(decoded(raw) is None for raw in split(body))
 
 
 def write_struct(value: msgspec.Struct | dict[str, Any]) -> bytes:
@@ -141,7 +141,8 @@ def _mended(fact: Fact) -> Fact:
             return Gap(time_span_ns([fact])[0], 1, "quarantined")
 
 
-def _split(body: bytes) -> Sequence[msgspec.Raw]:
+def split(body: bytes) -> Sequence[msgspec.Raw]:
+    """The facts of a body, each as its bytes. Raises StoreError where the whole is damaged."""
     try:
         return _raws.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
@@ -149,10 +150,11 @@ def _split(body: bytes) -> Sequence[msgspec.Raw]:
 
 
 def _read_one(raw: msgspec.Raw) -> Fact:
-    return _decoded(raw) or Gap(0, 1, "quarantined")
+    return decoded(raw) or Gap(0, 1, "quarantined")
 
 
-def _decoded(raw: msgspec.Raw) -> Fact | None:
+def decoded(raw: msgspec.Raw) -> Fact | None:
+    """One fact of a body; None where it cannot be read."""
     try:
         return decode_facts(b"\x91" + bytes(raw))[0]  # an array of one
     except WireError:

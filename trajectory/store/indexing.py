@@ -7,9 +7,10 @@ older store catches up by itself. What is deleted is taken out of its stretch's 
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from trajectory.model import lists
-from trajectory.model.fact import trace_of
+from trajectory.model.fact import Fact, trace_of
 from trajectory.store.database import Database
 from trajectory.store.matching import digests_of
 from trajectory.store.packs import pack_of
@@ -33,6 +34,14 @@ _MERGE_PAGES = 256
 TraceRow = Callable[[sqlite3.Connection, bytes], int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What is in a stretch: (id, facts) of its frames, the newest first, and (place, digest, media type, body) of its bodies."""
+
+    frames: list[tuple[int, list[Fact]]]
+    bodies: list[tuple[int, bytes, str, bytes]]
+
+
 class Indexing:
     """The writer's index. `trace_row` gives a trace's row id; `with_words` False indexes only which traces name a body."""
 
@@ -47,10 +56,12 @@ class Indexing:
         self._with_words = False
         self._is_ready = False
         self._named: set[tuple[bytes, bytes]] = set()  # (digest, trace) that are known to be written down
+        self._seen: dict[bytes, int] = {}  # the places of bodies that came lately
 
     def forget(self) -> None:
         """Remembers nothing: a transaction failed, or bodies were removed."""
         self._named.clear()
+        self._seen.clear()
 
     def go_on(self, budget_ns: int | None) -> bool:
         """Indexes stretch by stretch until the time is over; True where there is nothing left. Raises StoreError."""
@@ -78,14 +89,14 @@ class Indexing:
         until = self._next_ends(after)
         if until == after:
             return False
-        coming = Stretch(after, until)
+        coming = _read(self._database, Stretch(after, until))
         self._write_names(connection, coming)
         connection.execute(
             "INSERT INTO stretches (id, last_frame, last_pack, last_payload, has_words) VALUES (?, ?, ?, ?, ?)",
             (last_id + 1, until.frame, until.pack, until.payload, self._with_words),
         )
         if self._with_words:
-            self._add_words(connection, last_id + 1, self.words(coming))
+            self._add_words(connection, last_id + 1, _words(coming))
         return True
 
     def _next_ends(self, after: Ends) -> Ends:
@@ -101,15 +112,16 @@ class Indexing:
 
     # --- who names a body -------------------------------------------------------------------------------------------
 
-    def _write_names(self, connection: sqlite3.Connection, coming: Stretch) -> None:
+    def _write_names(self, connection: sqlite3.Connection, coming: "_Rows") -> None:
         """Writes down which traces name a body, and in which frame first; what is not stored (yet) is kept apart."""
-        if len(self._named) > _NAMED_LIMIT:
-            self._named.clear()
+        if len(self._named) > _NAMED_LIMIT or len(self._seen) > _NAMED_LIMIT:
+            self.forget()
+        self._seen.update((digest, place) for place, digest, _, _ in coming.bodies)
         first: dict[tuple[bytes, bytes], int] = {}
-        for frame, plain in sorted(coming.frames(self._database)):
-            for fact in facts_in(plain):
+        for frame, facts in reversed(coming.frames):
+            for fact in facts:
                 trace_id = trace_of(fact)
-                for entry in digests_of(fact) if trace_id else ():
+                for entry in digests_of(fact) if trace_id and getattr(fact, "contents", None) else ():
                     self._name(first, entry, trace_id, frame)
         places = self.places_of({digest for digest, _ in first})
         rows = [
@@ -141,7 +153,9 @@ class Indexing:
 
     def places_of(self, digests: set[bytes]) -> dict[bytes, int]:
         """The places of those that are stored; below zero where the first format put them."""
-        found = self._places.find(digests)
+        found = {digest: self._seen[digest] for digest in digests & self._seen.keys()}
+        found.update(self._places.find(digests - found.keys()))
+        self._seen.update(found)
         missing = [digest for digest in digests if digest not in found]
         for start in range(0, len(missing), 500):
             page = missing[start : start + 500]
@@ -149,11 +163,11 @@ class Indexing:
             found.update((digest, -row_id) for digest, row_id in self._database.rows(query, page, (bytes, int)))
         return found
 
-    def _resolve(self, connection: sqlite3.Connection, coming: Stretch) -> None:
+    def _resolve(self, connection: sqlite3.Connection, coming: "_Rows") -> None:
         """Bodies that come after a trace has named them."""
         if not self._database.rows("SELECT 1 FROM absent_names LIMIT 1"):
             return
-        for place, digest, media_type, body in coming.bodies(self._database):
+        for place, digest, media_type, body in coming.bodies:
             rows = self._database.rows("SELECT trace, frame FROM absent_names WHERE digest = ?", (digest,), (int, int))
             if not rows:
                 continue
@@ -191,20 +205,17 @@ class Indexing:
                     return False
                 raise
 
-    def words(self, one: Stretch) -> str:
-        """A text with the words of a stretch."""
-        texts = [body_words(kind, body) for _, _, kind, body in one.bodies(self._database)]
-        texts += [fact_words(facts_in(plain)) for _, plain in one.frames(self._database)]
-        return "\n".join(texts)
-
     def _words_later(self, connection: sqlite3.Connection) -> bool:
         """Gives words to a stretch that was indexed without; False where there is none."""
         query = "SELECT id FROM stretches WHERE NOT has_words ORDER BY id DESC LIMIT 1"
         stretch_id = self._database.number(query) if self._with_words else 0
         if stretch_id:
-            self._add_words(connection, stretch_id, self.words(stretch(self._database, stretch_id)))
+            self._add_words(connection, stretch_id, self._words_of(stretch_id))
             connection.execute("UPDATE stretches SET has_words = 1 WHERE id = ?", (stretch_id,))
         return bool(stretch_id)
+
+    def _words_of(self, stretch_id: int) -> str:
+        return _words(_read(self._database, stretch(self._database, stretch_id)))
 
     @staticmethod
     def _add_words(connection: sqlite3.Connection, stretch_id: int, text: str) -> None:
@@ -228,7 +239,7 @@ class Indexing:
             return
         for stretch_id in stretch_ids:
             if self._database.number("SELECT has_words FROM stretches WHERE id = ?", (stretch_id,)):
-                text = self.words(stretch(self._database, stretch_id))
+                text = self._words_of(stretch_id)
                 connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (stretch_id, text))
                 connection.execute("UPDATE stretches SET has_words = 0 WHERE id = ?", (stretch_id,))
         connection.execute("INSERT OR REPLACE INTO progress VALUES ('purge', 2)")
@@ -247,3 +258,14 @@ class Indexing:
         elif connection.total_changes - before < 2:
             connection.execute("DELETE FROM progress WHERE name = 'purge'")
         return True
+
+
+def _read(database: Database, one: Stretch) -> _Rows:
+    frames = [(frame, facts_in(plain)) for frame, plain in one.frames(database)]
+    return _Rows(frames, list(one.bodies(database)))
+
+
+def _words(rows: _Rows) -> str:
+    """A text with the words of a stretch."""
+    texts = [body_words(kind, body) for _, _, kind, body in rows.bodies]
+    return "\n".join([*texts, *(fact_words(facts) for _, facts in rows.frames)])

@@ -5,12 +5,17 @@ FTS5, a collector that does not index) it looks through the stretches themselves
 """
 
 import time
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import merge
+from itertools import accumulate, islice
 
+from trajectory.errors import StoreError
 from trajectory.model import lists
 from trajectory.model.fact import Fact, SpanStarted, trace_of
+from trajectory.store.bodies import decoded, split
 from trajectory.store.contract import Hit, Hits
 from trajectory.store.database import Database
 from trajectory.store.matching import digests_of
@@ -18,6 +23,8 @@ from trajectory.store.stretches import BEYOND, Ends, Stretch, facts_in, has_word
 from trajectory.store.words import Passage, Question, said_by, said_in
 
 _PAGE = 64
+_PAGE_PLACES = 500
+_MOST_NAMES = 4096
 _LOOKED_FRAMES = 32  # back from where a body is named, for the start of its span
 _HELD_FRAMES = 32
 
@@ -40,7 +47,7 @@ class Search:
     budget_s: float
     is_complete: bool = True
     _frames: dict[int, "_Frame"] = field(default_factory=dict)
-    _unwritten: tuple[Stretch, dict[bytes, list[_Named]]] | None = None
+    _unwritten: tuple[Stretch, dict[int | bytes, list[_Named]]] | None = None
     _traces: dict[int, bytes] = field(default_factory=dict)
     _until_s: float = 0.0
 
@@ -58,11 +65,13 @@ class Search:
         """The ids of the first traces that say it, and whether these are all."""
         found: dict[bytes, None] = {}
         for one, is_indexed in self._stretches():
-            for digest, place, _ in self._bodies(one):
-                for named in self._who(digest, place, one, is_indexed, limit):
-                    found[named.trace_id] = None
-            for _, fact, _ in self._facts(one):
-                found[trace_of(fact)] = None
+            bodies = list(one.bodies(self.database))
+            named = self._who([place for place, *_ in bodies], one, is_indexed, _MOST_NAMES)
+            for place, digest, media_type, body in bodies:
+                traces = {who.trace_id for who in named.get(place, named.get(digest, ()))}
+                if not traces <= found.keys() and self._passage(media_type, body):
+                    found.update(dict.fromkeys(traces))
+            found.update((trace_of(fact), None) for _, fact, _ in self._facts(one))
             if len(found) >= limit:
                 return list(found)[:limit], False
         return list(found), self.is_complete
@@ -122,46 +131,58 @@ class Search:
 
     # --- what is said there -----------------------------------------------------------------------------------------
 
-    def _bodies(self, one: Stretch) -> Iterator[tuple[bytes, int, Passage]]:
-        """(digest, place, passage) of the bodies that say it."""
-        for place, digest, media_type, body in one.bodies(self.database):
-            if self.question.may_be_in(body):
-                passage = self.question.passage(said_by(media_type, body))
-                if passage is not None:
-                    yield digest, place, passage
+    def _bodies(self, one: Stretch, limit: int) -> list[tuple[bytes, int, Passage]]:
+        """(digest, place, passage) of the first bodies that say it."""
+        saying = (
+            (digest, place, passage)
+            for place, digest, media_type, body in one.bodies(self.database)
+            if (passage := self._passage(media_type, body))
+        )
+        return list(islice(saying, limit))
+
+    def _passage(self, media_type: str, body: bytes) -> Passage | None:
+        return self.question.passage(said_by(media_type, body)) if self.question.may_be_in(body) else None
 
     def _facts(self, one: Stretch) -> Iterator[tuple[int, Fact, Passage]]:
         """(frame, fact, passage) of the facts that say it themselves."""
         for frame, plain in one.frames(self.database):
-            if self.question.may_be_in(plain):
+            if self.question.may_be_among(plain):
                 for fact in facts_in(plain):
                     passage = next(filter(None, map(self.question.passage, said_in(fact))), None)
                     if passage is not None:
                         yield frame, fact, passage
 
     def _in_stretch(self, one: Stretch, is_indexed: bool, limit: int) -> Iterator[Hit]:
-        for digest, place, passage in self._bodies(one):
-            for named in self._who(digest, place, one, is_indexed, limit):
-                yield self._hit(named.trace_id, named.frame, self._namer(named, digest), passage)
+        bodies = self._bodies(one, limit)
+        named = self._who([place for _, place, _ in bodies], one, is_indexed, limit)
+        for digest, place, passage in bodies:
+            for who in named.get(place, named.get(digest, ())):
+                yield self._hit(who.trace_id, who.frame, self._namer(who, digest), passage)
         for frame, fact, passage in self._facts(one):
             yield self._hit(trace_of(fact), frame, fact, passage)
 
     # --- who said it ------------------------------------------------------------------------------------------------
 
-    def _who(self, digest: bytes, place: int, one: Stretch, is_indexed: bool, limit: int) -> list[_Named]:
-        """The traces that name a body, the newest first."""
-        query = "SELECT trace, frame FROM names WHERE place = ? ORDER BY trace DESC LIMIT ?"
-        rows = self.database.rows(query, (place, limit), (int, int))
-        named = [_Named(trace_id, frame) for trace, frame in rows if (trace_id := self._trace_id(trace))]
-        if is_indexed:
-            return named
-        known = dict.fromkeys([*self._names_in(one).get(digest, ()), *named])
-        return list({one.trace_id: one for one in known}.values())
+    def _who(
+        self, places: Sequence[int], one: Stretch, is_indexed: bool, limit: int
+    ) -> Mapping[int | bytes, Sequence[_Named]]:
+        """The traces that name bodies, the newest first, by place; by digest where that is not written down yet."""
+        if not is_indexed:
+            return self._names_in(one)
+        named: dict[int | bytes, list[_Named]] = {}
+        for at in range(0, len(places), _PAGE_PLACES):
+            page = places[at : at + _PAGE_PLACES]
+            query = f"""SELECT place, trace, frame FROM names WHERE place IN ({",".join("?" * len(page))})
+                        ORDER BY place DESC, trace DESC LIMIT ?"""
+            for place, trace, frame in self.database.rows(query, (*page, limit), (int, int, int)):
+                if trace_id := self._trace_id(trace):
+                    named.setdefault(place, []).append(_Named(trace_id, frame))
+        return named
 
-    def _names_in(self, one: Stretch) -> dict[bytes, list[_Named]]:
+    def _names_in(self, one: Stretch) -> dict[int | bytes, list[_Named]]:
         """Who names what in a stretch that is not indexed."""
         if self._unwritten is None or self._unwritten[0] != one:
-            named: dict[bytes, list[_Named]] = {}
+            named: dict[int | bytes, list[_Named]] = {}
             for frame, plain in one.frames(self.database):
                 for fact in facts_in(plain):
                     for digest in lists.named(digests_of(fact), self.payload):
@@ -178,24 +199,22 @@ class Search:
     def _namer(self, named: _Named, digest: bytes) -> Fact | None:
         """The fact of the trace that names the body, in the frame where it does so first."""
         frame = self._frame(named.frame)
-        direct = frame.namers.get((named.trace_id, digest))
-        if direct is not None:
-            return direct
-        listing = (
-            fact for (trace_id, entry), fact in frame.namers.items() if self._holds(trace_id, named, entry, digest)
+        direct = (
+            fact for fact in frame.holding(digest) if trace_of(fact) == named.trace_id and digest in digests_of(fact)
         )
-        return next(listing, None)
+        listing = (fact for fact in frame.facts if trace_of(fact) == named.trace_id and self._lists(fact, digest))
+        return next(direct, None) or next(listing, None)
 
-    def _holds(self, trace_id: bytes, named: _Named, entry: bytes, digest: bytes) -> bool:
-        is_list = trace_id == named.trace_id and lists.list_of(entry) is not None
-        return is_list and digest in lists.named([entry], self.payload)
+    def _lists(self, fact: Fact, digest: bytes) -> bool:
+        entries = [entry for entry in digests_of(fact) if lists.list_of(entry) is not None]
+        return bool(entries) and digest in lists.named(entries, self.payload)
 
     def _frame(self, frame_id: int) -> "_Frame":
         if frame_id not in self._frames:
             if len(self._frames) >= _HELD_FRAMES:
                 self._frames.clear()
             row = next(Stretch(Ends(frame_id - 1), Ends(frame_id)).frames(self.database), None)
-            self._frames[frame_id] = _Frame(facts_in(row[1]) if row else [])
+            self._frames[frame_id] = _Frame(row[1] if row else b"\x90")
         return self._frames[frame_id]
 
     def _hit(self, trace_id: bytes, frame: int, fact: Fact | None, passage: Passage) -> Hit:
@@ -217,22 +236,48 @@ class Search:
         """How a span began: in this frame, or one not far before it."""
         query = """SELECT frame FROM frame_traces JOIN traces ON traces.id = trace WHERE trace_id = ? AND frame <= ?
                    ORDER BY frame DESC LIMIT ?"""
-        begun = self._frame(frame).starts.get((trace_id, span_id))
+        begun = self._frame(frame).start(trace_id, span_id)
         if begun is not None:
             return begun
         earlier = (row_id for (row_id,) in self.database.rows(query, (trace_id, frame, _LOOKED_FRAMES), (int,)))
-        starts = (self._frame(row_id).starts.get((trace_id, span_id)) for row_id in earlier)
+        starts = (self._frame(row_id).start(trace_id, span_id) for row_id in earlier)
         return next(filter(None, starts), None)
 
 
 class _Frame:
-    """The facts of a frame by what is asked of them: how spans began, and which fact first names what."""
+    """A frame of which only those facts are decoded that are asked for: those in whose bytes an id is."""
 
-    def __init__(self, facts: list[Fact]) -> None:
-        self.starts: dict[tuple[bytes, bytes], SpanStarted] = {}
-        self.namers: dict[tuple[bytes, bytes], Fact] = {}
-        for fact in facts:
-            if isinstance(fact, SpanStarted):
-                self.starts[fact.trace_id, fact.span_id] = fact
-            for entry in digests_of(fact):
-                self.namers.setdefault((trace_of(fact), entry), fact)
+    def __init__(self, plain: bytes) -> None:
+        self._plain = plain
+        try:
+            self._raws = split(plain)
+        except StoreError:
+            self._raws = []
+        self._decoded: dict[int, Fact | None] = {}
+        sizes = [len(raw) for raw in self._raws]
+        self._ends = list(accumulate(sizes, initial=len(plain) - sum(sizes)))[1:]
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        return facts_in(self._plain)
+
+    def holding(self, id_bytes: bytes) -> Iterator[Fact]:
+        """The facts that hold an id, in order."""
+        at = self._plain.find(id_bytes)
+        while at >= 0:
+            number = bisect_right(self._ends, at)
+            if number >= len(self._raws):
+                return
+            if (fact := self._fact(number)) is not None:
+                yield fact
+            at = self._plain.find(id_bytes, self._ends[number])
+
+    def _fact(self, number: int) -> Fact | None:
+        if number not in self._decoded:
+            self._decoded[number] = decoded(self._raws[number])
+        return self._decoded[number]
+
+    def start(self, trace_id: bytes, span_id: bytes) -> SpanStarted | None:
+        """How a span began."""
+        starts = (fact for fact in self.holding(span_id) if isinstance(fact, SpanStarted) and fact.span_id == span_id)
+        return next((fact for fact in starts if fact.trace_id == trace_id), None)

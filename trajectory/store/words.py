@@ -101,11 +101,13 @@ class Question:
         self._needles = [word.encode() for word in words if word.isascii()]
         self.expression = " AND ".join(f'"{word}" *' if len(word) >= _SHORT_WORD else f'"{word}"' for word in words)
 
-    def may_be_in(self, raw: bytes) -> bool:
-        """Whether bytes that hold a text could hold one that matches; much quicker than to read it."""
-        if not raw.isascii() or b"\\u" in raw:
-            return True
-        folded = raw.lower()
+    def may_be_in(self, body: bytes) -> bool:
+        """Whether a body's text could match; much quicker than to read it."""
+        return not body.isascii() or b"\\u" in body or self.may_be_among(body)
+
+    def may_be_among(self, facts: bytes) -> bool:
+        """Whether a text of a frame's facts could match, in which no letter beyond ASCII stands for one within."""
+        folded = facts.lower()
         return all(needle in folded for needle in self._needles)
 
     def passage(self, text: str) -> Passage | None:
