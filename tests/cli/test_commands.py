@@ -54,6 +54,25 @@ def test_a_version_is_one_line() -> None:
     assert trajectory("--version").out == "trajectory 0.1.0\n"
 
 
+def test_search_says_where_something_was_said(store: Path) -> None:
+    hits = trajectory("search", "see them", "--store", store, "--json").json_lines()
+    assert {hit["text"][hit["start"] : hit["end"]] for hit in hits} == {"see"}
+    assert "WebSurfer" in {hit["agent"] for hit in hits} and {hit["title"] for hit in hits} == {"How many? At most 3."}
+    (row,) = trajectory("traces", "--store", store, "--json").json_lines()
+    assert {hit["trace_id"] for hit in hits} == {row["trace_id"]}
+    shown = trajectory("search", '"SEE" bold', "--store", store)
+    assert "WebSurfer" in shown.out and "»see«" in shown.out and "\x1b" not in shown.out
+    assert len(trajectory("search", "at most", "--store", store, "--limit", "1", "--json").json_lines()) == 1
+
+
+def test_search_says_when_nothing_says_it_and_refuses_what_is_no_word(store: Path) -> None:
+    done = trajectory("search", "x*) OR (y", "--store", store)
+    assert (done.code, done.out) == (0, "") and "nothing says" in done.err
+    assert "no word" in refused(trajectory("search", '"*', "--store", store))
+    assert "at most" in refused(trajectory("search", "x" * 2000, "--store", store))
+    assert "no store" in refused(trajectory("search", "x", "--store", store.parent / "absent.db"))
+
+
 def test_traces_lists_what_was_imported(store: Path) -> None:
     (row,) = trajectory("traces", "--store", store, "--json").json_lines()
     assert (row["agents"], row["delegations"], row["state"]) == (2, 1, "done")

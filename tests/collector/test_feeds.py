@@ -25,16 +25,18 @@ from trajectory.alerting.alerts import alert_key
 from trajectory.collector.at_rest import StoredLibrary, StoreFeed, fold_stored, stored_batches, stored_row
 from trajectory.collector.importing import Numbering, WireDelivery, through_pipeline, turns
 from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.publish import Publisher
 from trajectory.collector.quotas import Limits
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.server import Collector
 from trajectory.errors import TrajectoryError, WireError
+from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Payload
 from trajectory.store.contract import TraceSummary
 from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.view.feed import FeedLost
-from trajectory.view.rows import Missing, RunsQuery, RunsView, SpanQuery, SpanView, TraceQuery, TraceView
+from trajectory.view.rows import Health, Missing, RunsQuery, RunsView, SpanQuery, SpanView, TraceQuery, TraceView
 
 
 @contextmanager
@@ -255,3 +257,28 @@ def test_a_run_that_was_live_when_its_collector_died_is_cut_off_in_every_list() 
     assert stored_row(saved, is_live=False).state == "cut_off"
     assert stored_row(saved, is_live=True).state == "live"
     assert stored_row(TraceSummary(TRACE, state="done"), is_live=False).state == "done"
+
+
+def test_the_list_of_a_store_keeps_the_runs_in_which_something_is_said(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path / "store")
+    pipeline = Pipeline(writer, (), lambda: NOW_NS)
+    body = Payload(digest("text/plain", b"a harbour view"), "text/plain", b"a harbour view")
+    for n in (1, 2):
+        trace_id = bytes([n]) * 16
+        facts: list[Fact] = [
+            body,
+            started(1, trace_id=trace_id, contents={"input": [body.digest] if n == 2 else []}),
+            ended(1, trace_id=trace_id),
+        ]
+        batches = [Batch(SOURCE, 10 * n, facts)]
+        pipeline.store(batches)
+        pipeline.fold(batches)
+    pipeline.finish()
+    view = Publisher(pipeline, Health, is_live=lambda: True).answer(RunsQuery(filter="text:harbour"), -1)
+    assert isinstance(view, RunsView) and [row.trace_id for row in view.rows] == [(bytes([2]) * 16).hex()]
+    writer.close()
+    feed = StoreFeed(open_reader(tmp_path / "store"), "the-store")
+    for text, count in (("text:harbour", 1), ("text:absent", 0), ('text:"-"', 0), ("", 2)):
+        view = feed.pull(RunsQuery(filter=text), -1)
+        assert isinstance(view, RunsView) and len(view.rows) == count and view.total == 2
+    feed.close()

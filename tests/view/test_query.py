@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, STEPS
 from trajectory.errors import QueryError
 from trajectory.view.query import FIELDS, LONGEST_FILTER, Row, parse
+from trajectory.view.rows import TraceRow
 
 EVERY_ROW: list[Row] = [*RUNS, *SPANS, *STEPS, *LANES, *DELEGATIONS, *ALERTS]
 words = st.sampled_from(
@@ -164,3 +165,21 @@ def test_a_run_is_found_by_the_agents_in_it() -> None:
     assert parse("planner")(run)
     assert not parse("agent=research")(run)
     assert not parse("agent:coder")(run)
+
+
+def test_text_also_keeps_the_runs_in_which_it_is_said_and_asks_once() -> None:
+    asked: list[str] = []
+
+    def saying(text: str) -> set[str]:
+        asked.append(text)
+        return {"bb"}
+
+    rows = [
+        TraceRow(trace_id, title, "done", "", "", 0, 0)
+        for trace_id, title in (("aa", "refund"), ("bb", ""), ("cc", ""))
+    ]
+    for text, kept in (("text:refund", "aa bb"), ("-text:refund", "cc"), ("refund", "aa"), ("text=refund", "aa")):
+        keep = parse(text, saying)
+        assert " ".join(row.trace_id for row in rows if keep(row)) == kept
+    assert asked == ["refund", "refund"]
+    assert [row.trace_id for row in rows if parse("text:refund")(row)] == ["aa"]

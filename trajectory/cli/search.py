@@ -24,9 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from trajectory.errors import ConfigError, QueryError
+
     text = " ".join(args.text)
     with closing(open_store(args.store)) as reader:
-        found = reader.search(text, args.limit)
+        try:
+            found = reader.search(text, args.limit)
+        except QueryError as fault:
+            raise ConfigError(str(fault), "text") from None
         titles = _titles(reader, found.hits)
     for hit in found.hits:
         print(json_line(_as_json(hit, titles)) if args.json else "\n".join(_lines(hit, titles)))
