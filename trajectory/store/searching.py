@@ -26,6 +26,7 @@ _PAGE = 64
 _PAGE_PLACES = 500
 _MOST_NAMES = 4096
 _LOOKED_FRAMES = 32  # back from where a body is named, for the start of its span
+_LOOKED_SPANS = 16  # above it, for whose it is
 _HELD_FRAMES = 32
 
 
@@ -48,6 +49,7 @@ class Search:
     is_complete: bool = True
     _frames: dict[int, "_Frame"] = field(default_factory=dict)
     _unwritten: tuple[Stretch, dict[int | bytes, list[_Named]]] | None = None
+    _starts: dict[tuple[bytes, bytes], SpanStarted | None] = field(default_factory=dict)
     _traces: dict[int, bytes] = field(default_factory=dict)
     _until_s: float = 0.0
 
@@ -224,7 +226,7 @@ class Search:
             trace_id=trace_id,
             span_id=span_id,
             at_ns=getattr(fact, "at_ns", 0),
-            agent=begun.agent if begun else "",
+            agent=self._agent(frame, begun) if begun else "",
             kind=begun.kind if begun else "",
             name=begun.name if begun else "",
             text=passage.text,
@@ -232,7 +234,22 @@ class Search:
             end=passage.end,
         )
 
+    def _agent(self, frame: int, begun: SpanStarted) -> str:
+        """Who a span is of: what itself says, or the nearest above that does."""
+        above: SpanStarted | None = begun
+        for _ in range(_LOOKED_SPANS):
+            if above is None or above.agent or not above.parent_id:
+                break
+            above = self._start(above.trace_id, frame, above.parent_id)
+        return above.agent if above is not None else ""
+
     def _start(self, trace_id: bytes, frame: int, span_id: bytes) -> SpanStarted | None:
+        key = (trace_id, span_id)
+        if key not in self._starts:
+            self._starts[key] = self._find_start(trace_id, frame, span_id)
+        return self._starts[key]
+
+    def _find_start(self, trace_id: bytes, frame: int, span_id: bytes) -> SpanStarted | None:
         """How a span began: in this frame, or one not far before it."""
         query = """SELECT frame FROM frame_traces JOIN traces ON traces.id = trace WHERE trace_id = ? AND frame <= ?
                    ORDER BY frame DESC LIMIT ?"""
