@@ -196,6 +196,39 @@ def test_a_fact_that_cannot_be_true_is_refused(fact: Fact) -> None:
         codec.decode_fact(msgpack.packb(msgpack.unpackb(codec.encode(fact))))
 
 
+BAD = {
+    "no fact": b"\x93\x01\x02\x03",
+    "unknown tag": frames.pack((99, 1, 2)),
+    "short trace id": codec.encode(SpanEnded(TRACE[:-1], SPAN, 1, 1)),
+    "another body's digest": codec.encode(Payload(TRACE, "text/plain", b"another")),
+    "too deep": codec.encode(SpanEnded(TRACE, SPAN, 1, 1, attributes={"deep": nested(frames.MAX_DEPTH)})),
+    "far too deep": codec.encode(SpanEnded(TRACE, SPAN, 1, 1, attributes={"deep": nested(900)})),
+    "no text": frames.pack((frames.GAP, 1, 2, "why")).replace(b"why", b"\xff\xfe\xfd"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_bad_fact_of_a_frame_says_why_at_its_place_and_its_neighbours_are_read(bad: bytes) -> None:
+    with pytest.raises(WireError) as alone:
+        codec.decode_fact(bad)
+    first, second, last = codec.read_facts(b"\x93" + codec.encode(BODY) + bad + codec.encode(Gap(1, 2, "why")))
+    assert (first, last) == (BODY, Gap(1, 2, "why"))
+    assert isinstance(second, WireError) and str(second) == str(alone.value)
+
+
+@given(st.lists(facts, max_size=5))
+def test_the_facts_of_a_frame_are_read_as_each_alone_is(some: list[Fact]) -> None:
+    assert codec.read_facts(codec.encode_facts(some)) == some
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_array_of_facts_is_refused_whole(body: bytes) -> None:
+    try:
+        assert all(isinstance(fact, WireError | Fact) for fact in codec.read_facts(body))
+    except WireError as refusal:
+        assert "corrupt frame" in str(refusal)
+
+
 def test_what_every_reader_can_read_is_taken() -> None:
     fact = SpanStarted(TRACE, SPAN, b"", 1, 1, "tool", "x", attributes={"deep": nested(frames.MAX_DEPTH - 1)})
     assert codec.decode_fact(codec.encode(fact)) == fact
