@@ -12,7 +12,7 @@ from trajectory.detection.contract import DetectorFactory
 from trajectory.detection.judge import TraceJudge
 from trajectory.graph.span import Span
 from trajectory.graph.trace import PayloadSource, Trace
-from trajectory.model.fact import Fact, Finding, Found, Marked, Source, SpanEvent, SpanStarted
+from trajectory.model.fact import Fact, Finding, Source, SpanEvent, SpanStarted
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
 
 MAX_STEPS = 5000
@@ -58,30 +58,23 @@ class FoldedTrace:
 
     def apply(self, fact: Fact, source: Source) -> list[Finding]:
         """Folds one fact and judges it; returns what is newly found."""
-        before = self.trace.version
-        is_begun = isinstance(fact, SpanStarted) and self._has_begun(fact.span_id)
+        what = self._step_of(fact)
         span = self.trace.apply(fact, source)
-        if self.trace.version == before:
+        if span is None:
             return []
-        if span is not None and not is_begun:
-            self._log(fact, span)
-        if isinstance(fact, (Found, Marked)):
-            return []
+        if what:
+            self.steps.append(Step(self.step_count, what, span, fact if isinstance(fact, SpanEvent) else None))
+            self.step_count += 1
         return self.judge.observe(fact)
 
-    def _has_begun(self, span_id: bytes) -> bool:
-        span = self.trace.spans.get(span_id)
-        return span is not None and not span.is_placeholder
-
-    def _log(self, fact: Fact, span: Span) -> None:
+    def _step_of(self, fact: Fact) -> str:
+        """What a fact is as a line of the tail; empty where it is none, as the second start of a span is."""
         if isinstance(fact, SpanStarted):
-            self._step(span.kind, span, None)
-        elif isinstance(fact, SpanEvent) and fact.name != EVENT_DELTA:
-            self._step(_EVENT_STEPS.get(fact.name, "event"), span, fact)
-
-    def _step(self, what: str, span: Span, event: SpanEvent | None) -> None:
-        self.steps.append(Step(self.step_count, what, span, event))
-        self.step_count += 1
+            known = self.trace.spans.get(fact.span_id)
+            return fact.kind if known is None or known.is_placeholder else ""
+        if isinstance(fact, SpanEvent) and fact.name != EVENT_DELTA:
+            return _EVENT_STEPS.get(fact.name, "event")
+        return ""
 
     def is_needed(self, now_ns: int) -> bool:
         """Whether more of it is to come, or someone is looking at it."""

@@ -46,6 +46,7 @@ class Pipeline:
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
         self._folded: OrderedDict[bytes, FoldedTrace] = OrderedDict()
+        self._at_hand: dict[bytes, FoldedTrace] = {}  # those that the batch being folded is about
         self._own = Source(_OWN_ID, os.urandom(16), {"service.name": "trajectory.collector"})
         self._own_seq = 0
         self._pending: list[Fact] = []  # our own facts, to be stored at the next tick
@@ -73,40 +74,54 @@ class Pipeline:
         now_ns = self._now_ns()
         for batch in map(skew.corrected, batches):
             self.vitals.noted(now_ns, batch.source)
+            oldest_ns = 0
             for fact in batch.facts:
                 try:
-                    self._fold_one(fact, batch.source, now_ns)
+                    at_ns = self._fold_one(fact, batch.source, now_ns)
+                    if at_ns and (at_ns < oldest_ns or not oldest_ns):
+                        oldest_ns = at_ns
                 except StoreError as fault:
                     self._read_again(trace_of(fact), fault)
                 except (
                     Exception
                 ) as fault:  # whatever a hostile fact makes of our fold: it stays stored, the rest goes on
                     self.vitals.faulted("folding a fact", fault)
-            happened = [at_ns for fact in batch.facts if (at_ns := getattr(fact, "at_ns", 0))]
-            self.vitals.took(now_ns, len(batch.facts), min(happened, default=0))
+            for folded in self._at_hand.values():
+                self._changed(folded)
+            self._at_hand.clear()
+            self.vitals.took(now_ns, len(batch.facts), oldest_ns)
 
     def _read_again(self, trace_id: bytes, fault: StoreError) -> None:
         """Forgets a trace whose earlier facts could not be read: the next one that comes brings all of them."""
         self.vitals.trouble = str(fault)
         self._stale.add(trace_id)
+        self._at_hand.pop(trace_id, None)
         self._folded.pop(trace_id, None)
 
-    def _fold_one(self, fact: Fact, source: Source, now_ns: int) -> None:
+    def _fold_one(self, fact: Fact, source: Source, now_ns: int) -> int:
+        """Returns when the fact happened, 0 where it does not say."""
         if isinstance(fact, Payload):
             self._payloads.put(fact.digest, fact.media_type, fact.body)
-        elif isinstance(fact, Heartbeat):
+            return 0
+        if isinstance(fact, Heartbeat):
             self._hear(fact, source)
         elif isinstance(fact, Gap):
             self._lose(fact, source)
-        elif trace_id := trace_of(fact):
-            folded = self._folded.get(trace_id) or self._begin(trace_id)
+        elif trace_id := fact.finding.trace_id if isinstance(fact, Found) else fact.trace_id:
+            folded = self._at_hand.get(trace_id) or self._at(trace_id, now_ns)
             found = folded.apply(fact, source)
             if isinstance(fact, Found):
                 self._unsaved.append(fact.finding)  # of another store, imported with its trace
-            folded.touched_ns = now_ns
-            folded.last_frame = self._last_frame
-            self._changed(folded)
-            self._keep(folded, found)
+            if found:
+                self._keep(folded, found)
+        return fact.at_ns
+
+    def _at(self, trace_id: bytes, now_ns: int) -> FoldedTrace:
+        """A trace that facts of this batch are about, noted once as touched by all of them."""
+        folded = self._at_hand[trace_id] = self._folded.get(trace_id) or self._begin(trace_id)
+        folded.touched_ns = now_ns
+        folded.last_frame = self._last_frame
+        return folded
 
     def _hear(self, fact: Heartbeat, source: Source) -> None:
         for folded in self._folded.values():

@@ -45,6 +45,7 @@ class Cascades:
     """The detector of `cascade`."""
 
     name = KIND
+    reads = (SpanEnded, SpanStarted, SpanUpdated)
 
     def __init__(self) -> None:
         self._failures = Failures()
@@ -52,10 +53,8 @@ class Cascades:
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes what may have failed."""
-        if isinstance(fact, (SpanEnded, SpanStarted, SpanUpdated)):
-            span = trace.spans.get(fact.span_id)
-            if span is not None:
-                self._failures.touch(span)
+        if isinstance(fact, self.reads):
+            self._failures.touch(fact.span_id)
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:

@@ -17,7 +17,11 @@ ENTRY_POINT = "trajectory.detectors"
 
 
 class Detector(Protocol):
-    """Judges one trace. One instance is made for each trace and dropped with it."""
+    """Judges one trace. One instance is made for each trace and dropped with it.
+
+    A detector may name in `reads` the types of facts that `observe` is for: it is not asked about others, which saves time
+    at every fact. Without `reads` it is asked about all.
+    """
 
     name: str
 

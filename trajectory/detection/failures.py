@@ -46,20 +46,21 @@ class Failures:
         self._has_errors = False
         self._shown = ShownAnswers()
 
-    def touch(self, span: Span) -> None:
+    def touch(self, span_id: bytes) -> None:
         """Notes a span that has changed."""
-        self._shown.note(span)
-        if span.is_error:
-            self._has_errors = True
-        if span.kind in _TOOLS and span.end_ns:
-            self._touched[span.span_id] = None
+        self._touched[span_id] = None
 
     def roots(self, trace: Trace) -> list[Root]:
         """Failures where they began, by time."""
         touched, self._touched = self._touched, {}
         for span_id in touched:
-            span = trace.spans[span_id]
-            self._read(span, result_text(span, trace), trace)
+            span = trace.spans.get(span_id)
+            if span is None:
+                continue
+            self._shown.note(span)
+            self._has_errors = self._has_errors or span.is_error
+            if span.kind in _TOOLS and span.end_ns:
+                self._read(span, result_text(span, trace), trace)
         for span, text in self._shown.found(trace):
             self._read(span, text, trace)
         raised = trace.root_errors() if self._has_errors else []

@@ -5,7 +5,7 @@ after three times is silent for this trace, and the rest go on. Called by the co
 `settle` at least each second while the trace changes or is live, and once at its end.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -31,21 +31,33 @@ class TraceJudge:
         self.left_out_count = 0
         self._said: dict[str, Finding] = {}
         self._detectors: list[Detector] = []
+        self._readers: dict[type[Fact], list[Detector]] = {}  # by the type of fact that they observe
         for factory in factories:
             self._make(factory)
 
     def observe(self, fact: Fact) -> list[Finding]:
         """New and grown findings that this fact, already folded into the trace, gives rise to."""
+        readers = self._readers.get(type(fact))
+        if readers is None:
+            readers = self._readers[type(fact)] = [d for d in self._detectors if _reads(d, type(fact))]
         found: list[Finding] = []
-        for detector in list(self._detectors):
-            found += self._ask(detector, lambda d=detector: d.observe(fact, self.trace))  # type: ignore[misc]
+        for detector in readers:
+            try:
+                said = detector.observe(fact, self.trace)
+                if said:  # most say nothing, at once
+                    self._hear(said, detector, found)
+            except Exception as fault:  # a stranger's detector may raise anything
+                self._fault(detector, fault)
         return found
 
     def settle(self, now_ns: int) -> list[Finding]:
         """New and grown findings as of `now_ns`; for a trace with synthetic or past times, the trace's own end."""
         found: list[Finding] = []
-        for detector in list(self._detectors):
-            found += self._ask(detector, lambda d=detector: d.settle(now_ns, self.trace))  # type: ignore[misc]
+        for detector in self._detectors:
+            try:
+                self._hear(detector.settle(now_ns, self.trace), detector, found)
+            except Exception as fault:  # a stranger's detector may raise anything
+                self._fault(detector, fault)
         return found
 
     def _make(self, factory: DetectorFactory) -> None:
@@ -54,18 +66,17 @@ class TraceJudge:
         except Exception as fault:  # a stranger's constructor may raise anything
             self._note(getattr(factory, "__name__", repr(factory)), fault)
 
-    def _ask(self, detector: Detector, question: Callable[[], Iterable[Finding]]) -> list[Finding]:
-        found: list[Finding] = []
-        try:
-            for finding in question():
-                fresh = self._fresh(finding, detector.name)
-                if fresh is not None:
-                    found.append(fresh)
-        except Exception as fault:  # a stranger's detector may raise anything
-            self._note(detector.name, fault)
-            if self.raised[detector.name] >= MAX_RAISED_COUNT:
-                self._detectors.remove(detector)
-        return found
+    def _hear(self, said: Iterable[Finding], detector: Detector, found: list[Finding]) -> None:
+        for finding in said:
+            fresh = self._fresh(finding, detector.name)
+            if fresh is not None:
+                found.append(fresh)
+
+    def _fault(self, detector: Detector, fault: Exception) -> None:
+        self._note(detector.name, fault)
+        if self.raised[detector.name] >= MAX_RAISED_COUNT:
+            self._detectors = [d for d in self._detectors if d is not detector]
+            self._readers = {}
 
     def _fresh(self, finding: Finding, detector_name: str) -> Finding | None:
         if not finding.detector:
@@ -84,3 +95,8 @@ class TraceJudge:
     def _note(self, name: str, fault: Exception) -> None:
         self.raised[name] = self.raised.get(name, 0) + 1
         self.faults[name] = f"{type(fault).__name__}: {fault}".splitlines()[0][:200]
+
+
+def _reads(detector: Detector, kind: type[Fact]) -> bool:
+    reads = getattr(detector, "reads", None)
+    return reads is None or kind in reads

@@ -44,6 +44,7 @@ class ContextAtBoundaries:
     """The detector of `context.lost` and `context.altered`."""
 
     name = "context.boundary"
+    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()

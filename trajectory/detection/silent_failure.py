@@ -36,33 +36,37 @@ class SilentFailures:
     """The detector of `tool.silent_failure`."""
 
     name = KIND
+    reads = (SpanEnded, SpanStarted, SpanUpdated, SpanLinked)
 
     def __init__(self) -> None:
         self._touched: dict[bytes, None] = {}
+        self._unread: dict[bytes, Span] = {}
         self._faults: dict[tuple[str, int], dict[bytes, tuple[Span, Finding]]] = {}  # (tool, owner) → not got over yet
         self._successes: dict[tuple[str, int], dict[str, Span]] = {}  # (tool, owner) → arguments → latest success
         self._kept_count = 0
         self._shown = ShownAnswers()
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Notes a tool call to be read when the trace settles."""
-        if isinstance(fact, (SpanEnded, SpanStarted, SpanUpdated, SpanLinked)):
-            span = trace.spans.get(fact.span_id)
-            if span is None:
-                return ()
-            self._shown.note(span)
-            if span.kind in _TOOLS and span.end_ns:
-                self._touched[fact.span_id] = None
+        """Notes a span to be looked at when the trace settles."""
+        if isinstance(fact, self.reads):
+            self._touched[fact.span_id] = None
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on the calls that finished since the last time, and on faults that those calls got over."""
         touched, self._touched = self._touched, {}
-        spans = sorted((trace.spans[span_id] for span_id in touched), key=lambda s: (s.end_ns, s.span_id))
+        for span_id in touched:
+            span = trace.spans.get(span_id)
+            if span is not None:
+                self._shown.note(span)
+                if span.kind in _TOOLS and span.end_ns:
+                    self._unread[span_id] = span
+        spans = sorted(self._unread.values(), key=lambda s: (s.end_ns, s.span_id))
+        self._unread = {}
         for span in spans:
             yield from self._read(span, result_text(span, trace), trace)
             if not _is_placed(span):
-                self._touched[span.span_id] = None  # read again when it is known whose work it is
+                self._unread[span.span_id] = span  # read again when it is known whose work it is
         for span, text in self._shown.found(trace):
             yield from self._read(span, text, trace)
 

@@ -30,32 +30,29 @@ class StalledSpans:
     """The detector of `flow.stalled`. `usual_s` maps (kind, name) to a usual duration in seconds, from earlier traces."""
 
     name = KIND
+    reads = (SpanStarted, SpanEnded)
 
     def __init__(self, usual_s: Mapping[tuple[str, str], float] | None = None) -> None:
         self._usual_s = dict(usual_s or {})
         self._durations_s: dict[tuple[str, str], dict[bytes, float]] = {}
+        self._touched: dict[bytes, None] = {}
         self._open: dict[bytes, None] = {}
         self._noticed: dict[bytes, tuple[int, int]] = {}  # span id → (its last sign, when a settle first saw that sign)
 
         self._alarmed_s: dict[bytes, float] = {}  # span id → the limit that it was found beyond
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Keeps who is open, and how long what ended took."""
-        if isinstance(fact, (SpanStarted, SpanEnded)):
-            span = trace.spans.get(fact.span_id)
-            if span is None or span.is_placeholder:
-                return ()
-            if span.is_open:
-                self._open[span.span_id] = None
-            else:
-                self._open.pop(span.span_id, None)
-                self._noticed.pop(span.span_id, None)
-                self._alarmed_s.pop(span.span_id, None)
-                self._keep(span)
+        """Notes who began or ended, the latest last."""
+        if isinstance(fact, self.reads):
+            self._touched.pop(fact.span_id, None)
+            self._touched[fact.span_id] = None
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Open work that shows no life as of `now_ns`."""
+        touched, self._touched = self._touched, {}
+        for span_id in touched:
+            self._look_at(trace.spans.get(span_id))
         for span_id in list(self._open):
             span = trace.spans[span_id]
             if span.attributes.get(SYNTHETIC_TIME) or any(c.is_open for c in span.children):
@@ -65,6 +62,18 @@ class StalledSpans:
             if silent_s > limit_s:
                 self._alarmed_s[span_id] = limit_s
                 yield _finding(span, limit_s, now_ns, trace)
+
+    def _look_at(self, span: Span | None) -> None:
+        """Keeps who is open, and how long what ended took."""
+        if span is None or span.is_placeholder:
+            return
+        if span.is_open:
+            self._open[span.span_id] = None
+        else:
+            self._open.pop(span.span_id, None)
+            self._noticed.pop(span.span_id, None)
+            self._alarmed_s.pop(span.span_id, None)
+            self._keep(span)
 
     def _silent_s(self, span: Span, now_ns: int) -> float:
         sign_ns = _last_sign_ns(span)

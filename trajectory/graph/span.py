@@ -1,13 +1,15 @@
 """A span as the facts so far tell it. Mutable, and owned by the one loop that folds; everyone else only reads.
 
 Invariant: a span's state depends on which facts came, not on their order, and a fact that comes twice changes nothing.
-A span that is only known as somebody's parent, or whose end came first, is a placeholder until its start arrives.
+A span that is only known as somebody's parent, or whose end came first, is a placeholder until its start arrives. What a
+span has none of is one empty tuple for all, and what only one fact told is that fact's own: a collector holds many spans.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trajectory.model.content import DIGEST_BYTES
 from trajectory.model.fact import Source, SpanEnded, SpanEvent, SpanLinked, SpanStarted, SpanUpdated
 from trajectory.model.lists import list_of
 from trajectory.model.words import EVENT_DELTA, EVENT_EXCEPTION, SpanKind, SpanStatus
@@ -25,9 +27,9 @@ class Span:
     """One span. `end_ns` is 0 while it is open; `owner` is the invocation of the agent that does this work, if any."""
 
     __slots__ = (
-        "_deltas", "_end", "_expand", "_partial", "_start", "_updates", "agent", "attributes", "children", "contents", "end_ns",
-        "events", "kind", "links", "message", "name", "order_key", "owner", "parent", "parent_id", "service", "source", "span_id",
-        "start_ns", "status", "surface", "trace_id",
+        "_borrows", "_deltas", "_end", "_expand", "_partial", "_start", "_updates", "agent", "attributes", "children", "contents",
+        "end_ns", "events", "kind", "links", "message", "name", "order_key", "owner", "parent", "parent_id", "service", "source",
+        "span_id", "start_ns", "status", "surface", "trace_id",
     )  # fmt: skip
 
     def __init__(self, trace_id: bytes, span_id: bytes, expand: Expand = list) -> None:
@@ -35,7 +37,7 @@ class Span:
         self.trace_id = trace_id
         self.span_id = span_id
         self.parent_id = b""
-        self.kind: str = SpanKind.OTHER
+        self.kind: str = _OTHER
         self.name = ""
         self.agent = ""
         self.surface = "operational"
@@ -44,20 +46,21 @@ class Span:
         self.start_ns = 0
         self.end_ns = 0
         self.order_key = (0, span_id)  # by start, where that is known
-        self.status: str = SpanStatus.UNSET
+        self.status: str = _UNSET
         self.message = ""
-        self.attributes: dict[str, Any] = {}
-        self.contents: dict[str, list[bytes]] = {}
-        self.events: list[SpanEvent] = []
-        self.links: list[SpanLinked] = []
+        self.attributes = _NO_ATTRIBUTES
+        self.contents = _NO_CONTENTS
+        self.events: list[SpanEvent] | tuple[()] = ()
+        self.links: list[SpanLinked] | tuple[()] = ()
         self.parent: Span | None = None
-        self.children: list[Span] = []
+        self.children: list[Span] | tuple[()] = ()
         self.owner: Invocation | None = None
         self._start: SpanStarted | None = None
         self._end: SpanEnded | None = None
-        self._updates: list[SpanUpdated] = []
-        self._deltas: list[SpanEvent] = []
-        self._partial: str | None = None  # the deltas joined, None where one more has come since
+        self._updates: list[SpanUpdated] | tuple[()] = ()
+        self._deltas: list[SpanEvent] | tuple[()] = ()
+        self._partial: str | None = ""  # the deltas joined, None where one more has come since
+        self._borrows = True  # attributes and contents are somebody else's, to be copied before they are added to
 
     def __repr__(self) -> str:
         return f"<Span {self.span_id.hex()[:8]} {self.kind} {self.name!r}>"
@@ -78,7 +81,7 @@ class Span:
 
     @property
     def is_error(self) -> bool:
-        return self.status == SpanStatus.ERROR
+        return self.status == _ERROR
 
     @property
     def duration_ns(self) -> int:
@@ -134,8 +137,11 @@ class Span:
 
     def digests(self, slot: str) -> list[bytes]:
         """The payloads in a slot, oldest first."""
-        entries = self.contents.get(slot, [])
-        return self._expand(entries) if len(entries) == 1 and list_of(entries[0]) is not None else entries
+        entries = self.contents.get(slot)
+        if not entries:
+            return []
+        is_list = len(entries) == 1 and len(entries[0]) != DIGEST_BYTES and list_of(entries[0]) is not None
+        return self._expand(entries) if is_list else entries
 
     def number(self, key: str) -> float:
         """An attribute as a number that is finite and not negative; 0 where it is missing or is none."""
@@ -144,17 +150,21 @@ class Span:
             return 0
         return value if 0 <= value < 1e18 else 0
 
-    def start(self, fact: SpanStarted, source: Source) -> bool:
-        """Folds a start; True where it changed anything. Of two different starts the earlier stands."""
+    def start(self, fact: SpanStarted, source: Source, service: str) -> bool:
+        """Folds a start, by a process of `service`; True where it changed anything. Of two different starts the earlier
+        stands."""
         known = self._start
         if known is not None and (known == fact or not _precedes(fact, known, _start_key)):
             return False
         self._start = fact
         self.parent_id, self.kind, self.name = fact.parent_id, fact.kind, fact.name
         self.agent, self.surface, self.start_ns = fact.agent, fact.surface, fact.at_ns
-        self.source, self.service = source, source.service
+        self.source, self.service = source, service
         self.order_key = (self.start_ns or self.end_ns, self.span_id)
-        self._merge()
+        if self._end is None and not self._updates:
+            self.attributes, self.contents, self._borrows = fact.attributes, fact.contents, True
+        else:
+            self._merge()
         return True
 
     def end(self, fact: SpanEnded) -> bool:
@@ -164,21 +174,21 @@ class Span:
             return False
         self._end = fact
         self.end_ns, self.status, self.message = fact.at_ns, fact.status, fact.message
-        self.order_key = (self.start_ns or self.end_ns, self.span_id)
+        if not self.start_ns:
+            self.order_key = (self.end_ns, self.span_id)
         if known is None:
-            self.attributes.update(fact.attributes)
-            self.contents.update(fact.contents)
+            self._add(fact)
         else:
             self._merge()
         return True
 
     def update(self, fact: SpanUpdated) -> bool:
         """Folds an update; True where it changed anything."""
+        self._updates = self._updates or []
         if not _insert(self._updates, fact, _update_key):
             return False
         if self._end is None and self._updates[-1] is fact:
-            self.attributes.update(fact.attributes)
-            self.contents.update(fact.contents)
+            self._add(fact)
         else:
             self._merge()
         return True
@@ -186,7 +196,9 @@ class Span:
     def event(self, fact: SpanEvent) -> bool:
         """Folds an event; True where it is new. Streamed pieces of output are joined and not kept among the events."""
         if fact.name != EVENT_DELTA:
-            return _insert(self.events, fact, _event_key)
+            events = self.events = self.events or []
+            return _insert(events, fact, _event_key)
+        self._deltas = self._deltas or []
         if not _insert(self._deltas, fact, _event_key):
             return False
         self._partial = None
@@ -194,7 +206,30 @@ class Span:
 
     def link(self, fact: SpanLinked) -> bool:
         """Folds a link; True where it is new."""
-        return _insert(self.links, fact, _link_key)
+        links = self.links = self.links or []
+        return _insert(links, fact, _link_key)
+
+    def hang(self, child: "Span") -> None:
+        """Puts a span under this one."""
+        child.parent = self
+        if self.children:
+            self.children.append(child)
+        else:
+            self.children = [child]
+
+    def unhang(self, child: "Span") -> None:
+        """Takes a span from under this one."""
+        child.parent = None
+        self.children = [other for other in self.children if other is not child]
+
+    def _add(self, fact: SpanEnded | SpanUpdated) -> None:
+        """Adds what a fact tells to what all earlier ones told."""
+        if not (fact.attributes or fact.contents):
+            return
+        if self._borrows:
+            self.attributes, self.contents, self._borrows = {**self.attributes}, {**self.contents}, False
+        self.attributes.update(fact.attributes)
+        self.contents.update(fact.contents)
 
     def _merge(self) -> None:
         """Start, then updates by time, then end: later words stand over earlier ones."""
@@ -205,6 +240,14 @@ class Span:
             layers.append(self._end)
         self.attributes = {key: value for layer in layers for key, value in layer.attributes.items()}
         self.contents = {key: value for layer in layers for key, value in layer.contents.items()}
+        self._borrows = False
+
+
+_OTHER: str = SpanKind.OTHER
+_UNSET: str = SpanStatus.UNSET
+_ERROR = SpanStatus.ERROR.value  # bare text is compared fastest, and this is asked of every span again and again
+_NO_ATTRIBUTES: dict[str, Any] = {}
+_NO_CONTENTS: dict[str, list[bytes]] = {}
 
 
 def _insert(held: list[_Fact], fact: _Fact, key: Callable[[_Fact], _Key]) -> bool:

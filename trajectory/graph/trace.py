@@ -7,6 +7,7 @@ views and exports read it and never write.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.faults import root_errors
@@ -26,7 +27,6 @@ from trajectory.model.fact import (
     Source,
     SpanEnded,
     SpanEvent,
-    SpanFact,
     SpanLinked,
     SpanStarted,
     SpanUpdated,
@@ -34,6 +34,7 @@ from trajectory.model.fact import (
 from trajectory.model.lists import expand
 from trajectory.model.words import (
     DELEGATION_GRADE,
+    DELEGATION_TARGET,
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     SESSION_ID,
@@ -48,6 +49,7 @@ ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
 _WORK = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
 _PARTING = (SpanKind.TOOL, SpanKind.DELEGATION)
+_STRUCTURAL = frozenset((SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL))
 _TELLING = (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)  # kinds of spans that may tell of a delegation
 
 _KEPT_LISTS = 64
@@ -83,6 +85,8 @@ class Trace:
         self._root_errors: list[Span] = []
         self._root_errors_version = -1
         self._delegations: list[Delegation] = []
+        self._source: Source | None = None  # who told of the latest start, and its service
+        self._service = ""
         self._labels: dict[int, str] = {}
         self._invocations: list[Invocation] = []
         self._vehicles: set[bytes] = set()
@@ -91,73 +95,106 @@ class Trace:
 
     def apply(self, fact: Fact, source: Source) -> Span | None:
         """Folds one fact of this trace; returns the span that it changed, None where it changed none."""
-        match fact:
-            case SpanStarted() | SpanEnded() | SpanEvent() | SpanUpdated() | SpanLinked():
-                return self._apply_span(fact, source)
-            case Found():
-                self._apply_found(fact)
-            case Marked():
-                known = self.marks.get(fact.alert_key)
-                if known is None or (known.at_ns, repr(known)) < (fact.at_ns, repr(fact)):
-                    self.marks[fact.alert_key] = fact
-                    self.version += 1
-            case Heartbeat():
-                self._hear(source, fact.at_ns)
-            case _:
-                pass
-        return None
+        apply = _APPLY.get(type(fact))
+        return apply(self, fact, source) if apply is not None else None
 
-    def _apply_span(self, fact: SpanFact, source: Source) -> Span | None:
+    def _apply_start(self, fact: SpanStarted, source: Source) -> Span | None:
         span = self.spans.get(fact.span_id) or self._new(fact.span_id)
-        was_open, was_placeholder, told = span.is_open, span.is_placeholder, _told_by(span)
-        self._stretch(fact.at_ns)
-        self._hear(source, fact.at_ns)
-        match fact:
-            case SpanStarted():
-                changed = span.start(fact, source)
-            case SpanEnded():
-                changed = span.end(fact)
-            case SpanEvent():
-                changed = span.event(fact)
-            case SpanUpdated():
-                changed = span.update(fact)
-            case SpanLinked():
-                changed = span.link(fact)
-        if not changed:
+        self._pass(fact.at_ns, source)
+        was_open, was_placeholder = span.is_open, span.is_placeholder
+        if not span.start(fact, source, self._service_of(source)):
             return None
         self.version += 1
         self.open_count += span.is_open - was_open
-        if isinstance(fact, SpanStarted):
-            self._place_again(span) if not was_placeholder else self._place(span)
-        elif told != _told_by(span):
+        if was_placeholder:
+            self._place(span)
+        else:
+            self._place_again(span)
+        self._note_names(span)
+        return self._changed(span)
+
+    def _apply_end(self, fact: SpanEnded, source: Source) -> Span | None:
+        span = self.spans.get(fact.span_id) or self._new(fact.span_id)
+        self._pass(fact.at_ns, source)
+        was_open, told = span.is_open, _told_by(span)
+        if not span.end(fact):
+            return None
+        self.version += 1
+        self.open_count -= was_open
+        return self._told_again(span, told)
+
+    def _apply_update(self, fact: SpanUpdated, source: Source) -> Span | None:
+        span = self.spans.get(fact.span_id) or self._new(fact.span_id)
+        self._pass(fact.at_ns, source)
+        told = _told_by(span)
+        if not span.update(fact):
+            return None
+        self.version += 1
+        return self._told_again(span, told)
+
+    def _apply_detail(self, fact: SpanEvent | SpanLinked, source: Source) -> Span | None:
+        span = self.spans.get(fact.span_id) or self._new(fact.span_id)
+        self._pass(fact.at_ns, source)
+        if not (span.event(fact) if isinstance(fact, SpanEvent) else span.link(fact)):
+            return None
+        self.version += 1
+        return self._changed(span)
+
+    def _told_again(self, span: Span, told: tuple[object, str] | None) -> Span:
+        """Follows up on attributes that may have changed, and with them whose work is under a span."""
+        if told != _told_by(span):
             for child in span.children:
                 self._own(child, deep=True)
-        self._recount(span)
-        if span.kind in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL) or target_named(span):
-            self.structure_version += 1
         self._note_names(span)
+        return self._changed(span)
+
+    def _changed(self, span: Span) -> Span:
+        """Forgets what was worked out of a span that has changed."""
+        owner = span.owner
+        if owner is not None:
+            owner.changed()
+        elif span.children:
+            self._recount(span)
+        if span.kind in _STRUCTURAL or (DELEGATION_TARGET in span.attributes and target_named(span)):
+            self.structure_version += 1
         return span
+
+    def _pass(self, at_ns: int, source: Source) -> None:
+        """Notes an instant at which something of this trace happened, and who told of it."""
+        if at_ns:
+            if at_ns > self.last_ns:
+                self.last_ns = at_ns
+            if at_ns < self.first_ns or not self.first_ns:
+                self.first_ns = at_ns
+            if at_ns > self.heard_ns.get(source.emitter_id, 0):
+                self.heard_ns[source.emitter_id] = at_ns
+
+    def _service_of(self, source: Source) -> str:
+        if source is not self._source:
+            self._source, self._service = source, source.service
+        return self._service
 
     def _new(self, span_id: bytes) -> Span:
         span = self.spans[span_id] = self._parentless[span_id] = Span(self.trace_id, span_id, self._expand)
         return span
 
-    def _apply_found(self, fact: Found) -> None:
+    def _apply_mark(self, fact: Marked, source: Source) -> None:
+        known = self.marks.get(fact.alert_key)
+        if known is None or (known.at_ns, repr(known)) < (fact.at_ns, repr(fact)):
+            self.marks[fact.alert_key] = fact
+            self.version += 1
+
+    def _apply_beat(self, fact: Heartbeat, source: Source) -> None:
+        if fact.at_ns > self.heard_ns.get(source.emitter_id, 0):
+            self.heard_ns[source.emitter_id] = fact.at_ns
+
+    def _apply_found(self, fact: Found, source: Source) -> None:
         finding = fact.finding
         known, known_ns = self.findings.get(finding.key), self.found_at_ns.get(finding.key, -1)
         if known is None or (known_ns, repr(known)) < (fact.at_ns, repr(finding)):
             self.findings[finding.key] = finding
             self.found_at_ns[finding.key] = fact.at_ns
             self.version += 1
-
-    def _hear(self, source: Source, at_ns: int) -> None:
-        if at_ns > self.heard_ns.get(source.emitter_id, 0):
-            self.heard_ns[source.emitter_id] = at_ns
-
-    def _stretch(self, at_ns: int) -> None:
-        if at_ns:
-            self.first_ns = min(self.first_ns, at_ns) if self.first_ns else at_ns
-            self.last_ns = max(self.last_ns, at_ns)
 
     def _note_names(self, span: Span) -> None:
         for name, spans in self._named.items():
@@ -173,13 +210,13 @@ class Trace:
 
     @staticmethod
     def _recount(span: Span) -> None:
-        """Forgets the counts that a changed span is in: its owner's, and those of calls that it wraps for other owners."""
-        pending = [span]
+        """Forgets the counts that a changed span without owner is in: those of calls that it wraps for others."""
+        pending = [*span.children]
         while pending:
             changed = pending.pop()
             if changed.owner is not None:
                 changed.owner.changed()
-            elif changed is span or changed.kind == SpanKind.MODEL:
+            elif changed.kind == SpanKind.MODEL:
                 pending.extend(changed.children)
 
     # --- placing -------------------------------------------------------------------------------------------------------
@@ -207,14 +244,12 @@ class Trace:
         self._own(span, deep or span.kind in _PARTING)
 
     def _hang(self, span: Span, parent: Span) -> None:
-        span.parent = parent
-        parent.children.append(span)
+        parent.hang(span)
         del self._parentless[span.span_id]
 
     def _unhang(self, span: Span) -> None:
         if span.parent is not None:
-            span.parent.children.remove(span)
-            span.parent = None
+            span.parent.unhang(span)
             self._parentless[span.span_id] = span
 
     @staticmethod
@@ -312,7 +347,7 @@ class Trace:
         """Lets go of every span, so that memory is free at once and not at some later collection; of no use after."""
         for span in self.spans.values():
             span.parent = span.owner = None
-            span.children = []
+            span.children = ()
         vars(self).clear()
 
     # --- reading -------------------------------------------------------------------------------------------------------
@@ -492,8 +527,20 @@ def descendants(span: Span) -> Iterator[Span]:
         pending.extend(below.children)
 
 
-def _told_by(span: Span) -> tuple[object, str]:
+def _told_by(span: Span) -> tuple[object, str] | None:
     """What a delegation span says that decides whose work is under it."""
-    return (
-        (span.attributes.get(DELEGATION_GRADE), target_named(span)) if span.kind == SpanKind.DELEGATION else (None, "")
-    )
+    if span.kind != SpanKind.DELEGATION:
+        return None
+    return span.attributes.get(DELEGATION_GRADE), target_named(span)
+
+
+_APPLY: dict[type[Fact], Callable[[Trace, Any, Source], Span | None]] = {
+    SpanStarted: Trace._apply_start,
+    SpanEnded: Trace._apply_end,
+    SpanUpdated: Trace._apply_update,
+    SpanEvent: Trace._apply_detail,
+    SpanLinked: Trace._apply_detail,
+    Found: Trace._apply_found,
+    Marked: Trace._apply_mark,
+    Heartbeat: Trace._apply_beat,
+}
