@@ -37,9 +37,9 @@ class _Placed(NamedTuple):
 
 def alterations(boundary: Boundary, reader: Reader) -> Iterator[Alteration]:
     """The values that crossed a boundary changed, in the request's order."""
-    asked = [i for i in boundary.asked_items if i.kind in _KINDS]
     sent = [i for i in boundary.sent.items() if i.kind in _KINDS]
-    if not sent or max(len(asked), len(sent)) > _MAX_VALUES_COUNT:
+    asked = [i for i in boundary.asked_items if i.kind in _KINDS] if sent else []
+    if not asked or max(len(asked), len(sent)) > _MAX_VALUES_COUNT:
         return
     missing = _once(i for i in asked if i not in boundary.sent and i not in boundary.received)
     novel = _once(i for i in sent if i not in boundary.known) if missing else []

@@ -28,13 +28,20 @@ class Boundary:
 
     delegation: Delegation
     asked: list[bytes]
-    asked_texts: list[str]
-    asked_items: list[Item]
+    reader: Reader
     known: Knowledge
     sent: Knowledge
     received: Knowledge
     parameters: frozenset[str]  # stems of the names of what the delegatee's tools take
     hidden: str = ""
+
+    @property
+    def asked_texts(self) -> list[str]:
+        return [self.reader.asked(d) for d in self.asked]
+
+    @property
+    def asked_items(self) -> list[Item]:
+        return [item for d in self.asked for item in self.reader.asked_items(d)]
 
     @property
     def task_stems(self) -> set[str]:
@@ -59,8 +66,7 @@ def boundary_of(delegation: Delegation, trace: Trace, views: "Views | None" = No
     return Boundary(
         delegation,
         asked,
-        [reader.asked(d) for d in asked],
-        [item for d in asked for item in reader.asked_items(d)],
+        reader,
         known_here,
         sent,
         received,

@@ -64,6 +64,7 @@ class Cascades:
         roots = self._failures.roots(trace)[:MAX_ROOTS_COUNT]
         if roots:
             yield from _cascades(roots, trace)
+            reader_of(trace).rest()
 
 
 def _cascades(roots: list[Root], trace: Trace) -> Iterator[Finding]:

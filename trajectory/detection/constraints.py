@@ -42,33 +42,36 @@ class Constraint(NamedTuple):
 
 
 _SENTENCE = re.compile(r"[^\n]{1,1200}?(?:[.!?;](?=\s|$)|(?=\n)|$)|[^\n]{1,1200}")
+_MODALS = r"must|shall|has to|have to|needs? to|is required to|are required to|may|can|should|cannot|can[’']t"
 _MODAL = re.compile(
-    r"\b(?P<modal>must|shall|has to|have to|needs? to|is required to|are required to|may|can|should|cannot|can[’']t)\s?"
+    rf"\b(?P<modal>{_MODALS})\s?"
     r"(?P<negation>\s?(?:not|never)\b)?\s?(?:be\s)?",
     re.I,
 )
-_BOUND = re.compile(
-    r"\b(?:at most|at least|(?:no|not) (?:more|less|fewer|later|earlier) than|(?:must |may |should )?not exceed(?:ing)?|"
+_BOUNDS = (
+    r"at most|at least|(?:no|not) (?:more|less|fewer|later|earlier) than|(?:must |may |should )?not exceed(?:ing)?|"
     r"up to|under|below|over|above|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|within|less than|fewer than|more than|"
-    r"before|after|by|until)\s(?:a total of |the )?",
+    r"before|after|by|until"
+)
+_BOUND = re.compile(
+    rf"\b(?:{_BOUNDS})\s(?:a total of |the )?",
     re.I,
 )
-_EXCLUSION = re.compile(
-    r"\b(?P<word>only|never|without|avoid(?:ing)?|do not|don[’']t|except(?: for)?|excluding|no)\s(?=[^\W\d_])", re.I
-)
-_LABEL = re.compile(
-    r"\b(?:hard |strict |key )?(?:constraints?|requirements?|budget|deadline|format|language|currency|dietary needs|"
-    r"restrictions?)\s?[:=]\s?",
-    re.I,
-)
+_EXCLUSIONS = r"only|never|without|avoid(?:ing)?|do not|don[’']t|except(?: for)?|excluding|no"
+_EXCLUSION = re.compile(rf"\b(?P<word>{_EXCLUSIONS})\s(?=[^\W\d_])", re.I)
+_LABELS = r"constraints?|requirements?|budget|deadline|format|language|currency|dietary needs|restrictions?"
+_LABEL = re.compile(rf"\b(?:hard |strict |key )?(?:{_LABELS})\s?[:=]\s?", re.I)
 _LANGUAGES = (
     "English|French|German|Spanish|Italian|Portuguese|Dutch|Polish|Swedish|Danish|Norwegian|Finnish|Czech|Greek|Turkish|"
     "Russian|Ukrainian|Arabic|Hebrew|Hindi|Chinese|Mandarin|Japanese|Korean|Vietnamese|Thai|Latin"
 )
 _FORMATS = "JSON|CSV|YAML|XML|HTML|Markdown|LaTeX|PDF|SQL|plain text|bullet points|a table"
-_SCOPE = re.compile(
-    rf"\b(?:[Ii]n|[Aa]s|[Ii]nto)\s(?P<what>{'|'.join(CURRENCIES)}|{_LANGUAGES}|{_FORMATS}|[Ee]uros?|US dollars)\b"
+_SCOPES = f"{'|'.join(CURRENCIES)}|{_LANGUAGES}|{_FORMATS}|[Ee]uros?|US dollars"
+_SCOPE = re.compile(rf"\b(?:[Ii]n|[Aa]s|[Ii]nto)\s(?P<what>{_SCOPES})\b")
+_BEGUN = (
+    rf"\b(?:{_MODALS}|(?:{_BOUNDS}|{_EXCLUSIONS})\s|(?:{_LABELS})\s?[:=]|(?:in|as|into)\s(?:{_SCOPES})|fy|fiscal\s)"
 )
+_ANY_BEGUN, _LOWER_BEGUN = re.compile(_BEGUN, re.I), re.compile(_BEGUN.lower())
 _FISCAL = ("fy",)
 _STOP = re.compile(r"[;:()\[\]\n]|,(?!\d)|\.(?=\s|$)|\s[–—-]\s")
 _JOIN = re.compile(r"(?:,\s|\s)(?:and|but|or|while|so)\s", re.I)
@@ -89,6 +92,8 @@ def constraints_in(text: str) -> list[Constraint]:
     """The constraints of a request, in order; overlapping readings once. Never raises."""
     text = plain(text)[:_MAX_TEXT_CHARS]
     found: list[Constraint] = []
+    if not _may_hold_one(text):
+        return found
     for sentence in _SENTENCE.finditer(text):
         if sentence[0].strip():
             found += _in_sentence(sentence[0], sentence.start())
@@ -97,7 +102,14 @@ def constraints_in(text: str) -> list[Constraint]:
     return found[:MAX_CONSTRAINTS_COUNT]
 
 
+def _may_hold_one(text: str) -> bool:
+    """Whether any of the five shapes begins in a text: one pass, where reading them takes seven."""
+    return (_LOWER_BEGUN.search(text.lower()) if text.isascii() else _ANY_BEGUN.search(text)) is not None
+
+
 def _in_sentence(sentence: str, offset: int) -> list[Constraint]:
+    if not _may_hold_one(sentence):
+        return []
     values = items_in(sentence)
     whole = frozenset(stems(sentence))
     is_hard = bool(_HARD.search(sentence))

@@ -78,7 +78,9 @@ _SCALES = {
 _CODE = rf"(?:{_CODES}|[Dd]ollars?|[Ee]uros?|[Yy]en|[$€£¥])"
 
 _PATTERN = re.compile(
-    rf"(?P<url>https?://[^\s<>\"'`\]}})|]{{1,500}})"
+    # a run of words that no value begins in, the most frequent: passed over at one go
+    r"(?:(?![Ff]iscal\s|FY\s)[A-Za-z]{2,64}[,;:.!?]?[ \n](?=[A-Za-z]))+"
+    rf"|(?P<url>https?://[^\s<>\"'`\]}})|]{{1,500}})"
     rf"|(?P<email>(?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,5}})"
     rf"|(?P<path>(?<![\w/.])(?:~|\.{{1,2}})?/(?:[\w.@-]{{1,80}}/){{0,12}}[\w.@-]{{1,80}})"
     rf"|(?P<iso>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]|T?\d))"
@@ -96,6 +98,7 @@ _PATTERN = re.compile(
     rf"|(?P<identifier>\#?[^\W_]{{1,64}}(?:[-_][^\W_]{{1,64}}){{0,12}})"
     rf"|(?P<quoted>[\"“][^\"“”\n]{{2,60}}[\"”](?!\s?:))"
 )
+_SIGN = re.compile(r"[0-9/\"@]")
 _NAME_WORD = r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ’'-]{1,30}"
 _NAME = re.compile(rf"\b{_NAME_WORD}(?: (?:(?:de|of|la|le|du|van|von|der|the) )?{_NAME_WORD}){{1,3}}\b")
 _LEADING = re.compile(r"(?:The|A|An|I|We|In|On|At|For|From|If|It|This|That|Our|Your|My|And|But|Use|Find|Get|Book)\s")
@@ -109,7 +112,7 @@ def items_in(text: str) -> list[Item]:
     """The values of a text, in order. Never raises; reads a bounded part of the text, once."""
     text = plain(text)
     found: list[Item] = []
-    for match in _PATTERN.finditer(text):
+    for match in _PATTERN.finditer(text) if _may_hold_values(text) else ():
         if match.lastgroup is None:
             continue
         found += _read(match)
@@ -119,8 +122,15 @@ def items_in(text: str) -> list[Item]:
     return sorted(found[:MAX_ITEMS_COUNT], key=lambda item: item.start)
 
 
+def _may_hold_values(text: str) -> bool:
+    """Whether the pattern may find anything: every value but a name has a digit, a stroke, a quote or an @ in it."""
+    return not text.isascii() or _SIGN.search(text) is not None
+
+
 def _names(text: str) -> list[Item]:
     names: list[Item] = []
+    if text.islower():
+        return names
     for match in _NAME.finditer(text):
         said, start = match[0], match.start()
         lead = _LEADING.match(said)

@@ -17,9 +17,10 @@ from trajectory.detection.constraints import Constraint, constraints_in
 from trajectory.detection.items import Item, items_in, keys_of, lookup_key
 from trajectory.detection.words import READ_CHARS, plain, stems
 from trajectory.graph.trace import Trace
-from trajectory.model.content import MESSAGE, message_text, text_of
+from trajectory.model.content import MESSAGE, message_text
 
 MAX_READ_COUNT = 8192
+_MAX_SAID_CHARS = 4 * 1024 * 1024
 _ASKING = ("user", "human", "")
 _T = TypeVar("_T")
 
@@ -30,60 +31,126 @@ class Reader:
     def __init__(self, trace: Trace) -> None:
         self._body = trace.payload_source  # not the trace: its reader must not keep it alive
         self._cache: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
+        self._said: dict[bytes, _Said] = {}
+        self._said_chars = 0
 
-    def _text(self, digest: bytes) -> str | None:
-        body = self._body(digest)
-        return text_of(*body) if body is not None else None
+    def has(self, digest: bytes) -> bool:
+        """Whether a body is at hand."""
+        return digest in self._said or self._body(digest) is not None
 
     def text(self, digest: bytes) -> str | None:
         """What a payload says; bounded."""
-        text = self._text(digest)
-        return text[:READ_CHARS] if text is not None else None
+        said = self._read(digest)
+        return said.text[:READ_CHARS] if said is not None else None
 
     def folded(self, digest: bytes) -> str:
         """What a payload says, without case; empty where it is not at hand."""
-        return (self._text(digest) or "")[:READ_CHARS].casefold()
+        return (self.text(digest) or "").casefold()
 
     def tokens(self, digest: bytes) -> frozenset[str]:
         """What values are looked up by: a payload's words and numbers, whole and in parts, without case."""
-        return self._once("tokens", digest, lambda: _tokens(self.folded(digest)))
+        return self._once("tokens", digest, lambda said: _tokens(said.text[:READ_CHARS].casefold()), frozenset())
 
     def items(self, digest: bytes) -> list[Item]:
         """The values in a payload."""
-        return self._once("items", digest, lambda: items_in(self._text(digest) or ""))
+        return self._once("items", digest, lambda said: items_in(said.text), [])
 
     def stems(self, digest: bytes) -> frozenset[str]:
         """The stems of a payload's words."""
-        return self._once("stems", digest, lambda: frozenset(stems(self._text(digest) or "")))
+        return self._once("stems", digest, lambda said: frozenset(stems(said.text)), frozenset())
 
     def asked(self, digest: bytes) -> str:
         """What a payload asks for: a user's words in it; empty for what a model, a tool or a system prompt says."""
-        return self._once("asked", digest, lambda: _asked(self._body(digest)))
+        return self._once("asked", digest, lambda said: said.asked, "")
 
     def asked_items(self, digest: bytes) -> list[Item]:
         """The values in what a payload asks for."""
-        return self._once("asked items", digest, lambda: items_in(self.asked(digest)))
+        return self._once("asked items", digest, lambda said: items_in(self.asked(digest)), [])
 
     def is_data(self, digest: bytes) -> bool:
         """Whether a payload is a message that only brings a tool's result."""
-        return self._once("data", digest, lambda: _is_data(self._body(digest)))
+        return self._once("data", digest, lambda said: _is_data(said.body), False)
 
     def constraints(self, digest: bytes) -> list[Constraint]:
         """The constraints in what a payload asks for."""
-        return self._once("constraints", digest, lambda: constraints_in(self.asked(digest)))
+        return self._once("constraints", digest, lambda said: constraints_in(self.asked(digest)), [])
 
-    def _once(self, what: str, digest: bytes, read: Callable[[], _T]) -> _T:
+    def rest(self) -> None:
+        """Lets go of the texts themselves, which are only kept from one question to the next."""
+        self._said.clear()
+        self._said_chars = 0
+
+    def _read(self, digest: bytes) -> "_Said | None":
+        said = self._said.get(digest)
+        if said is None:
+            body = self._body(digest)
+            if body is None:
+                return None
+            if self._said_chars > _MAX_SAID_CHARS:
+                self.rest()
+            said = self._said[digest] = _Said(body)
+            self._said_chars += len(body[1])
+        return said
+
+    def _once(self, what: str, digest: bytes, read: "Callable[[_Said], _T]", nothing: _T) -> _T:
         key = (what, digest)
         known: _T | None = self._cache.get(key)
         if known is not None:
             self._cache.move_to_end(key)
             return known
-        value = read()
-        if self._body(digest) is not None:  # a body that comes later is read then
-            self._cache[key] = value
-            if len(self._cache) > MAX_READ_COUNT:
-                self._cache.popitem(last=False)
+        said = self._read(digest)
+        if said is None:  # a body that comes later is read then
+            return nothing
+        value = self._cache[key] = read(said)
+        if len(self._cache) > MAX_READ_COUNT:
+            self._cache.popitem(last=False)
         return value
+
+
+class _Said:
+    """A body, and what it says, worked out when it is first asked for."""
+
+    def __init__(self, body: tuple[str, bytes]) -> None:
+        self.body = body
+
+    @cached_property
+    def text(self) -> str:
+        return self._plain if self.body[0] != MESSAGE else self._message_text()
+
+    @cached_property
+    def asked(self) -> str:
+        media_type, held = self.body
+        if len(held) > 4 * READ_CHARS:
+            return _asked(self.body)
+        if media_type == MESSAGE or self._plain.lstrip()[:1] in ("{", "["):
+            value = self._value
+            if value is _UNREADABLE or not _has_roles(value):
+                return plain(self._plain)
+            return "\n".join(_asked_in(value, 0))
+        return self._plain[:READ_CHARS]
+
+    @cached_property
+    def _plain(self) -> str:
+        return self.body[1].decode("utf-8", "replace")
+
+    @cached_property
+    def _value(self) -> Any:
+        try:
+            return json.loads(self._plain)
+        except (ValueError, RecursionError):
+            return _UNREADABLE
+
+    def _message_text(self) -> str:
+        """As `text_of` has it, of what is parsed already."""
+        if self._value is _UNREADABLE:
+            return self._plain
+        try:
+            return message_text(self._value)
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return self._plain
+
+
+_UNREADABLE = object()
 
 
 _READERS: WeakKeyDictionary[Trace, Reader] = WeakKeyDictionary()
@@ -107,7 +174,7 @@ class Knowledge:
     @cached_property
     def readable(self) -> list[bytes]:
         """The payloads that are at hand."""
-        return [d for d in self.digests if self._reader.text(d) is not None]
+        return [d for d in self.digests if self._reader.has(d)]
 
     @cached_property
     def stems(self) -> set[str]:
@@ -124,7 +191,7 @@ class Knowledge:
     @property
     def is_known(self) -> bool:
         """Whether anything was captured."""
-        return any(self._reader.text(d) is not None for d in self.digests)
+        return any(self._reader.has(d) for d in self.digests)
 
     def __contains__(self, item: Item) -> bool:
         """Whether a value is here, in any writing; a number also by its digits alone, a small one also as a word."""

@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 READ_CHARS = 64 * 1024
@@ -30,7 +31,9 @@ STOP_WORDS = frozenset(
 
 def plain(text: str) -> str:
     """A text in one normal form (NFKC), bounded; JSON as `key: value` lines, so that its quotes are not taken for speech."""
-    text = unicodedata.normalize("NFKC", text[:READ_CHARS])
+    text = text[:READ_CHARS]
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
     head = text.lstrip()[:1]
     if head and head in "{[":
         try:
@@ -54,12 +57,26 @@ def stem(word: str) -> str:
 
 def stems(text: str) -> set[str]:
     """The stems of the words that carry meaning; `snake_case` and `camelCase` fall into their words."""
-    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text[:READ_CHARS])
-    return {
-        stem(match[0])
-        for match in WORD.finditer(spaced.replace("_", " "))
-        if len(match[0]) > 1 and match[0].casefold() not in STOP_WORDS
-    }
+    spaced = _INNER_CAPITAL.sub(r" \1", text[:READ_CHARS]).replace("_", " ")
+    found = {_meaning(word) for word in set(WORD.findall(spaced))}
+    found.discard("")
+    return found
+
+
+_INNER_CAPITAL = re.compile(r"([A-Z])(?<=[a-z][A-Z])")
+_KEPT_CHARS = 32
+
+
+def _meaning(word: str) -> str:
+    """A word's stem; empty where it carries no meaning. Few words are most of what is said: they are worked out once."""
+    return _kept_meaning(word) if len(word) <= _KEPT_CHARS else _worked_out(word)
+
+
+def _worked_out(word: str) -> str:
+    return stem(word) if len(word) > 1 and word.casefold() not in STOP_WORDS else ""
+
+
+_kept_meaning = lru_cache(maxsize=8192)(_worked_out)
 
 
 def shorten(text: str, chars: int = 160) -> str:
