@@ -7,7 +7,7 @@ concluded from it: not observable is not passed. Called by the detectors of lost
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import cached_property
 
 from trajectory.detection.items import Item
 from trajectory.detection.reader import Knowledge, Reader, reader_of
@@ -21,27 +21,61 @@ _MAX_GIVEN_COUNT = 200  # payloads that an agent was given before it delegated, 
 _MAX_ASKED_COUNT = 100  # payloads of a conversation, from either end, that are read for what they ask
 
 
-@dataclass(frozen=True)
 class Boundary:
-    """One delegation's two sides. `asked` are payloads in which the delegator was asked for something, `known` all that it
-    had in view, `sent` the task as given, `received` what the delegatee had in view. `hidden` says what was not captured."""
+    """One delegation's two sides, each gathered when it is first asked for: most delegations need few of them.
 
-    delegation: Delegation
-    asked: list[bytes]
-    reader: Reader
-    known: Knowledge
-    sent: Knowledge
-    received: Knowledge
-    parameters: frozenset[str]  # stems of the names of what the delegatee's tools take
-    hidden: str = ""
+    `asked` are payloads in which the delegator was asked for something, `known` all that it had in view, `sent` the task as
+    given, `received` what the delegatee had in view. `parameters` are the stems of the names of what the delegatee's tools
+    take. `hidden` says what was not captured.
+    """
+
+    def __init__(self, delegation: Delegation, views: "Views") -> None:
+        self.delegation = delegation
+        self.asked: list[bytes] = []
+        self._known: list[bytes] = []
+        self._views = views
+        source = delegation.source
+        if source is not None:
+            seen = views.seen_by(source, delegation.sent_ns)
+            given = _given(source)
+            self.asked = list(dict.fromkeys([*given, *seen[:_MAX_ASKED_COUNT], *seen[-_MAX_ASKED_COUNT:]]))
+            gifts = () if seen else views.given_to(source, delegation.sent_ns)
+            self._known = [*given, *seen, *gifts, *views.context(source)]
+
+    @cached_property
+    def known(self) -> Knowledge:
+        return Knowledge(self._views.reader, self._known)
+
+    @cached_property
+    def sent(self) -> Knowledge:
+        return _task(self.delegation, self.delegation.target, self._views)
+
+    @cached_property
+    def received(self) -> Knowledge:
+        return _received(self.delegation, self.delegation.target, self._views)
+
+    @cached_property
+    def parameters(self) -> frozenset[str]:
+        target = self.delegation.target
+        return _parameters(target, self._views) if target is not None else frozenset()
+
+    @property
+    def hidden(self) -> str:
+        if self.delegation.source is None:
+            return "who delegated is not known"
+        if not self.known.is_known:
+            return "what the delegator was asked was not captured"
+        if not self.sent.is_known and not self.received.is_known:
+            return "neither the task nor what the delegatee saw was captured"
+        return ""
 
     @property
     def asked_texts(self) -> list[str]:
-        return [self.reader.asked(d) for d in self.asked]
+        return [self._views.reader.asked(d) for d in self.asked]
 
-    @property
+    @cached_property
     def asked_items(self) -> list[Item]:
-        return [item for d in self.asked for item in self.reader.asked_items(d)]
+        return [item for d in self.asked for item in self._views.reader.asked_items(d)]
 
     @property
     def task_stems(self) -> set[str]:
@@ -50,29 +84,7 @@ class Boundary:
 
 def boundary_of(delegation: Delegation, trace: Trace, views: "Views | None" = None) -> Boundary:
     """The boundary of a delegation, as far as it was captured. `views` serves many delegations of one trace."""
-    views = views if views is not None else Views(reader_of(trace))
-    reader = views.reader
-    source, target = delegation.source, delegation.target
-    asked: list[bytes] = []
-    known: list[bytes] = []
-    if source is not None:
-        seen = views.seen_by(source, delegation.sent_ns)
-        given = _given(source)
-        asked = list(dict.fromkeys([*given, *seen[:_MAX_ASKED_COUNT], *seen[-_MAX_ASKED_COUNT:]]))
-        known = [*given, *seen, *(() if seen else views.given_to(source, delegation.sent_ns)), *views.context(source)]
-    sent = _task(delegation, target, views)
-    received = _received(delegation, target, views)
-    known_here = Knowledge(reader, known)
-    return Boundary(
-        delegation,
-        asked,
-        reader,
-        known_here,
-        sent,
-        received,
-        _parameters(target, views) if target is not None else frozenset(),
-        _hidden(source, known_here, sent, received),
-    )
+    return Boundary(delegation, views if views is not None else Views(reader_of(trace)))
 
 
 class Views:
@@ -135,16 +147,6 @@ def observability(trace: Trace) -> list[tuple[str, bytes, str]]:
         if hidden:
             unseen += [(check, delegation.delegation_id, hidden) for check in ("context.lost", "context.altered")]
     return unseen
-
-
-def _hidden(source: Invocation | None, known: Knowledge, sent: Knowledge, received: Knowledge) -> str:
-    if source is None:
-        return "who delegated is not known"
-    if not known.is_known:
-        return "what the delegator was asked was not captured"
-    if not sent.is_known and not received.is_known:
-        return "neither the task nor what the delegatee saw was captured"
-    return ""
 
 
 def _given(invocation: Invocation) -> list[bytes]:

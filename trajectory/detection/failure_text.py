@@ -8,6 +8,7 @@ that talks about errors, a log, a test report and "0 errors found" are results l
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 READ_CHARS = 64 * 1024
@@ -122,6 +123,10 @@ def failure_in(text: str) -> Failure | None:
     text = text[:READ_CHARS].strip()
     if not text:
         return None
+    return _kept(text) if len(text) <= _KEPT_CHARS else _in_whole(text)
+
+
+def _in_whole(text: str) -> Failure | None:
     if text[0] in '{["':
         try:
             value = json.loads(text)
@@ -130,6 +135,10 @@ def failure_in(text: str) -> Failure | None:
         else:
             return _in_value(value, 0)
     return _in_text(text)
+
+
+_KEPT_CHARS = 2048
+_kept = lru_cache(maxsize=512)(_in_whole)  # two detectors read each result, one after the other
 
 
 def is_empty_result(text: str) -> bool:
@@ -156,7 +165,7 @@ def _in_text(text: str) -> Failure | None:
     line = first_line(text)
     if text.startswith("<"):
         return _in_page(text)
-    exit_code = _EXIT.match(text) or _EXIT.search(text[-300:] if len(text) > 300 else text)
+    exit_code = _EXIT.match(text) or _exit_in(text[-300:])
     if exit_code and int(exit_code["code"]) and (exit_code.start() == 0 or _ends_with(text, exit_code[0])):
         died = _in_traceback(text)
         said = exit_code[0] if exit_code.start() else line
@@ -174,6 +183,13 @@ def _in_text(text: str) -> Failure | None:
     if len(text) <= _SHORT_CHARS and _COMPLAINT.match(line):
         return Failure("error text", line, 0.8, _is_fault(line, text))
     return _in_traceback(text)
+
+
+def _exit_in(end: str) -> re.Match[str] | None:
+    """An exit code at a text's end; looked for only where it may be."""
+    folded = end.lower()
+    may_hold = "exit" in folded or "return" in folded or not end.isascii()
+    return _EXIT.search(end) if may_hold else None
 
 
 def _in_page(text: str) -> Failure | None:
