@@ -99,10 +99,11 @@ class TraceRows:
 
     def trace_row(self) -> TraceRow:
         trace, usage, agents = self.trace, self.trace.usage(), self.trace.agents()
+        goal = goal_of(trace)
         by_severity = [a.severity for a in self.alerts if a.state == "open"]
         return TraceRow(
             trace_id=trace.trace_id.hex(),
-            title=title_of(trace),
+            title=title_of(trace, goal),
             state=self.state(),
             session_id=clean(trace.session_id),
             service=clean(trace.service),
@@ -118,13 +119,15 @@ class TraceRows:
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             activity=self._activity(),
-            goal=goal_of(trace),
+            goal=goal,
             is_partial=any(f.kind == "telemetry.gap" for f in trace.findings.values()),
             agent_names=[clean(name) for name in islice(agents, _NAMED_AGENTS)],
         )
 
     def _activity(self) -> list[int]:
         end_ns = self.now_ns if self.is_live else self.trace.last_ns
+        if end_ns - self.trace.last_ns >= _ACTIVITY_WINDOWS * _ACTIVITY_WINDOW_NS:
+            return []
         counts = [0] * _ACTIVITY_WINDOWS
         for step in reversed(self.folded.steps):
             window = (end_ns - step.at_ns) // _ACTIVITY_WINDOW_NS

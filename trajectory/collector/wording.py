@@ -58,12 +58,11 @@ def event_text(trace: Trace, step: Step) -> str:
     return preview(f"{event.name}  {pairs}")
 
 
-def title_of(trace: Trace) -> str:
-    """What to call a trace in a list: its title, else its goal, else the root's name."""
+def title_of(trace: Trace, goal: str) -> str:
+    """What to call a trace in a list: its title, else its goal (`goal_of`), else the root's name."""
     root = trace.root
     if trace.title and (root is None or trace.title != root.name):
         return preview(trace.title)
-    goal = goal_of(trace)
     if goal:
         return goal if len(goal) <= TITLE_CHARS else f"{goal[: TITLE_CHARS - 1].rstrip()}…"
     return name_of(root) if root is not None else ""
@@ -72,7 +71,7 @@ def title_of(trace: Trace) -> str:
 def goal_of(trace: Trace) -> str:
     """What was asked for: the root's task or input, else the first thing that a user said to a model."""
     root = trace.root
-    if root is None:
+    if root is None or not trace.has_contents:
         return ""
     for slot in (Slot.TASK, Slot.INPUT, Slot.ARGUMENTS):
         texts = [preview(text) for text in trace.texts(root, slot)]

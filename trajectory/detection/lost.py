@@ -55,8 +55,8 @@ class ContextAtBoundaries:
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on every delegation whose two sides have spoken."""
-        if not self._pace.is_due(trace, now_ns):
-            return
+        if not trace.has_contents or not self._pace.is_due(trace, now_ns):
+            return  # without contents every side is hidden
         views = Views(reader_of(trace))
         by_source: dict[int, list[Delegation]] = {}
         for delegation in trace.delegations():

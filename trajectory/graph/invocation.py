@@ -19,8 +19,12 @@ class Usage:
         self.spans = self.model_calls = self.tool_calls = self.input_tokens = self.output_tokens = self.errors = 0
 
     def add(self, other: "Usage") -> None:
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.spans += other.spans
+        self.model_calls += other.model_calls
+        self.tool_calls += other.tool_calls
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.errors += other.errors
 
 
 class Invocation:
@@ -85,6 +89,9 @@ class Invocation:
         return sorted((s for s in self.spans.values() if s is not self.span), key=lambda s: s.order_key)
 
 
+_MODEL, _TOOL = SpanKind.MODEL.value, SpanKind.TOOL.value
+
+
 def tool_name(span: Span) -> str:
     """The tool's name: `gen_ai.tool.name`, else the span's."""
     return str(span.attributes.get(TOOL_NAME) or span.name)
@@ -92,20 +99,27 @@ def tool_name(span: Span) -> str:
 
 def repeats_parent(span: Span) -> bool:
     parent = span.parent
-    return parent is not None and parent.kind == SpanKind.TOOL and tool_name(parent) == tool_name(span)
+    return parent is not None and parent.kind == _TOOL and tool_name(parent) == tool_name(span)
 
 
 def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
     """What spans cost; a model call that wraps another of them, or one of those `within`, counts with its leaf."""
     usage = Usage()
-    held = [s for s in spans if not s.is_placeholder]
-    around = _around_models(within or held)
-    for span in held:
+    models: list[Span] = []
+    for span in spans:
+        if span.is_placeholder:
+            continue
         usage.spans += 1
         usage.errors += span.is_error
-        if span.kind == SpanKind.TOOL and not repeats_parent(span):
+        if span.kind == _MODEL:
+            models.append(span)
+        elif span.kind == _TOOL and not repeats_parent(span):
             usage.tool_calls += 1
-        elif span.kind == SpanKind.MODEL and id(span) not in around:
+    around = (
+        _around_models([s for s in within if s.kind == _MODEL and not s.is_placeholder] or models) if models else ()
+    )
+    for span in models:
+        if id(span) not in around:
             usage.model_calls += 1
             billed = _billed(span)
             usage.input_tokens += int(billed.number(INPUT_TOKENS))
@@ -113,15 +127,14 @@ def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
     return usage
 
 
-def _around_models(held: Iterable[Span]) -> set[int]:
-    """Identities of everything above the model calls held; each span is walked once, however deep the calls are nested."""
+def _around_models(models: Iterable[Span]) -> set[int]:
+    """Identities of everything above some model calls; each span is walked once, however deep the calls are nested."""
     around: set[int] = set()
-    for span in held:
-        if span.kind == SpanKind.MODEL:
-            for above in span.ancestors():
-                if id(above) in around:
-                    break
-                around.add(id(above))
+    for span in models:
+        above = span.parent
+        while above is not None and id(above) not in around:
+            around.add(id(above))
+            above = above.parent
     return around
 
 

@@ -7,6 +7,7 @@ views and exports read it and never write.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from trajectory.graph.delegations import Delegation
@@ -47,12 +48,15 @@ from trajectory.model.words import (
 PayloadSource = Callable[[bytes], tuple[str, bytes] | None]
 ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
-_WORK = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
-_PARTING = (SpanKind.TOOL, SpanKind.DELEGATION)
+_WORK = frozenset((SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL))
+_PARTING = frozenset((SpanKind.TOOL, SpanKind.DELEGATION))
 _STRUCTURAL = frozenset((SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL))
-_TELLING = (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)  # kinds of spans that may tell of a delegation
+_TELLING = frozenset(
+    (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)
+)  # kinds of spans that may tell of a delegation
 
 _KEPT_LISTS = 64
+_order_key = attrgetter("order_key")
 
 
 class Trace:
@@ -73,17 +77,23 @@ class Trace:
         self.first_ns = 0
         self.last_ns = 0
         self.open_count = 0
+        self.has_contents = False  # whether any fact named a payload
         self._payload = payload
         self._expanded: dict[bytes, list[bytes]] = {}
         self._loose: dict[tuple[str, str], Invocation] = {}
         self._owned: dict[bytes, Invocation] = {}  # agent span id → the invocation that it is
         self._sent_to: dict[bytes, Invocation] = {}  # declared delegation → its target, without span
         self._parentless: dict[bytes, Span] = {}
+        self._failed: dict[bytes, Span] = {}
         self._cut: dict[bytes, Span] = {}  # spans whose parent stands below them: each cycle is cut at its first span
         self._named: dict[str, dict[bytes, Span]] = {SESSION_ID: {}, TITLE: {}}  # attribute → the spans that have it
         self._derived_version = -1
         self._root_errors: list[Span] = []
         self._root_errors_version = -1
+        self._agents: dict[str, Usage] = {}
+        self._agents_version = -1
+        self._root: Span | None = None
+        self._root_version = -1
         self._delegations: list[Delegation] = []
         self._source: Source | None = None  # who told of the latest start, and its service
         self._service = ""
@@ -106,6 +116,8 @@ class Trace:
             return None
         self.version += 1
         self.open_count += span.is_open - was_open
+        if fact.contents:
+            self.has_contents = True
         if was_placeholder:
             self._place(span)
         else:
@@ -119,8 +131,14 @@ class Trace:
         was_open, told = span.is_open, _told_by(span)
         if not span.end(fact):
             return None
+        if fact.contents:
+            self.has_contents = True
         self.version += 1
         self.open_count -= was_open
+        if span.is_error:
+            self._failed[span.span_id] = span
+        elif self._failed:
+            self._failed.pop(span.span_id, None)
         return self._told_again(span, told)
 
     def _apply_update(self, fact: SpanUpdated, source: Source) -> Span | None:
@@ -129,13 +147,20 @@ class Trace:
         told = _told_by(span)
         if not span.update(fact):
             return None
+        if fact.contents:
+            self.has_contents = True
         self.version += 1
         return self._told_again(span, told)
 
     def _apply_detail(self, fact: SpanEvent | SpanLinked, source: Source) -> Span | None:
         span = self.spans.get(fact.span_id) or self._new(fact.span_id)
         self._pass(fact.at_ns, source)
-        if not (span.event(fact) if isinstance(fact, SpanEvent) else span.link(fact)):
+        if isinstance(fact, SpanEvent):
+            changed = span.event(fact)
+            self.has_contents = self.has_contents or bool(fact.contents)
+        else:
+            changed = span.link(fact)
+        if not changed:
             return None
         self.version += 1
         return self._changed(span)
@@ -366,15 +391,17 @@ class Trace:
     @property
     def roots(self) -> list[Span]:
         """Spans with nothing known above them, by start; placeholders included."""
-        return sorted(self._parentless.values(), key=lambda s: s.order_key)
+        return sorted(self._parentless.values(), key=_order_key)
 
     @property
     def root(self) -> Span | None:
         """The earliest root that has started; where every root is a placeholder, the earliest span under one."""
-        started = [s for s in self.roots if not s.is_placeholder] or [
-            s for s in self.spans.values() if not s.is_placeholder
-        ]
-        return min(started, key=lambda s: s.order_key, default=None)
+        if self._root_version != self.version:
+            started = [s for s in self._parentless.values() if not s.is_placeholder] or [
+                s for s in self.spans.values() if not s.is_placeholder
+            ]
+            self._root, self._root_version = min(started, key=_order_key, default=None), self.version
+        return self._root
 
     @property
     def service(self) -> str:
@@ -386,7 +413,7 @@ class Trace:
         """`live` while anything is open, else `failed` where a root ended in error, else `done`."""
         if self.open_count:
             return "live"
-        return "failed" if any(s.is_error for s in self.roots) else "done"
+        return "failed" if any(s.is_error for s in self._parentless.values()) else "done"
 
     def _expand(self, entries: list[bytes]) -> list[bytes]:
         """The bodies' digests behind a list, the last lists kept: detectors read them again and again."""
@@ -457,13 +484,16 @@ class Trace:
             counts[invocation.agent] = counts.get(invocation.agent, 0) + 1
             self._labels[id(invocation)] = f"{invocation.agent}#{counts[invocation.agent]}"
         told = [s for s in self.spans.values() if s.kind in _TELLING and not s.is_placeholder]
-        self._delegations = derive_delegations(self._invocations, sorted(told, key=lambda s: s.order_key))
-        self._vehicles = {
-            d.span.span_id for d in self._delegations if d.span.kind in (SpanKind.TOOL, SpanKind.DELEGATION)
-        }
+        self._delegations = derive_delegations(self._invocations, sorted(told, key=_order_key))
+        self._vehicles = {d.span.span_id for d in self._delegations if d.span.kind in _PARTING}
 
     def agents(self) -> dict[str, Usage]:
         """Agents that took part, in order of first work, with what they did; also those that only a delegation names."""
+        if self._agents_version != self.version:
+            self._agents, self._agents_version = self._count_agents(), self.version
+        return self._agents
+
+    def _count_agents(self) -> dict[str, Usage]:
         agents: dict[str, Usage] = {}
         for invocation in self.invocations():
             agents.setdefault(invocation.agent, Usage()).add(invocation.usage)
@@ -481,7 +511,9 @@ class Trace:
         """Takes an agent span's own sum where no model call anywhere under it says what it used."""
         for invocation in self.invocations():
             span = invocation.span
-            if span is None or not (span.number(ROLLUP_INPUT_TOKENS) or span.number(ROLLUP_OUTPUT_TOKENS)):
+            if span is None or not (ROLLUP_INPUT_TOKENS in span.attributes or ROLLUP_OUTPUT_TOKENS in span.attributes):
+                continue
+            if not (span.number(ROLLUP_INPUT_TOKENS) or span.number(ROLLUP_OUTPUT_TOKENS)):
                 continue
             if any(s.number(INPUT_TOKENS) or s.number(OUTPUT_TOKENS) for s in descendants(span)):
                 continue
@@ -492,7 +524,7 @@ class Trace:
 
     def usage(self) -> Usage:
         """The whole trace's: every agent's and that of spans that no agent owns."""
-        total = count_usage((s for s in self.spans.values() if s.owner is None), within=self.spans.values())
+        total = count_usage([s for s in self.spans.values() if s.owner is None], within=self.spans.values())
         for usage in self.agents().values():
             total.add(usage)
         return total
@@ -509,7 +541,7 @@ class Trace:
     def root_errors(self) -> list[Span]:
         """Error spans that are no mere propagation of an error below them, by start."""
         if self._root_errors_version != self.version:
-            self._root_errors, self._root_errors_version = root_errors(self.spans.values()), self.version
+            self._root_errors, self._root_errors_version = root_errors(self._failed.values()), self.version
         return [*self._root_errors]
 
 
