@@ -58,23 +58,20 @@ class FoldedTrace:
 
     def apply(self, fact: Fact, source: Source) -> list[Finding]:
         """Folds one fact and judges it; returns what is newly found."""
-        what = self._step_of(fact)
+        what, event = "", None
+        if type(fact) is SpanStarted:
+            known = self.trace.spans.get(fact.span_id)
+            if known is None or known.is_placeholder:  # the second start of a span is no step
+                what = fact.kind
+        elif type(fact) is SpanEvent and fact.name != EVENT_DELTA:
+            what, event = _EVENT_STEPS.get(fact.name, "event"), fact
         span = self.trace.apply(fact, source)
         if span is None:
             return []
         if what:
-            self.steps.append(Step(self.step_count, what, span, fact if isinstance(fact, SpanEvent) else None))
+            self.steps.append(Step(self.step_count, what, span, event))
             self.step_count += 1
         return self.judge.observe(fact)
-
-    def _step_of(self, fact: Fact) -> str:
-        """What a fact is as a line of the tail; empty where it is none, as the second start of a span is."""
-        if isinstance(fact, SpanStarted):
-            known = self.trace.spans.get(fact.span_id)
-            return fact.kind if known is None or known.is_placeholder else ""
-        if isinstance(fact, SpanEvent) and fact.name != EVENT_DELTA:
-            return _EVENT_STEPS.get(fact.name, "event")
-        return ""
 
     def is_needed(self, now_ns: int) -> bool:
         """Whether more of it is to come, or someone is looking at it."""

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from typing import get_args
 
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
@@ -18,7 +19,19 @@ from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
 from trajectory.errors import QueryError, StoreError, TrajectoryError
-from trajectory.model.fact import Batch, Fact, Finding, Found, Gap, Heartbeat, Marked, Payload, Source, trace_of
+from trajectory.model.fact import (
+    Batch,
+    Fact,
+    Finding,
+    Found,
+    Gap,
+    Heartbeat,
+    Marked,
+    Payload,
+    Source,
+    SpanFact,
+    trace_of,
+)
 from trajectory.protocol.codec import decode_fact, encode
 from trajectory.store.contract import Reader, Writer
 
@@ -100,21 +113,29 @@ class Pipeline:
 
     def _fold_one(self, fact: Fact, source: Source, now_ns: int) -> int:
         """Returns when the fact happened, 0 where it does not say."""
-        if isinstance(fact, Payload):
+        if type(fact) is Payload:
             self._payloads.put(fact.digest, fact.media_type, fact.body)
             return 0
-        if isinstance(fact, Heartbeat):
+        if type(fact) in _OF_SPANS:
+            self._fold_into(fact.trace_id, fact, source, now_ns)  # type: ignore[union-attr]
+        elif isinstance(fact, Heartbeat):
             self._hear(fact, source)
         elif isinstance(fact, Gap):
             self._lose(fact, source)
-        elif trace_id := fact.finding.trace_id if isinstance(fact, Found) else fact.trace_id:
-            folded = self._at_hand.get(trace_id) or self._at(trace_id, now_ns)
-            found = folded.apply(fact, source)
-            if isinstance(fact, Found):
-                self._unsaved.append(fact.finding)  # of another store, imported with its trace
-            if found:
-                self._keep(folded, found)
-        return fact.at_ns
+        elif isinstance(fact, Found) and fact.finding.trace_id:
+            self._fold_into(fact.finding.trace_id, fact, source, now_ns)
+            self._unsaved.append(fact.finding)  # of another store, imported with its trace
+        elif isinstance(fact, Marked):
+            self._fold_into(fact.trace_id, fact, source, now_ns)
+        return fact.at_ns  # type: ignore[union-attr]
+
+    def _fold_into(self, trace_id: bytes, fact: Fact, source: Source, now_ns: int) -> None:
+        if not trace_id:
+            return
+        folded = self._at_hand.get(trace_id) or self._at(trace_id, now_ns)
+        found = folded.apply(fact, source)
+        if found:
+            self._keep(folded, found)
 
     def _at(self, trace_id: bytes, now_ns: int) -> FoldedTrace:
         """A trace that facts of this batch are about, noted once as touched by all of them."""
@@ -323,6 +344,9 @@ class Pipeline:
             surplus.append(folded)
             spans -= len(folded.trace.spans)
         return surplus
+
+
+_OF_SPANS = frozenset(get_args(SpanFact))
 
 
 def traces_saying(reader: Reader, text: str) -> set[str]:

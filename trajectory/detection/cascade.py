@@ -53,8 +53,8 @@ class Cascades:
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes what may have failed."""
-        if isinstance(fact, self.reads):
-            self._failures.touch(fact.span_id)
+        if type(fact) in self.reads:
+            self._failures.touch(fact.span_id)  # type: ignore[union-attr]
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:

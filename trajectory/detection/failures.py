@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from trajectory.detection.failure_text import first_line
 from trajectory.detection.shown import ShownAnswers
-from trajectory.detection.silent_failure import failure_of, is_tool_work, repeats, result_text
+from trajectory.detection.silent_failure import ANSWERING, failure_of, is_tool_work, repeats, result_text
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.words import SpanKind
@@ -57,10 +57,11 @@ class Failures:
             span = trace.spans.get(span_id)
             if span is None:
                 continue
-            self._shown.note(span)
             self._has_errors = self._has_errors or span.is_error
-            if span.kind in _TOOLS and span.end_ns:
-                self._read(span, result_text(span, trace), trace)
+            if span.kind in ANSWERING:
+                self._shown.note(span)
+                if span.kind != SpanKind.MODEL and span.end_ns:
+                    self._read(span, result_text(span, trace), trace)
         for span, text in self._shown.found(trace):
             self._read(span, text, trace)
         raised = trace.root_errors() if self._has_errors else []
@@ -70,7 +71,7 @@ class Failures:
     def _read(self, span: Span, text: str | None, trace: Trace) -> None:
         if text is not None or span.is_error:
             self._silent.pop(span.span_id, None)
-        if span.is_error or not is_tool_work(span):
+        if text is None or span.is_error or not is_tool_work(span):
             return
         failure = failure_of(span, text)
         if failure is not None and span.span_id not in trace.vehicles():

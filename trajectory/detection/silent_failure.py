@@ -18,7 +18,9 @@ from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanLinked
 from trajectory.model.words import LinkKind, Severity, Slot, SpanKind
 
 KIND = "tool.silent_failure"
-_TOOLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
+ANSWERING = frozenset(
+    k.value for k in (SpanKind.TOOL, SpanKind.RETRIEVAL, SpanKind.MODEL)
+)  # whose spans may show failures
 _READING = (
     "get",
     "fetch",
@@ -48,8 +50,8 @@ class SilentFailures:
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes a span to be looked at when the trace settles."""
-        if isinstance(fact, self.reads):
-            self._touched[fact.span_id] = None
+        if type(fact) in self.reads:
+            self._touched[fact.span_id] = None  # type: ignore[union-attr]
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
@@ -57,9 +59,9 @@ class SilentFailures:
         touched, self._touched = self._touched, {}
         for span_id in touched:
             span = trace.spans.get(span_id)
-            if span is not None:
+            if span is not None and span.kind in ANSWERING:
                 self._shown.note(span)
-                if span.kind in _TOOLS and span.end_ns:
+                if span.kind != SpanKind.MODEL and span.end_ns:
                     self._unread[span_id] = span
         spans = sorted(self._unread.values(), key=lambda s: (s.end_ns, s.span_id))
         self._unread = {}
@@ -74,6 +76,8 @@ class SilentFailures:
         if span.is_error or not is_tool_work(span):
             return
         failure = failure_of(span, text)
+        if failure is None and text is None and not self._faults and not span.contents:
+            return
         place = (tool_name(span), id(span.owner))
         if failure is None:
             self._keep_success(place, span)
@@ -110,7 +114,12 @@ class SilentFailures:
 
 def _is_placed(span: Span) -> bool:
     """Whether every span above is known: children may come before their parents."""
-    return not any(above.is_placeholder for above in span.ancestors())
+    above = span.parent
+    while above is not None:
+        if above.is_placeholder:
+            return False
+        above = above.parent
+    return True
 
 
 def is_tool_work(span: Span) -> bool:

@@ -36,6 +36,7 @@ class StalledSpans:
         self._usual_s = dict(usual_s or {})
         self._durations_s: dict[tuple[str, str], dict[bytes, float]] = {}
         self._touched: dict[bytes, None] = {}
+        self._ended: dict[bytes, None] = {}
         self._open: dict[bytes, None] = {}
         self._noticed: dict[bytes, tuple[int, int]] = {}  # span id → (its last sign, when a settle first saw that sign)
 
@@ -43,16 +44,21 @@ class StalledSpans:
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes who began or ended, the latest last."""
-        if isinstance(fact, self.reads):
-            self._touched.pop(fact.span_id, None)
-            self._touched[fact.span_id] = None
+        if type(fact) in self.reads:
+            span_id: bytes = fact.span_id  # type: ignore[union-attr]
+            if span_id in self._touched:
+                del self._touched[span_id]
+            self._touched[span_id] = None
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Open work that shows no life as of `now_ns`."""
-        touched, self._touched = self._touched, {}
-        for span_id in touched:
-            self._look_at(trace.spans.get(span_id))
+        self._look_at_touched(trace)
+        if not self._open:
+            return
+        for span_id in self._ended:
+            self._keep(trace.spans[span_id])
+        self._ended = {}
         for span_id in list(self._open):
             span = trace.spans[span_id]
             if span.attributes.get(SYNTHETIC_TIME) or any(c.is_open for c in span.children):
@@ -63,17 +69,22 @@ class StalledSpans:
                 self._alarmed_s[span_id] = limit_s
                 yield _finding(span, limit_s, now_ns, trace)
 
-    def _look_at(self, span: Span | None) -> None:
-        """Keeps who is open, and how long what ended took."""
-        if span is None or span.is_placeholder:
-            return
-        if span.is_open:
-            self._open[span.span_id] = None
-        else:
-            self._open.pop(span.span_id, None)
-            self._noticed.pop(span.span_id, None)
-            self._alarmed_s.pop(span.span_id, None)
-            self._keep(span)
+    def _look_at_touched(self, trace: Trace) -> None:
+        """Keeps who is open, and who has ended: how long that took is worked out when it matters."""
+        touched, self._touched = self._touched, {}
+        for span_id in touched:
+            span = trace.spans.get(span_id)
+            if span is None or span.is_placeholder:
+                continue
+            if span.is_open:
+                self._open[span_id] = None
+                continue
+            if span_id in self._open:
+                del self._open[span_id]
+                self._noticed.pop(span_id, None)
+                self._alarmed_s.pop(span_id, None)
+            self._ended.pop(span_id, None)
+            self._ended[span_id] = None
 
     def _silent_s(self, span: Span, now_ns: int) -> float:
         sign_ns = _last_sign_ns(span)

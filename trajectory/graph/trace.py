@@ -50,7 +50,9 @@ ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
 _WORK = frozenset((SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL))
 _PARTING = frozenset((SpanKind.TOOL, SpanKind.DELEGATION))
-_STRUCTURAL = frozenset((SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL))
+_STRUCTURAL = frozenset(k.value for k in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL))
+_AGENT, _DELEGATION = SpanKind.AGENT.value, SpanKind.DELEGATION.value  # bare texts are compared fastest
+_NAMES = frozenset((SESSION_ID, TITLE))
 _TELLING = frozenset(
     (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)
 )  # kinds of spans that may tell of a delegation
@@ -109,15 +111,36 @@ class Trace:
         return apply(self, fact, source) if apply is not None else None
 
     def _apply_start(self, fact: SpanStarted, source: Source) -> Span | None:
-        span = self.spans.get(fact.span_id) or self._new(fact.span_id)
         self._pass(fact.at_ns, source)
+        if source is not self._source:
+            self._source, self._service = source, source.service
+        if fact.contents:
+            self.has_contents = True
+        known = self.spans.get(fact.span_id)
+        if known is not None:
+            return self._start_known(known, fact, source)
+        span = self.spans[fact.span_id] = Span(self.trace_id, fact.span_id, self._expand)
+        span.start(fact, source, self._service)
+        self.version += 1
+        self.open_count += 1
+        if span.parent_id and span.parent_id != span.span_id:
+            (self.spans.get(span.parent_id) or self._new(span.parent_id)).hang(span)  # nothing is under it: no cycle
+        else:
+            self._parentless[span.span_id] = span
+        owner = self._owner_of(span)
+        if owner is not None:
+            self._give(span, owner)
+        if not _NAMES.isdisjoint(fact.attributes):
+            self._note_names(span)
+        return self._changed(span)
+
+    def _start_known(self, span: Span, fact: SpanStarted, source: Source) -> Span | None:
+        """Starts a span that something is known of already: its end, its children, or another start."""
         was_open, was_placeholder = span.is_open, span.is_placeholder
-        if not span.start(fact, source, self._service_of(source)):
+        if not span.start(fact, source, self._service):
             return None
         self.version += 1
         self.open_count += span.is_open - was_open
-        if fact.contents:
-            self.has_contents = True
         if was_placeholder:
             self._place(span)
         else:
@@ -131,15 +154,15 @@ class Trace:
         was_open, told = span.is_open, _told_by(span)
         if not span.end(fact):
             return None
-        if fact.contents:
-            self.has_contents = True
         self.version += 1
         self.open_count -= was_open
         if span.is_error:
             self._failed[span.span_id] = span
         elif self._failed:
             self._failed.pop(span.span_id, None)
-        return self._told_again(span, told)
+        if was_open and not fact.attributes and not fact.contents:
+            return self._changed(span)
+        return self._told_again(span, fact, told)
 
     def _apply_update(self, fact: SpanUpdated, source: Source) -> Span | None:
         span = self.spans.get(fact.span_id) or self._new(fact.span_id)
@@ -147,26 +170,31 @@ class Trace:
         told = _told_by(span)
         if not span.update(fact):
             return None
-        if fact.contents:
-            self.has_contents = True
         self.version += 1
-        return self._told_again(span, told)
+        return self._told_again(span, fact, told)
 
-    def _apply_detail(self, fact: SpanEvent | SpanLinked, source: Source) -> Span | None:
+    def _apply_event(self, fact: SpanEvent, source: Source) -> Span | None:
         span = self.spans.get(fact.span_id) or self._new(fact.span_id)
         self._pass(fact.at_ns, source)
-        if isinstance(fact, SpanEvent):
-            changed = span.event(fact)
-            self.has_contents = self.has_contents or bool(fact.contents)
-        else:
-            changed = span.link(fact)
-        if not changed:
+        if not span.event(fact):
+            return None
+        self.version += 1
+        if fact.contents:
+            self.has_contents = True
+        return self._changed(span)
+
+    def _apply_link(self, fact: SpanLinked, source: Source) -> Span | None:
+        span = self.spans.get(fact.span_id) or self._new(fact.span_id)
+        self._pass(fact.at_ns, source)
+        if not span.link(fact):
             return None
         self.version += 1
         return self._changed(span)
 
-    def _told_again(self, span: Span, told: tuple[object, str] | None) -> Span:
+    def _told_again(self, span: Span, fact: SpanEnded | SpanUpdated, told: tuple[object, str] | None) -> Span:
         """Follows up on attributes that may have changed, and with them whose work is under a span."""
+        if fact.contents:
+            self.has_contents = True
         if told != _told_by(span):
             for child in span.children:
                 self._own(child, deep=True)
@@ -175,9 +203,8 @@ class Trace:
 
     def _changed(self, span: Span) -> Span:
         """Forgets what was worked out of a span that has changed."""
-        owner = span.owner
-        if owner is not None:
-            owner.changed()
+        if span.owner is not None:
+            span.owner.changed()
         elif span.children:
             self._recount(span)
         if span.kind in _STRUCTURAL or (DELEGATION_TARGET in span.attributes and target_named(span)):
@@ -193,11 +220,6 @@ class Trace:
                 self.first_ns = at_ns
             if at_ns > self.heard_ns.get(source.emitter_id, 0):
                 self.heard_ns[source.emitter_id] = at_ns
-
-    def _service_of(self, source: Source) -> str:
-        if source is not self._source:
-            self._source, self._service = source, source.service
-        return self._service
 
     def _new(self, span_id: bytes) -> Span:
         span = self.spans[span_id] = self._parentless[span_id] = Span(self.trace_id, span_id, self._expand)
@@ -322,9 +344,9 @@ class Trace:
 
     def _owner_of(self, span: Span) -> Invocation | None:
         above = self._above(span)
-        if span.is_placeholder or not (span.agent or span.kind == SpanKind.AGENT):
+        if span.is_placeholder or not (span.agent or span.kind == _AGENT):
             return above
-        if span.kind != SpanKind.AGENT:
+        if span.kind != _AGENT:
             return above or self._loose_of(span)
         name = span.agent or span.name
         if above is not None and above.span is not None and above.agent == name and self._continues(span, above.span):
@@ -345,12 +367,10 @@ class Trace:
     def _above(self, span: Span) -> Invocation | None:
         """Whose work a span's place makes it: under a delegation that its sender only declares, the named target's."""
         parent = span.parent
-        if (
-            parent is None
-            or parent.kind != SpanKind.DELEGATION
-            or parent.attributes.get(DELEGATION_GRADE) != Grade.DECLARED
-        ):
-            return parent.owner if parent is not None else None
+        if parent is None:
+            return None
+        if parent.kind != _DELEGATION or parent.attributes.get(DELEGATION_GRADE) != Grade.DECLARED:
+            return parent.owner
         target = target_named(parent)
         known = self._sent_to.get(parent.span_id)
         if target and (known is None or known.agent != target):
@@ -561,7 +581,7 @@ def descendants(span: Span) -> Iterator[Span]:
 
 def _told_by(span: Span) -> tuple[object, str] | None:
     """What a delegation span says that decides whose work is under it."""
-    if span.kind != SpanKind.DELEGATION:
+    if span.kind != _DELEGATION:
         return None
     return span.attributes.get(DELEGATION_GRADE), target_named(span)
 
@@ -570,8 +590,8 @@ _APPLY: dict[type[Fact], Callable[[Trace, Any, Source], Span | None]] = {
     SpanStarted: Trace._apply_start,
     SpanEnded: Trace._apply_end,
     SpanUpdated: Trace._apply_update,
-    SpanEvent: Trace._apply_detail,
-    SpanLinked: Trace._apply_detail,
+    SpanEvent: Trace._apply_event,
+    SpanLinked: Trace._apply_link,
     Found: Trace._apply_found,
     Marked: Trace._apply_mark,
     Heartbeat: Trace._apply_beat,
