@@ -46,6 +46,7 @@ class FoldedTrace:
         self.steps: deque[Step] = deque(maxlen=MAX_STEPS)
         self.step_count = 0
         self.changed_version = 0
+        self.counted_spans = 0  # of it, in the pipeline's count
         self.settled_version = -1
         self.touched_ns = 0  # when the last fact came, by the collector's clock
         self.asked_ns = 0  # when someone last looked at it, by the same
@@ -72,6 +73,12 @@ class FoldedTrace:
             self.steps.append(Step(self.step_count, what, span, event))
             self.step_count += 1
         return self.judge.observe(fact)
+
+    def count_anew(self) -> int:
+        """How many spans came since they were last counted."""
+        added_count = len(self.trace.spans) - self.counted_spans
+        self.counted_spans += added_count
+        return added_count
 
     def is_needed(self, now_ns: int) -> bool:
         """Whether more of it is to come, or someone is looking at it."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 QUICK_NS = 10_000_000
+NOTHING_NS = 1_000_000
 
 MonotonicClock = Callable[[], int]
 
@@ -32,3 +33,7 @@ class Pace:
         cost_ns = ended_ns - began_ns
         self._due_ns = ended_ns + self._rests * cost_ns if cost_ns > QUICK_NS else 0
         return cost_ns
+
+    def rests_for(self, cost_ns: int) -> None:
+        """Notes work of many small parts that took `cost_ns` of the processor's time; only what is nothing never rests."""
+        self._due_ns = self._clock() + self._rests * cost_ns if cost_ns > NOTHING_NS else 0

@@ -15,6 +15,7 @@ from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
 from trajectory.collector.listing import Listing, row_of, summary_of
+from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
@@ -43,6 +44,7 @@ _SWEEP_NS = 500_000_000  # how often what takes time is judged
 _BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
 _SAID_TRACES, _SAID_S = 500, 0.1
+_RESTS = 9
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
 _OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 
@@ -59,6 +61,9 @@ class Pipeline:
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
         self._folded: OrderedDict[bytes, FoldedTrace] = OrderedDict()
+        self._behind: dict[bytes, FoldedTrace] = {}  # those whose saved row may be older than they are
+        self._live_pace = Pace(_RESTS)
+        self._span_count = 0  # of the traces in memory
         self._at_hand: dict[bytes, FoldedTrace] = {}  # those that the batch being folded is about
         self._own = Source(_OWN_ID, os.urandom(16), {"service.name": "trajectory.collector"})
         self._own_seq = 0
@@ -109,7 +114,7 @@ class Pipeline:
         self.vitals.trouble = str(fault)
         self._stale.add(trace_id)
         self._at_hand.pop(trace_id, None)
-        self._folded.pop(trace_id, None)
+        self._forget(trace_id)
 
     def _fold_one(self, fact: Fact, source: Source, now_ns: int) -> int:
         """Returns when the fact happened, 0 where it does not say."""
@@ -140,6 +145,7 @@ class Pipeline:
     def _at(self, trace_id: bytes, now_ns: int) -> FoldedTrace:
         """A trace that facts of this batch are about, noted once as touched by all of them."""
         folded = self._at_hand[trace_id] = self._folded.get(trace_id) or self._begin(trace_id)
+        self._folded[trace_id] = folded  # also where all that the store had of it was deleted
         folded.touched_ns = now_ns
         folded.last_frame = self._last_frame
         return folded
@@ -191,6 +197,15 @@ class Pipeline:
     def _changed(self, folded: FoldedTrace) -> None:
         self.version += 1
         folded.changed_version = self.version
+        self._behind[folded.trace.trace_id] = folded
+        self._span_count += folded.count_anew()
+
+    def _forget(self, trace_id: bytes) -> FoldedTrace | None:
+        folded = self._folded.pop(trace_id, None)
+        self._behind.pop(trace_id, None)
+        if folded is not None:
+            self._span_count -= folded.counted_spans
+        return folded
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -202,8 +217,7 @@ class Pipeline:
             self._swept_ns = now_ns
             self._settle_due(now_ns)
         self._store_own()
-        due = [f for f in self._folded.values() if f.summary_pace.is_due and self._is_unsaid(f, is_sweep)]
-        self._summarise(sorted(due, key=lambda f: f.summed_ns), now_ns, _BUDGET_NS)
+        self._summarise_due(now_ns, is_sweep)
         self.make_room()
         if is_sweep:
             self.writer.index(_BUDGET_NS)
@@ -252,6 +266,18 @@ class Pipeline:
         if not is_sweep or not folded.trace.open_count:
             return False
         return TraceRows(folded, self._now_ns(), is_live=True).state() != self.runs.state(folded.trace.trace_id)
+
+    def _summarise_due(self, now_ns: int, is_sweep: bool) -> None:
+        """Sums up the traces that changed: those that ended at once, those that go on in a tenth of the time."""
+        asked = self._folded.values() if is_sweep else self._behind.values()
+        behind = [f for f in asked if self._is_unsaid(f, is_sweep)]
+        going_on_too = self._live_pace.is_due
+        due = [f for f in behind if f.summary_pace.is_due and (going_on_too or not f.trace.open_count)]
+        began_ns = time.thread_time_ns()
+        self._summarise(sorted(due, key=lambda f: f.summed_ns), now_ns, _BUDGET_NS)
+        if going_on_too and any(f.trace.open_count for f in due):
+            self._live_pace.rests_for(time.thread_time_ns() - began_ns)
+        self._behind = {f.trace.trace_id: f for f in behind if f.summary_version != f.trace.version}
 
     def _summarise(self, traces: Iterable[FoldedTrace], now_ns: int, budget_ns: int = 1 << 62) -> None:
         """Saves the rows of these traces, of as many as the budget allows."""
@@ -327,22 +353,31 @@ class Pipeline:
             self._store_own()
             self._summarise([f for f in leaving if f.summary_version != f.trace.version], self._now_ns())
         for folded in leaving:
-            self._folded.pop(folded.trace.trace_id).trace.dissolve()
+            self._forget(folded.trace.trace_id)
+            folded.trace.dissolve()
 
     def _surplus(self) -> list[FoldedTrace]:
         """The traces that memory has no room for: those left alone longest, those that are needed only beyond the limits."""
         if len(self._folded) <= _MIN_TRACES:
             return []
         now_ns = self._now_ns()
-        idlest = sorted(self._folded.values(), key=lambda f: (f.is_needed(now_ns), f.touched_ns))
-        spans = sum(len(f.trace.spans) for f in idlest)
+
+        def idleness(folded: FoldedTrace) -> tuple[bool, int]:
+            return folded.is_needed(now_ns), folded.touched_ns
+
+        spans = self._span_count
+        idlest = min(self._folded.values(), key=idleness)
+        most_spans = MAX_SPANS if idlest.is_needed(now_ns) else KEPT_SPANS
+        if len(self._folded) <= MAX_TRACES and spans <= most_spans:
+            return []
+        by_idleness = sorted(self._folded.values(), key=idleness)
         surplus: list[FoldedTrace] = []
-        for left, folded in zip(range(len(idlest), _MIN_TRACES, -1), idlest, strict=False):
+        for left, folded in zip(range(len(by_idleness), _MIN_TRACES, -1), by_idleness, strict=False):
             most_spans = MAX_SPANS if folded.is_needed(now_ns) else KEPT_SPANS
             if left <= MAX_TRACES and spans <= most_spans:
                 break
             surplus.append(folded)
-            spans -= len(folded.trace.spans)
+            spans -= folded.counted_spans
         return surplus
 
 

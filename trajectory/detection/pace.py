@@ -21,7 +21,7 @@ class Pace:
 
     def is_due(self, trace: Trace, now_ns: int) -> bool:
         """Whether to read it now; if so, it counts as read."""
-        if trace.version == self._version:
+        if trace.told_version == self._version:
             return False
         size = len(trace.spans)
         due = (
@@ -31,5 +31,5 @@ class Pace:
             or (size >= self._size + self._size // 50 and now_ns - self._at_ns >= size * _REST_NS_PER_SPAN)
         )
         if due:
-            self._version, self._size, self._at_ns = trace.version, size, now_ns
+            self._version, self._size, self._at_ns = trace.told_version, size, now_ns
         return due

@@ -71,6 +71,7 @@ class Trace:
         self.trace_id = trace_id
         self.version = 0
         self.structure_version = 0
+        self._remark_count = 0
         self.spans: dict[bytes, Span] = {}
         self.findings: dict[str, Finding] = {}
         self.found_at_ns: dict[str, int] = {}
@@ -230,6 +231,7 @@ class Trace:
         if known is None or (known.at_ns, repr(known)) < (fact.at_ns, repr(fact)):
             self.marks[fact.alert_key] = fact
             self.version += 1
+            self._remark_count += 1
 
     def _apply_beat(self, fact: Heartbeat, source: Source) -> None:
         if fact.at_ns > self.heard_ns.get(source.emitter_id, 0):
@@ -242,6 +244,7 @@ class Trace:
             self.findings[finding.key] = finding
             self.found_at_ns[finding.key] = fact.at_ns
             self.version += 1
+            self._remark_count += 1
 
     def _note_names(self, span: Span) -> None:
         for name, spans in self._named.items():
@@ -396,6 +399,11 @@ class Trace:
         vars(self).clear()
 
     # --- reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def told_version(self) -> int:
+        """Grows as `version` does, but not with findings and marks: they tell nothing new of what happened."""
+        return self.version - self._remark_count
 
     @property
     def session_id(self) -> str:
