@@ -7,7 +7,6 @@ that is up now, and after `down` everything unacknowledged has to be sent again.
 import time
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from trajectory.emitter.credentials import keys_for
 from trajectory.emitter.misuse import report
@@ -49,10 +48,9 @@ class Link:
         """Reads what happened to the connection; True if it went down or came up since the last call."""
         changed = False
         while self._monitor is not None and (told := self._read(self._monitor)) is not None:
-            parsed = parse_monitor_message(told)
-            event = int(parsed["event"])
+            event, value = handshake.event_in(told)
             self.failed = self.failed or event & _FAILED != 0
-            self._judge(event, int(parsed["value"]))
+            self._judge(event, value)
             if event in (_UP, _DOWN):
                 self.up = event == _UP
                 changed = True

@@ -4,8 +4,9 @@ Invariant: a socket's own monitor is asked, so what is said was seen by libzmq. 
 emitter's link, remote feeds, import.
 """
 
+import struct
+
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 _AUTH = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _PROTOCOL = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
@@ -14,6 +15,15 @@ _SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 FAILED = _AUTH | _PROTOCOL | _NO_DETAIL
 _MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
 _ENOUGH = 3  # hung up on once, a peer may just have been stopped
+
+
+_EVENT = struct.Struct("=Hi")  # as zmq_socket_monitor writes it: the event's id and its value
+
+
+def event_in(told: list[bytes]) -> tuple[int, int]:
+    """The event and the value that a socket's monitor tells; pyzmq's own reading of them loads asyncio."""
+    event, value = _EVENT.unpack(told[0])
+    return event, value
 
 
 class Verdict:
@@ -65,8 +75,7 @@ class HandshakeWatch:
         """Why the connection cannot come about; empty as far as is known."""
         said = ""
         while self.monitor.poll(0):
-            event = parse_monitor_message(self.monitor.recv_multipart())
-            said = self._verdict.of(int(event["event"]), int(event["value"])) or said
+            said = self._verdict.of(*event_in(self.monitor.recv_multipart())) or said
         return said
 
     def wait(self, timeout_s: float) -> bool:
