@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Optional, TypedDict, Union
 
 import pytest
 
-from trajectory.emitter.bodies import MAX_BODY_BYTES, body_of, encoded
+from trajectory.emitter.bodies import MAX_BODY_BYTES, body_of, said, said_encoded
 from trajectory.emitter.clock import RandomIds
 from trajectory.emitter.fault import outcome_of
 from trajectory.emitter.packing import Packing
@@ -118,7 +118,7 @@ def running() -> bool:
 def test_a_queue_takes_nothing_beyond_its_limit() -> None:
     queue = FactQueue(running, limit_facts=3)
     assert [queue.put((1, number)) for number in range(5)] == [True, True, True, False, False]
-    assert queue.take(2) == [(1, 0), (1, 1)]
+    assert queue.take(2) == ([(1, 0), (1, 1)], None)
     assert (queue.take_dropped(), queue.take_dropped(), queue.dropped_count) == (2, 0, 2)
     assert queue.put((1, 9))
 
@@ -128,7 +128,7 @@ def test_a_queue_counts_the_bytes_of_heavy_facts_until_they_are_taken() -> None:
     assert queue.put_heavy((6, "a"), 60)
     assert not queue.put_heavy((6, "b"), 60)
     assert queue.put((1, "light"))
-    assert queue.take(10) == [(6, "a"), (1, "light")]
+    assert queue.take(10) == ([(6, "a"), (1, "light")], None)
     assert queue.put_heavy((6, "c"), 100)
 
 
@@ -140,9 +140,10 @@ def test_a_shut_queue_drops_and_a_mark_still_enters() -> None:
     assert not queue.put((1, 1))
     assert not queue.put_heavy((1, 2), 1)
     queue.put_mark(mark)
-    assert queue.take(10) == [(1, 0), mark]
     queue.reopen()
     assert queue.put((1, 3))
+    assert queue.take(10) == ([(1, 0)], mark)
+    assert queue.take(10) == ([(1, 3)], None)
 
 
 def test_a_queue_starts_its_sender_once_for_many_threads() -> None:
@@ -159,7 +160,7 @@ def test_a_queue_starts_its_sender_once_for_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert len(starts) == 1
-    assert len(queue.take(10_000)) + queue.dropped_count == 8000
+    assert len(queue.take(10_000)[0]) + queue.dropped_count == 8000
 
 
 def test_a_queue_without_a_sender_takes_nothing() -> None:
@@ -178,11 +179,11 @@ def test_attributes_are_bounded_in_number_and_length() -> None:
 
 
 def test_a_cut_body_is_valid_text() -> None:
-    whole = body_of(["ü" * MAX_BODY_BYTES])
+    whole = body_of(said(["ü" * MAX_BODY_BYTES]))
     assert whole.media_type == content.TEXT
     assert whole.cut_bytes == 2 * MAX_BODY_BYTES + 4
     assert len(whole.data.decode()) > MAX_BODY_BYTES // 2 - 2
-    assert len(encoded("application/octet-stream", b"\xff" * (MAX_BODY_BYTES + 1)).data) == MAX_BODY_BYTES
+    assert len(body_of(said_encoded("application/octet-stream", b"\xff" * (MAX_BODY_BYTES + 1))).data) == MAX_BODY_BYTES
 
 
 def test_a_stack_is_bounded_and_keeps_its_end() -> None:
@@ -231,7 +232,7 @@ def test_a_long_text_is_cut_where_it_is_packed_and_odd_names_become_text() -> No
 
 
 def test_a_body_is_packed_as_it_is_up_to_the_limit_of_a_frame() -> None:
-    packing, large = Packing(lambda: 7), body_of("x" * 100_000)
+    packing, large = Packing(lambda: 7), body_of(said("x" * 100_000))
     fact = decode_fact(packing.pack((6, large.digest, large.media_type, large.data)))
     assert fact == Payload(large.digest, large.media_type, large.data)
     assert decode_fact(packing.pack((6, b"d" * 16, "text/plain", b"x" * (9 << 20)))) == Gap(7, 1, "quarantined")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -15,10 +16,9 @@ from trajectory.emitter.processors import placeholders as keys
 from trajectory.emitter.processors.bodies import Rewrites
 from trajectory.emitter.processors.chain import Processing
 from trajectory.emitter.processors.users import Users
-from trajectory.emitter.queue import FlushMark
 from trajectory.model import content
 from trajectory.model import fact as facts
-from trajectory.protocol import codec
+from trajectory.protocol import codec, frames
 from trajectory.protocol.frames import HEARTBEAT, PAYLOAD, SPAN_ENDED, SPAN_EVENT, SPAN_STARTED, SPAN_UPDATED
 
 TRACE, SPAN = b"t" * 16, b"s" * 8
@@ -46,8 +46,11 @@ def body(text: str, media_type: str = content.TEXT) -> tuple[Any, ...]:
 def left(plan: Plan, *given: tuple[Any, ...]) -> list[Any]:
     """The facts as a collector reads them, from a process that has this plan and ends."""
     processing = Processing(plan, lambda: 1)
-    packed = [one for one in processing.packed(given) if isinstance(one, bytes)]
-    return [codec.decode_fact(one) for one in [*packed, *processing.rest()]]
+    return [*read(processing.packed(list(given))), *read(processing.rest())]
+
+
+def read(packed: Iterable[tuple[bytes, int]]) -> list[Any]:
+    return [codec.decode_fact(one) for together, count in packed for one in frames.facts_in(together, count)]
 
 
 # users' processors
@@ -245,7 +248,7 @@ def test_where_redaction_fails_no_content_leaves(
     secret = body(KEY)
     given = [secret, started(KEY, k=KEY, contents={"input": [secret[1]]}), ended(message=KEY)]
     processing = Processing(Plan(), lambda: 1)
-    payload, start, end = (codec.decode_fact(one) for one in processing.packed(given) if isinstance(one, bytes))
+    payload, start, end = read(processing.packed(given))
     assert (
         isinstance(payload, facts.Payload) and isinstance(start, facts.SpanStarted) and isinstance(end, facts.SpanEnded)
     )
@@ -264,12 +267,6 @@ def test_attributes_nested_beyond_reading_are_withheld() -> None:
         deep = {"d": deep}
     (start,) = left(Plan(), started(k=deep))
     assert KEY not in repr(start)
-
-
-def test_a_mark_comes_out_behind_everything_that_came_before_it() -> None:
-    mark = FlushMark()
-    out = list(Processing(Plan(), lambda: 1).packed([started("a"), started("b"), mark, started("c")]))
-    assert [one is mark for one in out] == [False, False, True, False]
 
 
 def test_the_rest_of_a_growing_answer_leaves_with_the_end_of_its_span_or_of_the_process() -> None:

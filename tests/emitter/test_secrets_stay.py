@@ -14,7 +14,7 @@ from trajectory.cli import main
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.link import Link
 from trajectory.emitter.processors.chain import Processing
-from trajectory.emitter.queue import Fact, FlushMark
+from trajectory.emitter.queue import Fact
 from trajectory.protocol.codec import encode
 from trajectory.store.sqlite import open_reader
 from trajectory.testing import FakeCollector
@@ -164,10 +164,10 @@ def test_all_of_it_happens_on_the_senders_thread(collector: FakeCollector, monke
     threads: list[str] = []
     packed = Processing.packed
 
-    def noting(self: Processing, items: list[Fact | FlushMark]) -> Iterator[bytes | FlushMark]:
-        for one in packed(self, items):
-            threads.append(threading.current_thread().name)
-            yield one
+    def noting(self: Processing, facts: list[Fact]) -> Iterator[tuple[bytes, int]]:
+        for together, count in packed(self, facts):
+            threads.extend([threading.current_thread().name] * count)
+            yield together, count
 
     monkeypatch.setattr(Processing, "packed", noting)
     trajectory.init("service", collector.endpoint)

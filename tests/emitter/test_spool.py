@@ -477,7 +477,7 @@ def test_a_blocked_put_goes_on_as_soon_as_there_is_room() -> None:
     taken: list[Any] = []
     deadline = threading.Event()
     for _ in range(2000):
-        taken += queue.take(1)
+        taken += queue.take(1)[0]
         if len(taken) == 9:
             break
         deadline.wait(0.005)
@@ -492,7 +492,7 @@ def test_a_blocked_put_that_waits_in_vain_is_dropped_counted_and_the_next_one_do
     queue._waits_s = 3600.0
     assert not queue.put_heavy((6, "b"), 10)
     assert (queue.dropped_count, queue.waiting_count) == (2, 3)
-    assert queue.take(5) == [(1, 0)]
+    assert queue.take(5) == ([(1, 0)], None)
     assert queue.put_heavy((6, "b"), 10)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from trajectory.emitter import tracer as tracers
-from trajectory.emitter.bodies import Bodies, body_of, each
+from trajectory.emitter.bodies import Bodies, each, said
 from trajectory.emitter.credentials import name_key
 from trajectory.emitter.current import SessionScope, carry, here
 from trajectory.emitter.ending import deliver_on_sigterm
@@ -16,7 +16,7 @@ from trajectory.emitter.keeping import keeping_of
 from trajectory.emitter.misuse import MAX_NAME, harmless, name_of, report
 from trajectory.emitter.plan import plan_of
 from trajectory.emitter.schema import definition_of
-from trajectory.emitter.span import Span
+from trajectory.emitter.span import NEW, Span
 from trajectory.emitter.steps import AcceptedSpan, AgentSpan, DelegationSpan, ModelSpan, ToolSpan
 from trajectory.emitter.tracer import Tracer
 from trajectory.emitter.wrapping import wrap
@@ -32,6 +32,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 CONTEXT_SOURCE = "trajectory.context.source"
+_new = object.__new__
 _OUTPUT, _CONTEXT = str(Slot.OUTPUT), str(Slot.CONTEXT)
 _COGNITIVE, _CONTEXTUAL = str(Surface.COGNITIVE), str(Surface.CONTEXTUAL)
 
@@ -139,7 +140,7 @@ class ToolStep(ToolSpan):
         name = self._tool or getattr(inner, "__name__", type(inner).__name__)
         step = ToolSpan(name, None, self._given)
         try:
-            step._schema(body_of(definition_of(inner, name)))
+            step._schema(said(definition_of(inner, name)))
         except Exception as fault:
             report("schema", "trajectory: the signature of tool %r could not be read: %r", name, fault)
         return Span.__call__(step, function)
@@ -163,27 +164,33 @@ def span(name: str, kind: str = "other", attributes: Mapping[str, Any] | None = 
     """Any other work; `kind` is one of agent, model, tool, retrieval, delegation, other."""
     if type(name) is not str or type(kind) is not str or len(name) > MAX_NAME:
         name, kind = name_of(name), name_of(kind)
-    return Span(name, kind, attributes)
+    one = _new(Span)  # and what Span.__init__ does: to call the class costs a thirtieth of the whole span
+    one.name = name
+    one.kind = kind
+    one._given = attributes
+    one._bodies = one._final = None
+    one._state = NEW
+    return one
 
 
 @harmless
 def thought(text: str, confidence: float | None = None) -> None:
     """What the agent thinks now; `confidence` is 0 to 1."""
     attributes = {} if confidence is None else {words.CONFIDENCE: float(confidence)}
-    _note(words.EVENT_THOUGHT, _COGNITIVE, attributes, {_OUTPUT: [body_of(text)]})
+    _note(words.EVENT_THOUGHT, _COGNITIVE, attributes, {_OUTPUT: [said(text)]})
 
 
 @harmless
 def plan(steps: Any) -> None:
     """What the agent means to do: a text, or its steps in order."""
     steps = steps if isinstance(steps, (str, Mapping)) else each(steps)
-    _note(words.EVENT_PLAN, _COGNITIVE, {}, {_OUTPUT: [body_of(steps)]})
+    _note(words.EVENT_PLAN, _COGNITIVE, {}, {_OUTPUT: [said(steps)]})
 
 
 @harmless
 def context(source: str, documents: Any) -> None:
     """What the agent has in view now: retrieved documents, memory, history. One document or many, each kept by its digest."""
-    bodies = [body_of(document) for document in each(documents)]
+    bodies = [said(document) for document in each(documents)]
     _note(words.EVENT_CONTEXT, _CONTEXTUAL, {CONTEXT_SOURCE: name_of(source)}, {_CONTEXT: bodies})
 
 

@@ -8,9 +8,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from functools import partial
-from itertools import repeat
-from typing import Protocol, cast
+from typing import Protocol
 
 _COUNTS_SLEEP: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
@@ -64,10 +62,13 @@ class RandomIds:
 
 
 def _stream(bits: Callable[[int], int], size_bytes: int) -> Callable[[], bytes]:
-    """Random bytes at each call. Built of C's parts alone, so it costs little and no thread can enter it twice.
+    """Random bytes at each call, which any thread may make.
 
     Zero, which names nothing, comes once in 2**64: less often than a machine miscounts.
     """
-    numbers = iter(partial(bits, size_bytes * 8), -1)
-    write = cast("Callable[[int, int, str], bytes]", int.to_bytes)
-    return map(write, numbers, repeat(size_bytes), repeat("big")).__next__
+    size_bits = 8 * size_bytes
+
+    def drawn() -> bytes:
+        return bits(size_bits).to_bytes(size_bytes, "big")
+
+    return drawn

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from functools import wraps
 from types import TracebackType
-from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import ClassVar, NamedTuple, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +33,10 @@ class Place(Protocol):
     carried: Carried | None
     owner: object | None  # the wrapped object whose call this is part of
 
+    @property
+    def _state(self) -> int:
+        """A span's own; above 0 where there is none that could end."""
+
 
 here: ContextVar[Place | None] = ContextVar("trajectory_here", default=None)
 
@@ -41,6 +45,7 @@ class Scope:
     """A place without a span of its own: a session, or the far end of a baton."""
 
     __slots__ = ("agent", "carried", "owner", "session", "span_id", "trace_id")
+    _state: ClassVar[int] = 1
 
     def __init__(
         self, trace_id: bytes = b"", span_id: bytes = b"", session: str | None = None, carried: Carried | None = None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from trajectory.emitter import forking
 from trajectory.emitter.keeping import DROP, SPOOL, Keeping
 from trajectory.emitter.misuse import report
 from trajectory.emitter.plan import Plan
@@ -29,9 +30,6 @@ GRACE_S = 0.05  # for the thread to notice that its time is over
 SPOOLING_S = 5.0  # for it to bring what is left to disk
 WHO_AND_WHERE = ("service.name", "service.instance.id", "host.name", "process.pid")
 CONNECTING_S = 2.0  # where the first try to connect has not come to its end
-
-# Held while a sender's thread imports or packs: a fork just then would give its child half a module, or a lock held for good.
-forkless = threading.RLock()
 
 
 class Delivery(Protocol):
@@ -144,15 +142,14 @@ class WireDelivery:
 
     def _carry(self) -> None:
         # Imported here: zmq costs 50 ms, and the agent's thread shall not pay them.
-        with forkless:
+        with forking.forkless:
             plain = self._identity()
             spool = self._spool(plain)  # before all else, because from here on it is known what a kill costs
             from trajectory.emitter.outbox import Outbox
             from trajectory.emitter.processors.chain import Processing
             from trajectory.emitter.sender import Sender, Timing
 
-            forget = self._origin.forget_body if self._plan.sample_ratio < 1 else None
-            processing = Processing(self._plan, self._origin.now_ns, forget, self.queue.__len__)
+            processing = Processing(self._plan, self._origin.now_ns)
             identity = processing.identity(plain)
             if spool is not None:
                 spool.introduce(identity)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from trajectory.emitter.bodies import Body, encoded
+from trajectory.emitter.bodies import Said, said_encoded
 from trajectory.emitter.current import Place, here
 from trajectory.emitter.misuse import report
 from trajectory.emitter.span import Span
@@ -55,11 +55,11 @@ class Items:
         except Exception as fault:
             report("result", "trajectory: the result of %r could not be read: %r", span.name, fault)
 
-    def _body(self) -> Body:
+    def _body(self) -> Said:
         if self._all_text:
-            return encoded(content.TEXT, "".join(self._pieces).encode("utf-8", "replace"))
+            return said_encoded(content.TEXT, "".join(self._pieces).encode("utf-8", "replace"))
         written = (piece if isinstance(piece, bytes) else content.canonical_json(piece) for piece in self._pieces)
-        return encoded(content.JSON, b"[" + b",".join(written) + b"]")
+        return said_encoded(content.JSON, b"[" + b",".join(written) + b"]")
 
 
 class Inside:

@@ -18,29 +18,35 @@ if TYPE_CHECKING:
 
 FRAME_BYTES = 64 * 1024
 LIMIT_BYTES = 64 * 1024 * 1024
-OVERHEAD_BYTES = 41  # what Python adds to each packed fact
+OVERHEAD_BYTES = 41  # what Python adds to each part
 SPOOLED_BYTES = 400  # what a parcel costs in memory while its facts are on disk
 PATIENCE_S = 0.25  # unacknowledged that long, facts go to the spool, where a kill of the process does not reach them
 
 
 class Parcel:
-    """Consecutive packed facts that travel in one frame.
+    """Consecutive packed facts that travel in one frame: `count` of them in `parts`, each part one or more.
 
-    In the spool, `facts` is empty, `place` says where they are, and `spooled_count` how many.
+    In the spool, `parts` is empty and `place` says where they are.
     """
 
-    __slots__ = ("facts", "first_seq", "place", "size_bytes", "spooled_count")
+    __slots__ = ("count", "first_seq", "parts", "place", "size_bytes")
 
-    def __init__(self, first_seq: int) -> None:
+    def __init__(self, first_seq: int, parts: list[bytes] | None = None) -> None:
+        """`parts`, where they are given, are one fact each."""
         self.first_seq = first_seq
-        self.facts: list[bytes] = []
+        self.parts = parts or []
+        self.count = len(self.parts)
         self.size_bytes = 0
         self.place: Place | None = None
-        self.spooled_count = 0
 
     @property
     def end_seq(self) -> int:
-        return self.first_seq + len(self.facts) + self.spooled_count
+        return self.first_seq + self.count
+
+    @property
+    def facts(self) -> list[bytes]:
+        """The facts one by one."""
+        return self.parts if len(self.parts) == self.count else frames.facts_in(b"".join(self.parts), self.count)
 
 
 class Outbox:
@@ -74,18 +80,22 @@ class Outbox:
     def empty(self) -> bool:
         return not self._parcels
 
-    def add(self, packed: bytes) -> None:
-        """Numbers a packed fact and puts it into the last parcel that has room and was neither sent nor spooled yet."""
+    def add(self, packed: bytes, count: int = 1) -> None:
+        """Numbers so many facts, packed one behind the other, and puts them into the last parcel.
+
+        That is one that has room and was neither sent nor spooled yet.
+        """
         parcel = self._growing
-        if parcel is None:
+        if parcel is None or parcel.count + count > MAX_FACTS:
             parcel = self._growing = Parcel(self.next_seq)
             self._parcels.append(parcel)
         size_bytes = len(packed) + OVERHEAD_BYTES
-        parcel.facts.append(packed)
+        parcel.parts.append(packed)
+        parcel.count += count
         parcel.size_bytes += size_bytes
         self._size_bytes += size_bytes
-        self.next_seq += 1
-        if len(parcel.facts) >= MAX_FACTS or parcel.size_bytes >= FRAME_BYTES:
+        self.next_seq += count
+        if parcel.count >= MAX_FACTS or parcel.size_bytes >= FRAME_BYTES:
             self._growing = None
 
     def next_unsent(self) -> Parcel | None:
@@ -137,8 +147,7 @@ class Outbox:
             if place is None:
                 return
             self._size_bytes += SPOOLED_BYTES - parcel.size_bytes
-            parcel.spooled_count = len(parcel.facts)
-            parcel.place, parcel.facts, parcel.size_bytes = place, [], SPOOLED_BYTES
+            parcel.place, parcel.parts, parcel.size_bytes = place, [], SPOOLED_BYTES
             if parcel is self._growing:
                 self._growing = None
             self._spooled_count += 1
@@ -150,24 +159,20 @@ class Outbox:
 
     def _from_spool(self, parcel: Parcel) -> Parcel:
         """A copy with its facts. Those that the disk does not give back are gaps, each in its place."""
-        read = Parcel(parcel.first_seq)
         written = self._spool.read(parcel.place) if self._spool is not None and parcel.place is not None else None
         if written is None:
-            written = [frames.pack((frames.GAP, time.time_ns(), 1, "spool_damaged"))] * parcel.spooled_count
-        read.facts = written[-parcel.spooled_count :]  # the first ones may be acknowledged
-        return read
+            written = [frames.pack((frames.GAP, time.time_ns(), 1, "spool_damaged"))] * parcel.count
+        return Parcel(parcel.first_seq, written[-parcel.count :])  # the first ones may be acknowledged
 
     def _trim(self, parcel: Parcel, next_seq: int) -> None:
         stored_count = next_seq - parcel.first_seq
+        if parcel.place is None:
+            parcel.parts = parcel.facts[stored_count:]
+            left_bytes = sum(map(len, parcel.parts)) + OVERHEAD_BYTES * len(parcel.parts)
+            self._size_bytes += left_bytes - parcel.size_bytes
+            parcel.size_bytes = left_bytes
         parcel.first_seq = next_seq
-        if parcel.place is not None:
-            parcel.spooled_count -= stored_count
-        else:
-            stored = parcel.facts[:stored_count]
-            stored_bytes = sum(map(len, stored)) + OVERHEAD_BYTES * len(stored)
-            del parcel.facts[:stored_count]
-            parcel.size_bytes -= stored_bytes
-            self._size_bytes -= stored_bytes
+        parcel.count -= stored_count
 
     def _forget_place(self, parcel: Parcel) -> None:
         if parcel.place is not None:

@@ -16,7 +16,7 @@ LONG_TEXT = 1024  # characters; above it a text counts against the queue's bytes
 MAX_TEXT = 16 * 1024  # characters of one attribute; bodies belong into contents
 MAX_ATTRIBUTES = 256
 
-_FIXED = frozenset({int, float, bool, str, type(None)})  # what nobody can change
+FIXED = frozenset({int, float, bool, str, type(None)})  # what nobody can change
 _TEXT = frozenset({str})
 
 
@@ -27,7 +27,7 @@ def attributes_of(given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     except Exception as fault:  # not a mapping, or a foreign one that raises
         report("attributes", "trajectory: attributes are a mapping of names to values: %r", fault)
         return {}, 0
-    if len(own) <= MAX_ATTRIBUTES and _FIXED.issuperset(map(type, own.values())):
+    if len(own) <= MAX_ATTRIBUTES and FIXED.issuperset(map(type, own.values())):
         return own, 0
     return _careful(own)
 
@@ -54,7 +54,7 @@ def _value(value: Any) -> tuple[Any, int]:
     if isinstance(value, str):
         text = _cut(str(value))
         return text, len(text) if len(text) > LONG_TEXT else 0
-    if type(value) in _FIXED:
+    if type(value) in FIXED:
         return value, 0
     if isinstance(value, (bytes, bytearray, memoryview)):
         body = bytes(value)[:MAX_TEXT]

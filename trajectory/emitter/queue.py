@@ -73,8 +73,9 @@ class FactQueue:
     def put(self, fact: Fact) -> bool:
         """Takes a fact of a few hundred bytes; False where there was no room."""
         self.put_count.words[0] += 1
-        if len(self._items) < self.limit or self._room():
-            self._items.append(fact)
+        items = self._items
+        if len(items) < self.limit or self._room():
+            items.append(fact)
             return True
         return self._put_late(fact, 0) if self._waits_s else self._drop()
 
@@ -98,27 +99,35 @@ class FactQueue:
             self._mark_count += 1
         self._items.append(mark)
 
-    def take(self, most_count: int) -> list[Fact | FlushMark]:
-        """Up to so many of the oldest, in order. For the sender's thread alone."""
-        taken: list[Fact | FlushMark] = []
-        light_bytes = mark_count = 0
+    def take(self, most_count: int) -> tuple[list[Fact], FlushMark | None]:
+        """Up to so many of the oldest facts, in order, and the mark that stood behind them. For the sender's thread alone."""
         self._taker = threading.get_ident()
-        items = self._items
-        for _ in range(min(most_count, len(items))):
-            item = items.popleft()
+        pop, count = self._items.popleft, min(most_count, len(self._items))
+        # Counted before they were put: where these say that there is none, none is among the first `count`.
+        if self._heavy_bytes or self._mark_count:
+            taken, mark = self._take_each(count)
+        else:
+            taken, mark = [pop() for _ in range(count)], None
+        self.put_count.take(len(taken))
+        self._tell_of_room()
+        return taken, mark
+
+    def _take_each(self, most_count: int) -> tuple[list[Fact], FlushMark | None]:
+        taken: list[Fact] = []
+        light_bytes, mark = 0, None
+        for _ in range(most_count):
+            item = self._items.popleft()
             if type(item) is not tuple:
-                mark_count += 1
-            elif type(item[0]) is tuple:
+                mark = item
+                break
+            if type(item[0]) is tuple:
                 item, weight_bytes = item
                 light_bytes += weight_bytes
             taken.append(item)
-        if light_bytes or mark_count:
-            with self._lock:
-                self._heavy_bytes -= light_bytes
-                self._mark_count -= mark_count
-        self.put_count.take(len(taken) - mark_count)
-        self._tell_of_room()
-        return taken
+        with self._lock:
+            self._heavy_bytes -= light_bytes
+            self._mark_count -= mark is not None
+        return taken, mark
 
     def take_dropped(self) -> int:
         """How many facts found no room since this was last asked."""

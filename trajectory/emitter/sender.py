@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import zmq
 
-from trajectory.emitter import delivery
+from trajectory.emitter import forking
 from trajectory.emitter.identity import Identity
 from trajectory.emitter.link import Link
 from trajectory.emitter.misuse import report
@@ -43,10 +43,6 @@ class Origin(Protocol):
     def pulse(self) -> Fact | None: ...
 
     def now_ns(self) -> int: ...
-
-    def forget_sent(self) -> None: ...
-
-    def forget_body(self, digest: bytes) -> None: ...
 
 
 class Sender:
@@ -181,7 +177,7 @@ class Sender:
             return  # an answer to an earlier connection
         if not self._answered and self.reached:
             # Perhaps another store answers than before, one without the bodies. Sending each once more is cheap.
-            self._origin.forget_sent()
+            self._processing.forget_sent()
         self._answered = self.reached = True
         self._window = max(1, window)
         if next_seq > self._outbox.base_seq:
@@ -213,21 +209,20 @@ class Sender:
 
     def _pack_some(self) -> None:
         # A fork waits for this: its child would have the locks of libraries that search texts, and nobody to release them.
-        with delivery.forkless:
-            for item in self._processing.packed(self._queue.take(TAKE_COUNT)):
-                if isinstance(item, FlushMark):
-                    self._note_drops()
-                    self._mark(item)
-                else:
-                    self._outbox.add(item)
+        with forking.forkless:
+            facts, mark = self._queue.take(TAKE_COUNT)
+            for packed, count in self._processing.packed(facts):
+                self._outbox.add(packed, count)
             self._note_drops()
+            if mark is not None:
+                self._mark(mark)
 
     def _add_rest(self) -> None:
         """At the end: what processors held back until more would come."""
         if not len(self._queue):
-            with delivery.forkless:
-                for packed in self._processing.rest():
-                    self._outbox.add(packed)
+            with forking.forkless:
+                for packed, count in self._processing.rest():
+                    self._outbox.add(packed, count)
 
     def _tend(self, now_s: float) -> None:
         """Keeps what is not acknowledged, and what a kill would cost: before anything of it is sent."""
@@ -267,7 +262,10 @@ class Sender:
             self._heard_s = now_s
         while self._answered and self._outbox.in_flight < self._window:
             parcel = self._outbox.next_unsent()
-            if parcel is None or not link.send(frames.facts_frame(emitter_id, boot_id, parcel.first_seq, parcel.facts)):
+            if parcel is None:
+                break
+            frame = frames.facts_frame(emitter_id, boot_id, parcel.first_seq, parcel.parts, parcel.count)
+            if not link.send(frame):
                 break
             if self._outbox.in_flight == 0:
                 self._heard_s = self._moved_s = now_s

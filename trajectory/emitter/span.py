@@ -6,14 +6,15 @@ used by one `with` at a time; the agents' threads call it, and `steps` has its k
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from trajectory.emitter import tracer as tracers
-from trajectory.emitter.bodies import Bodies, Body, body_of
+from trajectory.emitter.bodies import Bodies, Said, said, weight_of
 from trajectory.emitter.current import MAIN_AGENT, Carried, Place, here
 from trajectory.emitter.fault import Outcome, outcome_of
 from trajectory.emitter.misuse import harmless, name_of, report
-from trajectory.emitter.plain import attributes_of
+from trajectory.emitter.plain import FIXED, MAX_ATTRIBUTES, attributes_of
+from trajectory.emitter.queue import Fact
 from trajectory.emitter.tracer import Tracer
 from trajectory.model.words import SESSION_ID, Slot, SpanStatus, Surface
 from trajectory.protocol.frames import SPAN_ENDED, SPAN_EVENT, SPAN_STARTED, SPAN_UPDATED
@@ -22,12 +23,12 @@ S = TypeVar("S", bound="Span")
 F = TypeVar("F", bound=Callable[..., Any])
 
 NEW, ENDED = 0, -1  # a positive state is the tracer's generation in which the span was opened
-CUT_BYTES = "trajectory.content.cut_bytes"  # the whole length of a body of which only the beginning is kept
 
 _OPERATIONAL = str(Surface.OPERATIONAL)
 _OK = str(SpanStatus.OK)
 _NO_ATTRIBUTES: dict[str, Any] = {}
-_NO_CONTENTS: dict[str, list[bytes]] = {}
+_NO_CONTENTS: Bodies = {}
+_where, _stand = here.get, here.set
 
 
 class Span:
@@ -71,14 +72,63 @@ class Span:
         """Notes something that happened at this instant inside the span."""
         self._emit_event(name_of(name), attributes)
 
-    # life
+    # life: these two are the hot path, each one long function because every call that it saves is a thirtieth of the span
 
     def __enter__(self: S) -> S:
         try:
-            place = here.get()
-            self._open(place)
+            if self._state != NEW:
+                self._reopen()
+            place = _where()
             self._previous = place
-            here.set(self)
+            self._tracer = tracer = tracers.default or tracers.default_tracer()
+            if self._is_step:
+                place = self._place(place)
+            if place is None:
+                self.trace_id = trace_id = tracer.next_trace()
+                self.parent_id = parent_id = b""
+                self.agent = MAIN_AGENT
+                self.session = self.carried = self.owner = None
+            else:
+                self.trace_id = trace_id = place.trace_id or tracer.next_trace()
+                self.parent_id = parent_id = place.span_id
+                self.agent = place.agent
+                self.session = place.session
+                self.carried = place.carried
+                self.owner = place.owner
+            weight = 0
+            given = self._given
+            if not given:
+                attributes = {}
+            elif type(given) is dict and len(given) <= MAX_ATTRIBUTES:
+                attributes = given.copy()
+                for value in attributes.values():
+                    if type(value) not in FIXED:
+                        attributes, weight = attributes_of(attributes)
+                        break
+            else:
+                attributes, weight = attributes_of(given)
+            if self._is_step:
+                self._become(attributes)
+            if self.session is not None and self._names_session(place):
+                attributes[SESSION_ID] = self.session
+            contents = self._bodies
+            if contents:
+                weight += weight_of(contents)
+            else:
+                contents = _NO_CONTENTS
+            self.span_id = span_id = tracer.next_span()
+            mono = tracer.mono_ns()
+            fact = (
+                SPAN_STARTED, trace_id, span_id, parent_id, mono + tracer.offset_ns, mono,
+                self.kind, self.name, self.agent, self.surface, attributes, contents,
+            )  # fmt: skip
+            self._state = tracer.generation
+            tracer.open_spans[span_id] = None
+            if weight:
+                tracer.put_heavy(fact, weight)
+            else:
+                tracer.put(fact)
+            _stand(self)
         except Exception as fault:  # the agent's work goes on untraced
             report("start", "trajectory: a span could not start: %r", fault)
         return self
@@ -87,9 +137,34 @@ class Span:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if here.get() is self:
-                self._leave()
-            self._close(fault)
+            if _where() is self:
+                previous = self._previous
+                if previous is None or previous._state != ENDED:
+                    _stand(previous)
+                else:
+                    self._leave()
+            state = self._state
+            self._state = ENDED
+            if state <= NEW:
+                self._never_open(state)
+                return
+            tracer = self._tracer
+            if state != tracer.generation:
+                return  # a forked child leaves its parent's spans to the parent
+            status, message, attributes = _OK, "", _NO_ATTRIBUTES
+            if fault is not None:
+                status, message, attributes = self._fail(outcome_of(fault))
+            span_id = self.span_id
+            tracer.open_spans.pop(span_id, None)
+            mono = tracer.mono_ns()
+            contents = self._final or _NO_CONTENTS
+            fact = (
+                SPAN_ENDED, self.trace_id, span_id, mono + tracer.offset_ns, mono, status, message, attributes, contents,
+            )  # fmt: skip
+            if contents:
+                tracer.put_heavy(fact, weight_of(contents))
+            else:
+                tracer.put(fact)
         except Exception as trouble:
             report("end", "trajectory: a span could not end: %r", trouble)
 
@@ -124,20 +199,20 @@ class Span:
     def _become(self, attributes: dict[str, Any]) -> None:
         """Adds what follows from the kind of step: its attributes, and whose it is. Asked where `_is_step`."""
 
-    def _attach(self, slot: str, bodies: list[Body]) -> None:
+    def _attach(self, slot: str, bodies: list[Said]) -> None:
         """Content for the span's start."""
         self._bodies = {**(self._bodies or {}), slot: bodies}
 
     def _arguments(self, arguments: Mapping[str, Any]) -> None:
         """Takes the arguments of a decorated call, before the start."""
         if arguments:
-            self._attach(self._takes, [body_of(arguments)])
+            self._attach(self._takes, [said(arguments)])
 
     def _result(self, value: Any) -> None:
         """Takes the result of a decorated call, before the end."""
-        self._result_body(body_of(value))
+        self._result_body(said(value))
 
-    def _result_body(self, body: Body) -> None:
+    def _result_body(self, body: Said) -> None:
         """Takes a result that is encoded already."""
         self._final = {self._gives: [body]}
 
@@ -151,43 +226,6 @@ class Span:
         """Stays open and is no longer the current span."""
         if here.get() is self:
             self._leave()
-
-    def _open(self, place: Place | None) -> None:
-        """Starts below the place. One long function, because each call that it saves is a thirtieth of the whole span."""
-        if self._state != NEW:
-            self._reopen()
-        self._tracer = tracer = tracers.default or tracers.default_tracer()
-        if self._is_step:
-            place = self._place(place)
-        if place is None:
-            self.trace_id = tracer.next_trace()
-            self.parent_id = b""
-            self.agent, self.session = MAIN_AGENT, None
-            self.carried = self.owner = None
-        else:
-            self.trace_id = place.trace_id or tracer.next_trace()
-            self.parent_id = place.span_id
-            self.agent, self.session = place.agent, place.session
-            self.carried, self.owner = place.carried, place.owner
-        given = self._given
-        attributes, weight = attributes_of(given) if given else ({}, 0)
-        if self._is_step:
-            self._become(attributes)
-        if self.session is not None and self._names_session(place):
-            attributes[SESSION_ID] = self.session
-        contents = self._contents(self._bodies, attributes) if self._bodies else _NO_CONTENTS
-        self.span_id = span_id = tracer.next_span()
-        mono = tracer.mono_ns()
-        fact = (
-            SPAN_STARTED, self.trace_id, span_id, self.parent_id, mono + tracer.offset_ns, mono,
-            self.kind, self.name, self.agent, self.surface, attributes, contents,
-        )  # fmt: skip
-        self._state = tracer.generation
-        tracer.open_spans[span_id] = None
-        if weight:
-            tracer.put_heavy(fact, weight)
-        else:
-            tracer.put(fact)
 
     def _names_session(self, place: Place | None) -> bool:
         """Whether the session is new here: at a root, under a session's own scope, or where the span brings one."""
@@ -203,55 +241,20 @@ class Span:
     def _leave(self) -> None:
         """Gives the context back, past whatever ended meanwhile. Called only where this span is the current one."""
         previous = self._previous
-        while isinstance(previous, Span) and previous._state == ENDED:
-            previous = previous._previous
-        here.set(previous)
+        while previous is not None and previous._state == ENDED:
+            previous = cast(Span, previous)._previous
+        _stand(previous)
 
-    def _close(self, fault: BaseException | None) -> None:
-        state = self._state
-        if state <= NEW:
-            if state == ENDED:
-                report("ended", "trajectory: span %r was ended twice", self.name)
-            return
-        self._state = ENDED
-        tracer = self._tracer
-        if state != tracer.generation:
-            return  # a forked child leaves its parent's spans to the parent
-        attributes = _NO_ATTRIBUTES
-        status, message = _OK, ""
-        if fault is not None:
-            outcome = outcome_of(fault)
-            status, message, attributes = self._fail(outcome)
-        contents = _NO_CONTENTS
-        if self._final:
-            attributes = dict(attributes)
-            contents = self._contents(self._final, attributes)
-        tracer.open_spans.pop(self.span_id, None)
-        mono = tracer.mono_ns()
-        tracer.put(
-            (
-                SPAN_ENDED,
-                self.trace_id,
-                self.span_id,
-                mono + tracer.offset_ns,
-                mono,
-                status,
-                message,
-                attributes,
-                contents,
-            )
-        )
+    def _never_open(self, state: int) -> None:
+        """An end without a start: nothing is told."""
+        self._state = state
+        if state == ENDED:
+            report("ended", "trajectory: span %r was ended twice", self.name)
 
     def _fail(self, outcome: Outcome) -> tuple[str, str, dict[str, Any]]:
         if outcome.event:
             self._put_event("exception", self.surface, outcome.event, _NO_CONTENTS, len(outcome.message))
         return outcome.status, outcome.message, outcome.attributes
-
-    def _contents(self, bodies: Bodies, attributes: dict[str, Any]) -> dict[str, list[bytes]]:
-        contents, cut_bytes = self._tracer.contents_of(bodies)
-        if cut_bytes:
-            attributes[CUT_BYTES] = cut_bytes
-        return contents
 
     @harmless
     def _update(self, given: Mapping[str, Any], bodies: Bodies | None = None) -> None:
@@ -259,33 +262,32 @@ class Span:
         if not self._is_open("changed"):
             return
         attributes, weight = attributes_of(given)
-        contents = self._contents(bodies, attributes) if bodies else _NO_CONTENTS
+        contents = bodies or _NO_CONTENTS
         tracer = self._tracer
         mono = tracer.mono_ns()
-        fact = (SPAN_UPDATED, self.trace_id, self.span_id, mono + tracer.offset_ns, mono, attributes, contents)
-        if weight:
-            tracer.put_heavy(fact, weight)
-        else:
-            tracer.put(fact)
+        at = mono + tracer.offset_ns
+        self._put((SPAN_UPDATED, self.trace_id, self.span_id, at, mono, attributes, contents), weight, contents)
 
     def _emit_event(self, name: str, given: Mapping[str, Any], surface: str = "", bodies: Bodies | None = None) -> None:
         if not self._is_open("given an event"):
             return
         attributes, weight = attributes_of(given)
-        contents = self._contents(bodies, attributes) if bodies else _NO_CONTENTS
-        self._put_event(name, surface or self.surface, attributes, contents, weight)
+        self._put_event(name, surface or self.surface, attributes, bodies or _NO_CONTENTS, weight)
 
-    def _put_event(
-        self, name: str, surface: str, attributes: dict[str, Any], contents: dict[str, list[bytes]], weight: int
-    ) -> None:
+    def _put_event(self, name: str, surface: str, attributes: dict[str, Any], contents: Bodies, weight: int) -> None:
         tracer = self._tracer
         mono = tracer.mono_ns()
         at = mono + tracer.offset_ns
         fact = (SPAN_EVENT, self.trace_id, self.span_id, at, mono, name, surface, attributes, contents)
+        self._put(fact, weight, contents)
+
+    def _put(self, fact: Fact, weight: int, contents: Bodies) -> None:
+        if contents:
+            weight += weight_of(contents)
         if weight:
-            tracer.put_heavy(fact, weight)
+            self._tracer.put_heavy(fact, weight)
         else:
-            tracer.put(fact)
+            self._tracer.put(fact)
 
     def _is_open(self, done: str) -> bool:
         if self._state > NEW:
@@ -296,4 +298,4 @@ class Span:
 
     def _set_body(self, slot: str, value: Any) -> None:
         """Content that became known of the open span."""
-        self._update({}, {slot: [body_of(value)]})
+        self._update({}, {slot: [said(value)]})

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from trajectory.emitter import baton
-from trajectory.emitter.bodies import Body, body_of, each, message_of, reply_of
+from trajectory.emitter.bodies import Said, each, said, said_message, said_reply
 from trajectory.emitter.current import Place, Scope
 from trajectory.emitter.misuse import harmless, name_of, report
 from trajectory.emitter.span import Span
@@ -89,13 +89,13 @@ class ToolSpan(Span):
         attributes[OPERATION] = "execute_tool"
         attributes[words.TOOL_NAME] = self._tool
 
-    def _schema(self, schema: Body) -> None:
+    def _schema(self, schema: Said) -> None:
         """The tool's own definition, as a model would be told of it."""
         self._attach(_TOOLS, [schema])
 
     @harmless
     def _arguments(self, arguments: Mapping[str, Any]) -> None:
-        self._attach(_ARGUMENTS, [body_of(arguments)])
+        self._attach(_ARGUMENTS, [said(arguments)])
 
 
 class ModelSpan(Span):
@@ -134,7 +134,7 @@ class ModelSpan(Span):
             attributes[words.OUTPUT_TOKENS] = int(output_tokens)
         if finish_reason is not None:
             attributes[words.FINISH_REASONS] = [str(reason) for reason in each(finish_reason)]
-        self._update(attributes, None if reply is None else {_OUTPUT: [reply_of(reply)]})
+        self._update(attributes, None if reply is None else {_OUTPUT: [said_reply(reply)]})
 
     @harmless
     def delta(self, text: str) -> None:
@@ -144,22 +144,19 @@ class ModelSpan(Span):
             self._update({FIRST_CHUNK_S: waited_ns / 1e9})
         self._emit_event(words.EVENT_DELTA, {"text": text if isinstance(text, str) else name_of(text)})
 
-    def _open(self, place: Place | None) -> None:
-        super()._open(place)
-        self._began_ns = self._tracer.mono_ns()
-
     def _become(self, attributes: dict[str, Any]) -> None:
+        self._began_ns = self._tracer.mono_ns()
         attributes[OPERATION] = "chat"
         attributes[words.MODEL_NAME] = self._model
 
     @harmless
     def _ask(self, messages: Any, tools: Any, system: Any) -> None:
         if messages is not None:
-            self._attach(_INPUT, [message_of(message) for message in each(messages)])
+            self._attach(_INPUT, [said_message(message) for message in each(messages)])
         if tools is not None:
             self._attach(_TOOLS, [_definition(tool) for tool in each(tools)])
         if system is not None:
-            self._attach(_SYSTEM, [body_of(part) for part in each(system)])
+            self._attach(_SYSTEM, [said(part) for part in each(system)])
 
     def _arguments(self, arguments: Mapping[str, Any]) -> None:
         if "messages" in arguments:
@@ -168,16 +165,16 @@ class ModelSpan(Span):
             super()._arguments(arguments)
 
     def _result(self, value: Any) -> None:
-        self._result_body(reply_of(value))
+        self._result_body(said_reply(value))
 
 
-def _definition(tool: Any) -> Body:
+def _definition(tool: Any) -> Said:
     """A tool on offer: a function by its schema, everything else as it is given."""
     if callable(tool) and hasattr(tool, "__name__"):
         from trajectory.emitter.schema import definition_of
 
-        return body_of(definition_of(tool))
-    return body_of(tool)
+        return said(definition_of(tool))
+    return said(tool)
 
 
 class DelegationSpan(Span):
@@ -225,7 +222,7 @@ class DelegationSpan(Span):
 
     def _arguments(self, arguments: Mapping[str, Any]) -> None:
         if arguments and _TASK not in (self._bodies or {}):
-            self._attach(_TASK, [body_of(arguments)])
+            self._attach(_TASK, [said(arguments)])
 
 
 class AcceptedSpan(AgentSpan):
@@ -252,9 +249,9 @@ class AcceptedSpan(AgentSpan):
         return Scope(session=place.session if place is not None else None)
 
 
-def _task_bodies(task: Any) -> list[Body]:
+def _task_bodies(task: Any) -> list[Said]:
     try:
-        return [body_of(task)]
+        return [said(task)]
     except Exception as fault:
         report("task", "trajectory: a task could not be read: %r", fault)
         return []

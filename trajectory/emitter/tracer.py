@@ -11,8 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trajectory.emitter import delivery
-from trajectory.emitter.bodies import Bodies, Body
+from trajectory.emitter import forking
 from trajectory.emitter.clock import Clock, IdSource, RandomIds, SystemClock
 from trajectory.emitter.delivery import Delivery, WireDelivery
 from trajectory.emitter.identity import default_service, identity_of
@@ -20,11 +19,9 @@ from trajectory.emitter.keeping import Keeping, keeping_of
 from trajectory.emitter.plain import attributes_of
 from trajectory.emitter.plan import Plan, plan_of
 from trajectory.emitter.queue import Fact
-from trajectory.protocol.frames import HEARTBEAT, PAYLOAD
+from trajectory.protocol.frames import HEARTBEAT
 
-SENT_DIGESTS = 65_536
 BEAT_SPANS = 4096
-FORK_WAIT_S = 5.0  # for a sender's thread that is importing or packing
 DRIFT_NS = 100_000_000  # the wall clock may differ from the derived one by so much before it is read anew
 
 
@@ -64,8 +61,6 @@ class Tracer:
         self.next_span: Callable[[], bytes] = ids.next_span
         self.open_spans: dict[bytes, None] = {}
         self._beat_open = False
-        self._sent: dict[bytes, None] = {}
-        self._sent_lock = threading.Lock()
         self.delivery: Delivery = self._given_delivery or self._wire()
         self.put: Callable[[Fact], bool] = self.delivery.put
         self.put_heavy: Callable[[Fact, int], bool] = self.delivery.put_heavy
@@ -90,41 +85,6 @@ class Tracer:
     def now_ns(self) -> int:
         """UTC wall time, derived from the monotonic clock."""
         return self.mono_ns() + self.offset_ns
-
-    def contents_of(self, bodies: Bodies) -> tuple[dict[str, list[bytes]], int]:
-        """The digests by slot, every body sent before; and the whole length of the longest body that was cut, or 0."""
-        cut_bytes = 0
-        contents: dict[str, list[bytes]] = {}
-        for slot, those in bodies.items():
-            contents[slot] = [self.reference(body) for body in those]
-            for body in those:
-                cut_bytes = max(cut_bytes, body.cut_bytes)
-        return contents, cut_bytes
-
-    def reference(self, body: Body) -> bytes:
-        """The body's digest, after the body itself was put on its way, once."""
-        digest = body.digest
-        with self._sent_lock:
-            if digest in self._sent:
-                self._sent[digest] = self._sent.pop(digest)  # the least recently used one is first
-                return digest
-        # Put before it is noted as sent: another thread may send it twice, but never name it before it went.
-        if self.put_heavy((PAYLOAD, digest, body.media_type, body.data), len(body.data)):
-            with self._sent_lock:
-                self._sent[digest] = None
-                if len(self._sent) > SENT_DIGESTS:
-                    del self._sent[next(iter(self._sent))]
-        return digest
-
-    def forget_sent(self) -> None:
-        """Bodies travel anew from here on: the store that answers now may not have the earlier ones."""
-        with self._sent_lock:
-            self._sent.clear()
-
-    def forget_body(self, digest: bytes) -> None:
-        """This body travels anew when it is named again."""
-        with self._sent_lock:
-            self._sent.pop(digest, None)
 
     def pulse(self) -> Fact | None:
         """A heartbeat that names the open spans; None where none is open and none was. Follows the wall clock too."""
@@ -157,7 +117,6 @@ _living: "weakref.WeakSet[Tracer]" = weakref.WeakSet()
 _inherited: list[object] = []  # what a forked child has of its parent: kept, so that nothing closes it
 default: Tracer | None = None  # the process's tracer, once there is one; `use` sets it
 _making = threading.Lock()
-_holds_forkless = False
 
 
 def default_tracer() -> Tracer:
@@ -189,25 +148,15 @@ def close_all(timeout_s: float | None = None) -> None:
         tracer.close(timeout_s)
 
 
-def _before_fork() -> None:
-    global _holds_forkless
-    _holds_forkless = delivery.forkless.acquire(timeout=FORK_WAIT_S)
-
-
-def _after_fork_in_parent() -> None:
-    if _holds_forkless:
-        delivery.forkless.release()
-
-
 def _after_fork_in_child() -> None:
     global _making
     _making = threading.Lock()
-    delivery.forkless = threading.RLock()
+    forking.after_fork_in_child()
     for tracer in list(_living):
         tracer.after_fork()
 
 
 os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    before=forking.before_fork, after_in_parent=forking.after_fork_in_parent, after_in_child=_after_fork_in_child
 )  # fmt: skip
 atexit.register(close_all)

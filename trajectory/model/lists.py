@@ -17,6 +17,7 @@ from trajectory.model.content import DIGEST_BYTES, digest
 
 LIST = "application/vnd.trajectory.list"
 SHORTEST = 4  # fewer digests are named one by one
+_NEAR = 8  # digests from the end that are tried first
 _MARK = b"\x01"
 _NONE = bytes(DIGEST_BYTES)
 
@@ -81,24 +82,17 @@ class Lists:
 
     def __init__(self, limit: int = 8192) -> None:
         self._limit = limit
-        self._known: OrderedDict[bytes, bytes] = OrderedDict()  # a running digest over the digests → the list's own
+        self._known: OrderedDict[bytes, bytes] = OrderedDict()  # a digest over the digests → the list's own
 
     def entry(self, digests: Sequence[bytes]) -> tuple[bytes, bytes]:
         """The entry that stands for these digests, and the body of the list to store under it; empty where it is known."""
-        keys = []
-        key = b""
-        for one in digests:
-            key = blake2b(key + one, digest_size=DIGEST_BYTES).digest()
-            keys.append(key)
-        at = next((n for n in range(len(keys), 0, -1) if keys[n - 1] in self._known), 0)
-        base = self._known[keys[at - 1]] if at else b""
-        if at:
-            self._known.move_to_end(keys[at - 1])
+        whole = b"".join(digests)
+        at, base = self._longest(digests, whole)
         if at == len(digests):
             return _MARK + base, b""
         body = write(base, digests[at:])
         address = digest(LIST, body)
-        self._known[key] = address
+        self._known[_key(whole)] = address
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
         return _MARK + address, body
@@ -106,3 +100,26 @@ class Lists:
     def clear(self) -> None:
         """Lists begin anew: whoever reads now may not have the earlier ones."""
         self._known.clear()
+
+    def _longest(self, digests: Sequence[bytes], whole: bytes) -> tuple[int, bytes]:
+        """How many of the digests the longest known list has that they extend, and its digest; 0 where there is none."""
+        end = len(whole)
+        for at in range(len(digests), max(0, len(digests) - _NEAR), -1):  # a conversation grows by few messages a call
+            key = _key(whole[:end])
+            if key in self._known:
+                return at, self._touched(key)
+            end -= len(digests[at - 1])
+        running, at, longest = blake2b(digest_size=DIGEST_BYTES), 0, b""
+        for n, one in enumerate(digests[: max(0, len(digests) - _NEAR)], 1):
+            running.update(one)
+            if (key := running.digest()) in self._known:
+                at, longest = n, key
+        return at, self._touched(longest) if at else b""
+
+    def _touched(self, key: bytes) -> bytes:
+        self._known.move_to_end(key)
+        return self._known[key]
+
+
+def _key(digests: bytes) -> bytes:
+    return blake2b(digests, digest_size=DIGEST_BYTES).digest()

@@ -17,6 +17,7 @@ emitter resends exactly the rest. Its `sent_at_ns` tells how far two hosts' cloc
 array that starts with its tag (`trajectory.model.fact`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -41,6 +42,9 @@ ANSWER = "answer"
 
 # Tags of facts, for writers that build tuples. `trajectory.model.fact` has the fields.
 SPAN_STARTED, SPAN_ENDED, SPAN_EVENT, SPAN_UPDATED, SPAN_LINKED, PAYLOAD, HEARTBEAT, GAP, FOUND, MARKED = range(1, 11)
+WITH_CONTENTS = frozenset(
+    {SPAN_STARTED, SPAN_ENDED, SPAN_EVENT, SPAN_UPDATED}
+)  # their last field, attributes before it
 
 
 def pack(value: Any) -> bytes:
@@ -82,15 +86,37 @@ def hello(emitter_id: bytes, boot_id: bytes, resource: dict[str, Any], next_seq:
     return pack((*fields, sent_at_ns) if sent_at_ns else fields)
 
 
-def facts_frame(emitter_id: bytes, boot_id: bytes, first_seq: int, packed_facts: list[bytes]) -> bytes:
-    """A frame around facts that are packed already, so that one bad fact cannot spoil its neighbours."""
+def facts_frame(
+    emitter_id: bytes, boot_id: bytes, first_seq: int, packed: Sequence[bytes], count: int | None = None
+) -> bytes:
+    """A frame around facts that are packed already, so that one bad fact cannot spoil its neighbours.
+
+    Each part of `packed` is one fact, or more of them one behind the other where `count` says how many there are in all.
+    """
     packer = msgpack.Packer(use_bin_type=True, autoreset=False)
     packer.pack_array_header(6)
     for field in (PROTOCOL_VERSION, FACTS, emitter_id, boot_id, first_seq):
         packer.pack(field)
-    packer.pack_array_header(len(packed_facts))
+    packer.pack_array_header(len(packed) if count is None else count)
     head: bytes = packer.bytes()
-    return head + b"".join(packed_facts)
+    return b"".join([head, *packed])
+
+
+def facts_in(packed: bytes, count: int) -> list[bytes]:
+    """Each of so many facts that are packed one behind the other. Raises ValueError where they are fewer, or none."""
+    unpacker = msgpack.Unpacker(max_buffer_size=len(packed))
+    unpacker.feed(packed)
+    facts = []
+    begin = 0
+    for _ in range(count):
+        try:
+            unpacker.skip()
+        except msgpack.OutOfData:
+            raise ValueError(f"{len(packed)} bytes are fewer than {count} facts") from None
+        end = unpacker.tell()
+        facts.append(packed[begin:end])
+        begin = end
+    return facts
 
 
 def bye(emitter_id: bytes, boot_id: bytes, next_seq: int) -> bytes:

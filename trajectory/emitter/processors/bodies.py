@@ -6,11 +6,10 @@ sent, so a digest of what was redacted never leaves. Called by `chain`.
 
 from typing import Any
 
-from trajectory.emitter.bodies import Body
-from trajectory.emitter.processors.redaction import WITH_CONTENTS
-from trajectory.emitter.span import CUT_BYTES
-from trajectory.emitter.tracer import SENT_DIGESTS
+from trajectory.emitter.bodies import CUT_BYTES, Body
+from trajectory.emitter.contents import SENT_DIGESTS
 from trajectory.model import content
+from trajectory.protocol.frames import WITH_CONTENTS
 
 Fact = tuple[Any, ...]
 

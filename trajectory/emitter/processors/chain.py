@@ -5,9 +5,10 @@ without a suspicion are packed and looked at once, which is what makes this chea
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from operator import itemgetter
 from typing import Any
 
+from trajectory.emitter.contents import Contents, Listing
 from trajectory.emitter.identity import Identity
 from trajectory.emitter.misuse import report
 from trajectory.emitter.packing import Packing
@@ -19,39 +20,35 @@ from trajectory.emitter.processors.facts import named
 from trajectory.emitter.processors.redaction import Redaction
 from trajectory.emitter.processors.sampling import Sampling
 from trajectory.emitter.processors.users import Users, withhold
-from trajectory.emitter.queue import FlushMark
 from trajectory.model import content
 from trajectory.model.words import EVENT_DELTA
 from trajectory.protocol.frames import GAP, HEARTBEAT, PAYLOAD
 
-BATCH_COUNT = 64
-BATCH_BYTES = 1024 * 1024
+BATCH_COUNT = 128  # facts packed and looked at together, at most
+BATCH_BYTES = MAX_TEXT * 3 // 4  # and about how long they may be together: above MAX_TEXT, one text may be too long
+FEW = 8  # facts; so few are looked at one by one
 WITHHELD = b"[withheld: redaction failed]"
 
 Fact = tuple[Any, ...]
+Packed = tuple[bytes, int]  # facts one behind the other, and how many they are
 _DELTA_PACKED = bytes([0xA0 + len(EVENT_DELTA)]) + EVENT_DELTA.encode()
+_CONTENTS = itemgetter(-1)
 
 
 class Processing:
     """Processes and packs the facts of one process, as its plan says."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        now_ns: Callable[[], int],
-        forget: Callable[[bytes], None] | None = None,
-        queued: Callable[[], int] = lambda: 0,
-    ) -> None:
-        """`forget` makes the tracer send a body anew, `queued` is the length of the queue: sampling needs both."""
+    def __init__(self, plan: Plan, now_ns: Callable[[], int]) -> None:
         self._packing = Packing(now_ns)
-        self._sampling = (
-            None if plan.sample_ratio >= 1 or forget is None else Sampling(plan.sample_ratio, forget, queued)
-        )
+        self._contents = Contents()
+        self._listing = Listing()
+        self._sampling = None if plan.sample_ratio >= 1 else Sampling(plan.sample_ratio, self._contents.forget)
         self._users = Users(plan.processors)
         self._redaction = None if plan.redact == "off" else Redaction(plan.redact == "personal")
         self._most_bytes = plan.max_body_bytes
         self._bodies = Rewrites()
         self._deltas = Deltas(self._text)
+        self._batch_count = BATCH_COUNT // 4  # as many facts as are about BATCH_BYTES
         self.failed_count = 0  # facts whose content was withheld because redaction failed
 
     @property
@@ -59,32 +56,23 @@ class Processing:
         """The facts that have come and will leave later, whatever comes. Those that sampling holds may never leave."""
         return len(self._deltas)
 
-    def packed(self, items: Iterable[Fact | FlushMark]) -> Iterator[bytes | FlushMark]:
-        """The facts as they leave, in their order; a mark comes out behind everything that came before it."""
-        run: list[Fact] = []
-        for item in items:
-            if isinstance(item, FlushMark):
-                yield from self._processed(self._sampled(run))
-                yield item
-                run = []
-            else:
-                run.append(item)
-        yield from self._processed(self._sampled(run))
+    def packed(self, facts: list[Fact]) -> Iterator[Packed]:
+        """The facts as they leave, in their order, and no more than BATCH_COUNT together."""
+        if self._sampling is None and not self._users and not any(map(_CONTENTS, facts)):
+            return self._without_contents(facts)
+        return self._with_contents(self._wanted(self._sampled(facts)))
 
-    def _sampled(self, facts: list[Fact]) -> Iterable[Fact]:
-        sampling = self._sampling
-        return facts if sampling is None else (one for fact in facts for one in sampling.passing(fact))
-
-    def _processed(self, facts: Iterable[Fact]) -> Iterator[bytes]:
-        wanted, pack = iter(self._wanted(facts)), self._packing.pack
-        while batch := list(islice(wanted, BATCH_COUNT)):
-            yield from self._checked(batch, [pack(fact) for fact in batch])
-
-    def rest(self) -> Iterator[bytes]:
+    def rest(self) -> Iterator[Packed]:
         """What waited for more to come: asked for at the end of the process."""
         if self._sampling is not None:
-            yield from self._processed(self._sampling.rest())
-        yield from map(self._packing.pack, self._deltas.rest())
+            yield from self._with_contents(self._wanted(self._sampling.rest()))
+        for fact in self._deltas.rest():
+            yield self._packing.pack(fact), 1
+
+    def forget_sent(self) -> None:
+        """Bodies and lists travel anew from here on: the store that answers now may not have the earlier ones."""
+        self._contents.forget_all()
+        self._listing.forget_all()
 
     def identity(self, identity: Identity) -> Identity:
         """Who emits, without secrets in what a user says about the process."""
@@ -97,35 +85,80 @@ class Processing:
             self._report(fault)
             return identity._replace(resource={})
 
+    def _sampled(self, facts: Iterable[Fact]) -> Iterator[Fact]:
+        """The facts behind their bodies, as far as sampling lets them pass. One by one, for it may forget a body."""
+        told, sampling = self._contents.told, self._sampling
+        for fact in facts:
+            for one in told(fact):
+                if sampling is None:
+                    yield one
+                else:
+                    yield from sampling.passing(one)
+
     def _wanted(self, facts: Iterable[Fact]) -> Iterable[Fact]:
         """What users' processors leave of the facts."""
         if not self._users:
             return facts
         return (after for fact in facts if (after := self._users.applied(fact)) is not None)
 
-    def _checked(self, facts: list[Fact], packed: list[bytes]) -> Iterable[bytes]:
-        """A batch as it leaves: as it was packed, where a look at all of it at once finds nothing to change."""
-        size_bytes = sum(map(len, packed))
-        suspicious = self._redaction is not None and self._is_suspicious(facts, packed, size_bytes)
-        long = self._most_bytes and size_bytes > self._most_bytes
-        if not (suspicious or long or self._bodies or self._deltas):
-            return packed
-        each = zip(facts, packed, strict=True)
-        return (after for fact, before in each for after in self._one(fact, before, suspicious))
+    def _with_contents(self, facts: Iterable[Fact]) -> Iterator[Packed]:
+        """Bodies one by one; facts by the digests that left, behind the lists that they need."""
+        run: list[Fact] = []
+        for fact in facts:
+            for one in self._settled(fact):
+                if one[0] != PAYLOAD:
+                    run.append(one)
+                    continue
+                yield from self._without_contents(run)
+                run = []
+                yield self._packing.pack(one), 1
+        yield from self._without_contents(run)
 
-    def _is_suspicious(self, facts: list[Fact], packed: list[bytes], size_bytes: int) -> bool:
-        """Whether one of the facts may hold something that has to go."""
-        if size_bytes > BATCH_BYTES:
-            return True  # each is looked at apart: together they would be a copy of much
-        if size_bytes > MAX_TEXT and any(
-            len(one) > MAX_TEXT and fact[0] != PAYLOAD for fact, one in zip(facts, packed, strict=True)
-        ):
-            return True  # packing has cut a text, perhaps in the middle of a secret
-        together = b"".join(packed)
-        return _DELTA_PACKED in together or (self._redaction is not None and self._redaction.suspects(together))
+    def _settled(self, fact: Fact) -> Iterable[Fact]:
+        """A body as it leaves; any other fact with the digests that left, behind the lists that it needs."""
+        if fact[0] == PAYLOAD:
+            return (self._body(fact),)
+        if not fact[-1]:
+            return (fact,)
+        try:
+            return self._listing.listed(self._bodies.fact(fact))
+        except Exception:  # what a user's processor put in place of contents
+            return (fact,)
 
-    def _one(self, fact: Fact, packed: bytes, suspicious: bool) -> Iterator[bytes]:
+    def _without_contents(self, facts: list[Fact]) -> Iterator[Packed]:
+        """Facts whose contents are settled: as they are, where a look at many of them at once finds nothing to change."""
+        at = 0
+        while at < len(facts):
+            batch = facts[at : at + self._batch_count]
+            at += len(batch)
+            if self._deltas:
+                yield from self._apart(batch)
+            else:
+                yield from self._together(batch)
+
+    def _together(self, batch: list[Fact]) -> Iterator[Packed]:
+        """A batch at once; where there is something in it, in halves, so that few facts are looked at apart for one."""
+        packed = self._packing.together(batch)
+        if packed is not None:
+            self._batch_count = max(FEW, min(BATCH_COUNT, BATCH_BYTES * len(batch) // len(packed)))
+            if self._redaction is None or not (_DELTA_PACKED in packed or self._redaction.suspects(packed)):
+                yield packed, len(batch)
+                return
+        if len(batch) <= FEW or self._deltas or (packed is not None and _DELTA_PACKED in packed):
+            yield from self._apart(batch)
+            return
+        half = len(batch) // 2
+        yield from self._together(batch[:half])
+        yield from self._without_contents(batch[half:])
+
+    def _apart(self, batch: list[Fact]) -> Iterator[Packed]:
+        for fact in batch:
+            for packed in self._one(fact):
+                yield packed, 1
+
+    def _one(self, fact: Fact) -> Iterator[bytes]:
         """One fact as it leaves, behind what waited for it."""
+        packed = self._packing.pack(fact)
         if fact[0] in (HEARTBEAT, GAP):
             yield packed
             return
@@ -134,47 +167,41 @@ class Processing:
                 yield from map(self._packing.pack, self._deltas.passing(fact))
                 if _is_delta(fact):
                     return
-            after = self._after(fact, packed, suspicious)
+            after = self._redacted(fact, packed)
         except Exception as fault:
             self._report(fault)
-            after = self._withheld(fact)
-        if after is fact:
-            yield packed
-        elif after is not None:
-            yield self._packing.pack(after)
+            known = named(fact)
+            if known is None:
+                return
+            after = withhold(known)
+        yield packed if after is fact else self._packing.pack(after)
 
-    def _after(self, fact: Fact, packed: bytes, suspicious: bool) -> Fact | None:
-        """The fact as it may leave; the very fact where nothing changes."""
-        if fact[0] == PAYLOAD:
-            return self._body(fact, suspicious)
-        return self._bodies.fact(self._redacted(fact, packed, suspicious))
-
-    def _redacted(self, fact: Fact, packed: bytes, suspicious: bool) -> Fact:
+    def _redacted(self, fact: Fact, packed: bytes) -> Fact:
+        """The fact without what has to go; the very fact where nothing changes."""
         redaction = self._redaction
-        if redaction is None or not suspicious or (len(packed) <= MAX_TEXT and not redaction.suspects(packed)):
+        # A long one may have been cut where it was packed, perhaps in the middle of a secret.
+        if redaction is None or (len(packed) <= MAX_TEXT and not redaction.suspects(packed)):
             return fact
         return redaction.fact(fact)
 
-    def _body(self, fact: Fact, suspicious: bool) -> Fact:
+    def _body(self, fact: Fact) -> Fact:
+        """A body as it leaves, under the digest that it has then."""
         _, digest, media_type, data = fact
-        redacted = self._redaction.data(data) if self._redaction is not None and suspicious else data
-        if redacted is data and not (self._most_bytes and len(data) > self._most_bytes):
-            self._bodies.forget(digest)
-            return fact
-        body = preview_of(media_type, redacted, self._most_bytes or len(redacted))
+        try:
+            redaction = self._redaction
+            redacted = redaction.data(data) if redaction is not None and redaction.suspects(data) else data
+            if redacted is data and not (self._most_bytes and len(data) > self._most_bytes):
+                self._bodies.forget(digest)
+                return fact
+            body = preview_of(media_type, redacted, self._most_bytes or len(redacted))
+        except Exception as fault:
+            self._report(fault)
+            body = preview_of(content.TEXT, WITHHELD, len(WITHHELD))
         self._bodies.put(digest, body)
         return (PAYLOAD, body.digest, body.media_type, body.data)
 
     def _text(self, text: str) -> str:
         return text if self._redaction is None else self._redaction.text(text)
-
-    def _withheld(self, fact: Fact) -> Fact | None:
-        if fact[0] == PAYLOAD:
-            body = preview_of(content.TEXT, WITHHELD, len(WITHHELD))
-            self._bodies.put(fact[1], body)
-            return (PAYLOAD, body.digest, body.media_type, body.data)
-        known = named(fact)
-        return None if known is None else self._bodies.fact(withhold(known))
 
     def _report(self, fault: Exception) -> None:
         self.failed_count += 1

@@ -8,9 +8,8 @@ from typing import Any
 
 from trajectory.emitter.processors.patterns import Patterns
 from trajectory.emitter.processors.placeholders import Placeholders
-from trajectory.protocol.frames import SPAN_ENDED, SPAN_EVENT, SPAN_STARTED, SPAN_UPDATED
+from trajectory.protocol.frames import WITH_CONTENTS
 
-WITH_CONTENTS = frozenset({SPAN_STARTED, SPAN_ENDED, SPAN_EVENT, SPAN_UPDATED})
 MAX_DEPTH = 100
 
 

@@ -8,15 +8,20 @@ Bodies wait apart, since any trace may name them, and leave before the first fac
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from trajectory.emitter.processors.redaction import WITH_CONTENTS
 from trajectory.model.words import EVENT_EXCEPTION, SpanStatus
-from trajectory.protocol.frames import PAYLOAD, SPAN_ENDED, SPAN_EVENT, SPAN_LINKED, SPAN_STARTED, SPAN_UPDATED
+from trajectory.protocol.frames import (
+    PAYLOAD,
+    SPAN_ENDED,
+    SPAN_EVENT,
+    SPAN_LINKED,
+    SPAN_STARTED,
+    WITH_CONTENTS,
+)
 
 HELD_BYTES = 16 * 1024 * 1024  # of facts, and again of bodies
 FACT_BYTES = 1000  # what a fact takes in memory beside its long texts
 KEPT_TRACES = 65_536  # of which it is remembered that they had an error
-OF_SPANS = frozenset({SPAN_STARTED, SPAN_ENDED, SPAN_EVENT, SPAN_UPDATED, SPAN_LINKED})
-SLACK_COUNT = 1024  # facts that may be on their way to the queue while its length is read
+OF_SPANS = WITH_CONTENTS | {SPAN_LINKED}
 RANDOM_BYTES = 7  # the part of a trace id that W3C Trace Context, level 2, says is random
 
 Fact = tuple[Any, ...]
@@ -40,16 +45,14 @@ class _Waiting:
 
 
 class Sampling:
-    """Decides what passes. `forget(digest)` makes the tracer send a body again, `queued()` is how many facts are on their way.
+    """Decides what passes. `forget(digest)` has a body sent again, before the next fact that names it.
 
     Counts: `left_out_count` facts were let go, `outgrown_count` traces were sent because they outgrew the memory.
     """
 
-    def __init__(
-        self, ratio: float, forget: Callable[[bytes], None], queued: Callable[[], int], held_bytes: int = HELD_BYTES
-    ) -> None:
+    def __init__(self, ratio: float, forget: Callable[[bytes], None], held_bytes: int = HELD_BYTES) -> None:
         self._ratio = ratio
-        self._bodies = WaitingBodies(forget, queued, held_bytes)
+        self._bodies = WaitingBodies(forget, held_bytes)
         self._held_bytes = held_bytes
         self._waiting: dict[bytes, _Waiting] = {}
         self._kept: dict[bytes, None] = {}
@@ -59,16 +62,16 @@ class Sampling:
 
     def passing(self, fact: Fact) -> Iterator[Fact]:
         """What may go on now that this fact came: nothing, it alone, or what waited with it."""
-        self._bodies.tick()
         if fact[0] == PAYLOAD:
             self._bodies.put(fact)
-            yield from self._relieved()
-        elif fact[0] not in OF_SPANS:
+            return  # room is made once the fact that it goes before has come, for that may name others that wait
+        if fact[0] not in OF_SPANS:
             yield fact
         elif fact[1] in self._kept or is_chosen(fact[1], self._ratio):
             yield from self._bodies.with_own(fact)
         else:
             yield from self._held(fact)
+        yield from self._relieved()
 
     def rest(self) -> Iterator[Fact]:
         """The traces that are still open at the end of the process: that they did not end is worth knowing."""
@@ -91,7 +94,6 @@ class Sampling:
             yield from self._released(trace_id)
         elif not waiting.open and fact[0] == SPAN_ENDED:
             self._let_go(trace_id)
-        yield from self._relieved()
 
     def _relieved(self) -> Iterator[Fact]:
         """Makes room: the traces that wait longest go on, for an error in them may still come."""
@@ -120,32 +122,15 @@ class Sampling:
 class WaitingBodies:
     """Bodies that no fact which left has named yet. Of what is too much, the oldest goes that no waiting fact names."""
 
-    def __init__(self, forget: Callable[[bytes], None], queued: Callable[[], int], held_bytes: int) -> None:
+    def __init__(self, forget: Callable[[bytes], None], held_bytes: int) -> None:
         self._forget = forget
-        self._queued = queued
         self._held_bytes = held_bytes
         self._bodies: dict[bytes, Fact] = {}
         self._claims: dict[bytes, int] = {}  # how many facts that wait name it
         self._size_bytes = 0
-        self._tick_count = 0
-        self._leaving: dict[
-            bytes, tuple[int, Fact]
-        ] = {}  # the tracer sends them anew; facts from before may name them still
-
-    def tick(self) -> None:
-        """One more fact came; what no fact can name any more is let go."""
-        self._tick_count += 1
-        while self._leaving:
-            digest, (until_count, body) = next(iter(self._leaving.items()))
-            if until_count > self._tick_count:
-                return
-            del self._leaving[digest]
-            if digest in self._claims:
-                self.put(body)
 
     def put(self, body: Fact) -> None:
         """Holds a body."""
-        self._leaving.pop(body[1], None)
         if body[1] not in self._bodies:
             self._size_bytes += len(body[3])
         self._bodies[body[1]] = body
@@ -158,7 +143,6 @@ class WaitingBodies:
                 return False
             body = self._bodies.pop(digest)
             self._size_bytes -= len(body[3])
-            self._leaving[digest] = (self._tick_count + self._queued() + SLACK_COUNT, body)
             self._forget(digest)
         return True
 
@@ -169,8 +153,6 @@ class WaitingBodies:
                 body = self._bodies.pop(digest)
                 self._size_bytes -= len(body[3])
                 yield body
-            elif digest in self._leaving:
-                yield self._leaving.pop(digest)[1]
         yield fact
 
     def claim(self, fact: Fact) -> None:

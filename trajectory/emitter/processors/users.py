@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from trajectory.emitter.bodies import Body
+from trajectory.emitter.contents import SENT_DIGESTS
 from trajectory.emitter.misuse import report
 from trajectory.emitter.processors.bodies import Rewrites
 from trajectory.emitter.processors.facts import Payload, SpanEnded, SpanStarted, named
-from trajectory.emitter.tracer import SENT_DIGESTS
 from trajectory.model import content
 
 GROUP = "trajectory.processors"

@@ -12,10 +12,12 @@ from typing import Any
 
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.clock import Clock, IdSource
+from trajectory.emitter.contents import Contents, Listing
 from trajectory.emitter.packing import Packing
 from trajectory.emitter.tracer import Tracer
 from trajectory.model.content import text_of
 from trajectory.model.fact import Fact, Payload, SpanEnded, SpanEvent, SpanStarted, SpanUpdated
+from trajectory.model.lists import expand
 from trajectory.protocol.codec import decode_fact
 
 
@@ -74,6 +76,8 @@ class CapturingCollector:
         self._clock = clock
         self._ids = ids
         self._packing = Packing(time.time_ns)
+        self._contents = Contents()
+        self._listing = Listing()
         self._lock = threading.Lock()
         self._before: list[Tracer | None] = []
 
@@ -91,7 +95,9 @@ class CapturingCollector:
 
     def put(self, fact: tuple[Any, ...]) -> bool:
         with self._lock:
-            self.facts.append(decode_fact(self._packing.pack(fact)))
+            for told in self._contents.told(fact):
+                for one in self._listing.listed(told):
+                    self.facts.append(decode_fact(self._packing.pack(one)))
         return True
 
     def put_heavy(self, fact: tuple[Any, ...], weight_bytes: int) -> bool:
@@ -132,13 +138,16 @@ class CapturingCollector:
 
 
 def fold_spans(facts: list[Fact]) -> list[CapturedSpan]:
-    """Spans folded from facts, in the order of their start."""
+    """Spans folded from facts, in the order of their start. Lists of bodies are read: `contents` name each body."""
     spans: dict[bytes, CapturedSpan] = {}
+    bodies = {fact.digest: (fact.media_type, fact.body) for fact in facts if isinstance(fact, Payload)}
     for fact in list(facts):
         if isinstance(fact, SpanStarted):
             spans[fact.span_id] = CapturedSpan(fact, None, dict(fact.attributes), dict(fact.contents))
         elif isinstance(fact, (SpanUpdated, SpanEnded, SpanEvent)) and fact.span_id in spans:
             _add(spans[fact.span_id], fact)
+    for span in spans.values():
+        span.contents = {slot: expand(entries, bodies.get) for slot, entries in span.contents.items()}
     return list(spans.values())
 
 
