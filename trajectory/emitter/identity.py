@@ -45,9 +45,15 @@ def identity_of(service: str, resource: Mapping[str, Any]) -> Identity:
 
 
 def default_service() -> str:
-    """The service's name as the environment or the program's file says it."""
+    """The service's name as the environment, the program's file or the notebook's says it."""
     named = os.environ.get("TRAJECTORY_SERVICE") or os.environ.get("OTEL_SERVICE_NAME")
     if named:
         return named
-    script = os.path.splitext(os.path.basename(sys.argv[0]))[0] if sys.argv else ""  # noqa: PTH119, PTH122
+    script = _stem(sys.argv[0]) if sys.argv else ""
+    if script == "ipykernel_launcher":  # Jupyter names the notebook here
+        return _stem(os.environ.get("JPY_SESSION_NAME", "")) or "notebook"
     return script if script and not script.startswith("-") else "python"
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122
