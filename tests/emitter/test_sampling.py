@@ -116,6 +116,14 @@ def test_bodies_that_nobody_asks_for_are_let_go_and_the_tracer_sends_them_again(
     assert len(sampler._bodies._bodies) == 10
 
 
+@pytest.mark.parametrize("trace", [IN, OUT])
+def test_a_body_that_waits_is_not_let_go_for_one_that_the_same_fact_names(trace: bytes) -> None:
+    sampler = sampling(held_bytes=1500)
+    assert passed(sampler, body(b"a", 1000), started(OUT, 1, b"a"), ended(OUT, 1)) == []
+    out = passed(sampler, body(b"b", 1000), started(trace, 2, b"a", b"b"), ended(trace, 2, "error"))
+    assert [fact[:2] for fact in out[:3]] == [(PAYLOAD, b"a"), (PAYLOAD, b"b"), (SPAN_STARTED, trace)]
+
+
 def test_a_trace_that_is_open_at_the_end_of_the_process_is_sent() -> None:
     sampler = sampling()
     assert passed(sampler, body(b"b"), started(OUT, 1, b"b")) == []

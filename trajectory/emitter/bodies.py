@@ -93,9 +93,10 @@ def _held(encode: Any, value: Any) -> Said:
         try:
             copying = _Copying()
             copied = copying.of(value)
+            if copying.weight <= _HELD_CHARS:
+                return (copying.weight, encode, copied)
         except Exception:  # foreign, long, or just being changed: the encoder reads what it can
             return _encoded(encode, value)
-        return (copying.weight, encode, copied)
     return _encoded(encode, value)
 
 
@@ -122,7 +123,7 @@ class _Copying:
             return value
         self._count += len(value) if kind in _HOLDERS else _COPIED_COUNT + 1
         self.weight += _COPIED_BYTES * self._count
-        if self._count > _COPIED_COUNT or self.weight > _HELD_CHARS:
+        if self._count > _COPIED_COUNT:
             raise ValueError
         if kind is not dict:
             return kind(map(self.of, value))
