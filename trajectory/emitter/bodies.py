@@ -172,7 +172,9 @@ def _message(message: Any) -> tuple[str, bytes, int]:
 
 
 def _chat(role: str, text: str) -> tuple[str, bytes, int]:
-    return _message({"role": role, "content": text})
+    """What `_message` makes of a role and a text, without asking what else it could be."""
+    message = {"role": role, "parts": [{"type": "text", "content": text}]}
+    return _fitting(content.MESSAGE, content.canonical_json(message))
 
 
 def _whole(media_type: str, data: bytes, cut_bytes: int) -> tuple[str, bytes, int]:

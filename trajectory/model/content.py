@@ -36,7 +36,7 @@ def _begun(media_type: str) -> blake2b:
 def canonical_json(value: Any) -> bytes:
     """JSON with sorted keys and no blanks; what JSON cannot say is said by `repr`. Never raises on a user's object."""
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain)
+        text = _canonical.encode(value)
     except (TypeError, ValueError, RecursionError):
         text = json.dumps(_safe_repr(value), ensure_ascii=False)
     return text.encode("utf-8", "replace")
@@ -194,3 +194,6 @@ def _safe_repr(value: Any) -> str:
         return repr(value)
     except (Exception, SystemExit):  # a user's __repr__ may raise anything
         return f"<{type(value).__name__}>"
+
+
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_plain)
