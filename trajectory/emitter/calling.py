@@ -7,17 +7,19 @@ alone. While a generator rests between two items, its span is open and the consu
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from functools import partial, wraps
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from trajectory.emitter.items import Inside, Items
 from trajectory.emitter.misuse import report
-from trajectory.emitter.span import Span
+
+if TYPE_CHECKING:
+    from trajectory.emitter.span import Span
 
 F = TypeVar("F", bound=Callable[..., Any])
-Opened = Callable[[tuple[Any, ...], Mapping[str, Any]], Span]
+Opened = Callable[[tuple[Any, ...], Mapping[str, Any]], "Span"]
 
 
-def traced(function: F, step: Span) -> F:
+def traced(function: F, step: "Span") -> F:
     """The function, each call of which is a span like `step`, with its arguments and its result in the step's slots."""
     if isinstance(function, (staticmethod, classmethod)):
         return cast(F, type(function)(traced(function.__func__, step)))
@@ -26,7 +28,7 @@ def traced(function: F, step: Span) -> F:
         return function
     bind = binder_of(function)
 
-    def opened(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Span:
+    def opened(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Span":
         span = step._again()
         try:
             span._arguments(bind(args, kwargs))
@@ -82,7 +84,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[str], str]:
     return names, rest
 
 
-def _settle(span: Span, result: Any) -> None:
+def _settle(span: "Span", result: Any) -> None:
     """Keeps the result for the span's end."""
     try:
         span._result(result)
@@ -117,10 +119,10 @@ def _is_late(result: Any) -> bool:
     return inspect.iscoroutine(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)
 
 
-def _late(result: Any, span: Span) -> Any:
+def _late(result: Any, span: "Span") -> Any:
     """The work that a plain function handed out instead of doing it, inside the span that is open for it."""
 
-    def same(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Span:
+    def same(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Span":
         return span
 
     if inspect.iscoroutine(result):
@@ -129,7 +131,7 @@ def _late(result: Any, span: Span) -> Any:
     return flavour(lambda: result, same)()
 
 
-async def _awaited(work: Any, span: Span) -> Any:
+async def _awaited(work: Any, span: "Span") -> Any:
     inside = Inside(span)
     ending: BaseException | None = None
     try:

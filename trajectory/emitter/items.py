@@ -6,13 +6,15 @@ of them are kept. Text pieces are joined, everything else is a JSON list. Called
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trajectory.emitter.bodies import Said, said_encoded
 from trajectory.emitter.current import Place, here
 from trajectory.emitter.misuse import report
-from trajectory.emitter.span import Span
 from trajectory.model import content
+
+if TYPE_CHECKING:
+    from trajectory.emitter.span import Span
 
 MAX_BYTES = 1024 * 1024
 
@@ -45,7 +47,7 @@ class Items:
         """Keeps what the generator returned; it is the output where nothing was yielded."""
         self._returned = returned
 
-    def settle(self, span: Span) -> None:
+    def settle(self, span: "Span") -> None:
         """Gives the span what there is."""
         try:
             if self._pieces:
@@ -67,7 +69,7 @@ class Inside:
 
     __slots__ = ("_consumer", "_own", "_span")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: "Span") -> None:
         self._span = span
         self._own: Place | None = span
         self._consumer: Place | None = None
