@@ -60,7 +60,10 @@ def unpack(frame: bytes) -> Any:
     """A frame as plain lists. Raises ValueError on anything that is not one msgpack value within the limits."""
     if len(frame) > MAX_FRAME_BYTES:
         raise ValueError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
-    return msgpack.unpackb(frame, raw=False, strict_map_key=False)
+    try:
+        return msgpack.unpackb(frame, raw=False, strict_map_key=False)
+    except TypeError as fault:  # a map whose key is a list or a map
+        raise ValueError(f"no plain value: {fault}") from None
 
 
 def is_shallow(value: Any) -> bool:

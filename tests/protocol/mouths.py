@@ -1,0 +1,241 @@
+"""Every mouth that takes bytes from outside, with bytes that it takes: what the fuzzers alter and feed.
+
+Invariant: `Mouth.read` returns, or raises nothing at all, for any bytes whatever: the refusals that a mouth documents are
+swallowed here, so what comes out is a fault. Needs neither pytest nor Hypothesis. Used by the tests beside it and by the
+benchmark `fuzz`.
+"""
+
+import contextlib
+import itertools
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from trajectory.collector import watching
+from trajectory.dialects.otlp import read_request
+from trajectory.emitter import baton
+from trajectory.emitter.courier import is_same_place
+from trajectory.emitter.identity import Identity
+from trajectory.emitter.leftover import claimed
+from trajectory.emitter.spool import Spool
+from trajectory.errors import QueryError, StoreError, WireError
+from trajectory.model.content import digest
+from trajectory.model.fact import (
+    Evidence,
+    Fact,
+    Finding,
+    Found,
+    Gap,
+    Heartbeat,
+    Marked,
+    Payload,
+    SpanEnded,
+    SpanEvent,
+    SpanLinked,
+    SpanStarted,
+    SpanUpdated,
+    trace_of,
+)
+from trajectory.protocol import codec, frames
+from trajectory.store import bodies
+from trajectory.view.query import parse
+from trajectory.view.rows import Health, RunsQuery, RunsView, SpanQuery, TraceQuery
+
+TRACE, SPAN, EMITTER, BOOT = bytes(range(16)), bytes(range(8)), b"e" * 16, b"b" * 16
+SAID = b"what was said"
+_SPOOL_NAME = f"{EMITTER.hex()}-{BOOT.hex()}.spool"
+
+
+class Mouth(NamedTuple):
+    """One reader of bytes from outside, and bytes that it takes."""
+
+    name: str
+    read: Callable[[bytes], None]
+    samples: list[bytes]
+
+
+def facts() -> list[Fact]:
+    """One fact of each kind."""
+    finding = Finding("cascade", "critical", 0.5, TRACE, SPAN, "why", path=[SPAN], evidence=[Evidence(SPAN, "text")])
+    body = Payload(digest("text/plain", SAID), "text/plain", SAID)
+    deep = {"k": [1, 2.5, None, True, b"x", {"deeper": ["é" * 40]}], "gen_ai.tool.name": "search"}
+    return [
+        SpanStarted(TRACE, SPAN, b"", 5, 6, "tool", "search", "research", "operational", deep, {"input": [body.digest]}),
+        SpanEnded(TRACE, SPAN, 7, 8, "error", "no", {"error.type": "E"}),
+        SpanEvent(TRACE, SPAN, 7, 8, "thought", "cognitive", {"confidence": 0.4}),
+        SpanUpdated(TRACE, SPAN, 7, 8, {"tokens": 3}),
+        SpanLinked(TRACE, SPAN, 9, "retry_of", TRACE, SPAN),
+        body,
+        Heartbeat(9, 10, [SPAN]),
+        Gap(11, 3, "queue_full"),
+        Found(12, finding),
+        Marked(TRACE, 13, finding.key, "mute", "seen"),
+    ]  # fmt: skip
+
+
+def _read_frame(raw: bytes) -> None:
+    """As the intake does, and further: what it takes has to be storable, and has to come back."""
+    frame = codec.read_frame(raw)
+    if isinstance(frame, codec.AskFrame):
+        watching.read_query(frame.query)
+    elif isinstance(frame, codec.TellFrame):
+        watching.read_mark(frame.marked)
+    elif isinstance(frame, codec.HelloFrame):
+        kept = bodies.read_resource(bodies.write_struct(frame.resource))
+        assert set(map(type, kept)) <= {str}
+    elif isinstance(frame, codec.FactsFrame):
+        for one in frame.facts:
+            with contextlib.suppress(WireError):
+                _store(codec.decode_fact(one))
+
+
+def _read_fact(raw: bytes) -> None:
+    _store(codec.decode_fact(raw))
+
+
+def _store(fact: Fact) -> None:
+    (kept,), body = bodies.write_facts([fact])
+    (read,) = bodies.read_facts(body)
+    assert type(read) is type(kept) is type(fact), "what was taken is not what is kept"
+    assert trace_of(read) == trace_of(fact)
+    bodies.time_span_ns([read])
+
+
+def _read_spool(raw: bytes) -> None:
+    path = Path(_room().name) / _SPOOL_NAME
+    path.write_bytes(raw)
+    left = claimed(path)
+    assert left is not None
+    for first_seq, packed in left.records():
+        assert first_seq >= 0 and packed and all(type(one) is bytes for one in packed)
+        frames.facts_frame(*left.identity[:2], first_seq, packed)
+    frames.hello(*left.identity, left.base_seq)
+    assert 0 <= left.base_seq <= left.known_seq
+    is_same_place(left.endpoint, frames.DEFAULT_ENDPOINT)
+    left.let_go()
+
+
+def _read_baton(raw: bytes) -> None:
+    baton.read(raw)
+    baton.read({"traceparent": raw, "tracestate": [raw[:60], raw], "baggage": raw})
+    baton.read([tuple(raw.split(b":", 1)), (raw, raw)])
+
+
+def _read_body(raw: bytes) -> None:
+    plain = bodies.expand(raw[0] & 3 if raw else 0, raw[1:])
+    bodies.unreadable_count(plain)
+    bodies.read_facts(plain)
+    bodies.read_resource(plain)
+    bodies.read_struct(plain, Finding)
+
+
+def _read_query(raw: bytes) -> None:
+    with contextlib.suppress(WireError):
+        watching.read_answer(raw)
+    with contextlib.suppress(WireError, QueryError):
+        parse(getattr(watching.read_query(raw), "filter", ""))
+
+
+def _unpack(raw: bytes) -> None:
+    frames.is_shallow(frames.unpack(raw))
+
+
+def _read_otlp(raw: bytes) -> None:
+    for media in ("protobuf", "json"):
+        with contextlib.suppress(WireError):
+            for batch in read_request(raw, media).batches:  # type: ignore[arg-type]
+                for fact in batch.facts:
+                    _store(fact)
+
+
+def _refusing(read: Callable[[bytes], None], *refusals: type[Exception]) -> Callable[[bytes], None]:
+    def reading(raw: bytes) -> None:
+        with contextlib.suppress(*refusals):
+            read(raw)
+
+    return reading
+
+
+@cache
+def _room() -> "tempfile.TemporaryDirectory[str]":
+    """One for all cases of a process: to make one costs more than to read what is in it."""
+    return tempfile.TemporaryDirectory(prefix="trajectory-fuzz-")
+
+
+def _spool_file() -> bytes:
+    """A file with three records. Its file in the room is written over by each case."""
+    spool = Spool(Path(_room().name), Identity(EMITTER, BOOT, {"service.name": "svc"}), frames.DEFAULT_ENDPOINT)
+    assert spool.path.name == _SPOOL_NAME
+    packed = [codec.encode(fact) for fact in facts()]
+    for first_seq in (0, 10, 20):
+        spool.write(first_seq, packed)
+    spool.note(3, 35)
+    spool.close(is_needed=True)
+    return spool.path.read_bytes()
+
+
+def _asks() -> Iterator[bytes]:
+    for query in (
+        RunsQuery(filter="status:error"),
+        TraceQuery(TRACE.hex(), spans=10, filter="kind:tool"),
+        SpanQuery(TRACE.hex(), SPAN.hex()),
+    ):
+        yield watching.ask(1, -1, query)
+
+
+def _otlp_requests() -> list[bytes]:
+    numbers = [{"intValue": "7"}, {"doubleValue": 0.5}, {"bytesValue": "eA=="}]
+    span = {
+        "traceId": TRACE.hex(), "spanId": (b"s" + SPAN[1:]).hex(), "name": "chat m", "kind": 3, "startTimeUnixNano": "5",
+        "endTimeUnixNano": 9, "status": {"code": 2}, "events": [{"name": "e", "timeUnixNano": 6}],
+        "attributes": [
+            {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+            {"key": "n", "value": {"arrayValue": {"values": numbers}}},
+        ],
+    }  # fmt: skip
+    text = {
+        "resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {"name": "s"}, "spans": [span]}]}]
+    }
+    request = ExportTraceServiceRequest()
+    told = (
+        request.resource_spans.add().scope_spans.add().spans.add(trace_id=TRACE, span_id=b"s" + SPAN[1:], name="chat m")
+    )
+    told.attributes.add(key="gen_ai.operation.name").value.string_value = "chat"
+    told.attributes.add(key="n").value.kvlist_value.values.add(key="k").value.double_value = 0.5
+    return [json.dumps(text).encode(), request.SerializeToString()]
+
+
+def mouths() -> list[Mouth]:
+    """All of them."""
+    packed = [codec.encode(fact) for fact in facts()]
+    body = codec.encode_facts(facts())
+    marked = Marked(TRACE, 13, "key", "mute")
+    said = [
+        frames.hello(EMITTER, BOOT, {"service.name": "svc", "process.pid": 7, "list": ["a", 1.5]}, 3),
+        frames.facts_frame(EMITTER, BOOT, 3, packed),
+        frames.bye(EMITTER, BOOT, 13),
+        *_asks(),
+        watching.tell(2, marked),
+    ]
+    queries = [frames.pack(frames.unpack(ask)[4]) for ask in _asks()]
+    traceparent = f"00-{TRACE.hex()}-{SPAN.hex()}-01"
+    deflated = b"".join(itertools.chain((b"\1",), bodies.shrink(body * 3)[1:]))
+    return [
+        Mouth("frames", _refusing(_read_frame, WireError), said),
+        Mouth("facts", _refusing(_read_fact, WireError), packed),
+        Mouth("plain frames", _refusing(_unpack, ValueError), [*said, frames.ack(BOOT, 9), frames.refused("why")]),
+        Mouth("queries", _read_query, [*queries, watching.answer(1, RunsView(1, Health(), [], 0)), frames.refused("why")]),
+        Mouth("spool", _read_spool, [_spool_file()]),
+        Mouth("baton", _read_baton, [
+            f'{{"traceparent": "{traceparent}", "baggage": "session.id=chat-17,a=b;p=1"}}'.encode(),
+            f'{{"params": {{"_meta": {{"traceparent": "{traceparent}", "tracestate": "a=b,c=d"}}}}}}'.encode(),
+            traceparent.encode(),
+        ]),
+        Mouth("stored bodies", _refusing(_read_body, StoreError), [b"\0" + body, deflated]),
+        Mouth("otlp", _read_otlp, _otlp_requests()),
+    ]  # fmt: skip
