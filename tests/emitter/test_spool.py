@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,24 @@ def test_what_is_meant_for_another_endpoint_stays(tmp_path: Path, collector: Fak
     assert not is_same_place("tcp://far:5570", "tcp://127.0.0.1:5570")
 
 
+def test_what_was_meant_for_where_the_collector_was_before_is_delivered_where_it_is(
+    tmp_path: Path, collector: FakeCollector
+) -> None:
+    spooled(tmp_path, NOBODY)
+    assert Courier(tmp_path, collector.endpoint, quiet_s=0.0, earlier=["tcp://other:1", f"{NOBODY}/"]).round() == 0
+    assert times(collector) == list(range(30))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_meant_for_an_earlier_place_goes_there_where_somebody_else_listens_now(
+    tmp_path: Path, collector: FakeCollector
+) -> None:
+    spooled(tmp_path, collector.endpoint)
+    with FakeCollector() as moved:
+        assert Courier(tmp_path, moved.endpoint, quiet_s=0.0, earlier=[collector.endpoint]).round() == 0
+        assert (times(collector), moved.sources()) == (list(range(30)), [])
+
+
 def test_facts_that_died_with_their_process_are_one_gap_of_their_number(
     tmp_path: Path, collector: FakeCollector
 ) -> None:
@@ -341,7 +360,10 @@ def test_few_damaged_files_are_kept(tmp_path: Path, collector: FakeCollector) ->
 
 def test_what_may_still_be_on_the_wire_is_not_called_lost(tmp_path: Path, collector: FakeCollector) -> None:
     path = spooled(tmp_path, collector.endpoint, known_seq=40)
-    assert Courier(tmp_path, collector.endpoint, quiet_s=3600).round() == 1
+    courier = Courier(tmp_path, collector.endpoint, quiet_s=3600)
+    for set_to_s in (0, time.time() + 7200):  # a clock that is set makes no process longer dead
+        os.utime(path, (set_to_s, set_to_s))
+        assert courier.round() == 1
     assert (times(collector), gaps(collector)) == (list(range(30)), [])
     assert path.exists()
 

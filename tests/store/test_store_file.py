@@ -18,7 +18,7 @@ from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Heartbeat, Payload, Source
 from trajectory.store import migrations, sqlite
 from trajectory.store.contract import TraceSummary
-from trajectory.store.lock import writer_of
+from trajectory.store.lock import earlier_endpoints, writer_of
 from trajectory.store.migrations import APPLICATION_ID, FORMAT
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.store.writer import SqliteWriter
@@ -203,6 +203,23 @@ def test_who_writes_a_store_can_be_asked(path: Path) -> None:
     assert writer_of(path) == (os.getpid(), "tcp://127.0.0.1:5570")
     writer.close()
     assert writer_of(path) is None
+
+
+def test_a_store_knows_where_it_was_served_before(path: Path) -> None:
+    assert earlier_endpoints(path) == []
+    for endpoint in ("tcp://a:1", "tcp://a:1", "", "tcp://a:2", "tcp://a:\x1b3", "tcp://a:1"):
+        open_writer(path, endpoint=endpoint).close()
+    assert earlier_endpoints(path) == ["tcp://a:2", "tcp://a:3"]
+    for number in range(20):
+        open_writer(path, endpoint=f"tcp://b:{number}/{'é' * 300}").close()
+    assert [place.split("/")[2] for place in earlier_endpoints(path)] == [f"b:{number}" for number in range(11, 19)]
+
+
+def test_a_note_of_an_earlier_release_names_where_the_store_was_served(path: Path) -> None:
+    open_writer(path).close()
+    path.with_name("store.db.lock").write_bytes(b'{"pid": 7, "endpoint": "tcp://a:1"}')
+    open_writer(path, endpoint="tcp://a:2").close()
+    assert earlier_endpoints(path) == ["tcp://a:1"]
 
 
 def test_a_writer_waits_out_who_only_asks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from trajectory.collector.server import Collector
     from trajectory.detection.contract import registered_detectors
     from trajectory.emitter.courier import delivering
+    from trajectory.store.location import locate
+    from trajectory.store.lock import earlier_endpoints
 
     keys = keyring_for(args.bind, args.keys)
     limits = Limits(args.rate, args.emitters)
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if collector.recovered:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
     collect_rarely()
-    with delivering(_door_of(collector)):
+    with delivering(_door_of(collector), earlier=[_near(place) for place in earlier_endpoints(locate(args.store))]):
         collector.run()
     vitals = collector.pipeline.vitals
     say(
@@ -89,10 +91,15 @@ def _door_of(collector: "Collector") -> str:
     """The endpoint at which this very process reaches its collector, with keys where they are needed."""
     from trajectory.emitter.credentials import name_key
 
-    endpoint = collector.endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+    endpoint = _near(collector.endpoint)
     if collector.own_keys is not None:
         name_key(endpoint, collector.own_keys)
     return endpoint
+
+
+def _near(endpoint: str) -> str:
+    """How this machine itself reaches an endpoint that is bound to all its addresses."""
+    return endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
 
 
 def keyring_for(endpoint: str, directory: str | None) -> "Keyring | None":

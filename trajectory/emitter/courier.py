@@ -1,4 +1,4 @@
-"""Brings what dead processes left in the spool to the collector they meant it for.
+"""Brings what dead processes left in the spool to the collector they meant it for, or to where that has moved.
 
 Invariant: facts keep their own (emitter, boot, sequence), so a collector that has some of them already stores none twice; what
 was lost with its process is told as a gap of the right size. Run by `trajectory serve`, and by an emitter that finds
@@ -8,13 +8,13 @@ something at its start; a file is locked, so that only one of them delivers it.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import zmq
 
 from trajectory.emitter.identity import Identity
-from trajectory.emitter.leftover import QUIET_S, Leftover, claimed, is_quiet, names_in
+from trajectory.emitter.leftover import QUIET_S, Leftover, claimed, names_in
 from trajectory.emitter.link import Link
 from trajectory.emitter.misuse import report
 from trajectory.emitter.spool import default_dir
@@ -31,15 +31,27 @@ class UnansweredError(Exception):
 
 
 class Courier:
-    """Delivers the files of a directory that are meant for one endpoint, each as its own emitter. Never raises."""
+    """Delivers the files of a directory that are meant for one endpoint, each as its own emitter. Never raises.
 
-    def __init__(self, directory: Path, endpoint: str, quiet_s: float = QUIET_S, every_s: float = EVERY_S) -> None:
+    `earlier` are endpoints at which the same collector was before: what is meant for one of them goes there where a
+    collector answers, and here where none does.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        endpoint: str,
+        quiet_s: float = QUIET_S,
+        every_s: float = EVERY_S,
+        earlier: Collection[str] = (),
+    ) -> None:
         self._directory = directory
         self._endpoint = endpoint or frames.DEFAULT_ENDPOINT
+        self._earlier = earlier
+        self._found_s: dict[Path, float] = {}  # since when a file is known to be a dead process's
         self._quiet_s = quiet_s
         self._every_s = every_s
         self._stopped = threading.Event()
-        self._talk: Talk | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, forever: bool) -> None:
@@ -57,15 +69,17 @@ class Courier:
     def round(self) -> int:
         """Delivers what is there; returns how many files it could not, or not yet."""
         left_count = 0
-        for path in names_in(self._directory):
+        paths = names_in(self._directory)
+        self._found_s = {path: found_s for path, found_s in self._found_s.items() if path in paths}
+        for path in paths:
             if self._stopped.is_set():
                 break
             left = claimed(path)
             if left is None:
                 continue
             try:
-                if is_same_place(left.endpoint, self._endpoint):
-                    left_count += not self._delivered(left)
+                places = self._places_of(left)
+                left_count += bool(places) and not any(self._delivered(left, place) for place in places)
             finally:
                 left.let_go()
         return left_count
@@ -81,17 +95,25 @@ class Courier:
                 return
             self._stopped.wait(self._every_s)
 
-    def _delivered(self, left: Leftover) -> bool:
+    def _places_of(self, left: Leftover) -> list[str]:
+        """The endpoints to which a file may go, the one that it is meant for first; none where it is not for us."""
+        if is_same_place(left.endpoint, self._endpoint):
+            return [self._endpoint]
+        has_moved = any(is_same_place(left.endpoint, place) for place in self._earlier)
+        return [left.endpoint, self._endpoint] if has_moved else []
+
+    def _delivered(self, left: Leftover, endpoint: str) -> bool:
+        self._found_s.setdefault(left.path, time.monotonic())
         try:
-            self._talk = Talk(self._endpoint, left.identity, self._stopped)
+            talk = Talk(endpoint, left.identity, self._stopped)
         except zmq.ZMQError:
             return False
         try:
-            self._deliver(left, self._talk)
+            self._deliver(left, talk)
         except (UnansweredError, OSError):
             return False
         finally:
-            self._talk.close()
+            talk.close()
         if left.is_damaged:
             report("damaged", "trajectory: %s was damaged; what could be read is delivered", left.path)
         left.finish()
@@ -116,7 +138,7 @@ class Courier:
     def _tell_of_gap(self, left: Leftover, talk: "Talk", position: int, next_seq: int) -> None:
         """One gap stands at the first missing position; a HELLO from behind them makes the collector note the others."""
         talk.wait_stored(position)
-        if not is_quiet(left.path, self._quiet_s):
+        if time.monotonic() - self._found_s[left.path] < self._quiet_s:
             raise UnansweredError  # what seems missing may have been on the wire when its process died
         reason = "spool_damaged" if left.is_damaged else "process_died"
         talk.send(position, [frames.pack((frames.GAP, time.time_ns(), 1, reason))])
@@ -202,10 +224,13 @@ class Talk:
 
 
 @contextlib.contextmanager
-def delivering(endpoint: str, directory: Path | None = None) -> Iterator[None]:
-    """While it lasts, what dead processes of this user left for `endpoint` is delivered there: for who listens at it."""
+def delivering(endpoint: str, directory: Path | None = None, earlier: Collection[str] = ()) -> Iterator[None]:
+    """While it lasts, what dead processes of this user left for `endpoint` is delivered there: for who listens at it.
+
+    So is what they left for the `earlier` endpoints of the same store, where nobody else listens now.
+    """
     try:
-        courier = Courier(directory or default_dir(), endpoint)
+        courier = Courier(directory or default_dir(), endpoint, earlier=earlier)
     except RuntimeError:  # nobody's home: nobody's spool
         yield
         return

@@ -1,7 +1,8 @@
-"""One writer a store: an advisory lock on `<store>.lock`, which says who holds it.
+"""One writer a store: an advisory lock on `<store>.lock`, which says who holds it, and where the store was served before.
 
 Invariant: the kernel frees the lock when its process ends, however it ends, so there are no stale locks; the file stays.
-Taken by `sqlite.open_writer` before it looks at the store; whoever wants to know the holder asks `writer_of`.
+Taken by `sqlite.open_writer` before it looks at the store; whoever wants to know the holder asks `writer_of`, and
+`trajectory serve` asks `earlier_endpoints`.
 """
 
 import fcntl
@@ -9,14 +10,24 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakSet
 
 from trajectory.errors import StoreError
 
-_MAX_NOTE_BYTES = 4096
+_MAX_NOTE_BYTES = 16 * 1024
 _MAX_ENDPOINT = 200
+_MAX_EARLIER = 8
 _QUESTIONS, _QUESTION_S = 100, 0.01  # a question holds the lock for microseconds
 _held: "WeakSet[WriterLock]" = WeakSet()
+
+
+class _Note(NamedTuple):
+    """Who holds a lock; `earlier` are the endpoints at which the store was served before."""
+
+    pid: int
+    endpoint: str
+    earlier: tuple[str, ...]
 
 
 class WriterLock:
@@ -28,9 +39,7 @@ class WriterLock:
         try:
             self._file = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             _take(self._file)
-            os.ftruncate(self._file, 0)
-            note = json.dumps({"pid": os.getpid(), "endpoint": endpoint[:_MAX_ENDPOINT]})
-            os.pwrite(self._file, note.encode(), 0)
+            self._note(endpoint[:_MAX_ENDPOINT])
             _held.add(self)
         except BlockingIOError:
             holder = _named(os.pread(self._file, _MAX_NOTE_BYTES, 0))
@@ -40,11 +49,29 @@ class WriterLock:
             self.release()
             raise StoreError(f"cannot lock {lock_path}: {fault.strerror}: check its directory") from None
 
+    def _note(self, endpoint: str) -> None:
+        """Says who holds the lock, and where the store was served before: one line, then whatever an older one leaves."""
+        before = _said(os.pread(self._file, _MAX_NOTE_BYTES, 0))
+        earlier = [place for place in before.earlier if place not in (before.endpoint, endpoint)]
+        earlier += [before.endpoint] if before.endpoint and before.endpoint != endpoint else []
+        note = {"pid": os.getpid(), "endpoint": endpoint, "earlier": earlier[-_MAX_EARLIER:]}
+        line = json.dumps(note).encode() + b"\n"
+        os.pwrite(self._file, line, 0)
+        os.ftruncate(self._file, len(line))
+
     def release(self) -> None:
         """Lets the next writer in; a second call does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def earlier_endpoints(path: Path) -> list[str]:
+    """Where the store at `path` was served before it is served where it is now, the latest last. Empty where nobody knows."""
+    try:
+        return list(_said(Path(f"{path}.lock").read_bytes()[:_MAX_NOTE_BYTES]).earlier)
+    except OSError:
+        return []
 
 
 def writer_of(path: Path) -> tuple[int, str] | None:
@@ -54,7 +81,8 @@ def writer_of(path: Path) -> tuple[int, str] | None:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _noted(file.read(_MAX_NOTE_BYTES))
+                note = _said(file.read(_MAX_NOTE_BYTES))
+                return note.pid, note.endpoint
     except OSError:
         return None
     return None
@@ -72,21 +100,26 @@ def _take(file: int) -> None:
     raise BlockingIOError
 
 
-def _noted(note: bytes) -> tuple[int, str]:
-    """The process and the endpoint in a lock's note, without control codes; (0, "") where it is half-written or strange."""
+def _said(note: bytes) -> "_Note":
+    """What a lock's note says, without control codes; nothing where it is half-written or strange."""
     try:
-        said = json.loads(note)
-        pid, endpoint = int(said["pid"]), str(said["endpoint"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return 0, ""
-    return pid, "".join(character for character in endpoint if character.isprintable())
+        said = json.loads(note.partition(b"\n")[0])
+        pid, endpoint, earlier = int(said["pid"]), str(said["endpoint"]), said.get("earlier", [])
+        places = [_printable(str(place)) for place in earlier if isinstance(place, str)][-_MAX_EARLIER:]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _Note(0, "", ())
+    return _Note(pid, _printable(endpoint), tuple(places))
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())
 
 
 def _named(note: bytes) -> str:
-    pid, endpoint = _noted(note)
-    if not pid:
+    said = _said(note)
+    if not said.pid:
         return "another process"
-    return f"process {pid} (collector at {endpoint})" if endpoint else f"process {pid}"
+    return f"process {said.pid} (collector at {said.endpoint})" if said.endpoint else f"process {said.pid}"
 
 
 def _let_go() -> None:
