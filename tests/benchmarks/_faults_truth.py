@@ -6,10 +6,12 @@ collector keeps. A span is two facts: its beginning and its end. Used by `faults
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from trajectory.errors import StoreError
 from trajectory.model.fact import Gap, Heartbeat, SpanEnded, SpanStarted
 from trajectory.store.sqlite import open_reader
 
@@ -61,6 +63,22 @@ def toll(store: Path, done_counts: Mapping[str, int], fact_counts: Mapping[str, 
         result.uncounted += max(0, missing - counted[service])
         result.overcounted += max(0, counted[service] - max(0, fact_count + _UNSURE_COUNT - stored[service]))
     return result
+
+
+def numbers_readable(store: Path, name: str) -> set[int]:
+    """The spans of one emitter, by number, that a store still gives out, read trace by trace: one may be damaged."""
+    found: set[int] = set()
+    try:
+        reader = open_reader(store)
+    except StoreError:
+        return found
+    with closing(reader), suppress(StoreError):
+        for trace_id in reader.trace_ids():
+            with suppress(StoreError):
+                for batch in reader.facts(trace_id):
+                    those = (fact.name.rpartition(" ") for fact in batch.facts if isinstance(fact, SpanStarted))
+                    found.update(int(number) for who, _, number in those if who == name)
+    return found
 
 
 def _found(store: Path) -> tuple[Found, Found, Counter[str], Counter[str]]:

@@ -148,7 +148,7 @@ def _unpack(raw: bytes) -> None:
 def _read_otlp(raw: bytes) -> None:
     for media in ("protobuf", "json"):
         with contextlib.suppress(WireError):
-            for batch in read_request(raw, media).batches:  # type: ignore[arg-type]
+            for batch in read_request(raw, media).batches:
                 for fact in batch.facts:
                     _store(fact)
 

@@ -15,9 +15,9 @@ from weakref import WeakSet
 
 from trajectory.errors import StoreError
 
-_MAX_NOTE_BYTES = 16 * 1024
+_MAX_NOTE_BYTES = 128 * 1024
 _MAX_ENDPOINT = 200
-_MAX_EARLIER = 8
+_MAX_EARLIER = 64
 _QUESTIONS, _QUESTION_S = 100, 0.01  # a question holds the lock for microseconds
 _held: "WeakSet[WriterLock]" = WeakSet()
 
