@@ -150,7 +150,7 @@ def _known_count(path: Path) -> int:
 
 
 def _counts(store: Path) -> tuple[int, int]:
-    """The facts of emitters in a store, and how many it says are missing."""
+    """The facts of emitters in a store, each of its bodies for one, and how many it says are missing."""
     stored_count = missing_count = 0
     reader = open_reader(store)
     for batch in reader.all_batches():
@@ -158,6 +158,7 @@ def _counts(store: Path) -> tuple[int, int]:
             gaps = [fact.count for fact in batch.facts if isinstance(fact, Gap)]
             stored_count += len(batch.facts) - len(gaps)
             missing_count += sum(gaps)
+    stored_count += reader.counts()["payloads"]
     reader.close()
     return stored_count, missing_count
 

@@ -17,14 +17,14 @@ from pathlib import Path
 import trajectory
 
 ENDLESS = 1 << 40
-_TURN_SPANS = 10
+TURN_SPANS = 10
 _FLUSH_S = 90.0
 _FIELDS = struct.Struct("<QQQQ")
 
 
 class Tally:
-    """Four numbers in a file that two processes have in memory: spans done, whether to stop, the longest flush in ns, and how
-    often the agent around the spans began or ended."""
+    """Four numbers in a file that two processes have in memory: spans done, whether to stop, the longest flush in ns, and the
+    facts that were put around the spans."""
 
     def __init__(self, path: Path) -> None:
         with path.open("a+b") as file:
@@ -50,9 +50,9 @@ class Tally:
         """The facts that were put; a kill may find up to two more, of what was just being done."""
         return 2 * self.done_count + self._read(3)
 
-    def turned(self) -> None:
-        """The agent began, or ended."""
-        self._write(3, self._read(3) + 1)
+    def put(self, fact_count: int) -> None:
+        """Facts around the spans were put."""
+        self._write(3, self._read(3) + fact_count)
 
     @property
     def is_stopped(self) -> bool:
@@ -100,11 +100,11 @@ def work(orders: Orders) -> bool:
     done_count = 0
     while done_count < orders.count and not tally.is_stopped:
         with trajectory.agent(orders.name):
-            tally.turned()
+            tally.put(1)
             done_count = _turn(orders, tally, done_count)
             if orders.fork_count and not children and done_count >= orders.count // 2:
                 children = [_forked(orders, number) for number in range(orders.fork_count)]
-        tally.turned()
+        tally.put(1)
         if orders.is_timed:
             _time_a_flush(tally)
         ahead_s = began_s + done_count / orders.per_s - time.monotonic() if orders.per_s else 0.0
@@ -114,8 +114,15 @@ def work(orders: Orders) -> bool:
     return all(os.waitpid(child, 0)[1] == 0 for child in children) and is_flushed
 
 
+def body_of(name: str, number: int) -> str:
+    """What an emitter has in view before the span of that number: each time something else, so that each travels once."""
+    return f"what {name} has read before {number}: {'words ' * 12}"
+
+
 def _turn(orders: Orders, tally: Tally, done_count: int) -> int:
-    for number in range(done_count, min(done_count + _TURN_SPANS, orders.count)):
+    trajectory.context("retrieved", [body_of(orders.name, done_count)])
+    tally.put(2)  # what was said, and that it was
+    for number in range(done_count, min(done_count + TURN_SPANS, orders.count)):
         text = {"text": secrets.token_hex(orders.body_bytes // 2)} if orders.body_bytes else None
         with trajectory.span(f"{orders.name} {number}", kind="tool", attributes=text):
             pass

@@ -19,7 +19,9 @@ def whole(room: Room, case: str, what: str, further: str = "", may_be_told_other
     measured = str(found) + (f"; {unflushed_count} emitters were told otherwise" if unflushed_count else "")
     measured += f"; {found.counted} said to be missing" if found.counted else ""
     measured += f"; {further}" if further else ""
-    wrong_count = found.lost_count + found.counted + (0 if may_be_told_otherwise else unflushed_count)
+    wrong_count = (
+        found.lost_count + found.bodiless_count + found.counted + (0 if may_be_told_otherwise else unflushed_count)
+    )
     return Row(case, what, measured, WHOLE, found.is_sound and not wrong_count and found.emitted_count > 0)
 
 
@@ -29,7 +31,7 @@ def cut(room: Room, case: str, what: str) -> list[Row]:
     room.finish()
     found = tally(room)
     measured = f"{found}; of the lost {found.hole_count} before stored ones"
-    is_good = found.is_sound and not found.hole_count and found.emitted_count > 0
+    is_good = found.is_sound and not found.hole_count and not found.bodiless_count and found.emitted_count > 0
     each = f"{found.uncounted} of {found.missing}; {found.counted} counted, {found.overcounted} of them not lost"
     is_told = not found.uncounted and not found.overcounted
     return [

@@ -7,22 +7,25 @@ collector keeps. A span is two facts: its beginning and its end. Used by `faults
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from tests.benchmarks._faults_emit import TURN_SPANS, body_of
 from trajectory.errors import StoreError
-from trajectory.model.fact import Gap, Heartbeat, SpanEnded, SpanStarted
+from trajectory.model.content import digest
+from trajectory.model.fact import Gap, Heartbeat, SpanEnded, SpanEvent, SpanStarted
+from trajectory.store.contract import Reader
 from trajectory.store.sqlite import open_reader
 
-_UNSURE_COUNT = 2  # facts of what a killed emitter was just doing
+_UNSURE_COUNT = 2  # facts of what a killed emitter was just doing: a body and who names it, at most
 
-Found = dict[str, list[int]]  # by emitter, the numbers of its spans in the order in which they are stored
+Numbers = dict[str, list[int]]  # by emitter, the numbers of its spans in the order in which they are stored
 
 
 @dataclass(slots=True)
 class Toll:
-    """Facts of spans. `hole_count` of the lost are followed by stored ones.
+    """Facts of spans. `hole_count` of the lost are followed by stored ones. `bodiless_count` bodies are named and not there.
 
     Of all facts, those of the agents around the spans too: `missing` are not in the store, `counted` is what the store itself
     says is missing, `uncounted` and `overcounted` are what it says too little and too much, emitter by emitter.
@@ -34,6 +37,7 @@ class Toll:
     doubled_count: int = 0
     disordered_count: int = 0
     unknown_count: int = 0
+    bodiless_count: int = 0
     missing: int = 0
     counted: int = 0
     uncounted: int = 0
@@ -47,21 +51,30 @@ class Toll:
     def __str__(self) -> str:
         text = f"{self.lost_count} lost, {self.doubled_count} doubled, {self.disordered_count} out of order"
         text += f", {self.unknown_count} never emitted" if self.unknown_count else ""
+        text += f", {self.bodiless_count} bodies lost" if self.bodiless_count else ""
         return f"{text} of {self.emitted_count:,} facts"
 
 
 def toll(store: Path, done_counts: Mapping[str, int], fact_counts: Mapping[str, int]) -> Toll:
     """What became of the spans that each emitter says it has begun and ended, and of the facts that each service has put."""
-    started, ended, stored, counted = _found(store)
-    result = Toll(emitted_count=2 * sum(done_counts.values()), counted=sum(counted.values()))
-    for name in {*done_counts, *started, *ended}:
-        for found in (started, ended):
-            _judge(result, found.get(name, []), done_counts.get(name, -1))
+    found = _Found()
+    with closing(open_reader(store)) as reader:
+        _find(reader, found)
+        result = Toll(emitted_count=2 * sum(done_counts.values()), counted=sum(found.counted.values()))
+        result.bodiless_count = len(found.named) - len(reader.payloads(list(found.named)))
+        for name, done_count in done_counts.items():  # a body is a fact too, though a store keeps it elsewhere
+            bodies = [digest("text/plain", body_of(name, at).encode()) for at in range(0, done_count + 1, TURN_SPANS)]
+            found.stored[name.partition(".")[0]] += len(reader.payloads(bodies))
+    for name in {*done_counts, *found.started, *found.ended}:
+        for numbers in (found.started, found.ended):
+            _judge(result, numbers.get(name, []), done_counts.get(name, -1))
     for service, fact_count in fact_counts.items():
-        missing = max(0, fact_count - stored[service])
+        missing = max(0, fact_count - found.stored[service])
         result.missing += missing
-        result.uncounted += max(0, missing - counted[service])
-        result.overcounted += max(0, counted[service] - max(0, fact_count + _UNSURE_COUNT - stored[service]))
+        result.uncounted += max(0, missing - found.counted[service])
+        result.overcounted += max(
+            0, found.counted[service] - max(0, fact_count + _UNSURE_COUNT - found.stored[service])
+        )
     return result
 
 
@@ -81,28 +94,34 @@ def numbers_readable(store: Path, name: str) -> set[int]:
     return found
 
 
-def _found(store: Path) -> tuple[Found, Found, Counter[str], Counter[str]]:
-    """The spans begun and ended, and by service the facts that are there and those that the store says are missing."""
-    started: Found = defaultdict(list)
-    ended: Found = defaultdict(list)
-    numbers: dict[bytes, tuple[str, int]] = {}
-    stored: Counter[str] = Counter()
-    counted: Counter[str] = Counter()
-    reader = open_reader(store)
+@dataclass(slots=True)
+class _Found:
+    """The spans begun and ended; by service the facts that are there and those that the store says are missing; the digests
+    that are named."""
+
+    started: Numbers = field(default_factory=lambda: defaultdict(list))
+    ended: Numbers = field(default_factory=lambda: defaultdict(list))
+    stored: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    named: set[bytes] = field(default_factory=set)
+
+
+def _find(reader: Reader, found: _Found) -> None:
+    spans: dict[bytes, tuple[str, int]] = {}
     for batch in reader.all_batches():
         for fact in batch.facts:
-            stored[batch.source.service] += not isinstance(fact, (Gap, Heartbeat))
+            found.stored[batch.source.service] += not isinstance(fact, (Gap, Heartbeat))
             if isinstance(fact, SpanStarted) and fact.kind == "tool":
                 name, _, number = fact.name.rpartition(" ")
-                numbers[fact.span_id] = name, int(number)
-                started[name].append(int(number))
-            elif isinstance(fact, SpanEnded) and fact.span_id in numbers:
-                name, at = numbers[fact.span_id]
-                ended[name].append(at)
+                spans[fact.span_id] = name, int(number)
+                found.started[name].append(int(number))
+            elif isinstance(fact, SpanEnded) and fact.span_id in spans:
+                name, at = spans[fact.span_id]
+                found.ended[name].append(at)
+            elif isinstance(fact, SpanEvent):
+                found.named.update(digest for digests in fact.contents.values() for digest in digests)
             elif isinstance(fact, Gap):
-                counted[batch.source.service] += fact.count
-    reader.close()
-    return started, ended, stored, counted
+                found.counted[batch.source.service] += fact.count
 
 
 def _judge(result: Toll, found: list[int], done_count: int) -> None:

@@ -8,6 +8,7 @@ repeats a run's draws.
 
 import os
 import random
+import sys
 import time
 from collections.abc import Callable
 
@@ -40,7 +41,9 @@ def run() -> list[Row]:
             except AbsentError as reason:
                 rows.append(Row(name, "not to its end", str(reason), GOAL, False))
             most_mb = max(most_mb, room.memory_mb)
-            rows.append(noted("", "", f"collector at most {room.memory_mb:.0f} MB, {time.monotonic() - began_s:.0f} s"))
+            took = f"collector at most {room.memory_mb:.0f} MB, {time.monotonic() - began_s:.0f} s"
+            print(f"faults: {name}: {took}", file=sys.stderr)  # rows come at the end, and that may be far
+            rows.append(noted("", "", took))
     rows.append(
         Row("memory", "most of any collector", f"{most_mb:.0f} MB", f"{_MEMORY_MB:.0f} MB", most_mb <= _MEMORY_MB)
     )

@@ -221,6 +221,21 @@ def test_a_silent_process_cuts_its_trace_off_until_it_is_heard_again() -> None:
     assert [row.state for row in pipeline.runs.rows()] == ["live"]
 
 
+def test_a_clock_that_is_set_back_by_an_hour_puts_no_judgement_off() -> None:
+    clock = Clock()
+    pipeline = Pipeline(FailingStore(), [], clock)
+    take(pipeline, started(1))
+    pipeline.tick()
+    clock.passes(-3600)
+    pipeline.tick()
+    clock.passes(3600 + 16)
+    pipeline.tick()
+    clock.passes(-3600)
+    take(pipeline, Heartbeat(clock(), 0))
+    pipeline.tick()
+    assert [row.state for row in pipeline.run_rows()] == ["live"]
+
+
 def test_facts_of_no_trace_make_no_trace() -> None:
     pipeline = Pipeline(FailingStore(), [], Clock())
     take(pipeline, Heartbeat(NOW_NS, 0))

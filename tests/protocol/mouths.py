@@ -43,6 +43,8 @@ from trajectory.model.fact import (
 )
 from trajectory.protocol import codec, frames
 from trajectory.store import bodies
+from trajectory.store.journal import Journal, JournalReader
+from trajectory.store.settling import Settling
 from trajectory.view.query import parse
 from trajectory.view.rows import Health, RunsQuery, RunsView, SpanQuery, TraceQuery
 
@@ -89,7 +91,10 @@ def _read_frame(raw: bytes) -> None:
         kept = bodies.read_resource(bodies.write_struct(frame.resource))
         assert set(map(type, kept)) <= {str}
     elif isinstance(frame, codec.FactsFrame):
-        for one in frame.facts:
+        each = frame.each()
+        read = list(codec.read_facts(frame.facts))
+        assert frame.count == len(each) == len(read), "facts are lost, or made, on the way"
+        for one in each:
             with contextlib.suppress(WireError):
                 _store(codec.decode_fact(one))
 
@@ -118,6 +123,22 @@ def _read_spool(raw: bytes) -> None:
     assert 0 <= left.base_seq <= left.known_seq
     is_same_place(left.endpoint, frames.DEFAULT_ENDPOINT)
     left.let_go()
+
+
+def _read_journal(raw: bytes) -> None:
+    """Read as a segment that nobody writes any more, up to its end, and settled."""
+    directory = Path(_room().name) / "journal"
+    directory.mkdir(exist_ok=True)
+    (directory / "00000001.frames").write_bytes(raw)
+    reader, settling = JournalReader(directory), Settling(lambda *_: 0)
+    while records := reader.read():
+        for record in records:
+            for batch in settling.batches(record):
+                assert batch.first_seq >= 0 and batch.facts
+        assert records[-1].end > reader.position, "it does not come to its end"
+        reader.position = records[-1].end
+        settling.stored()
+    reader.close()
 
 
 def _read_baton(raw: bytes) -> None:
@@ -179,6 +200,16 @@ def _spool_file() -> bytes:
     return spool.path.read_bytes()
 
 
+def _journal_file(said: list[bytes]) -> bytes:
+    """A segment with a few frames."""
+    directory = Path(_room().name) / "sample"
+    journal = Journal(directory)
+    journal.append(said, 1_790_000_000_000_000_000)
+    journal.close()
+    (segment,) = directory.iterdir()
+    return segment.read_bytes()
+
+
 def _asks() -> Iterator[bytes]:
     for query in (
         RunsQuery(filter="status:error"),
@@ -231,6 +262,7 @@ def mouths() -> list[Mouth]:
         Mouth("plain frames", _refusing(_unpack, ValueError), [*said, frames.ack(BOOT, 9), frames.refused("why")]),
         Mouth("queries", _read_query, [*queries, watching.answer(1, RunsView(1, Health(), [], 0)), frames.refused("why")]),
         Mouth("spool", _read_spool, [_spool_file()]),
+        Mouth("journal", _read_journal, [_journal_file(said[:3])]),
         Mouth("baton", _read_baton, [
             f'{{"traceparent": "{traceparent}", "baggage": "session.id=chat-17,a=b;p=1"}}'.encode(),
             f'{{"params": {{"_meta": {{"traceparent": "{traceparent}", "tracestate": "a=b,c=d"}}}}}}'.encode(),

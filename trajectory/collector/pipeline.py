@@ -212,7 +212,7 @@ class Pipeline:
     def tick(self) -> None:
         """Judges what needs time, stores our own facts, saves summaries of what changed, and indexes. Raises StoreError."""
         now_ns = self._now_ns()
-        is_sweep = now_ns - self._swept_ns >= _SWEEP_NS
+        is_sweep = abs(now_ns - self._swept_ns) >= _SWEEP_NS  # the clock may have been set back
         if is_sweep:
             self._swept_ns = now_ns
             self._settle_due(now_ns)
