@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import replace
@@ -16,6 +17,7 @@ from tests.benchmarks._faults_truth import numbers_readable
 from tests.benchmarks._rounds import noted, scaled
 from trajectory.emitter.leftover import Leftover
 from trajectory.model.fact import Gap
+from trajectory.store.journal import journal_of
 from trajectory.store.sqlite import open_reader
 
 _HEAD_BYTES = 512  # of a spool file: its status, and whose it is
@@ -139,6 +141,32 @@ def corrupt_spool(room: Room, draw: random.Random) -> list[Row]:
     is_exact = stored_count + missing_count == known_count and not found.uncounted and found.is_sound
     row = Row("corrupt spool", f"{len(room.emitters)} files altered in 1 to 3 places", measured, "", is_exact)
     return [replace(row, goal="what is undamaged is stored once and in order, the rest is counted to the fact")]
+
+
+def corrupt_journal(room: Room, draw: random.Random) -> list[Row]:
+    """Frames that are acknowledged and not stored yet, altered while nobody runs."""
+    collector = room.serve()
+    if room.front() is None:
+        return [noted("corrupt journal", "not measured", "the collector is one process")]
+    os.kill(collector.pid, signal.SIGSTOP)  # so that nothing of what comes is stored
+    for number in range(scaled(6)):
+        room.emit(f"emitter-{number}", count=draw.randrange(500, 3000))
+    wait_until(lambda: all(one.process.poll() is not None for one in room.emitters), "every emitter has ended")
+    unflushed_count = sum(one.process.returncode != 0 for one in room.emitters)
+    room.kill_collector()
+    segments = sorted(journal_of(room.store).glob("*.frames"))
+    for _ in range(draw.randrange(3, 9)):
+        segment = draw.choice(segments)
+        _flip(segment, draw, 8, segment.stat().st_size, draw.randrange(1, 50))
+    room.serve()
+    room.stop_collector()
+    found = tally(room)
+    measured = f"{found}; {found.counted} said to be missing, {found.uncounted} not, {found.overcounted} too many"
+    measured += f"; {unflushed_count} emitters were told otherwise" if unflushed_count else ""
+    what = f"of {len(room.emitters)} emitters, altered in some places while nobody runs"
+    goal = "what is undamaged is stored once and in order, the rest is counted"
+    is_good = found.is_sound and not found.uncounted and not unflushed_count
+    return [Row("corrupt journal", what, measured, goal, is_good)]
 
 
 def _known_count(path: Path) -> int:

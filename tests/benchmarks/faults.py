@@ -65,6 +65,7 @@ _SCENARIOS: dict[str, Callable[[Room, random.Random], list[Row]]] = {
     "disk": disk.full,
     "read_only": disk.read_only,
     "page": disk.corrupt_page,
+    "journal": disk.corrupt_journal,
     "spool": disk.corrupt_spool,
     "crowd": load.crowd,
     "flood": load.flood,
