@@ -199,6 +199,24 @@ def test_a_full_journal_acknowledges_nothing_says_so_and_recovers_by_itself() ->
         assert collector.health().notices == []
 
 
+def test_a_clock_that_is_set_back_while_the_disk_is_full_holds_nobody_up_when_there_is_room() -> None:
+    with bench() as collector:
+        peer = collector.peer()
+        peer.hello()
+        collector.journal.is_full = collector.store.is_full = True
+        peer.facts(0, started(1))
+        collector.serve()
+        collector.journal.is_full = False
+        collector.clock.passes(-3600)
+        peer.facts(0, started(1))
+        collector.serve()
+        assert peer.acks()[-1] == 1
+        collector.clock.passes(-3600)
+        collector.store.is_full = False
+        assert collector.settle()
+        assert collector.stored() == [started(1)]
+
+
 def test_what_a_full_store_does_not_take_waits_in_the_journal_and_is_stored_once_when_there_is_room() -> None:
     with bench() as collector:
         peer = collector.peer()

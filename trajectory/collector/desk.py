@@ -50,7 +50,7 @@ class Desk:
 
         `until` is how far it is written, None where nobody writes it any more.
         """
-        if self._now_ns() < self._again_ns:
+        if 0 < self._again_ns - self._now_ns() <= _AGAIN_NS:  # more: the clock was set back
             return False
         vitals = self._pipeline.vitals
         try:

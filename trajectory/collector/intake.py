@@ -167,7 +167,7 @@ class Intake:
         lane.heard_ns = now_ns
         lane.said_bye = isinstance(frame, ByeFrame)
         touched[id(lane)] = lane
-        if self._again_ns > now_ns or self._is_too_far_behind():
+        if 0 < self._again_ns - now_ns <= _AGAIN_NS or self._is_too_far_behind():  # more: the clock was set back
             return  # the acknowledgement says that nothing was taken
         fresh = [gap] if (gap := self._order.skip(lane, now_ns)) else []
         if isinstance(frame, FactsFrame):
