@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 import zmq
-from trajectory.collector.garbage import collect_rarely
 
 from trajectory.collector.front import FrontProcess
+from trajectory.collector.garbage import collect_rarely
 from trajectory.collector.server import Collector
 from trajectory.detection.contract import registered_detectors
 from trajectory.model.fact import Batch
