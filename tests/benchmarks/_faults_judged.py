@@ -5,16 +5,23 @@ were told the truth. Used by the scenarios of `faults`.
 """
 
 from tests.benchmarks import Row
-from tests.benchmarks._faults_room import Emitter, Room, wait_until
+from tests.benchmarks._faults_room import PATIENCE_S, Emitter, Room, wait_until
 from tests.benchmarks._faults_truth import Toll, toll
 
 PACE_PER_S = 400.0
 WHOLE = "0 lost, 0 doubled, 0 out of order"
 
 
-def whole(room: Room, case: str, what: str, further: str = "", may_be_told_otherwise: bool = False) -> Row:
+def whole(
+    room: Room,
+    case: str,
+    what: str,
+    further: str = "",
+    may_be_told_otherwise: bool = False,
+    patience_s: float = PATIENCE_S,
+) -> Row:
     """Everything comes to its end, and nothing may be missing. `may_be_told_otherwise`: emitters whose collector moved."""
-    unflushed_count = room.finish()
+    unflushed_count = room.finish(patience_s)
     found = tally(room)
     measured = str(found) + (f"; {unflushed_count} emitters were told otherwise" if unflushed_count else "")
     measured += f"; {found.counted} said to be missing" if found.counted else ""

@@ -20,12 +20,12 @@ from tests.benchmarks import AbsentError
 from tests.benchmarks._faults_emit import ENDLESS, Orders, Tally, child_of
 from tests.benchmarks._rounds import REPOSITORY, module
 
-_PATIENCE_S = 150.0
+PATIENCE_S = 150.0
 _LOOK_S = 0.02
 _MARK = "TRAJECTORY_FAULTS_ROOM"  # stands in the environment of all that a room starts
 
 
-def wait_until(holds: Callable[[], bool], what: str, patience_s: float = _PATIENCE_S) -> None:
+def wait_until(holds: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """Raises AbsentError where it does not come to hold in time."""
     deadline_s = time.monotonic() + patience_s
     while not holds():
@@ -154,7 +154,7 @@ class Room:
         self.collector.send_signal(signal.SIGTERM)
         self.collector.wait(60)
 
-    def finish(self) -> int:
+    def finish(self, patience_s: float = PATIENCE_S) -> int:
         """Lets everybody come to the end, and the collector after them; how many emitters say that not all was taken.
 
         Who has a number of spans to emit emits them all, the others stop now.
@@ -163,7 +163,7 @@ class Room:
             if emitter.orders.count == ENDLESS:
                 emitter.tally.stop()
         living = [emitter for emitter in self.emitters if emitter.process.returncode is None]
-        wait_until(lambda: all(one.process.poll() is not None for one in living), "every emitter has ended")
+        wait_until(lambda: all(one.process.poll() is not None for one in living), "every emitter has ended", patience_s)
         wait_until(self.is_spool_empty, "what was left in the spool is delivered")
         self.stop_collector()
         return sum(one.process.returncode != 0 for one in living)
