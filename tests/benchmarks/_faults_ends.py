@@ -54,7 +54,7 @@ def _front_suffers(room: Room, draw: random.Random, case: str, what: str, suffer
     if room.front() is None:
         return [noted(case, "not measured", "the collector is one process")]
     some(room, 3)
-    count, ended_count = scaled(10), 0
+    count, ended_count = scaled(6), 0
     for _ in range(count):
         time.sleep(draw.uniform(0.2, 1.5))
         front = room.front()
