@@ -81,7 +81,7 @@ def emitter_killed(room: Room, draw: random.Random) -> list[Row]:
     for first in range(0, kill_count, _KILLED_AT_ONCE):
         those = some(room, min(_KILLED_AT_ONCE, kill_count - first))
         for one in those:
-            time.sleep(draw.uniform(0.0, 0.5))
+            time.sleep(draw.uniform(0.0, 1.0))
             one.kill()
     return cut(room, "emitter killed", f"kill -9, {kill_count} emitters at random")
 

@@ -87,8 +87,10 @@ def clock_set(room: Room, draw: random.Random) -> list[Row]:
     for face, hours in draw.sample(steps, len(steps)):
         time.sleep(draw.uniform(1.0, 3.0))
         _set(face, hours)
+        if face == faces[1]:  # one that lives keeps to the clock that it began by
+            room.emit(f"emitter-{len(room.emitters)}", count=200)
     time.sleep(2.0)
-    row = whole(room, "clock set", f"by one or two hours, {len(steps)} times, of the collector and of 3 emitters")
+    row = whole(room, "clock set", f"by one or two hours, {len(steps)} times, of the collector and of its emitters")
     apart_h = _apart_h(room)
     told = f"{row.measured}; the stored facts' clocks are {apart_h:.1f} h apart"
     return [Row(row.case, row.figure, told, row.goal, bool(row.is_good) and apart_h > 1.9)]
