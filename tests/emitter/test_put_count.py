@@ -58,7 +58,7 @@ def test_threads_that_put_while_the_count_is_brought_over_and_facts_are_taken_ar
     while any(thread.is_alive() for thread in threads):
         before, counted = counted, queue.put_count.words[0]
         assert before <= counted  # no thread that was held up takes back what others counted
-        numbered_count += len(queue.take(64))
+        numbered_count += len(queue.take(64)[0])
         queue.put_count.settle(numbered_count)
     assert known_seq(spool) == 80_000
 
@@ -69,7 +69,7 @@ def test_positions_that_the_sender_adds_or_leaves_out_are_settled(spool: Path) -
     queue.put_count.share(spool)
     queue.put_count.settle(0)
     assert known_seq(spool) == 12
-    taken = queue.take(6)
+    taken, _ = queue.take(6)
     queue.put_count.settle(len(taken) + 1)  # with a heartbeat
     assert known_seq(spool) == 13
     assert queue.take_dropped() == 2
@@ -81,12 +81,12 @@ def test_positions_that_the_sender_adds_or_leaves_out_are_settled(spool: Path) -
 
 def test_a_piece_of_an_answer_that_waits_for_more_is_still_to_come(spool: Path) -> None:
     queue, processing = FactQueue(lambda: True), Processing(Plan(), lambda: 1)
-    piece = (frames.SPAN_EVENT, b"t" * 16, b"s" * 8, 1, 1, EVENT_DELTA, "cognitive", {"text": "two words "})
+    piece = (frames.SPAN_EVENT, b"t" * 16, b"s" * 8, 1, 1, EVENT_DELTA, "cognitive", {"text": "two words "}, {})
     queue.put_count.share(spool)
     out_count = 0
     for count in (1, 2, 3):
         queue.put(piece)
-        out_count += len(list(processing.packed(queue.take(10))))
+        out_count += sum(many for _, many in processing.packed(queue.take(10)[0]))
         assert out_count < count
         queue.put_count.settle(out_count + processing.held_count)
         assert known_seq(spool) == count
