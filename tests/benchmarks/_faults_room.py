@@ -21,6 +21,7 @@ from tests.benchmarks._faults_emit import ENDLESS, Orders, Tally, child_of
 from tests.benchmarks._rounds import REPOSITORY, module
 
 PATIENCE_S = 150.0
+_STOP_S = 600.0  # it settles first what kills and stops have left in its journal
 _LOOK_S = 0.02
 _MARK = "TRAJECTORY_FAULTS_ROOM"  # stands in the environment of all that a room starts
 
@@ -152,7 +153,10 @@ class Room:
         assert self.collector is not None
         self._note_memory(self.collector)
         self.collector.send_signal(signal.SIGTERM)
-        self.collector.wait(60)
+        try:
+            self.collector.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            raise AbsentError(f"the collector does not stop within {_STOP_S:.0f} s") from None
 
     def finish(self, patience_s: float = PATIENCE_S) -> int:
         """Lets everybody come to the end, and the collector after them; how many emitters say that not all was taken.
