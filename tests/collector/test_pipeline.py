@@ -233,7 +233,7 @@ def test_a_clock_that_is_set_back_by_an_hour_puts_no_judgement_off() -> None:
     clock.passes(-3600)
     take(pipeline, Heartbeat(clock(), 0))
     pipeline.tick()
-    assert [row.state for row in pipeline.run_rows()] == ["live"]
+    assert [row.state for row in pipeline.runs.rows()] == ["live"]
 
 
 def test_facts_of_no_trace_make_no_trace() -> None:

@@ -14,6 +14,7 @@ from trajectory.emitter.processors.rules import Rule, mixed
 
 MAX_KEY_BYTES = 16 * 1024  # of a private key; the largest RSA keys in use have 13 KB
 MAX_VALUE_BYTES = 4096  # of a quoted value under a name
+MAX_WORD_BYTES = 640  # of what a rule with the check `mixed` finds, its prefix included
 _NOT_SECRET = (b"[secret:", b"[personal:", b"<", b"$", b"{", b"%", b"*", b"null", b"None", b"true", b"false")
 _OWN = b"[secret:"
 _BACKSLASH = 0x5C
@@ -47,6 +48,8 @@ def _compiled(pattern: str) -> Any:
 
 
 _bare = _compiled(r"[^\s\"'`\\,;&<>(){}\[\]|]{1,512}")
+_letters, _digits = _compiled(r"[A-Za-z._~+/=-]*"), _compiled(r"[0-9._~+/=-]*")
+_in_keys = _compiled(r"[A-Za-z0-9]")
 _number = _compiled(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 
 
@@ -90,7 +93,7 @@ class Patterns:
             if match.start(group) >= 0:
                 start, end = match.span(value) if match.start(value) >= 0 else match.span(group)
                 if rule.check is not None and not rule.check(data[start:end]):
-                    return None, start + 1
+                    return None, _after_unmixed(data, start) if rule.check is mixed else start + 1
                 if family == "personal" and _is_number(data, start, end):
                     return None, end
                 return Spot(start, end, family, rule.kind), end
@@ -115,6 +118,17 @@ class Patterns:
                 self.names_a_secret(name, value) and mixed(value) and len(value) >= 6 and not _number.fullmatch(value)
             )
         return (Spot(start, end, "secret", "named"), end) if found else (None, start)
+
+
+def _after_unmixed(data: bytes, start: int) -> int:
+    """Where to go on behind a word that is no key because it has letters alone, or digits alone.
+
+    Nothing that begins in it and ends in it is a key either; what reaches out of it begins no farther before its end than a
+    key is long. Looking at each place of a long word instead took seconds for a body that was made to be slow.
+    """
+    end = max(int(run.match(data, start).end()) for run in (_letters, _digits))
+    goes_on = end < len(data) and _in_keys.match(data, end) is not None
+    return max(start + 1, end - MAX_WORD_BYTES if goes_on else end)
 
 
 def _is_number(data: bytes, start: int, end: int) -> bool:
