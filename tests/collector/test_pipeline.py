@@ -187,7 +187,7 @@ def test_a_mark_is_stored_before_it_is_answered_and_outlives_a_restart() -> None
     assert folded is not None
     (alert,) = TraceRows(folded, NOW_NS, is_live=True).alert_rows()
     assert alert.state == "acknowledged"
-    before.tick()
+    before.finish()
     assert store.summaries()[0].critical == 0
 
 

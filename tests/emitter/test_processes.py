@@ -39,7 +39,8 @@ import sys, trajectory
 trajectory.init(endpoint="tcp://127.0.0.1:1")
 with trajectory.agent("a"):
     trajectory.thought("x")
-trajectory.flush(0.2)
+while "trajectory.emitter.sender" not in sys.modules:
+    trajectory.flush(0.2)
 print(*{name.partition('.')[0] for name in sys.modules})
 """
     loaded = set(run(code).stdout.split())
