@@ -20,7 +20,7 @@ from tests.collector.builders import (
 )
 from trajectory.collector import pipeline as pipelines
 from trajectory.collector.health import Vitals
-from trajectory.collector.pace import QUICK_NS, Pace
+from trajectory.collector.pace import NOTHING_NS, QUICK_NS, Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.rows import TraceRows
@@ -295,6 +295,42 @@ def test_work_that_was_dear_rests_in_proportion_and_quick_work_never() -> None:
     assert pace.took(0) == 3 * QUICK_NS and not pace.is_due
     clock.at_ns = 30 * QUICK_NS
     assert pace.is_due
+
+
+def test_many_small_parts_rest_in_proportion_to_all_of_them() -> None:
+    clock = Clock(0)
+    pace = Pace(9, clock)
+    pace.rests_for(NOTHING_NS)
+    assert pace.is_due
+    pace.rests_for(2 * NOTHING_NS)
+    assert not pace.is_due
+    clock.at_ns = 18 * NOTHING_NS
+    assert pace.is_due
+
+
+def test_a_trace_that_ended_is_summed_up_while_those_that_go_on_rest() -> None:
+    pipeline = Pipeline(FailingStore(), [], Clock())
+    pipeline.tick()
+    pipeline._live_pace.rests_for(1 << 60)
+    other = b"o" * 16
+    take(pipeline, started(1), started(1, trace_id=other), ended(1, trace_id=other))
+    pipeline.tick()
+    assert [row.trace_id for row in pipeline.run_rows()] == [other.hex()]
+    pipeline._live_pace.rests_for(0)
+    pipeline.tick()
+    assert {row.trace_id: row.state for row in pipeline.run_rows()} == {other.hex(): "done", TRACE.hex(): "live"}
+
+
+def test_spans_in_memory_are_counted_as_they_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
+    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    pipeline = Pipeline(FailingStore(), [SaysOnEnd], Clock())
+    for number in range(1, 6):
+        one = bytes([number]) * 16
+        facts = [started(n, trace_id=one) for n in range(1, number + 1)]
+        take(pipeline, *facts, ended(1, "error", trace_id=one))
+        pipeline.tick()
+    assert pipeline._span_count == sum(len(f.trace.spans) for f in pipeline.traces()) > 0
 
 
 def test_bodies_beyond_the_limit_are_read_from_the_store() -> None:

@@ -8,7 +8,7 @@ from tests.detection.stories import invented
 from tests.scenarios import START_NS, Scenario
 from trajectory.detection.judge import MAX_FINDINGS_COUNT, MAX_RAISED_COUNT, TraceJudge
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Fact, Finding, Found
+from trajectory.model.fact import Fact, Finding, Found, Heartbeat
 
 FACT = Found(START_NS, Finding("x", "info", 1.0, b"t" * 16, b"s" * 8, "x"))
 
@@ -114,3 +114,19 @@ def test_observing_raises_nothing_either() -> None:
         judge.trace.apply(fact, run.source)
         assert judge.observe(fact) == []
     assert judge.raised == {"breaks": MAX_RAISED_COUNT}
+
+
+def test_a_detector_that_names_what_it_reads_is_asked_about_nothing_else() -> None:
+    asked: list[Fact] = []
+
+    class Reads(Says):
+        reads = (Found,)
+
+        def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+            asked.append(fact)
+            return [finding()]
+
+    judge = judge_of(lambda: Reads(lambda turn: []))
+    assert judge.observe(Heartbeat(START_NS, 0)) == []
+    assert [f.kind for f in judge.observe(FACT)] == ["k"]
+    assert asked == [FACT]

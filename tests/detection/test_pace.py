@@ -3,6 +3,7 @@
 from tests.scenarios import START_NS, Scenario
 from trajectory.detection.pace import SHORT_COUNT, Pace
 from trajectory.graph.trace import Trace
+from trajectory.model.fact import Finding, Found
 
 
 def live_trace(count: int) -> tuple[Scenario, Trace]:
@@ -59,3 +60,13 @@ def test_a_complete_trace_is_read_at_once() -> None:
     run.ends(run.names["worker"])
     trace.apply(run.facts[known], run.source)
     assert pace.is_due(trace, START_NS)
+
+
+def test_a_finding_is_no_reason_to_read_a_trace_again() -> None:
+    run, trace = live_trace(10)
+    pace = Pace()
+    pace.is_due(trace, START_NS)
+    root = next(iter(trace.spans))
+    trace.apply(Found(START_NS, Finding("k", "info", 1.0, trace.trace_id, root, "m")), run.source)
+    assert len(trace.findings) == 1
+    assert not pace.is_due(trace, START_NS)

@@ -29,6 +29,7 @@ from trajectory.model.words import (
 if TYPE_CHECKING:
     from trajectory.graph.invocation import Invocation
 
+_MODEL, _TOOL, _DELEGATION = SpanKind.MODEL.value, SpanKind.TOOL.value, SpanKind.DELEGATION.value
 _SKEW_NS = 50_000_000  # how much earlier than its hand-over another process's clock may put an invocation
 
 
@@ -51,9 +52,9 @@ class _Pairing:
         self.invocations = invocations
         self.found: dict[int, Delegation] = {}  # id(target invocation) → the delegation that it answers
         self.waiting: list[Delegation] = []
-        self._sent = [s for s in spans if s.kind == SpanKind.DELEGATION]
-        self._tools = [s for s in spans if s.kind == SpanKind.TOOL]
-        self._asked = [s for s in spans if s.kind == SpanKind.MODEL and target_named(s)]
+        self._sent = [s for s in spans if s.kind == _DELEGATION]
+        self._tools = [s for s in spans if s.kind == _TOOL]
+        self._asked = [s for s in spans if DELEGATION_TARGET in s.attributes and s.kind == _MODEL and target_named(s)]
         self._taken: set[bytes] = set()
         self._spellings: dict[str, str] = {}  # a name's letters → the name as the first invocation spells it
         for invocation in invocations:
@@ -123,9 +124,9 @@ class _Pairing:
             return None
         vehicle: Span | None = None
         for above in span.ancestors():
-            if above.kind == SpanKind.DELEGATION:
+            if above.kind == _DELEGATION:
                 return self._from_span(above, target)
-            if above.kind == SpanKind.TOOL and vehicle is None:
+            if above.kind == _TOOL and vehicle is None:
                 vehicle = above
             if above.owner is not None and above.owner.span is above and above.owner is not target:
                 break
