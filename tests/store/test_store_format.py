@@ -40,7 +40,7 @@ def restore(path: Path) -> None:
     raw.close()
 
 
-def test_a_store_of_the_first_format_is_read(tmp_path: Path) -> None:
+def test_a_store_of_the_first_format_is_brought_up_and_read(tmp_path: Path) -> None:
     restore(tmp_path / "store.db")
     open_writer(tmp_path / "store.db").close()
     reader = open_reader(tmp_path / "store.db")
@@ -63,15 +63,11 @@ def test_a_store_of_the_first_format_is_written_on(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_new_store_has_the_tables_of_the_golden(tmp_path: Path) -> None:
+def test_a_new_store_has_the_tables_of_one_that_was_brought_up(tmp_path: Path) -> None:
     write(tmp_path / "store.db")
-    assert [line for line in dump(tmp_path / "store.db") if not line.startswith("INSERT")] == [
-        line for line in restored(tmp_path / "golden.db") if not line.startswith("INSERT")
-    ]
-
-
-def restored(path: Path) -> list[str]:
-    """The golden as a writer has brought it up."""
-    restore(path)
-    open_writer(path).close()
-    return dump(path)
+    restore(tmp_path / "golden.db")
+    open_writer(tmp_path / "golden.db").close()
+    new, brought_up = (
+        [line for line in dump(tmp_path / name) if not line.startswith("INSERT")] for name in ("store.db", "golden.db")
+    )
+    assert new == brought_up

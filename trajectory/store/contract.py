@@ -6,7 +6,7 @@ what happened, where and what to do.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -75,6 +75,36 @@ class Hits(msgspec.Struct, frozen=True, gc=False):
     is_complete: bool
 
 
+class Pin(NamedTuple):
+    """What is never retired: one trace (`name` is its id in hexadecimal), or all of a session, also those to come."""
+
+    kind: str  # trace, session
+    name: str
+
+
+class Activity(NamedTuple):
+    """When the store last heard of a trace. `number` grows with the arrival of its first fact."""
+
+    number: int
+    trace_id: bytes
+    heard_ns: int  # when its newest frame was received, by the clock of the store
+    summary: TraceSummary | None
+
+
+class Room(NamedTuple):
+    """What a store takes on the disk: `needed_bytes` of it are in use, the rest can be given back."""
+
+    file_bytes: int
+    needed_bytes: int
+
+
+class Retired(NamedTuple):
+    """How many traces retention removed from a store since it was made, and when it last did."""
+
+    trace_count: int = 0
+    last_ns: int = 0
+
+
 class Reader(Protocol):
     """Reads a store; one call at a time, from any thread.
 
@@ -122,7 +152,10 @@ class Reader(Protocol):
         ...
 
     def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
-        """All facts but payloads, in stored order, from frames with an id above `after_frame`; `first_seq` as in `facts`."""
+        """All facts but payloads, in stored order, from frames with an id above `after_frame`; `first_seq` as in `facts`.
+
+        Those of retired traces come until `Writer.clear` has removed them.
+        """
         ...
 
     def payload(self, digest: bytes) -> tuple[str, bytes] | None:
@@ -155,6 +188,22 @@ class Reader(Protocol):
 
     def counts(self) -> dict[str, int]:
         """How much there is: `frames`, `facts`, `traces`, `payloads`, `bytes` (on disk, or held)."""
+        ...
+
+    def activities(self, after_number: int = 0, limit: int = 256) -> list[Activity]:
+        """The traces with a number above `after_number`, in order of their numbers."""
+        ...
+
+    def pins(self) -> list[Pin]:
+        """What is never retired, in order of pinning."""
+        ...
+
+    def room(self) -> Room:
+        """What the store takes, and what of it is in use; cheap enough to poll."""
+        ...
+
+    def retired(self) -> Retired:
+        """How much retention has removed."""
         ...
 
     def check(self) -> list[str]:
@@ -200,10 +249,33 @@ class Writer(Reader, Protocol):
         ...
 
     def delete_trace(self, *trace_ids: bytes) -> None:
-        """Removes these traces: facts, summaries, findings, and the payloads that no other trace names.
+        """Removes these traces: facts, summaries, findings, and the payloads that no other trace names. Unknown: no error.
 
-        It indexes first what is behind, and the index loses what they said: that takes a moment each time, so name all in one
-        call. Unknown traces are no error. An emitter sends a body once: one that is removed here stays away where a later fact
-        of a live emitter names it again.
+        Readers see all of them or none. It indexes first what is behind; overwrites what they said, also in the index, and
+        gives its room back: that takes a moment each time, so name all in one call. An emitter sends a body once: one that is
+        removed here stays away where a later fact of a live emitter names it again, until it is sent anew.
         """
+        ...
+
+    def set_pins(self, pins: Sequence[Pin], *, pinned: bool) -> list[Pin]:
+        """Pins, or unpins; returns those of them that were not so before."""
+        ...
+
+    def retire(self, trace_id: bytes, session_id: str = "") -> bool:
+        """Takes a trace out of every reader's sight, to be removed by `clear`. False where it, or its session, is pinned.
+
+        A fact that comes for it later begins it anew.
+        """
+        ...
+
+    def clear(self, budget_s: float) -> bool:
+        """Removes what is left of retired traces, for about so long; False where nothing is left to remove."""
+        ...
+
+    def forget_loose(self, before_ns: int, budget_s: float) -> bool:
+        """Removes frames that belong to no trace (heartbeats, gaps) and were received before an instant; False as for `clear`."""
+        ...
+
+    def give_back(self, budget_s: float) -> bool:
+        """Gives room that is not in use back to the disk, for about so long; False where there is none to give."""
         ...

@@ -63,17 +63,21 @@ class Indexing:
         self._named.clear()
         self._seen.clear()
 
-    def go_on(self, budget_ns: int | None) -> bool:
-        """Indexes stretch by stretch until the time is over; True where there is nothing left. Raises StoreError."""
+    def make_ready(self) -> None:
+        """Looks, the first time, whether there can be words. Raises StoreError."""
         if not self._is_ready:
             self._with_words = self._wants_words and self._have_words()
             self._is_ready = True
+
+    def go_on(self, budget_ns: int | None) -> bool:
+        """Indexes stretch by stretch until the time is over; True where there is nothing left. Raises StoreError."""
+        self.make_ready()
         began_ns = time.monotonic_ns()
         while True:
             try:
                 with self._database.transaction() as connection:
                     is_done = not (
-                        self._next_stretch(connection) or self._words_later(connection) or self._purge(connection)
+                        self.next_stretch(connection) or self._words_later(connection) or self._purge(connection)
                     )
             except BaseException:
                 self.forget()
@@ -83,8 +87,8 @@ class Indexing:
 
     # --- stretches --------------------------------------------------------------------------------------------------
 
-    def _next_stretch(self, connection: sqlite3.Connection) -> bool:
-        """Indexes what follows the newest stretch; False where nothing does."""
+    def next_stretch(self, connection: sqlite3.Connection) -> bool:
+        """Indexes what follows the newest stretch, inside the transaction that is open; False where nothing does."""
         last_id, after = last_stretch(self._database)
         until = self._next_ends(after)
         if until == after:
@@ -242,7 +246,6 @@ class Indexing:
                 text = self._words_of(stretch_id)
                 connection.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (stretch_id, text))
                 connection.execute("UPDATE stretches SET has_words = 0 WHERE id = ?", (stretch_id,))
-        connection.execute("INSERT OR REPLACE INTO progress VALUES ('purge', 2)")
 
     def _purge(self, connection: sqlite3.Connection) -> bool:
         """Merges the index until no word of what was taken out is left in it; False where there is none."""

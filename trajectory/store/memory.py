@@ -4,6 +4,7 @@ Invariant: it gives back what the SQLite store would, fact for fact, and the sam
 whatever stands on a store, ours and users'.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_o
 from trajectory.model.lists import named
 from trajectory.protocol.frames import MAX_FACTS
 from trajectory.store.bodies import mended, read_facts, read_resource, read_struct, write_facts, write_struct
-from trajectory.store.contract import LIVE, TraceSummary
+from trajectory.store.contract import LIVE, Activity, Clock, Pin, Retired, Room, TraceSummary
 from trajectory.store.matching import (
     check_positions,
     digests_of,
@@ -39,6 +40,7 @@ class _Frame:
     source: tuple[bytes, bytes]
     first_seq: int
     facts: list[Fact]
+    received_ns: int
 
     def of(self, trace_id: bytes) -> list[Fact]:
         return [fact for fact in self.facts if trace_of(fact) == trace_id]
@@ -47,8 +49,9 @@ class _Frame:
 class MemoryStore:
     """Writer and reader in one; usable from any thread, one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self._lock = RLock()
+        self._now_ns = clock.now_ns if clock else time.time_ns
         self._is_closed = False
         self._frames: list[_Frame] = []
         self._last_frame = 0
@@ -59,6 +62,9 @@ class MemoryStore:
         self._payloads: dict[bytes, tuple[str, bytes]] = {}
         self._summaries: dict[bytes, TraceSummary] = {}
         self._findings: dict[str, Finding] = {}
+        self._numbers: dict[bytes, int] = {}  # of each trace ever seen, in order of arrival
+        self._pins: dict[Pin, None] = {}
+        self._retired = Retired()
 
     # Writing
 
@@ -91,11 +97,42 @@ class MemoryStore:
             self._frames = [frame for frame in left if frame.facts]
             for trace_id in gone:
                 self._traces.pop(trace_id, None)
+                self._numbers.pop(trace_id, None)
+                self._pins.pop(Pin("trace", trace_id.hex()), None)
                 self._summaries.pop(trace_id, None)
             self._findings = {key: f for key, f in self._findings.items() if f.trace_id not in gone}
             remaining = self._named_by(fact for frame in self._frames for fact in frame.facts)
             for digest in self._named_by(erased) - remaining:
                 self._payloads.pop(digest, None)
+
+    def set_pins(self, pins: Sequence[Pin], *, pinned: bool) -> list[Pin]:
+        with self._writing():
+            changed = [pin for pin in pins if (pin in self._pins) != pinned]
+            for pin in changed:
+                if pinned:
+                    self._pins[pin] = None
+                else:
+                    del self._pins[pin]
+            return changed
+
+    def retire(self, trace_id: bytes, session_id: str = "") -> bool:
+        with self._lock:
+            if {Pin("trace", trace_id.hex()), Pin("session", session_id)} & self._pins.keys():
+                return False
+            self.delete_trace(trace_id)
+            self._retired = Retired(self._retired.trace_count + 1, self._now_ns())
+            return True
+
+    def clear(self, budget_s: float) -> bool:
+        return False
+
+    def forget_loose(self, before_ns: int, budget_s: float) -> bool:
+        with self._writing():
+            self._frames = [f for f in self._frames if f.received_ns >= before_ns or any(map(trace_of, f.facts))]
+        return False
+
+    def give_back(self, budget_s: float) -> bool:
+        return False
 
     def _named_by(self, facts: Iterable[Fact]) -> set[bytes]:
         return named((entry for fact in facts for entry in digests_of(fact)), self._payloads.get)
@@ -118,7 +155,9 @@ class MemoryStore:
             return
         self._last_frame += 1
         kept = read_facts(write_facts(facts)[1])  # as they would come back from a disk
-        self._frames.append(_Frame(self._last_frame, source, first_seq, kept))
+        self._frames.append(_Frame(self._last_frame, source, first_seq, kept, self._now_ns()))
+        for trace_id in filter(None, map(trace_of, kept)):
+            self._numbers.setdefault(trace_id, 1 + max(self._numbers.values(), default=0))
         self._traces.update((trace_id, self._last_frame) for fact in kept if (trace_id := trace_of(fact)))
 
     # Reading
@@ -218,6 +257,27 @@ class MemoryStore:
                 "bytes": sum(len(write_facts(frame.facts)[1]) for frame in self._frames)
                 + sum(len(body) for _, body in self._payloads.values()),
             }
+
+    def activities(self, after_number: int = 0, limit: int = 256) -> list[Activity]:
+        with self._reading():
+            heard_ns = {frame.frame_id: frame.received_ns for frame in self._frames}
+            known = sorted((number, trace_id) for trace_id, number in self._numbers.items() if number > after_number)
+            return [
+                Activity(number, trace_id, heard_ns.get(self._traces[trace_id], 0), self._summaries.get(trace_id))
+                for number, trace_id in known[:limit]
+            ]
+
+    def pins(self) -> list[Pin]:
+        with self._reading():
+            return list(self._pins)
+
+    def room(self) -> Room:
+        held_bytes = self.counts()["bytes"]
+        return Room(held_bytes, held_bytes)
+
+    def retired(self) -> Retired:
+        with self._reading():
+            return self._retired
 
     def check(self) -> list[str]:
         with self._reading():

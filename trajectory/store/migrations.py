@@ -79,7 +79,28 @@ def _second(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE summaries SET is_live = 1 WHERE trace_id = ?", (trace_id,))
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second)
+# The third format: what retention stands on. `retiring` are traces that nobody sees any more, `released` the bodies that they
+# named, in the order of their places (0: not there): work to be done, by another process if need be.
+_THIRD = (
+    "CREATE TABLE pins (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name))",
+    "CREATE TABLE loose_frames (frame INTEGER PRIMARY KEY)",  # they belong to no trace
+    "INSERT INTO loose_frames SELECT id FROM frames WHERE id NOT IN (SELECT frame FROM frame_traces)",
+    "CREATE TABLE retiring (trace INTEGER PRIMARY KEY, trace_id BLOB NOT NULL, has_frames INTEGER NOT NULL)",
+    "CREATE INDEX retiring_by_id ON retiring (trace_id)",
+    """CREATE TABLE released (place INTEGER NOT NULL, digest BLOB NOT NULL, trace INTEGER NOT NULL,
+        PRIMARY KEY (place, digest, trace)) WITHOUT ROWID""",
+    """CREATE TABLE housekeeping (
+        id INTEGER PRIMARY KEY CHECK (id = 1), retired_count INTEGER NOT NULL, retired_ns INTEGER NOT NULL)""",
+    "INSERT INTO housekeeping VALUES (1, 0, 0)",
+)
+
+
+def _third(connection: sqlite3.Connection) -> None:
+    for statement in _THIRD:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third)
 FORMAT = len(MIGRATIONS)
 
 

@@ -11,12 +11,14 @@ from trajectory.errors import StoreError
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
 from trajectory.store.bodies import MAX_INTEGER, expand, read_facts, read_resource, read_struct, unreadable_count
-from trajectory.store.contract import Hits, TraceSummary
+from trajectory.store.contract import Activity, Hits, Pin, Retired, Room, TraceSummary
 from trajectory.store.database import Database, Kinds, Row
 from trajectory.store.faults import one_line
 from trajectory.store.matching import MAX_CANDIDATES, is_later, prefix_range, severity_floor, the_one
 from trajectory.store.packs import OpenPacks, opened, place_of
+from trajectory.store.pins import pins_in
 from trajectory.store.places import Places
+from trajectory.store.room import room_of
 from trajectory.store.searching import Search
 from trajectory.store.words import Question
 
@@ -180,6 +182,30 @@ class SqliteReader:
             "payloads": number("SELECT count(*) FROM payloads") + number("SELECT sum(body_count) FROM packs"),
             "bytes": sum(file.stat().st_size for file in files if file.exists()),
         }
+
+    def activities(self, after_number: int = 0, limit: int = 256) -> list[Activity]:
+        rows = self._database.rows(
+            """SELECT traces.id, traces.trace_id, coalesce(received_at_ns, 0), coalesce(summaries.body, x'') FROM traces
+               LEFT JOIN frames ON frames.id = (SELECT max(frame) FROM frame_traces WHERE trace = traces.id)
+               LEFT JOIN summaries ON summaries.trace_id = traces.trace_id
+               WHERE traces.id > ? ORDER BY traces.id LIMIT ?""",
+            (after_number, limit),
+            (int, bytes, int, bytes),
+        )
+        return [
+            Activity(number, trace_id, heard_ns, read_struct(body, TraceSummary) if body else None)
+            for number, trace_id, heard_ns, body in rows
+        ]
+
+    def pins(self) -> list[Pin]:
+        return pins_in(self._database)
+
+    def room(self) -> Room:
+        return room_of(self._database)
+
+    def retired(self) -> Retired:
+        row = self._database.row("SELECT retired_count, retired_ns FROM housekeeping", (), (int, int))
+        return Retired(*row) if row else Retired()
 
     def check(self) -> list[str]:
         try:

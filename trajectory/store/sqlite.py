@@ -7,16 +7,19 @@ survives the death of the process; the loss of power may take the last commits, 
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from trajectory.errors import StoreError
 from trajectory.store.backup import keep_copy
-from trajectory.store.contract import Clock
+from trajectory.store.contract import Clock, Pin
 from trajectory.store.database import Database
 from trajectory.store.journal import JournalReader, journal_of
 from trajectory.store.location import locate, prepare_file, require_file
 from trajectory.store.lock import WriterLock
 from trajectory.store.migrations import FORMAT, format_of, migrate
+from trajectory.store.pins import change
 from trajectory.store.reader import SqliteReader
 from trajectory.store.settling import settle_left
 from trajectory.store.writer import SqliteWriter
@@ -73,6 +76,10 @@ def open_reader(location: str | os.PathLike[str]) -> SqliteReader:
     if journal_of(path).is_dir():
         with suppress(StoreError):  # a collector lives and settles it, or nothing can be written here
             open_writer(path).close()
+    return SqliteReader(_readable(path))
+
+
+def _readable(path: Path) -> Database:
     try:
         database = Database(path, "mode=ro")
         _recognise(database)
@@ -82,7 +89,23 @@ def open_reader(location: str | os.PathLike[str]) -> SqliteReader:
         # A log at rest is folded in, so the file alone is the store; WAL mode itself would want to make files beside it.
         database = Database(path, "mode=ro&immutable=1")
         _recognise(database)
-    return SqliteReader(database)
+    return database
+
+
+def change_pins(location: str | os.PathLike[str], pins: Sequence[Pin], *, pinned: bool) -> list[Pin]:
+    """Pins or unpins in the store at a path or URL, also beside its writer; returns those that were not so before.
+
+    Raises StoreError as `open_reader` does, and where the file cannot be written.
+    """
+    path = locate(location)
+    require_file(path)
+    database = Database(path, "mode=rw")
+    try:
+        _recognise(database)
+        with database.transaction():
+            return change(database, pins, pinned=pinned)
+    finally:
+        database.close()
 
 
 def _recognise(database: Database) -> None:

@@ -5,18 +5,20 @@ is there and what is resent is skipped. Made by `sqlite.open_writer`, called by 
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 
 from trajectory.errors import StoreError
 from trajectory.model.content import DIGEST_BYTES
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
+from trajectory.store import pins, room
 from trajectory.store.bodies import read_struct, shrink, time_span_ns, write_facts, write_struct
-from trajectory.store.contract import LIVE, Clock, TraceSummary
+from trajectory.store.contract import LIVE, Clock, Pin, TraceSummary
 from trajectory.store.database import Database
-from trajectory.store.erase import erase
+from trajectory.store.erase import Erasing, remove_loose
 from trajectory.store.indexing import Indexing
 from trajectory.store.lock import WriterLock
 from trajectory.store.matching import check_positions, severity_rank
@@ -26,6 +28,10 @@ from trajectory.store.reader import SqliteReader
 
 _MAX_KNOWN_TRACES = 16384
 _MAX_KNOWN_SOURCES = 4096
+_STEP_S = 0.05
+# Not the number of a trace that is being removed: what it leaves behind is still told by it.
+_NEW_TRACE = """INSERT INTO traces (id, trace_id) VALUES (1 + max(
+    coalesce((SELECT max(id) FROM traces), 0), coalesce((SELECT max(trace) FROM retiring), 0)), ?)"""
 
 
 @dataclass(slots=True)
@@ -50,6 +56,7 @@ class SqliteWriter(SqliteReader):
         self._positions: dict[tuple[bytes, bytes], _Position] = {}
         self._trace_rows: dict[bytes, int] = {}
         self._indexing = Indexing(database, self._places, self.payload, self._trace_row, with_words)
+        self._erasing = Erasing(database, self._places, self._indexing, self.payload)
 
     def append(self, batches: Sequence[Batch]) -> int:
         check_positions(batches)
@@ -89,19 +96,57 @@ class SqliteWriter(SqliteReader):
             )
 
     def index(self, budget_ns: int | None = None) -> bool:
+        if self._erasing.has_facts():
+            return False  # they go first
         return self._indexing.go_on(budget_ns)
 
     def delete_trace(self, *trace_ids: bytes) -> None:
+        with self._database.transaction():
+            self._erasing.hide(trace_ids, with_words=True)
+            pins.change(self._database, [Pin("trace", trace_id.hex()) for trace_id in trace_ids], pinned=False)
+        self._forget_names()
+        while self.clear(_STEP_S):
+            continue
+        self._indexing.go_on(None)
+        while self.give_back(_STEP_S):
+            continue
+        self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def set_pins(self, pins_: Sequence[Pin], *, pinned: bool) -> list[Pin]:
+        with self._database.transaction():
+            return pins.change(self._database, pins_, pinned=pinned)
+
+    def retire(self, trace_id: bytes, session_id: str = "") -> bool:
+        with self._database.transaction():
+            if pins.is_pinned(self._database, trace_id, session_id):
+                return False
+            self._erasing.hide([trace_id])
+            self._database.rows(
+                "UPDATE housekeeping SET retired_count = retired_count + 1, retired_ns = ?", (self._clock.now_ns(),)
+            )
+        self._forget_names()
+        return True
+
+    def clear(self, budget_s: float) -> bool:
         try:
-            erase(self._database, self._places, self._indexing, frozenset(trace_ids))
-        except BaseException:
-            self._places.forget()
-            raise
+            return self._erasing.go_on(monotonic() + budget_s)
         finally:
-            self._indexing.forget()
-            self._positions.clear()
-            self._trace_rows.clear()
             self._packs.clear()
+
+    def forget_loose(self, before_ns: int, budget_s: float) -> bool:
+        return remove_loose(self._database, before_ns, monotonic() + budget_s)
+
+    def give_back(self, budget_s: float) -> bool:
+        return room.give_back(self._database, monotonic() + budget_s)
+
+    def compact(self, tell: Callable[[str], None]) -> None:
+        """Makes the file as small as what it holds. `tell` hears of what takes long. Raises StoreError, and nothing is lost."""
+        if room.can_give_back(self._database):
+            while self.give_back(_STEP_S):
+                continue
+        else:
+            room.write_anew(self._database, tell)
+        self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Folds the write-ahead log into the file and frees the lock; a second call does nothing."""
@@ -111,6 +156,11 @@ class SqliteWriter(SqliteReader):
             self._database.close()
         finally:
             self._writer_lock.release()
+
+    def _forget_names(self) -> None:
+        """A trace that comes again after it was hidden has another number."""
+        self._trace_rows.clear()
+        self._indexing.forget()
 
     def _forget(self) -> None:
         self._positions.clear()
@@ -173,7 +223,10 @@ class SqliteWriter(SqliteReader):
         frame = _id_of(made)
         traces = dict.fromkeys(map(trace_of, kept))  # in order, each once
         rows = [(self._trace_row(connection, trace_id), frame) for trace_id in traces if trace_id]
-        connection.executemany("INSERT INTO frame_traces (trace, frame) VALUES (?, ?)", rows)
+        if rows:
+            connection.executemany("INSERT INTO frame_traces (trace, frame) VALUES (?, ?)", rows)
+        else:
+            connection.execute("INSERT INTO loose_frames VALUES (?)", (frame,))
 
     def _store_payloads(self, connection: sqlite3.Connection, payloads: dict[bytes, Payload]) -> None:
         """Stores those of the bodies that are not there yet."""
@@ -196,9 +249,7 @@ class SqliteWriter(SqliteReader):
             if len(self._trace_rows) >= _MAX_KNOWN_TRACES:
                 self._trace_rows.clear()
             row = connection.execute("SELECT id FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
-            known = (
-                row[0] if row else _id_of(connection.execute("INSERT INTO traces (trace_id) VALUES (?)", (trace_id,)))
-            )
+            known = row[0] if row else _id_of(connection.execute(_NEW_TRACE, (trace_id,)))
             self._trace_rows[trace_id] = known
         return known
 
