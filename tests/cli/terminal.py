@@ -37,10 +37,10 @@ def free_endpoint() -> str:
 
 
 @contextmanager
-def serving(store: Path, endpoint: str) -> Iterator["subprocess.Popen[str]"]:
+def serving(store: Path, endpoint: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """A collector that listens; stopped at the end unless it was killed before."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "trajectory", "serve", "--bind", endpoint, "--store", str(store)],
+        [sys.executable, "-P", "-m", "trajectory", "serve", "--bind", endpoint, "--store", str(store), *words],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None

@@ -315,7 +315,9 @@ def test_a_newer_format_is_refused_with_both_numbers(path: Path) -> None:
     raw.execute(f"PRAGMA user_version = {FORMAT + 1}")
     raw.close()
     for opening in (open_reader, open_writer):
-        with pytest.raises(StoreError, match=rf"newer Trajectory \(format {FORMAT + 1}, this one reads {FORMAT}\): upgrade"):
+        with pytest.raises(
+            StoreError, match=rf"newer Trajectory \(format {FORMAT + 1}, this one reads {FORMAT}\): upgrade"
+        ):
             opening(path)
 
 

@@ -14,6 +14,7 @@ from trajectory.protocol.frames import DEFAULT_ENDPOINT
 if TYPE_CHECKING:
     from trajectory.collector.folded import FoldedTrace
     from trajectory.store.reader import SqliteReader
+    from trajectory.store.retention import Bounds
 
 
 _LONG_BYTES = 8_000_000  # of a journal: to store it takes a second or more
@@ -49,6 +50,42 @@ def natural(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a whole number above 0")
     return int(text)
+
+
+def amount(text: str) -> float:
+    """A number above zero, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number above 0")
+    return number
+
+
+def add_bounds(parser: argparse.ArgumentParser) -> None:
+    """How much of a store is kept. Everything by default: what is gone is gone, so whoever runs it has to say it."""
+    parser.add_argument(
+        "--keep-days",
+        metavar="N",
+        type=amount,
+        default=os.environ.get("TRAJECTORY_KEEP_DAYS") or None,
+        help="retire finished traces that were heard of last N days ago (default: TRAJECTORY_KEEP_DAYS, else keep all)",
+    )
+    parser.add_argument(
+        "--keep-gb",
+        metavar="N",
+        type=amount,
+        default=os.environ.get("TRAJECTORY_KEEP_GB") or None,
+        help="retire the oldest finished traces when the store needs more than N GB (default: TRAJECTORY_KEEP_GB)",
+    )
+
+
+def bounds_of(args: argparse.Namespace) -> "Bounds":
+    """What `add_bounds` was told."""
+    from trajectory.store.retention import Bounds
+
+    return Bounds(int((args.keep_days or 0) * 24 * 3600 * 1e9), int((args.keep_gb or 0) * 1e9))
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import plural, say
-from trajectory.cli.places import add_store, default_endpoint, keys_dir, natural
+from trajectory.cli.places import add_bounds, add_store, bounds_of, default_endpoint, keys_dir, natural
 
 if TYPE_CHECKING:
     from trajectory.collector.keyring import Keyring
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not index what is said: `trajectory search` then looks through the store",
     )
+    add_bounds(parser)
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)  # stop when standard input closes
 
 
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     collector = Collector(
         args.store, registered_detectors(), args.bind, keys, limits, is_apart=True, with_words=not args.no_search
     )
+    collector.pipeline.keep(bounds_of(args))
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: collector.stop())
     if args.lifeline:
@@ -75,7 +77,11 @@ def run(args: argparse.Namespace) -> int:
     vitals = collector.pipeline.vitals
     say(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"
-        + "".join(f"; {trouble}" for trouble in (vitals.intake_trouble, vitals.trouble) if trouble)
+        + "".join(
+            f"; {said}"
+            for said in (vitals.retired, vitals.retention_trouble, vitals.intake_trouble, vitals.trouble)
+            if said
+        )
     )
     return 0
 

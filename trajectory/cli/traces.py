@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from trajectory.cli.output import count, duration, json_line, plural, say, table
 from trajectory.cli.places import add_json, add_store, data_dir, is_served, natural, open_store
 
 if TYPE_CHECKING:
+    from trajectory.store.contract import Pin
     from trajectory.store.reader import SqliteReader
     from trajectory.view.rows import TraceRow
 
@@ -37,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         return _delete(args)
     keep = parse(args.filter)
     with closing(open_store(args.store)) as reader:
+        pins = _pins(reader)
         chosen = list(
             islice((row for row in _rows(reader, is_served(args.store)) if keep(row, time.time_ns())), args.limit)
         )
@@ -46,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.json:
         for row in chosen:
-            print(json_line({name: getattr(row, name) for name in row.__struct_fields__ if name != "activity"}))
+            fields = {name: getattr(row, name) for name in row.__struct_fields__ if name != "activity"}
+            print(json_line(fields | {"pinned": _is_pinned(row, pins)}))
         return 0
     if not chosen:
         say(f"no traces in {args.store}" + (_elsewhere(args.store) if is_empty else f" match {args.filter!r}"))
@@ -54,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     headers = ("TRACE", "STATE", "AGENTS", "DELEG", "STEPS", "ERR", "ALERTS", "TOKENS", "ELAPSED", "STARTED", "TITLE")
     lines = [
         (
-            row.trace_id[:12], row.state.replace("_", " "), row.agents, row.delegations, row.steps, row.errors,
+            row.trace_id[:12], _state(row, pins), row.agents, row.delegations, row.steps, row.errors,
             row.critical + row.warnings or "·", count(row.input_tokens + row.output_tokens),
             duration(row.ended_ns - row.started_ns), _when(row.started_ns), row.title,
         )
@@ -79,6 +83,25 @@ def _delete(args: argparse.Namespace) -> int:
         print(json_line({"deleted": trace_id.hex()}) if args.json else trace_id.hex())
     say(f"{plural(len(chosen), 'trace')} removed from {args.store}")
     return 0
+
+
+def _pins(reader: "SqliteReader") -> "AbstractSet[Pin]":
+    """What is pinned; where that is damaged, the list is worth more than its marks."""
+    from trajectory.errors import StoreError
+
+    try:
+        return frozenset(reader.pins())
+    except StoreError as fault:
+        say(str(fault))
+        return frozenset()
+
+
+def _is_pinned(row: "TraceRow", pins: "AbstractSet[Pin]") -> bool:
+    return not pins.isdisjoint({("trace", row.trace_id), ("session", row.session_id)})
+
+
+def _state(row: "TraceRow", pins: "AbstractSet[Pin]") -> str:
+    return row.state.replace("_", " ") + (", pinned" if _is_pinned(row, pins) else "")
 
 
 def _rows(reader: "SqliteReader", is_live: bool) -> "Iterator[TraceRow]":

@@ -33,6 +33,8 @@ class Vitals:
         self.intake_trouble = ""  # why none are taken
         self.refused_count = 0
         self.refusal = ""  # the last one
+        self.retired = ""  # what retention removed, in a sentence
+        self.retention_trouble = ""  # why it cannot
         self.fault_count = 0
         self.fault = ""  # the last one
         self._skewed: dict[str, tuple[int, bytes, int]] = {}  # by host: offset, an emitter there, when it was heard
@@ -109,6 +111,7 @@ class Vitals:
         notices += self._clocks(now_ns)
         if self.fault_count:
             notices.append(f"{self.fault_count} times something failed in the collector, the last in {self.fault}")
+        notices += [clean(said) for said in (self.retention_trouble, self.retired) if said]
         return Health(
             state="live" if self.fact_count else "listening",
             now_ns=now_ns,

@@ -34,7 +34,9 @@ from trajectory.model.fact import (
     trace_of,
 )
 from trajectory.protocol.codec import decode_fact, encode
-from trajectory.store.contract import Reader, Writer
+from trajectory.store.contract import Activity, Reader, Writer
+from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
+from trajectory.view.text import clean
 
 MAX_TRACES = 256
 MAX_SPANS = 400_000
@@ -45,6 +47,8 @@ _BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
 _SAID_TRACES, _SAID_S = 500, 0.1
 _RESTS = 9
+_RETENTION_S = 0.01
+_RETENTION_RESTS = 1  # retention takes half of the time at most
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
 _OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 
@@ -71,7 +75,14 @@ class Pipeline:
         self._unsaved: list[Finding] = []  # those of them that are not listed as findings yet
         self._last_frame = writer.last_frame()
         self._swept_ns = 0
+        self._retention = Retention(writer, Bounds(), now_ns, self._standing)
+        self._retention_pace = Pace(_RETENTION_RESTS)
         self._stale = set(writer.stale_traces())
+
+    def keep(self, bounds: Bounds) -> Retention:
+        """From now on the store is kept within bounds, a little at each tick."""
+        self._retention = Retention(self.writer, bounds, self._now_ns, self._standing)
+        return self._retention
 
     # --- facts in ---------------------------------------------------------------------------------------------------
 
@@ -221,6 +232,41 @@ class Pipeline:
         self.make_room()
         if is_sweep:
             self.writer.index(_BUDGET_NS)
+        if self._retention_pace.is_due:
+            began_ns = time.monotonic_ns()
+            self.retire(_RETENTION_S)
+            self._retention_pace.took(began_ns)
+
+    def retire(self, budget_s: float) -> list[bytes]:
+        """Brings the store nearer to its bounds, for about so long; returns the traces that are gone. Raises nothing."""
+        retention = self._retention
+        retired = retention.step(budget_s)
+        for trace_id in retired:
+            self._drop(trace_id)
+        self.vitals.retired, self.vitals.retention_trouble = retention.said(), retention.trouble
+        return retired
+
+    def _standing(self, activity: Activity) -> Standing:
+        """What retention asks of a trace. One whose facts were never folded is folded now."""
+        trace_id = activity.trace_id
+        folded = self._folded.get(trace_id)
+        if folded is None and activity.summary is None:
+            folded = self._load(trace_id)
+        if folded is not None:
+            state = TraceRows(folded, self._now_ns(), is_live=True).state()
+            return Standing(state == "live", clean(folded.trace.session_id))
+        return standing_at_rest(activity, self._now_ns())
+
+    def _drop(self, trace_id: bytes) -> None:
+        """Nothing of a retired trace is left: a fact that comes for it begins it anew."""
+        folded = self._forget(trace_id)
+        if folded is not None:
+            folded.trace.dissolve()
+        self.runs.forget(trace_id)
+        self._stale.discard(trace_id)
+        self._pending = [fact for fact in self._pending if trace_of(fact) != trace_id]
+        self._unsaved = [finding for finding in self._unsaved if finding.trace_id != trace_id]
+        self.version += 1
 
     def finish(self) -> None:
         """Settles every trace for good and stores what that finds: at the end of an import, and before a stop."""
