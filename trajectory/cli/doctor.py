@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trajectory import __version__
-from trajectory.cli.output import plural, say, table
+from trajectory.cli.output import json_line, plural, say, table
 from trajectory.cli.places import add_json, add_key, add_store, default_endpoint, keys_dir
 
 _PACKAGES = ("msgpack", "msgspec", "pyzmq", "textual", "networkx", "numpy", "opentelemetry-proto")
+
+
+_REPAIR = "trajectory doctor --repair"
 
 
 class Check(NamedTuple):
@@ -27,12 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connect", metavar="ENDPOINT", default=default_endpoint(), help="collector to try (default: %(default)s)"
     )
+    parser.add_argument(
+        "--repair", action="store_true", help="put what reads of a damaged store into a new one; the old one is kept"
+    )
     add_store(parser)
     add_key(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.repair:
+        return _repair(args)
     reached = _collector(args.connect, args.key)
     checks = [_python(), *_packages(), _store(args.store), _keys(), reached, _terminal(), *_extensions()]
     if args.json:
@@ -45,6 +53,25 @@ def run(args: argparse.Namespace) -> int:
     if bad:
         say(f"{bad} of {len(checks)} need mending")
     return 1 if bad else 0
+
+
+def _repair(args: argparse.Namespace) -> int:
+    """Makes the store anew where it is damaged; where it is sound, leaves it alone."""
+    from trajectory.collector.repair import repair
+
+    check = _store(args.store)
+    if check.state != "bad":
+        say(f"nothing to repair: {check.said}")
+        return 0
+    done = repair(args.store)
+    if args.json:
+        print(json_line(done._asdict() | {"damaged": str(done.damaged)}))
+    lost = [plural(done.lost_frame_count, "frame"), plural(done.lost_payload_count, "payload")]
+    say(
+        f"{plural(done.fact_count, 'fact')} saved in {args.store}, lost {' and '.join(lost)}; "
+        f"the damaged store is {done.damaged}"
+    )
+    return 0
 
 
 def _python() -> Check:
@@ -86,14 +113,11 @@ def _store(location: str) -> Check:
         finally:
             reader.close()
     except StoreError as fault:
-        return Check("store", "bad", str(fault), "use another --store, or move this file away")
+        mend = _REPAIR if "is damaged" in str(fault) else "use another --store, or move this file away"
+        return Check("store", "bad", str(fault), mend)
     if damage:
-        return Check(
-            "store",
-            "bad",
-            f"{path} is damaged: {damage[0]}",
-            "export what reads (trajectory export), then move it away",
-        )
+        said = damage[0].removeprefix(f"{path} is damaged: ")
+        return Check("store", "bad", f"{path} is damaged: {said}", _REPAIR)
     served = writer_of(path)
     by = f", written by process {served[0]}" if served else ""
     is_private = Path(path).stat().st_mode & 0o077 == 0

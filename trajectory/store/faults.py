@@ -10,7 +10,7 @@ from trajectory.errors import StoreError
 
 _MENDS = {
     sqlite3.SQLITE_NOTADB: "is not a Trajectory store (no SQLite file): name another --store",
-    sqlite3.SQLITE_CORRUPT: "is damaged: restore a copy, or save what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_CORRUPT: "is damaged: save what reads with `trajectory doctor --repair`, or restore a copy",
     sqlite3.SQLITE_FULL: "cannot grow, the disk is full: free some space, nothing of this write was stored",
     sqlite3.SQLITE_IOERR: "cannot be read or written, the disk reports an error: check the disk",
     sqlite3.SQLITE_READONLY: "cannot be written, it is read-only: check the permissions of the file and its directory",

@@ -21,6 +21,7 @@ from trajectory.store.lock import WriterLock
 from trajectory.store.migrations import FORMAT, format_of, migrate
 from trajectory.store.pins import change
 from trajectory.store.reader import SqliteReader
+from trajectory.store.salvage import Salvage
 from trajectory.store.settling import settle_left
 from trajectory.store.writer import SqliteWriter
 
@@ -77,6 +78,13 @@ def open_reader(location: str | os.PathLike[str]) -> SqliteReader:
         with suppress(StoreError):  # a collector lives and settles it, or nothing can be written here
             open_writer(path).close()
     return SqliteReader(_readable(path))
+
+
+def open_salvage(location: str | os.PathLike[str]) -> Salvage:
+    """A reader that goes around what is damaged, and writes nothing. Raises StoreError as `open_reader` does."""
+    path = locate(location)
+    require_file(path)
+    return Salvage(_readable(path))
 
 
 def _readable(path: Path) -> Database:
