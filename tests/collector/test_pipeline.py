@@ -315,10 +315,10 @@ def test_a_trace_that_ended_is_summed_up_while_those_that_go_on_rest() -> None:
     other = b"o" * 16
     take(pipeline, started(1), started(1, trace_id=other), ended(1, trace_id=other))
     pipeline.tick()
-    assert [row.trace_id for row in pipeline.run_rows()] == [other.hex()]
+    assert [row.trace_id for row in pipeline.runs.rows()] == [other.hex()]
     pipeline._live_pace.rests_for(0)
     pipeline.tick()
-    assert {row.trace_id: row.state for row in pipeline.run_rows()} == {other.hex(): "done", TRACE.hex(): "live"}
+    assert {row.trace_id: row.state for row in pipeline.runs.rows()} == {other.hex(): "done", TRACE.hex(): "live"}
 
 
 def test_spans_in_memory_are_counted_as_they_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
