@@ -27,11 +27,11 @@ FAN_OUT = 8
 _AGAIN_LIMIT = 4096
 _STEP_RECORDS = 16_384  # at least so many are merged, and read into the filter, in one append
 _FILTER_BITS = 23, 26, 29, 32
-_KEYS_A_FILTER = 12  # bits: with twelve a key, one of forty that are not there looks as if it were
+_BITS_A_KEY = 16  # so that one of two hundred that are not there looks as if it were
 
 
 class KeyFilter:
-    """Says of a digest that it is not there, for certain, or that it may be: two bits of each, in ever larger tables."""
+    """Says of a digest that it is not there, for certain, or that it may be: three bits of each, in ever larger tables."""
 
     def __init__(self) -> None:
         self._tables: list[bytearray] = []
@@ -42,22 +42,23 @@ class KeyFilter:
             if self._room == 0:
                 bits = _FILTER_BITS[min(len(self._tables), len(_FILTER_BITS) - 1)]
                 self._tables.append(bytearray(1 << (bits - 3)))
-                self._room = (1 << bits) // _KEYS_A_FILTER
+                self._room = (1 << bits) // _BITS_A_KEY
             self._room -= 1
             table = self._tables[-1]
             mask = 8 * len(table) - 1
-            key = int.from_bytes(digest[:8], "big")
-            first, second = key & mask, (key >> 32) & mask
-            table[first >> 3] |= 1 << (first & 7)
-            table[second >> 3] |= 1 << (second & 7)
+            key = int.from_bytes(digest[:12], "big")
+            for at in (key & mask, (key >> 32) & mask, (key >> 64) & mask):
+                table[at >> 3] |= 1 << (at & 7)
 
     def __contains__(self, digest: bytes) -> bool:
-        key = int.from_bytes(digest[:8], "big")
+        key = int.from_bytes(digest[:12], "big")
         for table in self._tables:
             mask = 8 * len(table) - 1
-            first, second = key & mask, (key >> 32) & mask
-            if table[first >> 3] >> (first & 7) & 1 and table[second >> 3] >> (second & 7) & 1:
-                return True
+            at = key & mask
+            if table[at >> 3] >> (at & 7) & 1:  # mostly not: the others are looked at seldom
+                second, third = (key >> 32) & mask, (key >> 64) & mask
+                if table[second >> 3] >> (second & 7) & 1 and table[third >> 3] >> (third & 7) & 1:
+                    return True
         return False
 
 
