@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import msgspec
 
@@ -29,6 +29,7 @@ NAME = "queries"
 GOAL = "a store of a million facts lists its traces in 1 ms, opens or filters one in 10 ms, finds a text in 5 ms"
 PART = 50_000
 FOLDED = 1_000_000
+LATE_PARTS = 8
 ASKED = 15
 PAGE = 200
 RARE = "xylophone"
@@ -225,10 +226,8 @@ def _storing(store: str, filling: Filling) -> list[Row]:
     case = f"storing at {count:,} facts (10M: TRAJECTORY_BENCH_SCALE=10)"
     rows: list[Row] = []
     for name, taken in (("stored", filling.stored_ns), ("indexed", filling.indexed_ns)):
-        early = median(
-            ns for before, ns in zip(filling.before, taken, strict=True) if before <= max(count // 100, PART)
-        )
-        late = median(taken[-max(2, len(taken) // 10) :])
+        early = fmean(ns for before, ns in zip(filling.before, taken, strict=True) if before <= max(count // 100, PART))
+        late = fmean(taken[-max(LATE_PARTS, len(taken) // 10) :])  # so many that runs of digests are merged among them
         compared = f"the CPU of a fact among the first: {late:,.0f} / {early:,.0f} ns"
         if name == "stored":
             rows.append(Target(1.5, 1.1, times).row(case, "late / early", late / early, compared))

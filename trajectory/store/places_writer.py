@@ -92,7 +92,7 @@ class PlacesWriter(Places):
         unread = [run for run in self._runs if run.run_id not in self._filtered]
         for digest in digests:
             place = self._recent.get(digest) or self._again.get(digest)
-            if not place:
+            if not place and (unread or digest in self._filter):
                 place = self._in_runs(digest, self._runs if digest in self._filter else unread)
                 if place:
                     self._remember(digest, place)
