@@ -35,7 +35,7 @@ def flood(room: Room, draw: random.Random) -> list[Row]:
 
 
 def backlog(room: Room, draw: random.Random) -> list[Row]:
-    room.emit("backlog", count=scaled(100_000), flush_s=0.0).process.wait(300)
+    room.emit("backlog", count=scaled(100_000), flush_s=0.0).process.wait(900)
     began_s = time.monotonic()
     room.serve()
     wait_until(room.is_spool_empty, "the backlog is delivered", 600.0)

@@ -8,6 +8,7 @@ repeats a run's draws.
 
 import os
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def run() -> list[Row]:
             began_s = time.monotonic()
             try:
                 rows += _SCENARIOS[name](room, random.Random(f"{seed} {name}"))
-            except AbsentError as reason:
+            except (AbsentError, subprocess.SubprocessError) as reason:
                 rows.append(Row(name, "not to its end", str(reason), GOAL, False))
             most_mb = max(most_mb, room.memory_mb)
             took = f"collector at most {room.memory_mb:.0f} MB, {time.monotonic() - began_s:.0f} s"
