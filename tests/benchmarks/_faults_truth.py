@@ -129,7 +129,8 @@ def _judge(result: Toll, found: list[int], done_count: int) -> None:
     numbers = set(found)
     lost = [number for number in range(max(done_count, 0)) if number not in numbers]
     result.lost_count += len(lost)
-    result.hole_count += sum(number < max(found, default=0) for number in lost)
+    last = max(found, default=0)
+    result.hole_count += sum(number < last for number in lost)
     result.doubled_count += len(found) - len(numbers)
     result.disordered_count += sum(after < before for before, after in pairwise(found))
     result.unknown_count += sum(number > done_count for number in numbers)
