@@ -86,7 +86,7 @@ def test_every_span_that_a_finding_names_exists(factory: Callable[[], Detector],
 
 @every_detector
 def test_a_long_run_costs_a_bounded_time(factory: Callable[[], Detector]) -> None:
-    run = _long_run(20_000)
+    run = _long_run(10_000)
     trace = run.empty_trace()
     judge = TraceJudge(trace, [factory])
     spent_s = 0.0
