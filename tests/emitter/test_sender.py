@@ -145,6 +145,16 @@ def test_a_reconnect_makes_bodies_travel_anew(collector: FakeCollector, line: Li
     assert told() == each_once
 
 
+def test_a_body_travels_anew_now_and_then_because_a_store_may_have_retired_it(collector: FakeCollector) -> None:
+    timing = QUICK._replace(forget_s=0.0)
+    delivery = WireDelivery(lambda: identity_of("test", {}), collector.endpoint, Origin(), timing)
+    for number in range(2):
+        delivery.put((2, b"t" * 16, b"s" * 8, number, 0, "ok", "", {}, {"output": [said("the same")]}))
+        assert delivery.flush(10)
+    delivery.close(0.5)
+    assert len([fact for fact in collector.facts if isinstance(fact, Payload)]) == 2
+
+
 def test_a_close_says_bye_after_the_last_acknowledgement(collector: FakeCollector, line: Line) -> None:
     line.put(3000)
     assert line.delivery.close(10)

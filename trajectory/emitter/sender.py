@@ -35,6 +35,7 @@ class Timing(NamedTuple):
     silence_s: float = 10.0  # unanswered that long, the connection is made anew
     refused_s: float = 10.0  # after a refusal, before the next try
     farewell_s: float = 0.25  # for the answer to BYE
+    forget_s: float = 600.0  # then bodies travel anew: a store may have retired the last trace that named one
 
 
 class Origin(Protocol):
@@ -75,6 +76,7 @@ class Sender:
         self._bye_answered = False
         self._heard_s = self._moved_s = self._gathered_s = self._beat_s = 0.0
         self._retry_s = 0.0
+        self._forgot_s = time.monotonic()
         self._close_by_s: Callable[[], float] | None = None
         self.reached = False  # a collector was there at least once
 
@@ -242,6 +244,9 @@ class Sender:
             self._marks.append((self._outbox.next_seq, mark))
 
     def _pulse(self, now_s: float) -> None:
+        if now_s - self._forgot_s >= self._timing.forget_s:
+            self._forgot_s = now_s
+            self._processing.forget_sent()
         if self._answered and now_s - self._beat_s >= self._timing.beat_s:
             self._beat_s = now_s
             beat = self._origin.pulse()
