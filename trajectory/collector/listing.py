@@ -14,7 +14,8 @@ from trajectory.store.contract import LIVE, Reader, TraceSummary
 from trajectory.view.rows import TraceRow
 
 _FIRST_PAGE, _PAGE = 208, 1024
-_KEPT = 1000  # rows of this process that stay when there are too many
+_MOST_KNOWN = 2000  # rows of this process: beyond them the older ones are read from the store, like all others
+_KEPT = 1000  # of them that stay then
 
 RowOf = Callable[[TraceSummary], TraceRow]
 
@@ -45,7 +46,7 @@ class Listing:
         """What is known of a trace now; its summary is about to be saved."""
         self._known[row.trace_id] = row
         self._known.move_to_end(row.trace_id)
-        if len(self._known) > self._limit:
+        if len(self._known) > min(_MOST_KNOWN, self._limit):
             while len(self._known) > min(_KEPT, self._limit):
                 self._known.popitem(last=False)
             self.forget_saved()

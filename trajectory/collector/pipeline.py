@@ -41,7 +41,7 @@ from trajectory.view.text import clean
 MAX_TRACES = 256
 MAX_SPANS = 400_000
 LISTED_TRACES = 10_000
-KEPT_SPANS = 4_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
+KEPT_SPANS = 1_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _SWEEP_NS = 500_000_000  # how often what takes time is judged
 _BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
