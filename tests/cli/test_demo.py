@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,11 @@ def test_another_seed_tells_the_same_story_with_other_figures(tmp_path: Path) ->
     assert told.wrong_figure in trace["answer"]
 
 
-def test_a_collector_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) -> None:
-    endpoint, store = free_endpoint(), tmp_path / "s.db"
+def test_a_collector_that_is_killed_in_the_middle_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, store, spool = free_endpoint(), tmp_path / "s.db", tmp_path / "spool"
+    monkeypatch.setenv("TRAJECTORY_SPOOL_DIR", str(spool))
     command = [sys.executable, "-P", "-m", "trajectory", "demo", "--headless", "--pace", "0.3", "--connect", endpoint]
     with serving(store, endpoint) as collector, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stderr is not None
@@ -76,12 +80,21 @@ def test_a_collector_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) 
         with serving(store, endpoint):
             demo.communicate(timeout=60)
             assert demo.returncode == 0
+            wait_until_empty(spool)  # where the new one was slow to come, agents left the end of their work there
     (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
     told = truth(0)
     assert {a["name"]: a["model_calls"] for a in trace["agents"]} == told.model_calls
     assert {t["name"]: (t["calls"], t["errors"]) for t in trace["tools"]} == told.tools
     assert trace["status"] == "done"
     assert "telemetry.gap" not in {f["kind"] for f in trace["findings"]}
+
+
+def wait_until_empty(spool: Path) -> None:
+    """Waits until the collector has taken up what processes left on disk when they ended."""
+    deadline_s = time.monotonic() + 60
+    while any(spool.glob("*.spool")):
+        assert time.monotonic() < deadline_s, "what was left in the spool is not delivered"
+        time.sleep(0.05)
 
 
 def wait_for_facts(store: Path) -> None:
