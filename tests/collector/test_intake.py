@@ -28,7 +28,7 @@ from trajectory.collector.watching import ask, tell
 from trajectory.errors import StoreError, WireError
 from trajectory.model.fact import Found, Gap, Marked, Payload, Source
 from trajectory.protocol import codec, frames
-from trajectory.store.journal import Position
+from trajectory.store.journal import JournalReader, Position
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.view.rows import RunsQuery
 
@@ -83,6 +83,21 @@ def test_what_an_emitter_no_longer_holds_is_a_gap_in_the_store_and_counted_once(
         assert held == [started(1), Gap(NOW_NS, 7, "sequence"), started(9)]
         assert collector.health().dropped_count == 7
         assert any("7 facts are missing" in notice for notice in collector.health().notices)
+
+
+def test_a_farewell_is_in_the_journal_where_all_before_it_is(tmp_path: Path) -> None:
+    with bench(folder=tmp_path / "journal") as collector:
+        peer = collector.peer()
+        peer.hello()
+        peer.facts(0, started(1))
+        peer.bye(5)
+        peer.bye(1)
+        while collector.intake.round(0.0):
+            pass
+        kept = [codec.read_frame(record.frame) for record in JournalReader(tmp_path / "journal").read()]
+        assert [frame.type for frame in kept] == [frames.HELLO, frames.FACTS, frames.BYE]
+        collector.serve()
+        assert collector.health().dropped_count == 0
 
 
 def test_facts_that_another_collector_took_are_no_loss() -> None:

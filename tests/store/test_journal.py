@@ -211,6 +211,21 @@ def test_what_is_missing_of_a_damaged_journal_is_a_gap_of_its_size(tmp_path: Pat
     writer.close()
 
 
+def test_what_a_damaged_journal_lacks_before_a_farewell_is_a_gap_too(tmp_path: Path) -> None:
+    leave(tmp_path / "store", frames.bye(SOURCE.emitter_id, SOURCE.boot_id, 9))
+    reader = open_reader(tmp_path / "store")
+    assert [fact for batch in reader.all_batches() for fact in batch.facts][3:] == [Gap(1, 6, "journal_damaged")]
+    assert reader.next_seq(SOURCE.emitter_id, SOURCE.boot_id) == 9
+    reader.close()
+
+
+def test_a_farewell_behind_all_that_was_said_is_no_loss(tmp_path: Path) -> None:
+    leave(tmp_path / "store", frames.bye(SOURCE.emitter_id, SOURCE.boot_id, 3), frames.bye(b"e" * 16, b"b" * 16, 7))
+    reader = open_reader(tmp_path / "store")
+    assert [type(fact) for batch in reader.all_batches() for fact in batch.facts] == [Heartbeat] * 3
+    reader.close()
+
+
 def test_a_journal_that_is_still_written_is_left_alone(tmp_path: Path) -> None:
     leave(tmp_path / "store")
     with locked(journal_of(tmp_path / "store")):

@@ -175,6 +175,8 @@ class Intake:
             self._quotas.took(lane, count)
             if self._order.accept(lane, frame.first_seq, count):
                 fresh.append(body)
+        elif isinstance(frame, ByeFrame) and frame.next_seq == lane.next_seq:
+            fresh.append(body)  # so that what a damaged journal lacks of the end is known to be missing
         if fresh and lane.told_segment != self._journal.segment:
             lane.told_segment = self._journal.segment
             kept.append(lane.hello)  # so that each segment says by itself whose facts it has

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from trajectory.errors import WireError
 from trajectory.model.fact import Batch, Fact, Gap, Source
 from trajectory.protocol import codec
-from trajectory.protocol.codec import FactsFrame, HelloFrame
+from trajectory.protocol.codec import ByeFrame, FactsFrame, HelloFrame
 from trajectory.store.contract import Writer
 from trajectory.store.journal import JournalReader, Record, locked
 
@@ -35,6 +35,8 @@ class Settling:
             frame = codec.read_frame(record.frame)
             if isinstance(frame, HelloFrame):
                 self._greet(Source(frame.emitter_id, frame.boot_id, frame.resource))
+            if isinstance(frame, ByeFrame):
+                return self._end_of(frame, record.received_at_ns)
             return self._facts_of(frame, record.received_at_ns) if isinstance(frame, FactsFrame) else []
         except WireError as fault:
             self.unread.append(str(fault))
@@ -52,9 +54,7 @@ class Settling:
     def _facts_of(self, frame: FactsFrame, at_ns: int) -> list[Batch]:
         key = (frame.emitter_id, frame.boot_id)
         source = self._sources.get(key) or Source(*key)
-        position = self._read_seqs.get(key, self._next_seqs.get(key, -1))
-        if position < 0:
-            position = self._stored_seq(*key)
+        position = self._position(key)
         end_seq = frame.first_seq + frame.count
         self._read_seqs[key] = max(position, end_seq)
         if end_seq <= position:
@@ -66,6 +66,22 @@ class Settling:
         if lost_count > 0 and not _says_so(facts[0], lost_count):
             batches.insert(0, Batch(source, frame.first_seq - 1, [Gap(at_ns, lost_count, "journal_damaged")]))
         return batches
+
+    def _position(self, key: _Key) -> int:
+        """How far a source is read or stored."""
+        position = self._read_seqs.get(key, self._next_seqs.get(key, -1))
+        return self._stored_seq(*key) if position < 0 else position
+
+    def _end_of(self, frame: ByeFrame, at_ns: int) -> list[Batch]:
+        """What an emitter had said before its farewell, and is not there."""
+        key = (frame.emitter_id, frame.boot_id)
+        position = self._position(key)
+        lost_count = frame.next_seq - position
+        if not position or lost_count <= 0:
+            return []
+        self._read_seqs[key] = frame.next_seq
+        gap = Gap(at_ns, lost_count, "journal_damaged")
+        return [Batch(self._sources.get(key) or Source(*key), frame.next_seq - 1, [gap])]
 
     def _facts(self, frame: FactsFrame, at_ns: int) -> list[Fact]:
         facts: list[Fact] = []
