@@ -112,6 +112,18 @@ def test_what_stands_around_damaged_bytes_is_read_and_the_damage_is_counted(tmp_
     assert reader.damaged_count == 1
 
 
+@pytest.mark.parametrize("damaged", range(4))
+def test_large_records_around_a_damaged_one_are_read(tmp_path: Path, damaged: int) -> None:
+    frames_in = [bytes([number]) * 700_000 for number in range(5)]
+    journal = Journal(tmp_path / "journal")
+    journal.append(frames_in, 1)
+    (path,) = (tmp_path / "journal").iterdir()
+    raw = bytearray(path.read_bytes())
+    raw[8 + damaged * 700_020 + 6] ^= 0xFF  # of its length
+    path.write_bytes(raw)
+    assert read_all(tmp_path / "journal") == frames_in[:damaged] + frames_in[damaged + 1 :]
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 200))
 def test_any_bytes_at_all_are_read_without_end_or_fault(noise: bytes, at: int) -> None:
@@ -216,6 +228,19 @@ def test_what_a_damaged_journal_lacks_before_a_farewell_is_a_gap_too(tmp_path: P
     reader = open_reader(tmp_path / "store")
     assert [fact for batch in reader.all_batches() for fact in batch.facts][3:] == [Gap(1, 6, "journal_damaged")]
     assert reader.next_seq(SOURCE.emitter_id, SOURCE.boot_id) == 9
+    reader.close()
+
+
+def test_what_is_missing_of_a_sources_beginning_is_a_gap_too(tmp_path: Path) -> None:
+    open_writer(tmp_path / "store").close()
+    journal = Journal(journal_of(tmp_path / "store"))
+    hello = frames.hello(SOURCE.emitter_id, SOURCE.boot_id, SOURCE.resource, 2)
+    facts = frames.facts_frame(SOURCE.emitter_id, SOURCE.boot_id, 5, [codec.encode(Heartbeat(9, 9))])
+    journal.append([hello, facts], 1)
+    journal.close()
+    reader = open_reader(tmp_path / "store")
+    told = [fact for batch in reader.all_batches() for fact in batch.facts]
+    assert told == [Gap(1, 3, "journal_damaged"), Heartbeat(9, 9)]
     reader.close()
 
 

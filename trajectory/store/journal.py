@@ -246,7 +246,7 @@ class JournalReader:
                 break  # the end, perhaps cut off
             self.damaged_count += 1
             place = found
-        return records, at
+        return records, Position(at.segment, start + place) if place else at
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ class Settling:
         self._stored_seq = stored_seq
         self._sources: dict[_Key, Source] = {}
         self._next_seqs: dict[_Key, int] = {}
+        self._begins: dict[_Key, int] = {}  # from where on a source had its facts when it was greeted first
         self._read_seqs: dict[_Key, int] = {}  # and not stored yet
         self.unread: list[str] = []  # why facts could not be read, since `stored`
 
@@ -34,7 +35,7 @@ class Settling:
         try:
             frame = codec.read_frame(record.frame)
             if isinstance(frame, HelloFrame):
-                self._greet(Source(frame.emitter_id, frame.boot_id, frame.resource))
+                self._greet(Source(frame.emitter_id, frame.boot_id, frame.resource), frame.next_seq)
             if isinstance(frame, ByeFrame):
                 return self._end_of(frame, record.received_at_ns)
             return self._facts_of(frame, record.received_at_ns) if isinstance(frame, FactsFrame) else []
@@ -62,22 +63,22 @@ class Settling:
         facts = self._facts(frame, at_ns)
         fresh = facts[max(0, position - frame.first_seq) :]
         batches = [Batch(source, end_seq - len(fresh), fresh)]
-        lost_count = frame.first_seq - position if position else 0
+        lost_count = frame.first_seq - position if position or key in self._begins else 0
         if lost_count > 0 and not _says_so(facts[0], lost_count):
             batches.insert(0, Batch(source, frame.first_seq - 1, [Gap(at_ns, lost_count, "journal_damaged")]))
         return batches
 
     def _position(self, key: _Key) -> int:
-        """How far a source is read or stored."""
+        """How far a source is read or stored; where neither has anything of it, from where on it had its facts; else 0."""
         position = self._read_seqs.get(key, self._next_seqs.get(key, -1))
-        return self._stored_seq(*key) if position < 0 else position
+        return (self._stored_seq(*key) if position < 0 else position) or self._begins.get(key, 0)
 
     def _end_of(self, frame: ByeFrame, at_ns: int) -> list[Batch]:
         """What an emitter had said before its farewell, and is not there."""
         key = (frame.emitter_id, frame.boot_id)
         position = self._position(key)
         lost_count = frame.next_seq - position
-        if not position or lost_count <= 0:
+        if not (position or key in self._begins) or lost_count <= 0:
             return []
         self._read_seqs[key] = frame.next_seq
         gap = Gap(at_ns, lost_count, "journal_damaged")
@@ -92,14 +93,16 @@ class Settling:
             facts.append(read)
         return facts
 
-    def _greet(self, source: Source) -> None:
+    def _greet(self, source: Source, held_seq: int) -> None:
         key = (source.emitter_id, source.boot_id)
+        self._begins.setdefault(key, held_seq)
         self._sources.pop(key, None)
         self._sources[key] = source
         while len(self._sources) > MAX_SOURCES:  # the one that was greeted longest ago; the store knows it all the same
             gone = next(iter(self._sources))
             del self._sources[gone]
             self._next_seqs.pop(gone, None)
+            self._begins.pop(gone, None)
 
 
 def _says_so(fact: Fact, lost_count: int) -> bool:
