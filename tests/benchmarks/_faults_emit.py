@@ -121,7 +121,7 @@ def body_of(name: str, number: int) -> str:
 
 def _turn(orders: Orders, tally: Tally, done_count: int) -> int:
     trajectory.context("retrieved", [body_of(orders.name, done_count)])
-    tally.put(2)  # what was said, and that it was
+    tally.put(1)
     for number in range(done_count, min(done_count + TURN_SPANS, orders.count)):
         text = {"text": secrets.token_hex(orders.body_bytes // 2)} if orders.body_bytes else None
         with trajectory.span(f"{orders.name} {number}", kind="tool", attributes=text):
