@@ -100,6 +100,25 @@ def test_a_farewell_is_in_the_journal_where_all_before_it_is(tmp_path: Path) -> 
         assert collector.health().dropped_count == 0
 
 
+def test_a_fresh_store_under_an_old_journal_misses_nothing_that_the_store_before_it_has(tmp_path: Path) -> None:
+    with bench(folder=tmp_path / "journal") as collector:
+        peer = collector.peer()
+        peer.hello()
+        peer.facts(0, started(1), started(2))
+        collector.serve()
+        collector.store.is_full = True
+        collector.journal.close()
+        collector.journal.end = Position(collector.journal.end.segment + 1, 0)  # as when a segment is full
+        peer.facts(2, started(3))
+        collector.serve()
+        (tmp_path / "journal" / "00000001.frames").unlink()  # it is settled
+    with bench(folder=tmp_path / "journal") as fresh:
+        while fresh.desk.settle(None):
+            pass
+        assert fresh.stored() == [started(3)]
+        assert fresh.health().dropped_count == 0
+
+
 def test_facts_that_another_collector_took_are_no_loss() -> None:
     with bench() as collector:
         peer = collector.peer()

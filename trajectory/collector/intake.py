@@ -179,7 +179,7 @@ class Intake:
             fresh.append(body)  # so that what a damaged journal lacks of the end is known to be missing
         if fresh and lane.told_segment != self._journal.segment:
             lane.told_segment = self._journal.segment
-            kept.append(lane.hello)  # so that each segment says by itself whose facts it has
+            kept.append(_told(lane))
         kept += fresh
 
     def _is_too_far_behind(self) -> bool:
@@ -232,6 +232,13 @@ class Intake:
         if self._guard is not None:
             self._guard.close()
         self._journal.close()
+
+
+def _told(lane: Lane) -> bytes:
+    """The HELLO of a segment, which says by itself whose facts it has, and from where on: what came before is elsewhere."""
+    hello = codec.read_frame(lane.hello)
+    assert isinstance(hello, HelloFrame)
+    return frames.hello(lane.emitter_id, lane.boot_id, hello.resource, lane.kept_seq)
 
 
 def _socket(context: Context) -> zmq.Socket[bytes]:

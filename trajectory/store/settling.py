@@ -26,7 +26,7 @@ class Settling:
         self._stored_seq = stored_seq
         self._sources: dict[_Key, Source] = {}
         self._next_seqs: dict[_Key, int] = {}
-        self._begins: dict[_Key, int] = {}  # from where on a source had its facts when it was greeted first
+        self._begins: dict[_Key, int] = {}  # from where on the journal has a source's facts
         self._read_seqs: dict[_Key, int] = {}  # and not stored yet
         self.unread: list[str] = []  # why facts could not be read, since `stored`
 
@@ -69,7 +69,7 @@ class Settling:
         return batches
 
     def _position(self, key: _Key) -> int:
-        """How far a source is read or stored; where neither has anything of it, from where on it had its facts; else 0."""
+        """How far a source is read or stored; where neither has anything of it, where the journal begins."""
         position = self._read_seqs.get(key, self._next_seqs.get(key, -1))
         return (self._stored_seq(*key) if position < 0 else position) or self._begins.get(key, 0)
 
