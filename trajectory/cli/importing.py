@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import json_line, plural, say
 from trajectory.cli.places import add_json, add_key, add_store, default_store
 from trajectory.errors import ImportFormatError
+from trajectory.model.hashing import blake2b
 
 if TYPE_CHECKING:
     from trajectory.collector.importing import Deliver

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trajectory.cli.output import plural, say
 from trajectory.cli.places import add_bounds, add_store, bounds_of, default_endpoint, keys_dir, natural
+from trajectory.cli.receiving import add_receiver, near, receiving
 
 if TYPE_CHECKING:
     from trajectory.collector.keyring import Keyring
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind", metavar="ENDPOINT", default=default_endpoint(), help="where to listen (default: %(default)s)"
     )
     add_store(parser)
+    add_receiver(parser)
     parser.add_argument(
         "--keys",
         metavar="DIR",
@@ -72,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     if collector.recovered:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
     collect_rarely()
-    with delivering(_door_of(collector), earlier=[_near(place) for place in earlier_endpoints(locate(args.store))]):
+    earlier = [near(place) for place in earlier_endpoints(locate(args.store))]
+    with delivering(_door_of(collector), earlier=earlier), receiving(args, collector):
         collector.run()
     vitals = collector.pipeline.vitals
     say(
@@ -97,15 +100,10 @@ def _door_of(collector: "Collector") -> str:
     """The endpoint at which this very process reaches its collector, with keys where they are needed."""
     from trajectory.emitter.credentials import name_key
 
-    endpoint = _near(collector.endpoint)
+    endpoint = near(collector.endpoint)
     if collector.own_keys is not None:
         name_key(endpoint, collector.own_keys)
     return endpoint
-
-
-def _near(endpoint: str) -> str:
-    """How this machine itself reaches an endpoint that is bound to all its addresses."""
-    return endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
 
 
 def keyring_for(endpoint: str, directory: str | None) -> "Keyring | None":

@@ -8,11 +8,7 @@ collector is gone.
 """
 
 import contextlib
-import ctypes
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +20,8 @@ from typing import Protocol
 import msgspec
 import zmq
 
+from trajectory.collector import child
+from trajectory.collector.garbage import collect_rarely
 from trajectory.collector.guard import Guard
 from trajectory.collector.intake import Context, Intake
 from trajectory.collector.keyring import Keyring
@@ -41,7 +39,6 @@ _START_S = 30.0
 _LOOK_S = 0.1
 _LONGEST_PLACE_BYTES = 100  # of a socket's path: the system takes 107, or 103
 _END_S = 10.0
-_PR_SET_PDEATHSIG = 1
 _numbers = count()
 _FAILURES: dict[str, type[TrajectoryError]] = {"WireError": WireError, "StoreError": StoreError}
 
@@ -203,15 +200,7 @@ class FrontProcess:
         self._undo = contextlib.ExitStack()
         told = msgspec.structs.replace(settings, line=f"ipc://{self._place(Path(settings.journal))}")
         self.line = Line(context, told.line, is_ours=True)
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "trajectory.collector.front"], env=environment, stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended at once: `await_ready` says so
-            self._process.stdin.write(msgspec.json.encode(told) + b"\n")
-            self._process.stdin.flush()
+        self._process = child.begin("trajectory.collector.front", told)
 
     def _place(self, journal: Path) -> Path:
         """Where the line is, in a directory that nobody else enters: the journal's own, unless its path is too long for one."""
@@ -234,14 +223,7 @@ class FrontProcess:
         if self.line.socket.closed:
             return
         self.line.say(Stop())
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        child.end(self._process, _END_S)
         self.line.close()
         self._undo.close()
 
@@ -257,34 +239,15 @@ def _reader(store: str) -> Iterator[Callable[[bytes, bytes], int]]:
         reader.close()
 
 
-def _die_with_parent(parent: int) -> None:
-    """Where the system can: the kernel ends this process with its collector, also while it is stopped."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(0)
-
-
 def main() -> None:
     """The process's body."""
-    import select
-
-    from trajectory.collector.garbage import collect_rarely
-
-    _die_with_parent(os.getppid())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it goes to the collector, which tells us
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    said = b""
-    while not said.endswith(b"\n"):
-        part = os.read(0, 65536)
-        if not part:
-            return
-        said += part
-    settings = msgspec.json.decode(said, type=Settings)
+    settings = child.told(Settings)
+    if settings is None:
+        return
     collect_rarely()
     context: Context = zmq.Context()
     with _reader(settings.store) as kept_seq:
-        serve(settings, context, kept_seq, lambda: bool(select.select([0], [], [], 0)[0]))
+        serve(settings, context, kept_seq, child.is_orphan)
     context.term()
 
 

@@ -6,13 +6,13 @@ Called by `trajectory import`.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
 
 import zmq
 
 from trajectory.collector.pipeline import Pipeline
 from trajectory.errors import WireError
 from trajectory.model.fact import Batch, Source
+from trajectory.model.hashing import blake2b
 from trajectory.protocol import frames
 from trajectory.protocol.codec import encode
 from trajectory.protocol.frames import FACTS, MAX_FACTS, MAX_FRAME_BYTES, PROTOCOL_VERSION

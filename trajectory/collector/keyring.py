@@ -4,7 +4,7 @@ Invariant: the directory is 0700 and each file 0600, a file appears whole or not
 revoked is gone from the next look on. `trajectory keys` writes it, the collector's guard reads it.
 
     server.key   the collector's secret key
-    NAME.pub     a client's role and public key: all that the collector needs
+    NAME.pub     a client's role, its public key and its token's digest: all that the collector needs
     NAME.key     the client's key file, to be given to it; may be moved away
 """
 
@@ -15,20 +15,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trajectory.errors import ConfigError
-from trajectory.protocol.keys import KEY, SERVER_KEY, key_of, new_secret, public_of, read_private
+from trajectory.protocol.keys import KEY, SERVER_KEY, digest_of, key_of, new_secret, public_of, read_private, token_of
 
 ROLES = ("emit", "watch", "admin")
-SECRET, PUBLIC, ROLE = "TRAJECTORY_SERVER_SECRET", "PUBLIC", "ROLE"
+SECRET, PUBLIC, ROLE, TOKEN = "TRAJECTORY_SERVER_SECRET", "PUBLIC", "ROLE", "TOKEN_DIGEST"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SERVER = "server"
 
 
 class Client(NamedTuple):
-    """A client's key as the collector knows it. `role` is empty where its file cannot be read: it may do nothing."""
+    """A client's key as the collector knows it. `role` is empty where its file cannot be read: it may do nothing.
+
+    `token_digest` is what is known of its bearer token; empty for a key of before there were any.
+    """
 
     name: str
     role: str
     public: bytes
+    token_digest: str = ""
 
 
 class Keyring:
@@ -77,7 +81,8 @@ class Keyring:
         server, secret = public_of(self.secret()), new_secret()
         said = f"# A Trajectory key: {name}, may {role}. Whoever has this file can act as {name}: keep it to yourself."
         _write(key_path, said, {KEY: secret.hex(), SERVER_KEY: server.hex()})
-        _write(public_path, f"# What the collector knows of {name}.", {ROLE: role, PUBLIC: public_of(secret).hex()})
+        known = {ROLE: role, PUBLIC: public_of(secret).hex(), TOKEN: digest_of(token_of(secret))}
+        _write(public_path, f"# What the collector knows of {name}.", known)
         return key_path
 
     def revoke(self, name: str) -> None:
@@ -114,7 +119,7 @@ class Keyring:
         with contextlib.suppress(ConfigError):
             values = read_private(str(self._public_path(name)))
             if values.get(ROLE) in ROLES:
-                return Client(name, values[ROLE], key_of(values, PUBLIC, name))
+                return Client(name, values[ROLE], key_of(values, PUBLIC, name), values.get(TOKEN, ""))
         return Client(name, "", b"")
 
     @property

@@ -8,7 +8,6 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b
 from typing import get_args
 
 from trajectory.collector import skew
@@ -33,6 +32,7 @@ from trajectory.model.fact import (
     SpanFact,
     trace_of,
 )
+from trajectory.model.hashing import blake2b
 from trajectory.protocol.codec import decode_fact, encode
 from trajectory.store.contract import Activity, Reader, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
@@ -170,7 +170,8 @@ class Pipeline:
         """Facts of this source are missing: every trace that it takes part in and that is still open may lack them."""
         count = max(fact.count, 0)
         if fact.reason == "quarantined":
-            self.vitals.quarantined(f"a fact of {source.service or 'an emitter'} could not be read", count)
+            said = fact.detail or "a fact could not be read"
+            self.vitals.quarantined(f"{said} ({source.service})" if source.service else said, count)
         else:
             self.vitals.lost(count)
         self.version += 1

@@ -87,7 +87,7 @@ def _facts(trace_id: bytes, nodes: list[_Node]) -> list[Fact]:
         ended = SpanEnded(trace_id, node.span_id, node.end_ns, 0, contents=stored.slots(node.got))
         timed.append((node.start_ns, 1, rank, started))
         timed.append((node.end_ns, 0, -rank, ended))
-    return [*stored.facts, *(fact for *_, fact in sorted(timed, key=lambda t: t[:3]))]
+    return [*stored.taken(), *(fact for *_, fact in sorted(timed, key=lambda t: t[:3]))]
 
 
 class _Tree:

@@ -36,11 +36,12 @@ _PREFIXES = ("invoke_agent", "execute_tool", "create_agent", "invoke_workflow")
 _PROVIDERS = {"vertex_ai": "gcp.vertex_ai", "gemini": "gcp.gemini", "xai": "x_ai"}
 NOBODY = frozenset({"", "openai agent", "openai agents", "unknown", "unknown_agent", "none", "langgraph"})
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
-_MESSAGE_EVENTS = {
+MESSAGE_EVENTS = {
     "gen_ai.system.message": "system", "gen_ai.user.message": "user", "gen_ai.assistant.message": "assistant",
     "gen_ai.tool.message": "tool", "gen_ai.choice": "assistant",
 }  # fmt: skip
-CONTENT_EVENTS = frozenset({DETAILS_EVENT, *_MESSAGE_EVENTS})
+_DETAILS = ("gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages")
+CONTENT_EVENTS = frozenset({DETAILS_EVENT, *MESSAGE_EVENTS})
 
 
 def read(span: RawSpan) -> Reading | None:
@@ -232,9 +233,8 @@ def _read_messages(span: RawSpan, reading: Reading) -> None:
     for event in span.events:
         if event.name == DETAILS_EVENT:
             details.update(event.attributes)
-    system = chat.messages_of(_either(attributes, details, "gen_ai.system_instructions"), "system")
-    told = chat.messages_of(_either(attributes, details, "gen_ai.input.messages"))
-    said = chat.messages_of(_either(attributes, details, "gen_ai.output.messages"), "assistant")
+    talk = messages_of_details({key: _either(attributes, details, key) for key in _DETAILS})
+    system, told, said = talk[Slot.SYSTEM], talk[Slot.INPUT], talk[Slot.OUTPUT]
     if not told and not said:
         told, said = _all_messages(attributes, reading)
     if not told and not said:
@@ -246,6 +246,14 @@ def _read_messages(span: RawSpan, reading: Reading) -> None:
     reading.put(Slot.OUTPUT, chat.bodies(said), "gen_ai.output.messages")
     tools = decoded(_either(attributes, details, "gen_ai.tool.definitions"))
     reading.put(Slot.TOOLS, chat.body_of(tools), "gen_ai.tool.definitions")
+
+
+def messages_of_details(details: Mapping[str, Any]) -> dict[str, list[chat.Message]]:
+    """What a call's system, input and output messages are, by slot, as the conventions' three attributes have them."""
+    system = chat.messages_of(details.get("gen_ai.system_instructions"), "system")
+    head, told = chat.split_system(chat.messages_of(details.get("gen_ai.input.messages")))
+    said = chat.messages_of(details.get("gen_ai.output.messages"), "assistant")
+    return {Slot.SYSTEM: system or head, Slot.INPUT: told, Slot.OUTPUT: said}
 
 
 def _either(attributes: Mapping[str, Any], details: Mapping[str, Any], key: str) -> Any:
@@ -270,15 +278,15 @@ def _event_messages(span: RawSpan) -> tuple[list[chat.Message], list[chat.Messag
     told: list[chat.Message] = []
     said: list[chat.Message] = []
     for event in span.events:
-        role = _MESSAGE_EVENTS.get(event.name)
+        role = MESSAGE_EVENTS.get(event.name)
         if role is None:
             continue
         into = said if event.name == "gen_ai.choice" else told
-        into.append(_event_message(event.attributes, role))
+        into.append(message_of_event(event.attributes, role))
     return told, said
 
 
-def _event_message(attributes: Mapping[str, Any], role: str) -> chat.Message:
+def message_of_event(attributes: Mapping[str, Any], role: str) -> chat.Message:
     """The message of one event: content may be text, JSON text, or whole message as JSON under `message`."""
     body = decoded(attributes.get("message", attributes.get("content", attributes.get("gen_ai.event.content"))))
     calls = decoded(attributes.get("tool_calls"))

@@ -1,10 +1,10 @@
 """An OpenTelemetry span in plain values, as any of the wire's encodings carries it, and what can be wrong with one.
 
-Invariant: a `RawSpan` has ids of the right length and times in range, so the dialects need not look. Made by `otlp` and
-`spanlist`, read by the dialects and `spans`.
+Invariant: a `RawSpan` has ids of the right length and times in range, so the dialects need not look. Made by
+`otlp_protobuf`, `otlp_json` and `spanlist`, read by the dialects and `spans`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,3 +71,31 @@ class RawSpan:
         if self.end_ns:
             self.end_ns = max(self.end_ns, self.start_ns)  # a clock that was set back while the span ran
         return self
+
+
+@dataclass(slots=True)
+class RawLog:
+    """A log record, of which an event is one kind. Ids are empty where it belongs to no span; `severity` is 1 to 24, or 0."""
+
+    trace_id: bytes
+    span_id: bytes
+    at_ns: int
+    event: str = ""
+    severity: int = 0
+    body: Any = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    scope: str = ""
+
+    def check(self) -> "RawLog":
+        """Itself, its ids empty where they are zero. Raises BadSpanError: ids of a wrong length, time out of range."""
+        self.trace_id = self.trace_id if any(self.trace_id) else b""
+        self.span_id = self.span_id if any(self.span_id) else b""
+        if len(self.trace_id) not in (0, 16) or len(self.span_id) not in (0, 8):
+            raise BadSpanError(f"trace id has {len(self.trace_id)} bytes and span id {len(self.span_id)}")
+        if not 0 <= self.at_ns < MAX_NS:
+            raise BadSpanError("time out of range")
+        return self
+
+
+SpanGroup = tuple[dict[str, Any], Iterable[RawSpan | BadSpanError]]  # of one resource
+LogGroup = tuple[dict[str, Any], Iterable[RawLog | BadSpanError]]

@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 from trajectory.dialects import chat_facts, spanlist
 from trajectory.dialects.chat import LISTS, conversation_of
 from trajectory.dialects.jsonl import is_jsonl, read_jsonl
-from trajectory.dialects.otlp import batch_of, json_groups, read_request
+from trajectory.dialects.otlp import ReadResult, read_request, span_facts
+from trajectory.dialects.otlp_json import span_groups
+from trajectory.dialects.raw import SpanGroup
 from trajectory.errors import ImportFormatError, WireError
 from trajectory.model.fact import Batch
 
@@ -169,20 +171,24 @@ def _add(document: Any, path: str, line: int, contents: FileContents) -> str:
 
 def _add_otlp(document: Any, path: str, line: int, contents: FileContents) -> None:
     try:
-        batches = [batch_of(resource, spans, contents.notes) for resource, spans in json_groups(document)]
+        _add_groups(span_groups(document), contents)
     except WireError as fault:
         _refuse(path, line, str(fault))
-    contents.batches += [batch for batch in batches if batch.facts]
+
+
+def _add_groups(groups: Iterable[SpanGroup], contents: FileContents) -> None:
+    result = ReadResult()
+    for resource, spans in groups:
+        result.add(resource, span_facts(result.read(spans)))
+    contents.batches += result.batches
+    contents.notes += result.quarantined
 
 
 def _add_spans(spans: list[Any], document: Any, contents: FileContents) -> None:
     holder = document if isinstance(document, dict) and not spanlist.is_span(document) else {}
     service = holder.get("service") or holder.get("service_name") or holder.get("run_id")
     shared = {"service.name": service} if isinstance(service, str) else {}
-    for resource, read in spanlist.groups(spans, shared):
-        batch = batch_of(resource, read, contents.notes)
-        if batch.facts:
-            contents.batches.append(batch)
+    _add_groups(spanlist.groups(spans, shared), contents)
 
 
 def _spans_in(document: Any) -> list[Any]:

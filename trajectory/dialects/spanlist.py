@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from trajectory.dialects.otlp import Group, whole
-from trajectory.dialects.raw import SPAN_KINDS, STATUSES, BadSpanError, RawEvent, RawLink, RawSpan
+from trajectory.dialects.otlp_json import whole
+from trajectory.dialects.raw import SPAN_KINDS, STATUSES, BadSpanError, RawEvent, RawLink, RawSpan, SpanGroup
 from trajectory.dialects.values import clean, first, name_of, plain
 
 _STARTS = ("start_time_unix_nano", "startTimeUnixNano", "start_time_unix_ns", "start_time", "startTime", "start_ns")
@@ -25,7 +25,7 @@ def is_span(value: Any) -> bool:
     return isinstance(held, Mapping) and any(key in held for key in ("span_id", "spanId"))
 
 
-def groups(spans: list[Any], shared: Mapping[str, Any]) -> list[Group]:
+def groups(spans: list[Any], shared: Mapping[str, Any]) -> list[SpanGroup]:
     """Spans by their resource; `shared` is the resource of those that name none."""
     found: dict[str, tuple[dict[str, Any], list[RawSpan | BadSpanError]]] = {}
     for span, read in zip(spans, _read(spans), strict=True):

@@ -67,7 +67,12 @@ class Stored:
     def __init__(self) -> None:
         self._known: set[bytes] = set()
         self._lists = Lists()
-        self.facts: list[Fact] = []
+        self._facts: list[Fact] = []
+
+    def taken(self) -> list[Fact]:
+        """The payloads that were new since this was last called."""
+        facts, self._facts = self._facts, []
+        return facts
 
     def digests(self, bodies: list[Body]) -> list[bytes]:
         """The addresses of bodies, whose payloads are noted if they are new."""
@@ -88,7 +93,7 @@ class Stored:
         address = digest(media_type, body)
         if address not in self._known:
             self._known.add(address)
-            self.facts.append(Payload(address, media_type, body))
+            self._facts.append(Payload(address, media_type, body))
         return address
 
 

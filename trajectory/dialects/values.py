@@ -14,6 +14,7 @@ from typing import Any
 MAX_JSON_CHARS = 8 * 1024 * 1024
 MAX_LITERAL_CHARS = 64 * 1024
 MAX_NAME_CHARS = 256
+MAX_DEPTH = 32  # of a value that came from elsewhere; deeper is nothing
 _MAX_PATH = 16  # components of a flattened key
 _MAX_INT = 1 << 63
 
@@ -29,7 +30,7 @@ def clean(text: str) -> str:
     return text
 
 
-def plain(value: Any, depth: int = 32) -> Any:
+def plain(value: Any, depth: int = MAX_DEPTH) -> Any:
     """A decoded JSON value with valid text and numbers that 64 bits hold; what lies deeper than `depth` is said as text."""
     if isinstance(value, str):
         return clean(value)

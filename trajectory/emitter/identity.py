@@ -7,9 +7,9 @@ at its start and after a fork.
 import os
 import sys
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from trajectory.model.hashing import blake2b
 from trajectory.model.words import SERVICE_NAME
 
 ID_BYTES = 16

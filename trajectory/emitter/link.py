@@ -24,9 +24,13 @@ _FAILED = int(zmq.EVENT_CONNECT_RETRIED) | handshake.FAILED | int(zmq.EVENT_CLOS
 class Link:
     """A DEALER that reconnects by itself. `failed` says that at least one try to connect found nobody."""
 
-    def __init__(self, endpoint: str) -> None:
-        """Begins to connect, with the keys named for it. Raises zmq.ZMQError on an endpoint, or a key, that cannot be one."""
+    def __init__(self, endpoint: str, wake_fd: int | None = None) -> None:
+        """Begins to connect, with the keys named for it. Raises zmq.ZMQError on an endpoint, or a key, that cannot be one.
+
+        `wait` returns too when there is something to read at `wake_fd`, which is the caller's to read.
+        """
         self._endpoint = endpoint
+        self._wake_fd = wake_fd
         self._shares_context = endpoint.startswith("inproc:")
         self._context: zmq.Context[zmq.Socket[bytes]] = (
             zmq.Context.instance() if self._shares_context else zmq.Context(io_threads=1)
@@ -85,6 +89,8 @@ class Link:
         self._monitor: zmq.Socket[bytes] | None = None
         self._ready, self._poller = set(), zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
+        if self._wake_fd is not None:
+            self._poller.register(self._wake_fd, zmq.POLLIN)
         self._verdict = handshake.Verdict(self._endpoint, keys is not None)
         _configure(self._socket)
         if keys is not None:

@@ -10,8 +10,9 @@ part types `text`, `reasoning`, `tool_call` (name, id, arguments), `tool_call_re
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
+
+from trajectory.model.hashing import blake2b
 
 DIGEST_BYTES = 16
 TEXT = "text/plain"

@@ -96,11 +96,13 @@ class Gap(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=8):
     """`count` facts are known to be missing, and why.
 
     `queue_full`, `sequence`, `quarantined`, `process_died` (with what it had not sent), `spool_damaged`, `journal_damaged`.
+    `detail` says it in a sentence, where there is more to say.
     """
 
     at_ns: int
     count: int
     reason: str
+    detail: str = ""
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=9):

@@ -11,9 +11,9 @@ whoever folds, erases or exports. Standard library only, so that an emitter can 
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b
 
 from trajectory.model.content import DIGEST_BYTES, digest
+from trajectory.model.hashing import blake2b
 
 LIST = "application/vnd.trajectory.list"
 SHORTEST = 4  # fewer digests are named one by one

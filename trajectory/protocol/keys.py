@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from trajectory.errors import ConfigError
+from trajectory.model.hashing import blake2b
 
 if TYPE_CHECKING:
     import zmq
@@ -106,6 +107,16 @@ def public_of(secret: bytes) -> bytes:
     from zmq.utils import z85
 
     return z85.decode(zmq.curve_public(z85.encode(secret)))
+
+
+def token_of(secret: bytes) -> str:
+    """The bearer token that goes with a secret key: for HTTP and gRPC, and of no use on the wire of emitters."""
+    return "trj_" + blake2b(secret, digest_size=24, person=b"bearer token").hexdigest()
+
+
+def digest_of(token: str) -> str:
+    """What a collector keeps of a token."""
+    return blake2b(token.encode(), digest_size=32, person=b"token digest").hexdigest()
 
 
 def _keys_in(values: Mapping[str, str], where: str) -> ClientKeys:

@@ -12,13 +12,13 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 
 from trajectory.errors import StoreError
 from trajectory.model import lists
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Gap, Payload, Source
+from trajectory.model.hashing import blake2b
 from trajectory.store.bodies import expand, read_facts
 from trajectory.store.contract import Pin
 from trajectory.store.database import Database, Kinds, Row

@@ -7,10 +7,10 @@ nor guess what was there. The key is a user's: 32 random bytes in a file of mode
 import os
 import re
 import secrets
-from hashlib import blake2b
 from pathlib import Path
 
 from trajectory.emitter.misuse import report
+from trajectory.model.hashing import blake2b
 
 KEY_BYTES = 32
 MARK_BYTES = 4

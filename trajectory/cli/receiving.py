@@ -1,0 +1,128 @@
+"""The OTLP receiver as `trajectory serve` and `trajectory run` begin it beside their collector.
+
+Invariant: beyond loopback it wants tokens, and refuses to begin without. At its default addresses a port that is taken is said
+and done without; at an address that was asked for it is an error.
+"""
+
+import argparse
+import contextlib
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trajectory.cli.output import say
+from trajectory.cli.places import keys_dir
+from trajectory.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trajectory.collector.server import Collector
+    from trajectory.receiver.process import Said
+
+HTTP, GRPC = "127.0.0.1:4318", "127.0.0.1:4317"
+_PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/]+):(?P<port>\d{1,5}|\*)")
+
+
+def add_receiver(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--otlp-http",
+        metavar="HOST:PORT",
+        type=_place,
+        help=f"take OTLP over HTTP there (default: {HTTP}; off for none)",
+    )
+    parser.add_argument(
+        "--otlp-grpc",
+        metavar="HOST:PORT",
+        type=_place,
+        help=f"take OTLP over gRPC there (default: {GRPC} where grpcio is installed; off for none)",
+    )
+    parser.add_argument(
+        "--otlp-name",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="a further name under which this machine is sent to",
+    )
+
+
+@contextlib.contextmanager
+def receiving(args: argparse.Namespace, collector: "Collector") -> "Iterator[Said | None]":
+    """While it lasts, OTLP is taken for the collector. Raises ConfigError."""
+    from trajectory.receiver.process import ReceiverProcess, Said, Settings
+
+    settings = Settings(
+        collector=near(collector.endpoint),
+        http=_wanted(args.otlp_http, HTTP),
+        grpc=_wanted(args.otlp_grpc, GRPC),
+        keys=_keys_for(args),
+        secret="" if collector.own_keys is None else collector.own_keys.secret.hex(),
+        server="" if collector.own_keys is None else collector.own_keys.server.hex(),
+        hosts=list(args.otlp_name),
+    )
+    if not settings.http and not settings.grpc:
+        yield None
+        return
+    receiver = ReceiverProcess(settings)
+    try:
+        said: Said = receiver.said
+        if said.http_trouble and args.otlp_http:
+            raise ConfigError(f"--otlp-http: {said.http_trouble}", "otlp-http")
+        if said.grpc_trouble and args.otlp_grpc:
+            mend = ": pip install 'trajectory-tracing[grpc]'" if "grpcio" in said.grpc_trouble else ""
+            raise ConfigError(f"--otlp-grpc: {said.grpc_trouble}{mend}", "otlp-grpc")
+        _tell(said)
+        yield said
+    finally:
+        receiver.close()
+
+
+def near(endpoint: str) -> str:
+    """How this machine itself reaches an endpoint that is bound to all its addresses."""
+    return endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
+
+
+def _tell(said: "Said") -> None:
+    places = [f"http://{said.http}"] if said.http else []
+    places += [f"gRPC {said.grpc}"] if said.grpc else []
+    if places:
+        say(f"taking OTLP at {' and '.join(places)}")
+    if said.http_trouble:
+        say(f"no OTLP over HTTP: {said.http_trouble}; choose another place with --otlp-http")
+    if said.grpc_trouble and "grpcio" not in said.grpc_trouble:
+        say(f"no OTLP over gRPC: {said.grpc_trouble}; choose another place with --otlp-grpc")
+
+
+def _wanted(asked: str | None, default: str) -> str:
+    return default if asked is None else "" if asked == "off" else asked
+
+
+def _place(text: str) -> str:
+    match = _PLACE.fullmatch(text)
+    if text != "off" and (match is None or (match["port"] != "*" and int(match["port"]) > 65535)):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no HOST:PORT, and not off")
+    return text.replace(":*", ":0")
+
+
+def _keys_for(args: argparse.Namespace) -> str:
+    """The keyring whose tokens are asked for; empty where only this machine comes in and no keys were asked for."""
+    from trajectory.collector.keyring import Keyring
+
+    beyond = [place for place in (args.otlp_http, args.otlp_grpc) if place and place != "off" and not _is_local(place)]
+    if not beyond and args.keys is None:
+        return ""
+    keyring = Keyring(args.keys or keys_dir())
+    if beyond and not any(client.token_digest for client in keyring.clients()):
+        raise ConfigError(
+            f"{beyond[0]} wants tokens, and there are none in {keyring.directory}: trajectory keys init, then "
+            "trajectory keys add NAME --role emit; or listen on 127.0.0.1",
+            "otlp-http",
+        )
+    return str(keyring.directory)
+
+
+def _is_local(place: str) -> bool:
+    host = place.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,128 @@
+"""What both mouths, HTTP and gRPC, do with a request: read it, bring its facts to the collector, answer when they are there.
+
+Invariant: "taken" is answered only for facts on the collector's disk; a request that comes again while, or after, it is taken is
+taken once. What cannot be read is counted in the collector's health with its reason. One event loop owns it; bodies are read
+on a thread of its own, so that a large one keeps nobody from being told to come back later.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from trajectory.dialects.otlp import Media, ReadResult
+from trajectory.dialects.raw import RawSpan
+from trajectory.model.content import digest
+from trajectory.model.fact import Batch, Gap, Source
+from trajectory.receiver import requests
+from trajectory.receiver.bodies import RefusedError
+from trajectory.receiver.requests import Signal
+from trajectory.receiver.seen import Seen, key_of
+
+PATIENCE_S = 8.0  # for the collector to store: exporters give up after 10 s, and come again
+HELD_BYTES = 128 * 1024 * 1024  # of bodies that are not answered yet
+_BUSY_S = 1
+_SERVICE = "otlp receiver"
+
+
+class Way(Protocol):
+    """Where facts go: `done` is called, on any thread, with "" when they are stored, else with why they are not."""
+
+    def bring(self, batches: list[Batch], done: Callable[[str], None]) -> None: ...
+
+
+class Receiver:
+    """Takes OTLP's requests. To be made inside the event loop that uses it."""
+
+    def __init__(self, way: Way, held_bytes: int = HELD_BYTES, patience_s: float = PATIENCE_S) -> None:
+        self._way = way
+        self._held_bytes = held_bytes
+        self._patience_s = patience_s
+        self._loop = asyncio.get_running_loop()
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="trajectory-otlp")
+        self._seen = Seen()
+        self._under_way: dict[bytes, asyncio.Future[ReadResult]] = {}
+        self._waiting_bytes = 0
+        self._own = Source(digest("otlp", _SERVICE.encode()), b"", {"service.name": _SERVICE})
+
+    async def take(self, signal: Signal, media: Media, body: bytes) -> Any:
+        """Takes a body that is inflated; the response message that says so. Raises RefusedError."""
+        key = digest(f"{signal}/{media}", body)
+        taking = self._under_way.get(key)
+        if taking is None:
+            taking = self._begin(key, signal, media, body)
+        try:
+            result = await asyncio.wait_for(asyncio.shield(taking), self._patience_s)
+        except TimeoutError:
+            raise RefusedError(503, "the collector does not store just now: come again", _BUSY_S) from None
+        return requests.taken(signal, result.rejected_count, result.quarantined)
+
+    def make_room(self, size_bytes: int) -> None:
+        """Raises RefusedError where so much more cannot be held now. For whoever has yet to read a body."""
+        if self._waiting_bytes + size_bytes > self._held_bytes and self._waiting_bytes:
+            raise RefusedError(429, "more comes than can be taken at once: come again", _BUSY_S)
+
+    def note_refused(self, fault: RefusedError) -> None:
+        """Counts a request that is none among what could not be read."""
+        if fault.status in (400, 413, 415):
+            self._quarantine(1, f"an OTLP request was refused: {fault}")
+
+    def close(self) -> None:
+        self._reading.shutdown(cancel_futures=True)
+
+    def _begin(self, key: bytes, signal: Signal, media: Media, body: bytes) -> "asyncio.Future[ReadResult]":
+        self.make_room(len(body))
+        taking = asyncio.ensure_future(self._take(signal, media, body))
+        self._under_way[key] = taking
+        self._waiting_bytes += len(body)
+
+        def ended(ended: "asyncio.Future[ReadResult]") -> None:
+            self._waiting_bytes -= len(body)
+            del self._under_way[key]
+            if not ended.cancelled():
+                ended.exception()  # whoever asked may have gone: nobody else hears it
+
+        taking.add_done_callback(ended)
+        return taking
+
+    async def _take(self, signal: Signal, media: Media, body: bytes) -> ReadResult:
+        keys: list[int] = []
+
+        def is_wanted(span: RawSpan) -> bool:
+            key = key_of(span)
+            is_new = self._seen.is_new(key)
+            if is_new:
+                keys.append(key)
+            return is_new
+
+        result = await self._loop.run_in_executor(self._reading, requests.read, signal, media, body, is_wanted)
+        if result.rejected_count:
+            self._quarantine(result.rejected_count, result.quarantined[0])
+        if result.batches:
+            await self._stored(result.batches)
+        self._seen.add(keys)
+        return result
+
+    async def _stored(self, batches: list[Batch]) -> None:
+        stored: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(reason: str) -> None:
+            if stored.done():
+                return
+            if reason:
+                stored.set_exception(RefusedError(503, reason, _BUSY_S))
+            else:
+                stored.set_result(None)
+
+        def tell(reason: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
+                self._loop.call_soon_threadsafe(settle, reason)
+
+        self._way.bring(batches, tell)
+        await stored
+
+    def _quarantine(self, count: int, reason: str) -> None:
+        gap = Gap(time.time_ns(), count, "quarantined", reason)
+        self._way.bring([Batch(self._own, 0, [gap])], lambda _: None)
