@@ -119,7 +119,9 @@ def test_nothing_is_pickled_or_evaluated() -> None:
 def test_every_dependency_is_used_and_every_import_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [d for name, those in project["optional-dependencies"].items() if name != "test" for d in those]
-    declared, optional = ({re.split(r"[><=~! ]", d)[0].lower() for d in those} for those in (project["dependencies"], extras))
+    declared, optional = (
+        {re.split(r"[><=~! ]", d)[0].lower() for d in those} for those in (project["dependencies"], extras)
+    )
     modules = {m.split(".")[0] for p in sources() for m in imports(p)}
     ours = {"trajectory", "tui", "compression"}  # the last is Python's own from 3.14; backports.zstd is it before
     packages = importlib.metadata.packages_distributions()
