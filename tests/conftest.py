@@ -1,6 +1,5 @@
-"""What holds for every test: no process that it starts leaves facts in the spool of whoever runs the tests."""
+"""What holds for every test: no process that it starts uses the spool, or the OTLP ports, of whoever runs the tests."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +7,10 @@ import pytest
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _spool_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def _places_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("spool")
-    before = os.environ.get("TRAJECTORY_SPOOL_DIR")
-    os.environ["TRAJECTORY_SPOOL_DIR"] = str(directory)
-    yield directory
-    if before is None:
-        del os.environ["TRAJECTORY_SPOOL_DIR"]
-    else:
-        os.environ["TRAJECTORY_SPOOL_DIR"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRAJECTORY_SPOOL_DIR", str(directory))
+        patch.setenv("TRAJECTORY_OTLP_HTTP", "off")
+        patch.setenv("TRAJECTORY_OTLP_GRPC", "off")
+        yield directory

@@ -1,6 +1,7 @@
 """`trajectory keys`: the keys of a collector that other machines reach. `init`, `add`, `list`, `show`, `revoke`.
 
-Invariant: a secret is written to a file of its owner alone, and printed only by `show --secret`. Run where the collector runs.
+Invariant: a secret is written to a file of its owner alone, and printed only by `show --secret` and `show --otlp`. Run where the
+collector runs.
 """
 
 import argparse
@@ -25,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="print what a client sets in its environment")
     show.add_argument("name", metavar="NAME")
     show.add_argument("--secret", action="store_true", help="print the key file itself, to be put on another machine")
-    show.add_argument("--endpoint", default="", help="where clients reach the collector")
+    show.add_argument("--otlp", action="store_true", help="print what an OpenTelemetry exporter sets, token and all")
+    show.add_argument("--endpoint", default="", help="where clients reach the collector, or its receiver with --otlp")
     revoke = actions.add_parser("revoke", help="take a key away; a running collector refuses it within a second")
     revoke.add_argument("name", metavar="NAME")
     for action in (begin, add, listed, show, revoke):
@@ -73,11 +75,18 @@ def _list(args: argparse.Namespace) -> None:
 
 def _show(args: argparse.Namespace) -> None:
     from trajectory.collector.keyring import Keyring
-    from trajectory.protocol.keys import SERVER_KEY, read_private
+    from trajectory.protocol.keys import KEY, SERVER_KEY, key_of, read_private, token_of
 
     keyring = Keyring(args.keys)
     path = keyring.file_of(args.name)
     values = read_private(str(path))
+    if args.otlp:
+        token = token_of(key_of(values, KEY, str(path)))
+        print(f"OTEL_EXPORTER_OTLP_ENDPOINT={args.endpoint or 'http://127.0.0.1:4318'}")
+        print(f"OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20{token}")  # a blank is escaped there (W3C baggage)
+        if sys.stdout.isatty():
+            say("That is a secret: clear the screen, or next time send it where it belongs.")
+        return
     if args.secret:
         print("\n".join(f"{name}={value}" for name, value in values.items()))
         if sys.stdout.isatty():

@@ -7,6 +7,7 @@ and done without; at an address that was asked for it is an error.
 import argparse
 import contextlib
 import ipaddress
+import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,9 +18,9 @@ from trajectory.errors import ConfigError
 
 if TYPE_CHECKING:
     from trajectory.collector.server import Collector
-    from trajectory.receiver.process import Said
+    from trajectory.receiver.beside import ReceiverProcess
 
-HTTP, GRPC = "127.0.0.1:4318", "127.0.0.1:4317"
+HTTP, GRPC = "127.0.0.1:4318", "127.0.0.1:4317"  # the ports that OTLP has
 _PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/]+):(?P<port>\d{1,5}|\*)")
 
 
@@ -28,13 +29,15 @@ def add_receiver(parser: argparse.ArgumentParser) -> None:
         "--otlp-http",
         metavar="HOST:PORT",
         type=_place,
-        help=f"take OTLP over HTTP there (default: {HTTP}; off for none)",
+        default=os.environ.get("TRAJECTORY_OTLP_HTTP") or None,
+        help=f"take OTLP over HTTP there (default: TRAJECTORY_OTLP_HTTP, else {HTTP}; off for none)",
     )
     parser.add_argument(
         "--otlp-grpc",
         metavar="HOST:PORT",
         type=_place,
-        help=f"take OTLP over gRPC there (default: {GRPC} where grpcio is installed; off for none)",
+        default=os.environ.get("TRAJECTORY_OTLP_GRPC") or None,
+        help=f"take OTLP over gRPC there (default: TRAJECTORY_OTLP_GRPC, else {GRPC} where grpcio is installed; off for none)",
     )
     parser.add_argument(
         "--otlp-name",
@@ -46,9 +49,9 @@ def add_receiver(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def receiving(args: argparse.Namespace, collector: "Collector") -> "Iterator[Said | None]":
+def receiving(args: argparse.Namespace, collector: "Collector") -> "Iterator[ReceiverProcess | None]":
     """While it lasts, OTLP is taken for the collector. Raises ConfigError."""
-    from trajectory.receiver.process import ReceiverProcess, Said, Settings
+    from trajectory.receiver.beside import ReceiverProcess, Settings
 
     settings = Settings(
         collector=near(collector.endpoint),
@@ -64,14 +67,13 @@ def receiving(args: argparse.Namespace, collector: "Collector") -> "Iterator[Sai
         return
     receiver = ReceiverProcess(settings)
     try:
-        said: Said = receiver.said
-        if said.http_trouble and args.otlp_http:
-            raise ConfigError(f"--otlp-http: {said.http_trouble}", "otlp-http")
-        if said.grpc_trouble and args.otlp_grpc:
-            mend = ": pip install 'trajectory-tracing[grpc]'" if "grpcio" in said.grpc_trouble else ""
-            raise ConfigError(f"--otlp-grpc: {said.grpc_trouble}{mend}", "otlp-grpc")
-        _tell(said)
-        yield said
+        if receiver.http_trouble and args.otlp_http:
+            raise ConfigError(f"--otlp-http: {receiver.http_trouble}", "otlp-http")
+        if receiver.grpc_trouble and args.otlp_grpc:
+            mend = ": pip install 'trajectory-tracing[grpc]'" if "grpcio" in receiver.grpc_trouble else ""
+            raise ConfigError(f"--otlp-grpc: {receiver.grpc_trouble}{mend}", "otlp-grpc")
+        _tell(receiver)
+        yield receiver
     finally:
         receiver.close()
 
@@ -81,7 +83,7 @@ def near(endpoint: str) -> str:
     return endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
 
 
-def _tell(said: "Said") -> None:
+def _tell(said: "ReceiverProcess") -> None:
     places = [f"http://{said.http}"] if said.http else []
     places += [f"gRPC {said.grpc}"] if said.grpc else []
     if places:
@@ -93,7 +95,8 @@ def _tell(said: "Said") -> None:
 
 
 def _wanted(asked: str | None, default: str) -> str:
-    return default if asked is None else "" if asked == "off" else asked
+    wanted = asked or default
+    return "" if wanted == "off" else wanted
 
 
 def _place(text: str) -> str:

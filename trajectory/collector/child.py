@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from typing import TypeVar
 
 import msgspec
@@ -19,16 +20,13 @@ _PR_SET_PDEATHSIG = 1
 _Settings = TypeVar("_Settings")
 
 
-def begin(module: str, settings: msgspec.Struct, stdout: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
+def begin(module: str, settings: msgspec.Struct, pass_fds: Collection[int] = ()) -> "subprocess.Popen[bytes]":
     """Starts `python -m module` with this process's own paths, and tells it the settings."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", module],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=stdout,
-        start_new_session=True,
-    )
+        [sys.executable, "-P", "-m", module], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        start_new_session=True, pass_fds=pass_fds,
+    )  # fmt: skip
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it ended at once: whoever waits for it will see
         process.stdin.write(msgspec.json.encode(settings) + b"\n")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from trajectory.dialects import logs, otlp_json, otlp_protobuf
 from trajectory.dialects.raw import BadSpanError, RawLog, RawSpan
 from trajectory.dialects.spans import Stored, facts_of
+from trajectory.dialects.values import name_of
 from trajectory.model.content import canonical_json, digest
 from trajectory.model.fact import Batch, Fact, Source
 
@@ -39,9 +40,12 @@ class ReadResult:
             if not isinstance(item, BadSpanError):
                 yield item
                 continue
-            self.rejected_count += 1
-            if len(self.quarantined) < MAX_REASONS:
-                self.quarantined.append(str(item))
+            self.reject(str(item))
+
+    def reject(self, reason: str) -> None:
+        self.rejected_count += 1
+        if len(self.quarantined) < MAX_REASONS:
+            self.quarantined.append(reason)
 
 
 def _all(span: RawSpan) -> bool:
@@ -57,7 +61,7 @@ def read_request(body: bytes, media: Media, is_wanted: Callable[[RawSpan], bool]
     groups = otlp_protobuf.span_groups(body) if is_protobuf else otlp_json.span_groups(otlp_json.document_of(body))
     result = ReadResult()
     for resource, spans in groups:
-        result.add(resource, span_facts(filter(is_wanted, result.read(spans))))
+        result.add(resource, span_facts(filter(is_wanted, result.read(spans)), result))
     return result
 
 
@@ -79,12 +83,16 @@ def check_metrics(body: bytes, media: Media) -> None:
         otlp_json.check_metrics(otlp_json.document_of(body))
 
 
-def span_facts(spans: Iterable[RawSpan]) -> list[Fact]:
+def span_facts(spans: Iterable[RawSpan], result: ReadResult) -> list[Fact]:
     """The facts of one source's spans, each body once, before the first fact that names it."""
     stored = Stored()
     facts: list[Fact] = []
     for span in spans:
-        told = facts_of(span, stored)
+        try:
+            told = facts_of(span, stored)
+        except Exception as fault:  # a fault of ours, on data that nobody has sent before: it costs this span alone
+            result.reject(f"span {name_of(span.name)[:80]!r}: {type(fault).__name__}: {fault}")
+            continue
         facts += stored.taken()
         facts += told
     return facts

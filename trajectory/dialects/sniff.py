@@ -179,7 +179,7 @@ def _add_otlp(document: Any, path: str, line: int, contents: FileContents) -> No
 def _add_groups(groups: Iterable[SpanGroup], contents: FileContents) -> None:
     result = ReadResult()
     for resource, spans in groups:
-        result.add(resource, span_facts(result.read(spans)))
+        result.add(resource, span_facts(result.read(spans), result))
     contents.batches += result.batches
     contents.notes += result.quarantined
 

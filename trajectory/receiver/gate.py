@@ -23,7 +23,7 @@ class Gate:
     def check(self, headers: Mapping[str, str]) -> None:
         """Raises RefusedError: 401 without a good token, 403 for a foreign Host or any foreign Origin. Keys are lower case."""
         origin = headers.get("origin", "")
-        if origin and not self._is_ours(origin.partition("://")[2]):
+        if origin and not ("://" in origin and self._is_ours(origin.partition("://")[2])):
             raise RefusedError(403, f"pages of {origin[:80]!r} may not send here")
         if self._knows is not None:
             scheme, _, token = headers.get("authorization", "").partition(" ")

@@ -47,6 +47,11 @@ class HttpApp:
                 extra.append((b"www-authenticate", b"Bearer"))
             await _send(send, fault.status, requests.written(requests.refused(fault), media), media, extra)
             return
+        except Exception as fault:
+            failed = RefusedError(500, f"this cannot be taken: {type(fault).__name__}: {fault}")
+            self._receiver.note_refused(failed)
+            await _send(send, failed.status, requests.written(requests.refused(failed), media), media)
+            return
         await _send(send, 200, requests.written(answer, media), media)
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Any:

@@ -66,7 +66,7 @@ class Receiver:
 
     def note_refused(self, fault: RefusedError) -> None:
         """Counts a request that is none among what could not be read."""
-        if fault.status in (400, 413, 415):
+        if fault.status in (400, 413, 415, 500):
             self._quarantine(1, f"an OTLP request was refused: {fault}")
 
     def close(self) -> None:

@@ -1,0 +1,174 @@
+"""OTLP over HTTP, as exporters and others send it: every encoding, every refusal, nothing lost and nothing twice."""
+
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from tests.collector.builders import wait_for
+from tests.dialects.build import otel_span, request
+from tests.receiver.room import JSON, PROTOBUF, Room, body_of, json_of, new_trace, spans
+from trajectory.receiver.bodies import MAX_BODY_BYTES
+
+RAW_DEFLATE = zlib.compressobj(wbits=-15)
+
+
+def chunks(body: bytes) -> Iterator[bytes]:
+    yield from (body[at : at + 100] for at in range(0, len(body), 100))
+
+
+@pytest.mark.parametrize("coding", ["", "gzip", "deflate", "raw deflate", "chunked", "gzip chunked"])
+def test_spans_come_in_by_every_coding_of_a_body(room: Room, coding: str) -> None:
+    trace_id = new_trace()
+    body = body_of(trace_id, "plan", "search", "answer")
+    headers = dict(PROTOBUF)
+    if "gzip" in coding:
+        body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
+    elif "deflate" in coding:
+        packer = zlib.compressobj(wbits=-15) if coding.startswith("raw") else zlib.compressobj()
+        body, headers["Content-Encoding"] = packer.compress(body) + packer.flush(), "deflate"
+    answer = room.post(chunks(body) if "chunked" in coding else body, headers)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/x-protobuf")
+    assert not ExportTraceServiceResponse.FromString(answer.body).HasField("partial_success")
+    assert {span.name for span in room.trace(trace_id).spans.values()} == {"plan", "search", "answer"}
+
+
+def test_json_is_answered_in_json_and_says_the_same(room: Room) -> None:
+    trace_id = new_trace()
+    answer = room.post(json.dumps(json_of(trace_id)).encode(), {"Content-Type": "application/json; charset=utf-8"})
+    assert (answer.status, answer.headers["content-type"], answer.message) == (200, "application/json", {})
+    assert [span.name for span in room.trace(trace_id).spans.values()] == ["work"]
+
+
+def test_the_same_bytes_again_are_taken_once(room: Room) -> None:
+    trace_id = new_trace()
+    body = body_of(trace_id, "plan", "search")
+    assert room.post(body, PROTOBUF).status == 200
+    room.trace(trace_id)
+    fact_count = room.collector.pipeline.vitals.fact_count
+    assert [room.post(body, PROTOBUF).status for _ in range(3)] == [200] * 3
+    other = new_trace()
+    assert room.post(body_of(other, "else"), PROTOBUF).status == 200
+    room.trace(other)  # whatever came of the retries came before
+    assert room.collector.pipeline.vitals.fact_count == fact_count + 2
+
+
+def test_a_batch_that_holds_old_and_new_spans_adds_the_new_ones(room: Room) -> None:
+    trace_id = new_trace()
+    root, child, late = spans(trace_id, "plan", "search", "late")
+    assert room.post(request(root, child).SerializeToString(), PROTOBUF).status == 200
+    assert room.post(request(child, late).SerializeToString(), PROTOBUF).status == 200
+    wait_for(lambda: len(room.trace(trace_id).spans) == 3, lambda: time.sleep(0.01))
+
+
+def test_a_span_that_cannot_be_read_is_rejected_alone_and_counted_with_its_reason(room: Room) -> None:
+    trace_id = new_trace()
+    good, bad = spans(trace_id, "good", "bad")
+    bad.span_id = b"short"
+    before = room.quarantined()
+    answer = room.post(request(bad, good).SerializeToString(), PROTOBUF)
+    said = ExportTraceServiceResponse.FromString(answer.body).partial_success
+    assert answer.status == 200 and said.rejected_spans == 1 and "span id has 5 bytes" in said.error_message
+    assert [span.name for span in room.trace(trace_id).spans.values()] == ["good"]
+    wait_for(lambda: room.quarantined() == before + 1, lambda: time.sleep(0.01))
+    assert any("span id has 5 bytes" in notice for notice in room.collector.health().notices)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (body_of(new_trace(), "plan")[:-3], PROTOBUF, 400),
+        (b"\xff\xfe\xfd not protobuf", PROTOBUF, 400),
+        (b'{"resourceSpans": 7}', JSON, 400),
+        (b"[" * 100_000, JSON, 400),
+        (b'{"resourceSpans": ["\xff"]}', JSON, 400),
+        (b"{}", {"Content-Type": "text/plain"}, 415),
+        (b"{}", {}, 415),
+        (b"{}", JSON | {"Content-Encoding": "br"}, 415),
+        (b"no gzip at all", PROTOBUF | {"Content-Encoding": "gzip"}, 400),
+        (gzip.compress(b"x" * 1000)[:-9], PROTOBUF | {"Content-Encoding": "gzip"}, 400),
+        (gzip.compress(bytes(80 * 1024 * 1024)), PROTOBUF | {"Content-Encoding": "gzip"}, 413),
+        (b"", PROTOBUF | {"Content-Length": str(MAX_BODY_BYTES + 1)}, 413),
+        (b"", PROTOBUF | {"Content-Length": "9" * 19}, 413),
+        (b"", PROTOBUF | {"Host": "evil.example:4318"}, 403),
+        (b"", PROTOBUF | {"Origin": "https://evil.example"}, 403),
+        (b"", PROTOBUF | {"Origin": "null"}, 403),
+    ],
+    ids=lambda value: None,
+)  # fmt: skip
+def test_what_is_no_request_gets_the_right_status_and_a_reason(
+    room: Room, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = room.post(body, headers)
+    assert answer.status == status
+    is_json = "json" in headers.get("Content-Type", "")
+    assert answer.message["message"] if is_json else Status.FromString(answer.body).message
+    assert room.post(b"", PROTOBUF).status == 200  # it goes on
+
+
+def test_a_body_that_grows_beyond_the_limit_is_cut_off(room: Room) -> None:
+    part = bytes(1024 * 1024)
+    try:
+        status = room.post((part for _ in range(80)), PROTOBUF).status
+    except (BrokenPipeError, ConnectionResetError):
+        status = 413  # it hung up before we had sent all of it, which says the same
+    assert status == 413
+
+
+def test_other_paths_and_methods_are_told_what_there_is(room: Room) -> None:
+    assert room.post(b"", PROTOBUF, "/").status == 404
+    answer = room.post(b"", {}, "/v1/traces", "GET")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+def test_metrics_are_taken_and_not_kept(room: Room) -> None:
+    assert room.post(b'{"resourceMetrics": []}', JSON, "/v1/metrics").status == 200
+    assert room.post(b'{"resourceMetrics": 1}', JSON, "/v1/metrics").status == 400
+
+
+def test_values_of_any_shape_are_read_or_rejected_and_nothing_else_is_lost(room: Room) -> None:
+    deep: object = {"stringValue": "x"}
+    for _ in range(200):
+        deep = {"arrayValue": {"values": [deep]}}
+    odd = [
+        {"startTimeUnixNano": "0", "endTimeUnixNano": 0},
+        {"startTimeUnixNano": str(16_725_225_600_000_000_000)},  # the year 2500: beyond 64 bits with a sign
+        {"startTimeUnixNano": 1.5, "name": 7, "kind": "NOBODY", "status": [], "events": "no", "links": {"a": 1}},
+        {"attributes": [{"key": "deep", "value": deep}, {"key": "n", "value": {"intValue": "9" * 400}}]},
+        {"attributes": [{"key": f"k{at}", "value": {"stringValue": "v"}} for at in range(100_000)]},
+        {"name": "\x1b[2J\u202e[/]" * 1000},
+        {"traceId": "00" * 16},
+        {"spanId": "zz"},
+    ]
+    for fields in odd:
+        answer = room.post(json.dumps(json_of(new_trace(), **fields)).encode(), JSON)
+        assert answer.status == 200, fields
+    trace_id = new_trace()
+    assert room.post(body_of(trace_id, "after"), PROTOBUF).status == 200
+    assert room.trace(trace_id).spans
+
+
+def test_a_log_record_becomes_an_event_of_its_span_and_messages_its_content(room: Room) -> None:
+    trace_id = new_trace()
+    (span,) = spans(trace_id, "chat gpt-5")
+    span.attributes.extend(otel_span(1, "x", gen_ai__operation__name="chat").attributes)
+    ids = {"traceId": trace_id.hex(), "spanId": span.span_id.hex(), "timeUnixNano": "1790000000000000001"}
+    details = [
+        {"key": "gen_ai.input.messages", "value": {"stringValue": json.dumps([{"role": "user", "content": "Lyon?"}])}},
+    ]  # fmt: skip
+    records = [
+        ids | {"eventName": "gen_ai.client.inference.operation.details", "attributes": details},
+        ids | {"severityNumber": 13, "body": {"stringValue": "the cache is cold"}},
+    ]
+    logs = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+    assert room.post(json.dumps(logs).encode(), JSON, "/v1/logs").status == 200  # before its span
+    assert room.post(request(span).SerializeToString(), PROTOBUF).status == 200
+    wait_for(lambda: not room.trace(trace_id).spans[span.span_id].is_placeholder, lambda: time.sleep(0.01))
+    held = room.trace(trace_id).spans[span.span_id]
+    assert "input" in held.contents and held.kind == "model"
+    assert [(event.name, event.attributes["severity"]) for event in held.events] == [("log", "warn")]

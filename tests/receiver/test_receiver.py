@@ -1,0 +1,112 @@
+"""When a request is answered: not before its facts are stored, once for all who bring the same, later where it is too much."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.receiver.room import body_of, new_trace
+from trajectory.model.fact import Batch, Gap
+from trajectory.receiver.bodies import RefusedError
+from trajectory.receiver.receiver import Receiver
+
+
+class HeldWay:
+    """A way on which nothing is stored before the test says so."""
+
+    def __init__(self) -> None:
+        self.brought: list[list[Batch]] = []
+        self.dones: list[Callable[[str], None]] = []
+        self.came = asyncio.Event()
+
+    def bring(self, batches: list[Batch], done: Callable[[str], None]) -> None:
+        self.brought.append(batches)
+        self.dones.append(done)
+        self.came.set()
+
+    async def once_brought(self) -> None:
+        await asyncio.wait_for(self.came.wait(), 10)
+        self.came.clear()
+
+
+async def test_a_request_is_answered_when_its_facts_are_stored_and_not_before() -> None:
+    way = HeldWay()
+    receiver = Receiver(way)
+    asked = asyncio.ensure_future(receiver.take("traces", "protobuf", body_of(new_trace(), "plan")))
+    await way.once_brought()
+    assert not asked.done()
+    way.dones[0]("")
+    assert not (await asked).HasField("partial_success")
+    receiver.close()
+
+
+async def test_a_retry_waits_for_the_first_try_and_brings_nothing_itself() -> None:
+    way = HeldWay()
+    receiver = Receiver(way, patience_s=0.0)
+    body = body_of(new_trace(), "plan")
+    with pytest.raises(RefusedError) as refused:
+        await receiver.take("traces", "protobuf", body)
+    assert (refused.value.status, refused.value.retry_after_s) == (503, 1)
+    await way.once_brought()
+    receiver._patience_s = 10.0
+    again = [asyncio.ensure_future(receiver.take("traces", "protobuf", body)) for _ in range(3)]
+    await asyncio.sleep(0)
+    way.dones[0]("")
+    await asyncio.gather(*again)
+    await receiver.take("traces", "protobuf", body)  # and when all is stored, it is known
+    assert len(way.brought) == 1
+    receiver.close()
+
+
+async def test_what_could_not_be_stored_is_taken_again_when_it_comes_again() -> None:
+    way = HeldWay()
+    receiver = Receiver(way)
+    body = body_of(new_trace(), "plan")
+    asked = asyncio.ensure_future(receiver.take("traces", "protobuf", body))
+    await way.once_brought()
+    way.dones[0]("the disk is full")
+    with pytest.raises(RefusedError, match="the disk is full") as refused:
+        await asked
+    assert refused.value.status == 503
+    again = asyncio.ensure_future(receiver.take("traces", "protobuf", body))
+    await way.once_brought()
+    way.dones[1]("")
+    await again
+    assert way.brought[0] == way.brought[1]
+    receiver.close()
+
+
+async def test_more_than_can_be_held_is_told_to_come_again_and_what_is_held_is_bounded() -> None:
+    way = HeldWay()
+    first, second = body_of(new_trace(), "plan"), body_of(new_trace(), "plan")
+    receiver = Receiver(way, held_bytes=len(first) + len(second) - 1)
+    asked = asyncio.ensure_future(receiver.take("traces", "protobuf", first))
+    await way.once_brought()
+    with pytest.raises(RefusedError) as refused:
+        await receiver.take("traces", "protobuf", second)
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 1)
+    way.dones[0]("")
+    await asked
+    later = asyncio.ensure_future(receiver.take("traces", "protobuf", second))
+    await way.once_brought()
+    way.dones[1]("")
+    await later
+    receiver.close()
+
+
+async def test_a_body_of_any_size_is_taken_when_nothing_else_is_held() -> None:
+    receiver = Receiver(HeldWay(), held_bytes=1)
+    receiver.make_room(1000)
+    receiver.close()
+
+
+async def test_what_is_refused_is_counted_in_the_health_of_the_collector() -> None:
+    way = HeldWay()
+    receiver = Receiver(way)
+    receiver.note_refused(RefusedError(403, "foreign"))
+    assert way.brought == []
+    receiver.note_refused(RefusedError(400, "not an OTLP trace request"))
+    ((batch,),) = way.brought
+    (gap,) = batch.facts
+    assert isinstance(gap, Gap) and (gap.count, gap.reason) == (1, "quarantined") and "not an OTLP" in gap.detail
+    receiver.close()

@@ -1,0 +1,141 @@
+"""The receiver as its collector's process sees it: two addresses, and a process behind them that may come and go.
+
+Invariant: who connects over HTTP is never turned away because no receiver is there: the listening socket outlives it. Called by
+`trajectory serve` and `trajectory run`; loads nothing of HTTP or gRPC itself.
+"""
+
+import importlib.util
+import os
+import select
+import socket
+import subprocess
+import threading
+import time
+
+import msgspec
+
+from trajectory.collector import child
+
+HTTP_ENDPOINT = "127.0.0.1:4318"
+GRPC_ENDPOINT = "127.0.0.1:4317"
+_END_S = 8.0
+_AGAIN_S = 0.25  # before a process that died is begun anew; longer where it dies at once
+_LONGEST_PAUSE_S = 30.0
+_SHORT_S = 5.0
+_LOOK_S = 0.5
+_BACKLOG = 512
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a receiver is told. An empty address is one at which it does not listen; without a keyring nobody needs a token.
+
+    `http_fd` is the listening socket that it inherits. `secret` and `server` are its keys to the collector, in hexadecimal,
+    where that asks for keys.
+    """
+
+    collector: str
+    http: str = HTTP_ENDPOINT
+    grpc: str = GRPC_ENDPOINT
+    keys: str = ""
+    secret: str = ""
+    server: str = ""
+    hosts: list[str] = []
+    http_fd: int = -1
+
+
+class ReceiverProcess:
+    """A receiver's addresses, and the process behind them: begun with the first connection, and anew where it dies.
+
+    `http` and `grpc` are where it listens, empty where it does not; `http_trouble` and `grpc_trouble` say why it cannot. Over
+    HTTP the listening socket is this process's own, so who connects while there is no receiver waits for it. grpcio takes no
+    socket of anybody's: with gRPC the process is there from the start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.http = self.grpc = self.http_trouble = self.grpc_trouble = ""
+        self._listening: socket.socket | None = None
+        if settings.http:
+            try:
+                self._listening = listen(settings.http)
+                self.http = _name_of(self._listening)
+            except OSError as fault:
+                self.http_trouble = str(fault)
+        if settings.grpc:
+            self._look_at_grpc(settings.grpc)
+        http_fd = self._listening.fileno() if self._listening is not None else -1
+        self._settings = msgspec.structs.replace(settings, http=self.http, grpc=self.grpc, http_fd=http_fd)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end_read, self._end_write = os.pipe()
+        self._thread = threading.Thread(target=self._keep, name="trajectory-receiver", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process; 0 while there is none."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else 0
+
+    def close(self) -> None:
+        """Lets the process answer what it has, and ends it."""
+        os.close(self._end_write)
+        self._thread.join()
+        os.close(self._end_read)
+        if self._listening is not None:
+            self._listening.close()
+
+    def _look_at_grpc(self, endpoint: str) -> None:
+        if importlib.util.find_spec("grpc") is None:
+            self.grpc_trouble = "grpcio is not installed"
+            return
+        try:
+            with listen(endpoint) as free:  # grpcio does not say why it cannot
+                self.grpc = _name_of(free)
+        except OSError as fault:
+            self.grpc_trouble = str(fault)
+
+    def _keep(self) -> None:
+        pause_s = _AGAIN_S
+        while self._is_wanted():
+            fds = () if self._listening is None else (self._listening.fileno(),)
+            process = self._process = child.begin("trajectory.receiver.process", self._settings, fds)
+            began_s = time.monotonic()
+            while process.poll() is None:
+                if self._is_over(_LOOK_S):
+                    child.end(process, _END_S)
+                    return
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S) if time.monotonic() - began_s < _SHORT_S else _AGAIN_S
+            if self._is_over(pause_s):
+                return
+
+    def _is_wanted(self) -> bool:
+        """Waits until somebody connects, which gRPC cannot wait for; False at the end."""
+        if self.grpc:
+            return not self._is_over(0.0)
+        if self._listening is None:
+            return False
+        ready, _, _ = select.select([self._listening.fileno(), self._end_read], [], [])
+        return self._end_read not in ready
+
+    def _is_over(self, timeout_s: float) -> bool:
+        return bool(select.select([self._end_read], [], [], timeout_s)[0])
+
+
+def listen(endpoint: str) -> socket.socket:
+    """A listening socket at `host:port`. Raises OSError with what to do."""
+    host, _, port = endpoint.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host.strip("[]"), int(port)))
+        listening.listen(_BACKLOG)
+    except (OSError, ValueError, OverflowError) as fault:
+        listening.close()
+        reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+        raise OSError(f"{endpoint} cannot be bound: {reason}") from None
+    return listening
+
+
+def _name_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
