@@ -121,20 +121,24 @@ class Observed:
     def fact_count(self) -> int:
         return self._collector.pipeline.vitals.fact_count
 
+    @property
+    def waiting_bytes(self) -> int:
+        return self._collector._desk.waiting_bytes
+
     def intake(self) -> dict[str, float]:
         """What the intake's own process used: CPU in nanoseconds, memory in megabytes."""
         front = self._collector._front
         assert isinstance(front, FrontProcess)
-        return {"cpu_ns": time.clock_gettime_ns(_cpu_clock_of(front.pid)) - self._idle_ns, **_memory_mb(front.pid)}
+        return {"cpu_ns": cpu_ns_of(front.pid) - self._idle_ns, **_memory_mb(front.pid)}
 
     def begin(self) -> None:
         """From here on the intake's CPU is counted."""
         self._idle_ns += int(self.intake()["cpu_ns"])
 
 
-def _cpu_clock_of(pid: int) -> int:
-    """The CPU clock of another process, as clock_getcpuclockid(3) makes it on Linux."""
-    return ~pid << 3 | 2
+def cpu_ns_of(pid: int) -> int:
+    """What another process has used of CPU, by its clock as clock_getcpuclockid(3) makes it on Linux."""
+    return time.clock_gettime_ns(~pid << 3 | 2)
 
 
 def _memory_mb(pid: int | str = "self") -> dict[str, float]:
@@ -148,7 +152,8 @@ def _report(server: Ceiling | Observed, idle_ns: int, intake: dict[str, float]) 
     at = {f"lag_p{p}_ms": lags[min(len(lags) * p // 100, len(lags) - 1)] / 1e6 for p in (50, 99) if lags}
     own = {"cpu_ns": time.process_time_ns() - idle_ns, **_memory_mb()}
     both = {name: value + intake[name] for name, value in own.items()}
-    return {"facts": server.fact_count, **both, "intake_cpu_ns": intake["cpu_ns"], **at}
+    waiting_bytes = server.waiting_bytes if isinstance(server, Observed) else 0
+    return {"facts": server.fact_count, "waiting_bytes": waiting_bytes, **both, "intake_cpu_ns": intake["cpu_ns"], **at}
 
 
 def _intake(server: Ceiling | Observed) -> dict[str, float]:

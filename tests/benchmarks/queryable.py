@@ -30,6 +30,7 @@ NAME = "queryable"
 GOAL = "spans can be queried here 100 times sooner than in MLflow, 500 times sooner than in Phoenix"
 ROUNDS = 3
 TRACE_SPANS, REQUEST_SPANS = 100, 500
+OTLP_SPANS = 10_000
 START_S, STORE_S = 120.0, 180.0
 START_NS = 1_790_000_000_000_000_000
 
@@ -66,29 +67,52 @@ PEERS = (
 
 
 def run() -> list[Row]:
-    """A row for each peer that could be had, and what is not measured."""
+    """Two rows for each peer that could be had: our wire into ours, and OTLP into both."""
     rows: list[Row] = []
     for peer in PEERS:
         try:
-            rows.append(_against(peer))
+            rows += _against(peer)
         except AbsentError as reason:
             rows.append(Row("spans/s until queryable", f"ours / {peer.name}", f"not measured: {reason}", "", False))
-    return [*rows, noted("spans/s until queryable", "OTLP into both", "not measured: the collector has no OTLP intake")]
+    return rows
 
 
-def _against(peer: Peer) -> Row:
+def _against(peer: Peer) -> list[Row]:
     python = interpreter_with(peer.package)
     ours = Load(scaled(40_000), b"benchmark-boot-1", plain_trace)
     with _serving(peer, python) as (address, database):
-        taken = interleaved(
-            {"ours": lambda: _ours(ours), "theirs": _into(peer, address, database)}, ROUNDS
-        )  # fmt: skip
+        sides = {"ours": lambda: _ours(ours), "OTLP": _ours_by_otlp(), "theirs": _into(peer, address, database)}
+        taken = interleaved(sides, ROUNDS)
     rates = {side: figures["spans_a_second"] for side, figures in taken.items()}
-    compared = (
-        f"{peer.name}'s: {rates['ours']:,.0f} / {rates['theirs']:,.0f} spans/s by the wall, median of {ROUNDS} times "
-        f"{ours.fact_count // 2:,} / {peer.span_count:,} spans"
-    )
-    return peer.target.row("spans/s until queryable", f"ours / {peer.name}", rates["ours"] / rates["theirs"], compared)
+    figure, ours_count, otlp_count = "spans/s until queryable", ours.fact_count // 2, scaled(OTLP_SPANS)
+
+    def compared(rate: float, count: int) -> str:
+        sides = f"{rate:,.0f} / {rates['theirs']:,.0f} spans/s by the wall"
+        return f"{peer.name}'s: {sides}, median of {ROUNDS} times {count:,} / {peer.span_count:,} spans"
+
+    by_wire, by_otlp = (rates[side] / rates["theirs"] for side in ("ours", "OTLP"))
+    return [
+        peer.target.row(figure, f"ours / {peer.name}", by_wire, compared(rates["ours"], ours_count)),
+        noted(figure, f"OTLP into both / {peer.name}", f"{times(by_otlp)} {compared(rates['OTLP'], otlp_count)}"),
+    ]
+
+
+def _ours_by_otlp() -> Callable[[], Figures]:
+    """OTLP over HTTP into our receiver, as into theirs, until the last span is folded and stored."""
+    rounds = iter(range(1, 1000))
+
+    def once() -> Figures:
+        from tests.benchmarks.receiver import post, receiving
+
+        bodies = list(otlp_requests(scaled(OTLP_SPANS), next(rounds)))
+        with receiving() as (receiver, far_end):
+            began_s = time.monotonic()
+            post(receiver.http, bodies)
+            while far_end.ask("count")["facts"] < 2 * scaled(OTLP_SPANS):
+                time.sleep(0.01)
+            return {"spans_a_second": scaled(OTLP_SPANS) / (time.monotonic() - began_s)}
+
+    return once
 
 
 def _ours(load: Load) -> Figures:
@@ -106,7 +130,7 @@ def _into(peer: Peer, address: str, database: Path) -> Callable[[], Figures]:
     rounds = iter(range(1, 1000))
 
     def once() -> Figures:
-        requests = list(_requests(peer.span_count, next(rounds)))
+        requests = list(otlp_requests(peer.span_count, next(rounds)))
         before = _stored(database)
         began_s = time.monotonic()
         for body in requests:
@@ -146,7 +170,7 @@ def _serving(peer: Peer, python: str) -> Iterator[tuple[str, Path]]:
 def _await_start(peer: Peer, server: "subprocess.Popen[bytes]", address: str, database: Path) -> None:
     """Returns when the server has taken and stored a first trace."""
     deadline_s = time.monotonic() + START_S
-    (warm_up,) = _requests(TRACE_SPANS, 0)
+    (warm_up,) = otlp_requests(TRACE_SPANS, 0)
     while time.monotonic() < deadline_s:
         if server.poll() is not None:
             raise AbsentError(f"{peer.name} ended with {server.returncode} at its start")
@@ -180,7 +204,8 @@ def _post(address: str, body: bytes, headers: dict[str, str]) -> None:
         answer.read()
 
 
-def _requests(count: int, round_number: int) -> Iterator[bytes]:
+def otlp_requests(count: int, round_number: int) -> Iterator[bytes]:
+    """Bodies in protobuf of so many spans of 8 attributes, other ones for each round."""
     for first in range(0, count, REQUEST_SPANS):
         request = ExportTraceServiceRequest()
         spans = request.resource_spans.add().scope_spans.add().spans

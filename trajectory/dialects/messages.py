@@ -5,9 +5,11 @@ read: the conventions' parts, OpenAI, Anthropic, Bedrock, Gemini, LangChain (bot
 keys. Called by the dialects; never raises on any value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from trajectory.dialects.kept import Kept
 from trajectory.dialects.reading import Body
 from trajectory.dialects.values import clean, decoded
 from trajectory.model.content import MESSAGE, canonical_json, encode
@@ -19,12 +21,40 @@ _LANGCHAIN = {
 }  # fmt: skip
 _MAX_MESSAGES = 10_000
 
-Message = dict[str, Any]  # {"role": ..., "parts": [{"type": ...}, ...]}
+
+class Message(dict[str, Any]):
+    """`{"role": ..., "parts": [{"type": ...}, ...]}`; `body` is what was made of it, so that it is made once."""
+
+    __slots__ = ("body",)
+    body: Body
 
 
 def messages_of(value: Any, role: str = "user") -> list[Message]:
-    """Messages from a list, a state that holds `messages`, JSON text of either, or one text that `role` said."""
-    value = decoded(value)
+    """Messages from a list, a state that holds `messages`, JSON text of either, or one text that `role` said.
+
+    They are shared with whoever reads the same text, and nobody changes them.
+    """
+    return _read_by(_MESSAGES, value, role)
+
+
+def talk_of(value: Any, role: str) -> list[Message]:
+    """Messages in a value that is a conversation: a state with `messages`, or one bare text; shared likewise."""
+    return _read_by(_TALKS, value, role)
+
+
+def _read_by(readers: dict[str, Kept[list[Message]]], value: Any, role: str) -> list[Message]:
+    if isinstance(value, str) and role in readers:
+        return readers[role](value)
+    return (_messages_of if readers is _MESSAGES else _talk_of)(decoded(value), role)
+
+
+def _talk_of(value: Any, role: str) -> list[Message]:
+    if isinstance(value, Mapping):
+        return _messages_of(value["messages"], role) if isinstance(value.get("messages"), list) else []
+    return _messages_of(value, role) if isinstance(value, str) else []
+
+
+def _messages_of(value: Any, role: str) -> list[Message]:
     if isinstance(value, Mapping) and not _is_message(value):
         for key in ("messages", "contents", "chat_history"):
             if isinstance(value.get(key), list):
@@ -34,7 +64,7 @@ def messages_of(value: Any, role: str = "user") -> list[Message]:
         while len(value) == 1 and isinstance(value[0], list):  # LangChain's batch of one
             value = value[0]
         if value and all(_is_part(item) for item in value):
-            return [{"role": role, "parts": _parts(value)}]
+            return [Message(role=role, parts=_parts(value))]
         return [message_of(item, role) for item in value[:_MAX_MESSAGES] if item is not None]
     return [message_of(value, role)] if value not in (None, "") else []
 
@@ -42,27 +72,36 @@ def messages_of(value: Any, role: str = "user") -> list[Message]:
 def message_of(value: Any, role: str = "user") -> Message:
     """One message in any shape; a bare text or an unknown object is said by `role`."""
     if not isinstance(value, Mapping):
-        return {"role": role, "parts": _parts(value)}
+        return Message(role=role, parts=_parts(value))
     value = _unwrapped(value)
     said = value.get("role") or value.get("type") or role
     said = clean(str(said)) if isinstance(said, str) else role
     said = _ROLES.get(said, said)
     if "parts" in value:
-        return {"role": said, "parts": _parts(value["parts"])}
+        return Message(role=said, parts=_parts(value["parts"]))
     call_id = value.get("tool_call_id")
     content = value.get("content", value.get("contents", value.get("message")))
     if (call_id is not None or said == "tool") and not _is_structured(content):
-        return {"role": said, "parts": [_response(call_id, content)]}
+        return Message(role=said, parts=[_response(call_id, content)])
     parts = _parts(content)
     calls = value.get("tool_calls")
     if isinstance(calls, list):
         parts = [p for p in parts if p.get("content") != ""] + [_call(call) for call in calls]
-    return {"role": said, "parts": parts}
+    return Message(role=said, parts=parts)
 
 
 def bodies(messages: list[Message]) -> list[Body]:
     """Messages as bodies to store."""
-    return [(MESSAGE, canonical_json(message)) for message in messages if message["parts"]]
+    return [_body(message) for message in messages if message["parts"]]
+
+
+def _body(message: Message) -> Body:
+    made: Body | None = getattr(message, "body", None)
+    if made is None:
+        made = MESSAGE, canonical_json(message)
+        if isinstance(message, Message):
+            message.body = made
+    return made
 
 
 def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]:
@@ -75,10 +114,14 @@ def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]
 
 def body_of(value: Any) -> list[Body]:
     """A value as one body: JSON in a string as the object that it spells; nothing where there is nothing."""
-    value = decoded(value)
-    if value is None or value == "":
-        return []
-    return [encode(value)]
+    return list(_bodies_of(value)) if isinstance(value, str) else _body_of(value)
+
+
+def _body_of(value: Any) -> list[Body]:
+    return [] if value is None or value == "" else [encode(value)]
+
+
+_bodies_of = Kept(lambda text: _body_of(decoded(text)))
 
 
 def tool_calls(messages: list[Message]) -> list[tuple[str, Any]]:
@@ -225,4 +268,13 @@ def decoded_body(body: Body) -> Message | None:
     """The message that a body holds; None where it holds something else."""
     media_type, text = body
     message = decoded(text.decode("utf-8", "replace")) if media_type == MESSAGE else None
-    return message if isinstance(message, dict) and isinstance(message.get("parts"), list) else None
+    return Message(message) if isinstance(message, dict) and isinstance(message.get("parts"), list) else None
+
+
+def _of_text(read: Callable[[Any, str], list[Message]], role: str, text: str) -> list[Message]:
+    return read(decoded(text), role)
+
+
+_KEPT_ROLES = ("user", "assistant", "system", "tool")
+_MESSAGES = {role: Kept(partial(_of_text, _messages_of, role)) for role in _KEPT_ROLES}
+_TALKS = {role: Kept(partial(_of_text, _talk_of, role)) for role in _KEPT_ROLES}

@@ -180,9 +180,9 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
     said = chat.messages_of(unflatten(attributes, "llm.output_messages"), "assistant")
     is_talk = reading.kind in (SpanKind.MODEL, SpanKind.AGENT)
     if not told and is_talk:
-        told = _talk(attributes.get("input.value"), "user")
+        told = chat.talk_of(attributes.get("input.value"), "user")
     if not said and is_talk:
-        said = _talk(attributes.get("output.value"), "assistant")
+        said = chat.talk_of(attributes.get("output.value"), "assistant")
     said = _new(told, said)
     system, told = chat.split_system(told)
     reading.put(Slot.SYSTEM, chat.bodies(system))
@@ -207,14 +207,6 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
 def _new(told: list[chat.Message], said: list[chat.Message]) -> list[chat.Message]:
     """What was said beyond what was told: a graph's final state repeats what it was given."""
     return said[len(told) :] if told and len(said) > len(told) and said[: len(told)] == told else said
-
-
-def _talk(value: Any, role: str) -> list[chat.Message]:
-    """Messages in a value that is a conversation: a state with `messages`, or one bare text."""
-    value = decoded(value)
-    if isinstance(value, Mapping):
-        return chat.messages_of(value["messages"], role) if isinstance(value.get("messages"), list) else []
-    return chat.messages_of(value, role) if isinstance(value, str) else []
 
 
 def _documents(attributes: Mapping[str, Any]) -> list[Body]:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from trajectory.dialects.raw import (
     SPAN_KINDS,
     STATUSES,
@@ -25,6 +27,10 @@ from trajectory.errors import WireError
 
 def document_of(body: bytes) -> Any:
     """A body's JSON. Raises WireError where it is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass  # it is strict: half an emoji, or NaN, is for the other one to read
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as fault:

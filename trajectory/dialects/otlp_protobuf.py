@@ -102,6 +102,8 @@ def _attributes(pairs: Any) -> dict[str, Any]:
 
 def _value(value: Any, depth: int = MAX_DEPTH) -> Any:
     which = value.WhichOneof("value")
+    if which == "string_value":
+        return value.string_value  # protobuf has no other text than Unicode
     if which is None or depth == 0:
         return None
     if which == "array_value":

@@ -65,7 +65,7 @@ class Stored:
     """Payload facts for one batch: each body once, before the first fact that names it; long slots as lists."""
 
     def __init__(self) -> None:
-        self._known: set[bytes] = set()
+        self._known: dict[tuple[str, bytes], bytes] = {}  # digests; a body that comes again is mostly the same object
         self._lists = Lists()
         self._facts: list[Fact] = []
 
@@ -90,9 +90,9 @@ class Stored:
         return [entry]
 
     def _store(self, media_type: str, body: bytes) -> bytes:
-        address = digest(media_type, body)
-        if address not in self._known:
-            self._known.add(address)
+        address = self._known.get((media_type, body))
+        if address is None:
+            address = self._known[media_type, body] = digest(media_type, body)
             self._facts.append(Payload(address, media_type, body))
         return address
 

@@ -94,7 +94,7 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def _http(listening: socket.socket, receiver: Receiver, gate: Gate) -> AsyncIterator[None]:
     config = uvicorn.Config(
-        HttpApp(receiver, gate), http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        HttpApp(receiver, gate), http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
         date_header=False, limit_concurrency=_MAX_CONNECTIONS, timeout_keep_alive=30, timeout_graceful_shutdown=3,
     )  # fmt: skip
     server = _Server(config)

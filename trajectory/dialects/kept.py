@@ -1,0 +1,36 @@
+"""What long texts were read as, for as long as they are likely to come again: frameworks repeat their state in every span.
+
+Invariant: a bounded number of characters is kept, whatever comes; what is handed out is shared, and nobody changes it. Called by
+`messages`.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+SHORTEST_CHARS = 256  # shorter texts are read as fast as they are found
+MOST_CHARS = 4 * 1024 * 1024  # in each of two generations
+
+_Read = TypeVar("_Read")
+
+
+class Kept(Generic[_Read]):
+    """Remembers what `read` makes of a text. Two generations: what was not asked for during one of them is forgotten."""
+
+    def __init__(self, read: Callable[[str], _Read]) -> None:
+        self._read = read
+        self._now: dict[str, _Read] = {}
+        self._before: dict[str, _Read] = {}
+        self._chars = 0
+
+    def __call__(self, text: str) -> _Read:
+        if len(text) < SHORTEST_CHARS:
+            return self._read(text)
+        if text in self._now:
+            return self._now[text]
+        read = self._before[text] if text in self._before else self._read(text)
+        if self._chars + len(text) > MOST_CHARS:
+            self._before, self._now, self._chars = self._now, {}, 0
+        if len(text) <= MOST_CHARS:
+            self._now[text] = read
+            self._chars += len(text)
+        return read
