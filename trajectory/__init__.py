@@ -11,7 +11,7 @@ import trajectory.model as _room
 __version__ = "0.1.0"
 
 __all__ = [
-    "accept", "agent", "carry", "context", "delegate", "flush", "init",
+    "accept", "agent", "carry", "context", "delegate", "flush", "init", "instrument",
     "model", "plan", "session", "span", "thought", "tool", "wrap",
 ]  # fmt: skip
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         delegate,
         flush,
         init,
+        instrument,
         model,
         plan,
         session,

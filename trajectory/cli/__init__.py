@@ -18,6 +18,7 @@ from trajectory.view.text import clean
 
 COMMANDS = {
     "demo": "run a real team of agents and see where it goes wrong",
+    "run": "run a program with its agents traced, no code changed",
     "serve": "collect facts from agents (the collector)",
     "watch": "open the dashboard, on a collector or on a store",
     "import": "read OTLP captures, chat logs or our JSONL into a store",

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         return _play(args, args.connect, store if args.store else "", pace, headless)
     for name in VARIABLES:
         os.environ.pop(name, None)  # the demo's own collector takes no keys
-    with _collector(store) as endpoint:
+    with collector_process(store) as endpoint:
         code = _play(args, endpoint, "" if headless else store, pace, headless)
         if headless and code == 0:
             _wait_settled(endpoint, args.trace_id)
@@ -101,10 +101,25 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
 
 
 @contextmanager
-def _collector(store: str) -> Iterator[str]:
-    """A collector in a process of its own; yields its endpoint. Raises TrajectoryError with its own words if it fails."""
+def collector_process(store: str, *words: str) -> Iterator[str]:
+    """A collector in a process of its own; yields its endpoint. Raises TrajectoryError with its own words if it fails.
+
+    `words` are further arguments of `trajectory serve`. At the end it has stored and judged everything that it took.
+    """
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
-    command = [sys.executable, "-P", "-m", "trajectory", "serve", "--lifeline", "--bind", endpoint, "--store", store]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "trajectory",
+        "serve",
+        "--lifeline",
+        "--bind",
+        endpoint,
+        "--store",
+        store,
+        *words,
+    ]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

@@ -5,7 +5,7 @@ so order of arrival, retries and batches cannot change them. Called by `otlp` an
 """
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 from trajectory.dialects import genai, openinference, ours, traceloop, vercel
 from trajectory.dialects import messages as chat
@@ -61,6 +61,12 @@ _TEAM = re.compile(r"_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.\(|/)\1"
 _COORDINATION = ("autogen ", "message.send", "edge_group.process", "executor.process", "goto ")
 
 
+class Slots(Protocol):
+    """What a span's contents become in its facts: the digests of stored bodies, or the bodies themselves."""
+
+    def slots(self, contents: dict[str, list[Body]]) -> dict[str, list[Any]]: ...
+
+
 class Stored:
     """Payload facts for one batch: each body once, before the first fact that names it; long slots as lists."""
 
@@ -97,7 +103,7 @@ class Stored:
         return address
 
 
-def facts_of(span: RawSpan, stored: Stored) -> list[Fact]:
+def facts_of(span: RawSpan, stored: Slots) -> list[Fact]:
     """A span's facts, in order; the payloads that they name are in `stored`."""
     opened = _pending(span)
     if opened is not None:
@@ -288,7 +294,7 @@ def _short_name(span: RawSpan, reading: Reading) -> str:
     return reading.name or name_of(span.name) or "unnamed"
 
 
-def _event(span: RawSpan, event: RawEvent, stored: Stored) -> SpanEvent:
+def _event(span: RawSpan, event: RawEvent, stored: Slots) -> SpanEvent:
     name = event_name(event)
     surface, contents, told = ours.event_of(event.attributes)
     attributes = {clean(key): _bounded(value) for key, value in told.items()}
@@ -298,7 +304,7 @@ def _event(span: RawSpan, event: RawEvent, stored: Stored) -> SpanEvent:
     return SpanEvent(span.trace_id, span.span_id, at_ns, 0, name, str(surface), attributes, stored.slots(contents))
 
 
-def _thoughts(span: RawSpan, reading: Reading, stored: Stored) -> list[Fact]:
+def _thoughts(span: RawSpan, reading: Reading, stored: Slots) -> list[Fact]:
     """The reasoning that a model's answer shows, as thoughts at the end of the call."""
     if reading.kind != SpanKind.MODEL or ours.KIND in span.attributes:  # ours come as events already
         return []
@@ -313,7 +319,7 @@ def _thoughts(span: RawSpan, reading: Reading, stored: Stored) -> list[Fact]:
             EVENT_THOUGHT,
             str(Surface.COGNITIVE),
             {},
-            {str(Slot.OUTPUT): stored.digests([encode(text)])},
+            stored.slots({Slot.OUTPUT: [encode(text)]}),
         )
         for text in said
     ]

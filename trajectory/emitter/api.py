@@ -4,6 +4,7 @@ Invariant: none of them waits or raises, whatever it is given; only `flush` wait
 each of them out by name.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -25,7 +26,7 @@ from trajectory.model.words import Slot, Surface
 from trajectory.protocol.frames import DEFAULT_ENDPOINT
 
 __all__ = [
-    "accept", "agent", "carry", "context", "delegate", "flush", "init",
+    "accept", "agent", "carry", "context", "delegate", "flush", "init", "instrument",
     "model", "plan", "session", "span", "thought", "tool", "wrap",
 ]  # fmt: skip
 
@@ -87,6 +88,24 @@ def init(
     tracers.use(tracer)
     if before is not None and not before.open_spans:
         before.close(0.0)  # with open spans it lives on, until the process ends
+
+
+def instrument() -> dict[str, list[str]]:
+    """Switches on every OpenTelemetry instrumentation that is installed, and sends what it tells; call it before agents begin.
+
+    Answers what was `instrumented`, by which package; what was not, and why (`trouble`); and which framework this process has
+    loaded that nobody tells of (`missing`), with the package that would. Needs `opentelemetry-sdk`. Never raises. To call it
+    again, or under `trajectory run`, changes nothing.
+    """
+    from trajectory.injected import trajectory_activation
+
+    activation = sys.modules.get("trajectory_activation", trajectory_activation)  # where `trajectory run` loaded it
+    try:
+        found: dict[str, list[str]] = activation.begin_once()
+        return found
+    except Exception as fault:  # whatever somebody's instrumentation does
+        report("instrument", "trajectory: nothing was switched on: %r", fault)
+        return {"instrumented": [], "trouble": [f"{type(fault).__name__}: {fault}"], "missing": []}
 
 
 def flush(timeout_s: float = 5.0) -> bool:

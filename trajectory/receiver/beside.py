@@ -139,3 +139,9 @@ def listen(endpoint: str) -> socket.socket:
 def _name_of(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def free_address() -> str:
+    """A free `host:port` on loopback, for whoever listens there next."""
+    with listen("127.0.0.1:0") as free:
+        return _name_of(free)

@@ -94,9 +94,18 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def _http(listening: socket.socket, receiver: Receiver, gate: Gate) -> AsyncIterator[None]:
     config = uvicorn.Config(
-        HttpApp(receiver, gate), http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-        date_header=False, limit_concurrency=_MAX_CONNECTIONS, timeout_keep_alive=30, timeout_graceful_shutdown=3,
-    )  # fmt: skip
+        HttpApp(receiver, gate),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=3,
+    )
     server = _Server(config)
     serving = asyncio.ensure_future(server.serve([listening]))
     try:

@@ -1,0 +1,182 @@
+"""`trajectory run`: a program runs as it would without, its agents are heard, and what could not be heard is said."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.terminal import Done, free_endpoint, serving, trajectory
+from trajectory.cli.wiring import environment_for, service_of
+from trajectory.emitter.api import instrument
+
+PROGRAM = """
+import sys
+from opentelemetry import trace
+tracer = trace.get_tracer("somebody's framework")
+with tracer.start_as_current_span("invoke_agent planner", attributes={"gen_ai.operation.name": "invoke_agent"}):
+    with tracer.start_as_current_span("execute_tool search") as tool:
+        tool.set_attribute("gen_ai.tool.name", "search")
+        tool.set_attribute("gen_ai.tool.call.result", "Error: 503 Service Unavailable")
+print("said", *sys.argv[1:])
+sys.exit(len(sys.argv) - 1)
+"""
+
+
+def program(folder: Path, code: str = PROGRAM) -> Path:
+    path = folder / "app.py"
+    path.write_text(code)
+    return path
+
+
+def run(store: Path, *words: object, **environment: str) -> Done:
+    environment = {"TRAJECTORY_ENDPOINT": free_endpoint(), **environment}
+    return trajectory("run", "--store", store, *map(str, words), **environment)
+
+
+def test_a_program_runs_as_it_would_and_what_its_agents_did_is_shown(tmp_path: Path) -> None:
+    done = run(tmp_path / "s.db", "--", sys.executable, program(tmp_path), "one", "two")
+    assert done.code == 2 and done.out.startswith("said one two\n") and "the program ended with 2" in done.err
+    assert "tool.silent_failure" in done.out and "planner" in done.out
+
+
+def test_json_is_all_that_standard_output_has_and_a_gate_fails_the_command(tmp_path: Path) -> None:
+    done = run(tmp_path / "s.db", "--json", "--fail-on", "warning", "--", sys.executable, program(tmp_path))
+    (trace,) = done.json_lines()
+    assert [(agent["name"], agent["tool_calls"]) for agent in trace["agents"]] == [("planner", 1)]
+    assert trace["service"] == "app"
+    assert done.code == 1 and "--fail-on warning" in done.err and "said" in done.err
+
+
+def test_a_collector_that_is_there_is_used(tmp_path: Path) -> None:
+    endpoint, store = free_endpoint(), tmp_path / "there.db"
+    with serving(store, endpoint):
+        done = trajectory(
+            "run", "--headless", "--", sys.executable, program(tmp_path), TRAJECTORY_ENDPOINT=endpoint,
+            XDG_DATA_HOME=str(tmp_path / "home"), TRAJECTORY_STORE="",
+        )  # fmt: skip
+        assert done.code == 0 and f"by the collector at {endpoint}" in done.err and "planner" in done.out
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_program_with_a_provider_of_its_own_is_heard_once_and_its_sitecustomize_runs(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text("import os\nif os.environ.get('TRAJECTORY_RUN'):\n    print('mine')\n")
+    code = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+trace.set_tracer_provider(TracerProvider())
+import sys
+assert not [name for name in sys.path if "injected" in name]
+""" + PROGRAM.replace("import sys", "", 1)  # fmt: skip
+    done = run(tmp_path / "s.db", "--", sys.executable, program(tmp_path, code), PYTHONPATH=str(own))
+    assert done.code == 0 and done.out.startswith("mine\nsaid\n")
+    (trace,) = trajectory("traces", "--json", "--store", tmp_path / "s.db").json_lines()
+    assert trace["steps"] == 2
+
+
+def instrumentation(folder: Path, distribution: str, name: str, code: str) -> None:
+    """An installed package that registers an instrumentation, as those of OpenTelemetry's family do."""
+    module = distribution.replace("-", "_")
+    folder.mkdir(exist_ok=True)
+    (folder / f"{module}.py").write_text(code)
+    about = folder / f"{module}-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+    (about / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{name} = {module}:Instrumentor\n")
+
+
+INSTRUMENTOR = """
+class Instrumentor:
+    def _check_dependency_conflicts(self):
+        return {conflict!r}
+    def instrument(self, tracer_provider):
+        with tracer_provider.get_tracer("x").start_as_current_span({span!r}):
+            {action}
+"""
+
+
+def test_each_package_is_instrumented_once_by_the_family_that_says_most(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    for distribution, name, span, conflict, action in (
+        ("openinference-instrumentation-robots", "robots", "theirs", None, "pass"),
+        ("opentelemetry-instrumentation-robots", "robots", "second choice", None, "pass"),
+        ("opentelemetry-instrumentation-absent", "absent", "not installed", "conflict", "pass"),
+        ("opentelemetry-instrumentation-broken", "broken", "broken", None, "raise RuntimeError('no such method')"),
+        ("opentelemetry-instrumentation-unwanted", "unwanted", "unwanted", None, "pass"),
+    ):
+        code = INSTRUMENTOR.format(conflict=conflict, span=span, action=action)
+        instrumentation(site, distribution, name, code)
+    done = run(
+        tmp_path / "s.db", "--", sys.executable, program(tmp_path, "pass"),
+        PYTHONPATH=str(site), OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="unwanted",
+    )  # fmt: skip
+    assert "instrumented: robots by openinference-instrumentation-robots 1.2\n" in done.err
+    assert "not instrumented: broken (opentelemetry-instrumentation-broken): RuntimeError: no such method" in done.err
+    titles = {row["title"] for row in trajectory("traces", "--json", "--store", tmp_path / "s.db").json_lines()}
+    assert titles == {"theirs", "broken"}
+
+
+def test_what_a_program_uses_and_nobody_tells_of_is_named_with_the_package_that_would(tmp_path: Path) -> None:
+    (tmp_path / "crewai.py").write_text("")
+    done = run(tmp_path / "s.db", "--", sys.executable, program(tmp_path, "import crewai"), PYTHONPATH=str(tmp_path))
+    assert "nothing tells of crewai: pip install openinference-instrumentation-crewai" in done.err
+    assert "no agent was heard of" in done.err
+
+
+def test_a_program_that_tells_spans_when_asked_is_asked_as_soon_as_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "pydantic_ai.py").write_text(
+        "class Agent:\n    asked = False\n    @classmethod\n    def instrument_all(cls):\n        cls.asked = True\n"
+    )
+    code = "import pydantic_ai\nprint(pydantic_ai.Agent.asked)"
+    done = run(tmp_path / "s.db", "--", sys.executable, program(tmp_path, code), PYTHONPATH=str(tmp_path))
+    assert done.out.startswith("True\n") and "pydantic_ai by itself" in done.err
+
+
+def test_what_cannot_be_run_is_said_in_one_line(tmp_path: Path) -> None:
+    for words in (["--", "no-such-command-at-all"], ["--"], []):
+        done = run(tmp_path / "s.db", *words)
+        assert done.code == 2 and len(done.err.splitlines()) <= 2, done.err
+
+
+def test_what_the_user_set_stays(tmp_path: Path) -> None:
+    given = {"OTEL_SERVICE_NAME": "mine", "PYTHONPATH": "/a", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://elsewhere:4318"}
+    wired = environment_for(["python", "app.py"], given, "tcp://127.0.0.1:1", "127.0.0.1:2", str(tmp_path))
+    assert {name: wired[name] for name in given if name != "PYTHONPATH"} == {
+        name: value for name, value in given.items() if name != "PYTHONPATH"
+    }
+    assert wired["PYTHONPATH"].endswith(f"{os.pathsep}/a")
+    assert wired["TRAJECTORY_ENDPOINT"] == "tcp://127.0.0.1:1"
+    bare = environment_for(["python", "app.py"], {}, "tcp://127.0.0.1:1", "127.0.0.1:2", str(tmp_path))
+    assert bare["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:2" and bare["OTEL_SERVICE_NAME"] == "app"
+
+
+def test_node_loads_its_instrumentation_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "NODE_OPTIONS" not in environment_for(["node", "a.js"], {}, "tcp://127.0.0.1:1", "", "")
+    (tmp_path / "node_modules" / "@opentelemetry" / "auto-instrumentations-node").mkdir(parents=True)
+    wired = environment_for(["node", "a.js"], {"NODE_OPTIONS": "--max-http-header-size=9"}, "tcp://127.0.0.1:1", "", "")
+    assert wired["NODE_OPTIONS"] == (
+        "--max-http-header-size=9 --require @opentelemetry/auto-instrumentations-node/register"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("python app.py", "app"), ("python3.12 -m trips.main x", "trips.main"), ("uv run python trips/app.py", "app"),
+        ("uv run trips", "trips"), ("node dist/server.mjs", "server"), ("./agents", "agents"), ("python", "python"),
+    ],
+)  # fmt: skip
+def test_a_program_is_called_by_what_it_runs(command: str, name: str) -> None:
+    assert service_of(command.split()) == name
+
+
+def test_instrument_says_what_it_did_and_never_raises(tmp_path: Path) -> None:
+    code = "import json, trajectory\nprint(json.dumps(trajectory.instrument()))\ntrajectory.instrument()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == {"instrumented": [], "trouble": [], "missing": []}
+    assert callable(instrument)
