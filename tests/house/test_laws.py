@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FLOORS = {
-    "errors": 0, "model": 0, "protocol": 1, "dialects": 1, "view": 1, "emitter": 2, "store": 2, "graph": 2, "testing": 3,
+    "errors": 0, "model": 0, "injected": 0, "protocol": 1, "dialects": 1, "view": 1, "emitter": 2, "store": 2, "graph": 2, "testing": 3,
     "detection": 3, "collector": 5, "alerting": 4, "export": 4, "receiver": 6, "cli": 7,
 }  # fmt: skip
 
@@ -53,6 +53,8 @@ def test_a_room_imports_only_from_the_floors_below(path: Path) -> None:
             assert not module.startswith("trajectory") or room_of(module) in ("view", "errors"), module
         elif module.startswith("tui"):
             assert place[1] == "cli", f"{module}: only the command line opens the dashboard"
+        elif module == "trajectory.otel" and place[1] == "injected":
+            continue  # it runs in other people's programs, and takes what it finds there
         elif room_of(module) and len(place) > 2 and room_of(module) != place[1]:
             assert FLOORS[room_of(module)] < FLOORS[place[1]], f"{place[1]} stands below {room_of(module)}"
 
@@ -123,7 +125,7 @@ def test_every_dependency_is_used_and_every_import_declared() -> None:
         {re.split(r"[><=~! ]", d)[0].lower() for d in those} for those in (project["dependencies"], extras)
     )
     modules = {m.split(".")[0] for p in sources() for m in imports(p)}
-    ours = {"trajectory", "tui", "compression"}  # the last is Python's own from 3.14; backports.zstd is it before
+    ours = {"trajectory", "trajectory_activation", "tui", "compression"}  # the last is Python's own from 3.14
     packages = importlib.metadata.packages_distributions()
     used = {d.lower() for m in modules - ours - set(sys.stdlib_module_names) for d in packages.get(m, [m])}
     others = {
