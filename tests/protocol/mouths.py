@@ -5,19 +5,22 @@ swallowed here, so what comes out is a fault. Needs neither pytest nor Hypothesi
 benchmark `fuzz`.
 """
 
+import asyncio
 import contextlib
+import gzip
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from trajectory.collector import watching
-from trajectory.dialects.otlp import read_request
+from trajectory.dialects.otlp import read_logs, read_request
 from trajectory.emitter import baton
 from trajectory.emitter.courier import is_same_place
 from trajectory.emitter.identity import Identity
@@ -26,6 +29,7 @@ from trajectory.emitter.spool import Spool
 from trajectory.errors import QueryError, StoreError, WireError
 from trajectory.model.content import digest
 from trajectory.model.fact import (
+    Batch,
     Evidence,
     Fact,
     Finding,
@@ -42,6 +46,9 @@ from trajectory.model.fact import (
     trace_of,
 )
 from trajectory.protocol import codec, frames
+from trajectory.receiver.gate import Gate
+from trajectory.receiver.http import HttpApp
+from trajectory.receiver.receiver import Receiver
 from trajectory.store import bodies
 from trajectory.store.journal import Journal, JournalReader
 from trajectory.store.settling import Settling
@@ -168,10 +175,50 @@ def _unpack(raw: bytes) -> None:
 
 def _read_otlp(raw: bytes) -> None:
     for media in ("protobuf", "json"):
-        with contextlib.suppress(WireError):
-            for batch in read_request(raw, media).batches:
-                for fact in batch.facts:
-                    _store(fact)
+        for read in (read_request, read_logs):
+            with contextlib.suppress(WireError):
+                for batch in read(raw, media).batches:
+                    for fact in batch.facts:
+                        _store(fact)
+
+
+class _Taking:
+    """A way on which everything is stored at once."""
+
+    def bring(self, batches: list[Batch], done: Callable[[str], None]) -> None:
+        for batch in batches:
+            for fact in batch.facts:
+                _store(fact)
+        done("")
+
+
+def _read_http(raw: bytes) -> None:
+    """A request whose first lines are its path and headers, as the server hands them on, and the rest its body."""
+    head, _, body = raw.partition(b"\n\n")
+    path, *lines = head.split(b"\n")
+    pairs = [line.partition(b":") for line in lines]
+    scope = {
+        "type": "http", "method": "POST", "path": path.decode("latin-1"),
+        "headers": [(name.strip().lower(), value.strip()) for name, _, value in pairs],
+    }  # fmt: skip
+    status = asyncio.run(_asked(scope, body))
+    assert status in (200, 400, 401, 403, 404, 405, 413, 415), status
+
+
+async def _asked(scope: MutableMapping[str, Any], body: bytes) -> int:
+    said: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        said.append(message)
+
+    receiver = Receiver(_Taking())
+    await HttpApp(receiver, Gate())(scope, receive, send)
+    receiver.close()
+    status: int = said[0]["status"]
+    return status
 
 
 def _refusing(read: Callable[[bytes], None], *refusals: type[Exception]) -> Callable[[bytes], None]:
@@ -238,7 +285,21 @@ def _otlp_requests() -> list[bytes]:
     )
     told.attributes.add(key="gen_ai.operation.name").value.string_value = "chat"
     told.attributes.add(key="n").value.kvlist_value.values.add(key="k").value.double_value = 0.5
-    return [json.dumps(text).encode(), request.SerializeToString()]
+    logs = ExportLogsServiceRequest()
+    record = logs.resource_logs.add().scope_logs.add().log_records.add(trace_id=TRACE, span_id=b"s" + SPAN[1:])
+    record.event_name = "gen_ai.choice"
+    record.body.kvlist_value.values.add(key="content").value.string_value = "so be it"
+    return [json.dumps(text).encode(), request.SerializeToString(), logs.SerializeToString()]
+
+
+def _http_requests() -> list[bytes]:
+    text, spans, logs = _otlp_requests()
+    return [
+        b"/v1/traces\ncontent-type: application/json\nhost: localhost\n\n" + text,
+        b"/v1/traces\ncontent-type: application/x-protobuf\ncontent-encoding: gzip\n\n" + gzip.compress(spans, mtime=0),
+        b"/v1/logs\ncontent-type: application/x-protobuf\norigin: http://localhost\n\n" + logs,
+        b"/v1/metrics\ncontent-type: application/json\ncontent-length: 2\n\n{}",
+    ]
 
 
 def mouths() -> list[Mouth]:
@@ -270,4 +331,5 @@ def mouths() -> list[Mouth]:
         ]),
         Mouth("stored bodies", _refusing(_read_body, StoreError), [b"\0" + body, deflated]),
         Mouth("otlp", _read_otlp, _otlp_requests()),
+        Mouth("otlp http", _read_http, _http_requests()),
     ]  # fmt: skip

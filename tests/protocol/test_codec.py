@@ -52,7 +52,7 @@ GOLDEN: list[tuple[Fact, str]] = [
     ),
     (BODY, "9406c410" + BODY.digest.hex() + "aa746578742f706c61696ec4026869"),
     (Heartbeat(9, 10, [SPAN]), "9407090a91c4080001020304050607"),
-    (Gap(11, 3, "queue_full"), "94080b03aa71756575655f66756c6c"),
+    (Gap(11, 3, "queue_full"), "95080b03aa71756575655f66756c6ca0"),
 ]
 
 
@@ -78,13 +78,14 @@ def test_the_tags_that_writers_use_are_those_that_readers_know() -> None:
 
 
 def test_an_older_writer_without_the_last_fields_is_read() -> None:
+    assert codec.decode_fact(bytes.fromhex("94080b03aa71756575655f66756c6c")) == Gap(11, 3, "queue_full")
     short = msgpack.packb((frames.SPAN_STARTED, TRACE, SPAN, b"", 1, 2, "tool", "x"))
     assert codec.decode_fact(short) == SpanStarted(TRACE, SPAN, b"", 1, 2, "tool", "x")
 
 
 def test_a_newer_writer_with_more_fields_is_read() -> None:
-    long = msgpack.packb((frames.GAP, 1, 2, "why", "a field from the future"))
-    assert codec.decode_fact(long) == Gap(1, 2, "why")
+    long = msgpack.packb((frames.GAP, 1, 2, "why", "in a sentence", "a field from the future"))
+    assert codec.decode_fact(long) == Gap(1, 2, "why", "in a sentence")
 
 
 ids8, ids16 = st.binary(min_size=8, max_size=8), st.binary(min_size=16, max_size=16)
@@ -111,7 +112,7 @@ facts = st.one_of(
     st.builds(SpanUpdated, ids16, ids8, times, times, attributes, contents),
     st.builds(SpanLinked, ids16, ids8, times, texts, ids16, ids8, attributes),
     st.builds(Heartbeat, times, times, st.lists(ids8, max_size=3)),
-    st.builds(Gap, times, times, texts),
+    st.builds(Gap, times, times, texts, texts),
     st.builds(Found, times, findings),
     st.builds(Marked, ids16, times, texts, texts, texts),
     bodies,

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             else:
                 code = _run_beside_dashboard(args, command, place, folder)
             _settle(place)
-        return _report(args, place, folder, began_ns, code, command)
+        return _report(args, place, folder, began_ns, code, command, headless)
 
 
 # --- where its facts go ---------------------------------------------------------------------------------------------------
@@ -223,7 +223,10 @@ def _replay(printed: Path) -> None:
 # --- what came of it ------------------------------------------------------------------------------------------------------
 
 
-def _report(args: argparse.Namespace, place: Place, folder: str, began_ns: int, code: int, command: list[str]) -> int:
+def _report(
+    args: argparse.Namespace, place: Place, folder: str, began_ns: int, code: int, command: list[str], headless: bool
+) -> int:
+    """Prints what its agents did, unless that was on the screen; returns the exit code."""
     from trajectory.cli.places import open_store, open_trace
     from trajectory.cli.show import page, rows_of, trace_json
 
@@ -240,7 +243,7 @@ def _report(args: argparse.Namespace, place: Place, folder: str, began_ns: int, 
             worst = max([worst, *found])
             if args.json:
                 print(json_line(trace_json(rows)))
-            else:
+            elif headless:
                 print("\n".join([*([""] if at else []), *page(rows, every_span=False)]))
     if len(ids) > _SHOWN_TRACES:
         say(f"and more: trajectory traces --store {place.store}")

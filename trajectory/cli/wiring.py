@@ -60,6 +60,7 @@ def environment_for(
     }
     if speaks_node(command) and has_node_instrumentation(Path.cwd()):
         options = given.get("NODE_OPTIONS", "")
+        wired.setdefault("OTEL_NODE_RESOURCE_DETECTORS", "env,host,os,process")  # no cloud is asked who it is
         wired["NODE_OPTIONS"] = f"{options} --require {_REGISTER}".strip() if _REGISTER not in options else options
     return wired
 

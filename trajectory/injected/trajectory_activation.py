@@ -37,7 +37,7 @@ KNOWN = {
     "strands": "", "agent_framework": "", "semantic_kernel": "", "litellm": "openinference-instrumentation-litellm",
     "openai": "openinference-instrumentation-openai", "anthropic": "openinference-instrumentation-anthropic",
     "mistralai": "openinference-instrumentation-mistralai", "groq": "openinference-instrumentation-groq",
-    "google.genai": "openinference-instrumentation-google-genai", "mcp": "openinference-instrumentation-mcp",
+    "google.genai": "openinference-instrumentation-google-genai",
 }  # fmt: skip
 # Instrumentations that also cover a module: with them nothing is missing.
 _COVERED = {"openai": ("agents", "litellm", "langchain_core"), "litellm": ("crewai", "smolagents")}
