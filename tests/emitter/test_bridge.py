@@ -10,6 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, StatusCode
 
+import trajectory
 from trajectory.emitter import bridge
 from trajectory.model.fact import Gap, Payload, SpanEnded, SpanEvent, SpanLinked, SpanStarted
 from trajectory.otel import SpanProcessor
@@ -130,6 +131,29 @@ if pid:
     names = sorted(fact.name for fact in collector.facts if isinstance(fact, SpanStarted))
     assert sorted(set(names)) == ["after", "child", "parent"]
     assert len([fact for fact in collector.facts if isinstance(fact, SpanEnded)]) == 3
+
+
+def test_spans_of_both_kinds_inside_each_other_are_one_trace(collector: FakeCollector) -> None:
+    provider, processor = provider_to(collector)
+    trajectory.init(service="trips", endpoint=collector.endpoint)
+    tracer = provider.get_tracer("x")
+    with (
+        trajectory.agent("planner") as ours,
+        tracer.start_as_current_span("theirs in ours") as theirs,
+        tracer.start_as_current_span("below"),
+    ):
+        pass
+    with tracer.start_as_current_span("outer") as outer, trajectory.tool("ours in theirs") as inner:
+        pass
+    assert processor.force_flush() and trajectory.flush(5)
+    starts = {fact.name: fact for fact in collector.facts if isinstance(fact, SpanStarted)}
+    assert starts["theirs in ours"].parent_id == ours.span_id
+    assert starts["below"].parent_id == theirs.get_span_context().span_id.to_bytes(8, "big")
+    assert starts["below"].trace_id == starts["theirs in ours"].trace_id == ours.trace_id
+    assert starts["ours in theirs"].trace_id == starts["outer"].trace_id == inner.trace_id
+    assert starts["ours in theirs"].parent_id == outer.get_span_context().span_id.to_bytes(8, "big")
+    assert starts["ours in theirs"].agent == ""
+    processor.shutdown()
 
 
 def test_where_no_collector_is_the_program_does_not_wait() -> None:

@@ -15,13 +15,15 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.sdk.trace import SpanProcessor as SdkProcessor
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, get_current_span
 
 from trajectory.dialects.raw import RawEvent, RawLink, RawSpan
 from trajectory.dialects.reading import Body
 from trajectory.dialects.spans import facts_of
 from trajectory.dialects.values import plain
+from trajectory.emitter import current
 from trajectory.emitter.bodies import said_encoded, weight_of
+from trajectory.emitter.current import Place, Scope, here
 from trajectory.emitter.misuse import report
 from trajectory.emitter.queue import Fact
 from trajectory.emitter.tracer import Tracer
@@ -35,7 +37,12 @@ _TAGS = {
 _HEAVY_CHARS = 1024  # attributes of fewer are counted as a small fact
 _END_S = 5.0
 
+_MOST_ADOPTED = 10_000  # traces of OpenTelemetry that are part of one of ours
+
 Noted = tuple[ReadableSpan, dict[str, Any] | None]  # the attributes at its start; None at its end
+_adopted: dict[
+    bytes, tuple[bytes, bytes]
+] = {}  # a trace of OpenTelemetry's: the trace and the span of ours that it is under
 
 
 class SpanProcessor(SdkProcessor):
@@ -50,6 +57,7 @@ class SpanProcessor(SdkProcessor):
         self._tracer = tracer
         self._limit_spans = limit_spans
         self._begin()
+        current.outside = _under_otel
         _living.add(self)
         atexit.register(_ended, weakref.ref(self))  # registered after the tracers' own, so it runs before it
 
@@ -63,6 +71,8 @@ class SpanProcessor(SdkProcessor):
     # --- on the agent's thread ------------------------------------------------------------------------------------------
 
     def on_start(self, span: Span, parent_context: Any = None) -> None:
+        if span.parent is None and (place := here.get()) is not None and place.trace_id:
+            _adopt(_ids(span.get_span_context())[0], place)
         self._note((span, dict(span.attributes or {})))
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -132,7 +142,7 @@ class SpanProcessor(SdkProcessor):
         if tracer is None:
             resource = dict(span.resource.attributes) if span.resource is not None else {}
             tracer = self._tracer = Tracer(str(resource.get("service.name", "")), self._endpoint, resource)
-        raw = raw_of(span, started)
+        raw = _placed(raw_of(span, started))
         if started is not None:
             tracer.open_spans[raw.span_id] = None
         else:
@@ -202,6 +212,36 @@ def _ids(context: SpanContext | None) -> tuple[bytes, bytes]:
 
 def _attributes(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: plain(value) for key, value in given.items()} if given else {}
+
+
+def _adopt(trace_id: bytes, place: Place) -> None:
+    """A trace that OpenTelemetry begins inside a span of ours is part of our trace."""
+    if trace_id != place.trace_id:
+        _adopted[trace_id] = place.trace_id, place.span_id
+        if len(_adopted) > _MOST_ADOPTED:
+            _adopted.pop(next(iter(_adopted)), None)
+
+
+def _placed(span: RawSpan) -> RawSpan:
+    """The span where it stands in our traces: one that was begun inside a span of ours is under it."""
+    trace_id, parent_id = _adopted.get(span.trace_id, (b"", b""))
+    if trace_id:
+        span.trace_id = trace_id
+        span.parent_id = span.parent_id or parent_id
+    for link in span.links:
+        link.trace_id = _adopted.get(link.trace_id, (link.trace_id, b""))[0]
+    return span
+
+
+def _under_otel() -> Place | None:
+    """The span of OpenTelemetry under which the running code stands, for a span of ours to be under."""
+    span = get_current_span()
+    if not span.is_recording():
+        return None
+    trace_id, span_id = _ids(span.get_span_context())
+    scope = Scope(_adopted.get(trace_id, (trace_id, b""))[0], span_id)
+    scope.agent = ""  # the agent's span above decides
+    return scope
 
 
 _living: "weakref.WeakSet[SpanProcessor]" = weakref.WeakSet()

@@ -41,6 +41,15 @@ class Place(Protocol):
 here: ContextVar[Place | None] = ContextVar("trajectory_here", default=None)
 
 
+def _nowhere() -> Place | None:
+    return None
+
+
+outside: Callable[[], Place | None] = (
+    _nowhere  # where code stands that is under no span of ours; `bridge` knows OpenTelemetry's
+)
+
+
 class Scope:
     """A place without a span of its own: a session, or the far end of a baton."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
 
+from trajectory.emitter import current
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import Bodies, Said, said, weight_of
 from trajectory.emitter.current import MAIN_AGENT, Carried, Place, here
@@ -83,6 +84,8 @@ class Span:
             self._tracer = tracer = tracers.default or tracers.default_tracer()
             if self._is_step:
                 place = self._place(place)
+            if place is None:
+                place = current.outside()
             if place is None:
                 self.trace_id = trace_id = tracer.next_trace()
                 self.parent_id = parent_id = b""
