@@ -34,6 +34,7 @@ _OURS = (
     "google-re2",
     "opentelemetry-proto",
     "protobuf",
+    "backports.zstd",
     "uvicorn",
     "googleapis-common-protos",
 )

@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.repair:
         return _repair(args)
     reached = _collector(args.connect, args.key)
-    checks = [_python(), *_packages(), _store(args.store), _keys(), reached, _terminal(), *_extensions()]
+    heard = [_otlp(), _instrumentations()]
+    checks = [_python(), *_packages(), _store(args.store), _keys(), reached, *heard, _terminal(), *_extensions()]
     if args.json:
         for check in checks:
             print(json.dumps(check._asdict()))
@@ -167,6 +168,39 @@ def _collector(endpoint: str, key_file: str) -> Check:
     trouble = next(iter(health.notices), "")
     said = f"{endpoint}: {health.emitters} emitters, {health.dropped_count} facts lost, {health.quarantined_count} quarantined"
     return Check("collector", "note" if trouble else "ok", said, trouble)
+
+
+def _otlp() -> Check:
+    """Whether an exporter with this environment finds a receiver."""
+    import urllib.error
+    import urllib.request
+
+    place = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318"
+    request = urllib.request.Request(
+        f"{place.rstrip('/')}/v1/traces", b"", {"Content-Type": "application/x-protobuf"}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=3.0):
+            return Check("otlp", "ok", f"{place} takes traces")
+    except urllib.error.HTTPError as fault:
+        mend = "trajectory keys show NAME --otlp prints what to set" if fault.code == 401 else ""
+        return Check("otlp", "note", f"{place} answers {fault.code}", mend)
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "reason", fault)
+        return Check("otlp", "note", f"nothing takes OTLP at {place}: {reason}", "trajectory serve, or trajectory run")
+
+
+def _instrumentations() -> Check:
+    """Which instrumentations `trajectory.instrument` would find here: a program's own environment may have others."""
+    import importlib.util
+    from importlib.metadata import entry_points
+
+    from trajectory.injected.trajectory_activation import GROUP
+
+    names = sorted({entry.name for entry in entry_points(group=GROUP)})
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        return Check("instrumentations", "note", "no OpenTelemetry SDK here", "pip install 'trajectory-tracing[otel]'")
+    return Check("instrumentations", "ok", ", ".join(names) or "the SDK, and none of a framework's")
 
 
 def _terminal() -> Check:
