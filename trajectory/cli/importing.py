@@ -1,7 +1,7 @@
-"""`trajectory import`: other people's spans and chat logs, and our own JSONL, into a store.
+"""`trajectory import`: other people's spans and chat logs, coding agents' session logs, and our own JSONL, into a store.
 
 Invariant: a bad file costs nothing but itself: it is named with the reason, the others are read, and the exit code is 2.
-Where a collector is writing the store, it takes the facts.
+Where a collector is writing the store, it takes the facts. A session's log brings those of its sub-agents beside it.
 """
 
 import argparse
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 _FACTS_A_TURN = 4096
 MAX_FILE_BYTES = 1 << 30
+FORMATS = ("auto", "otlp", "chat", "jsonl", "claude-code", "codex")  # `dialects.sniff` reads them, and is slow to load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", metavar="FILE", nargs="+", help="OTLP JSON or protobuf, a chat log, or our JSONL; gzip too"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="OTLP JSON or protobuf, a chat log, a session log of Claude Code or Codex, or our JSONL; gzip too",
     )
-    parser.add_argument("--format", choices=("auto", "otlp", "chat", "jsonl"), default="auto", help="default: auto")
+    parser.add_argument("--format", choices=FORMATS, default="auto", help="default: auto")
     add_store(parser)
     add_key(parser)
     add_json(parser)
@@ -42,11 +46,15 @@ def run(args: argparse.Namespace) -> int:
     traces: set[bytes] = set()
     fact_count = failed_count = 0
     with _destination(args.store, args.key) as deliver:
-        for number, path in enumerate(args.files, 1):
-            _progress(number, len(args.files), path)
+        taken: set[Path] = set()
+        for number, named in enumerate(args.files, 1):
+            _progress(number, len(args.files), named)
             try:
+                path, beside = _session(named, taken)
+                if path is None:
+                    continue
                 data = _bytes_of(path)
-                contents = read_file(data, path, args.format)
+                contents = read_file(data, path, args.format, beside)
             except ImportFormatError as fault:
                 say(f"trajectory import: {fault}")
                 failed_count += 1
@@ -60,6 +68,26 @@ def run(args: argparse.Namespace) -> int:
         told = f"{plural(len(traces), 'trace')} with {plural(fact_count, 'fact')} in {args.store}"
         say(f"{told}: trajectory traces{where}")
     return 2 if failed_count else 0
+
+
+def _session(named: str, taken: set[Path]) -> tuple[str | None, list[tuple[str, bytes]]]:
+    """The file to read for the one that was named, and those that belong to it; None where it was read with another.
+
+    The log of a sub-agent says little without the session that it worked in, so that one is read where it stands beside.
+    """
+    from trajectory.cli.session_logs import about, head_of, session_of, sub_agents_of
+    from trajectory.dialects.coding_logs import format_of
+
+    path = Path(named)
+    if path.suffix != ".jsonl" or not path.is_file() or not format_of(head_of(path)):
+        return named, []
+    path = session_of(path)
+    if path.resolve() in taken:
+        return None, []
+    others = sub_agents_of(path)
+    taken |= {other.resolve() for other in (path, *others)}
+    files = [file for other in others for file in (about(other), other) if file.is_file()]
+    return str(path), [(str(file), _bytes_of(str(file))) for file in files]
 
 
 def _bytes_of(path: str) -> bytes:

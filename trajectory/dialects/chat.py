@@ -141,13 +141,15 @@ def _text(content: Any) -> str:
 
 def _date(steps: list[Step], entries: list[Any]) -> None:
     """Gives the steps the log's own times, if each has one and they do not go backwards."""
-    times = [next((ns for key in _TIMES if (ns := _nanoseconds(entry.get(key)))), 0) for entry in entries[: len(steps)]]
+    times = [
+        next((ns for key in _TIMES if (ns := nanoseconds_of(entry.get(key)))), 0) for entry in entries[: len(steps)]
+    ]
     if all(times) and times == sorted(times):
         for step, at_ns in zip(steps, times, strict=True):
             step.at_ns = at_ns
 
 
-def _nanoseconds(value: Any) -> int:
+def nanoseconds_of(value: Any) -> int:
     """A time as nanoseconds, from ISO text or a number of seconds, milliseconds or nanoseconds; 0 where it is none."""
     if isinstance(value, str) and len(value) < 40:
         try:

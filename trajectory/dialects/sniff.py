@@ -1,4 +1,5 @@
-"""Reads a file of any format that we know: OTLP (protobuf, JSON, JSON lines), span lists, chat logs, our own JSONL.
+"""Reads a file of any format that we know: OTLP (protobuf, JSON, JSON lines), span lists, chat logs, session logs of coding
+agents, our own JSONL.
 
 Invariant: a file is either read, with a note for each part that was not, or refused with its path, the line and the reason;
 nothing half-read comes back. gzip is undone by its magic number, within a bound. Called by `trajectory import`; pure.
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from trajectory.dialects import chat_facts, spanlist
+from trajectory.dialects import chat_facts, coding_logs, spanlist
 from trajectory.dialects.chat import LISTS, conversation_of
 from trajectory.dialects.jsonl import is_jsonl, read_jsonl
 from trajectory.dialects.otlp import ReadResult, read_request, span_facts
@@ -19,10 +20,12 @@ from trajectory.dialects.raw import SpanGroup
 from trajectory.errors import ImportFormatError, WireError
 from trajectory.model.fact import Batch
 
-FORMATS = ("auto", "otlp", "chat", "jsonl")
+FORMATS = ("auto", "otlp", "chat", "jsonl", *coding_logs.FORMATS)
 MAX_INFLATED_BYTES = 1 << 30
 _GZIP = b"\x1f\x8b"
-_KNOWN = "OTLP (protobuf or JSON), spans as JSON, a chat log, or a file of trajectory export"
+_KNOWN = (
+    "OTLP (protobuf or JSON), spans as JSON, a chat log, a session log of Claude Code or Codex, trajectory export's own"
+)
 
 
 @dataclass(slots=True)
@@ -34,9 +37,10 @@ class FileContents:
     notes: list[str] = field(default_factory=list)
 
 
-def read_file(data: bytes, path: str, asked: str = "auto") -> FileContents:
+def read_file(data: bytes, path: str, asked: str = "auto", beside: Iterable[tuple[str, bytes]] = ()) -> FileContents:
     """A file's facts. `asked` is one of FORMATS. Batches other than our own JSONL's have `first_seq` 0.
 
+    `beside` are the names and contents of the files of its sub-agents, where it is a session log that has them in others.
     Raises ImportFormatError: empty, cut, of no known format, or of another one than was asked for.
     """
     data = _inflated(data, path) if data[:2] == _GZIP else data
@@ -47,6 +51,12 @@ def read_file(data: bytes, path: str, asked: str = "auto") -> FileContents:
         return FileContents("jsonl", list(read_jsonl(data.splitlines(keepends=True), path)))
     if asked == "jsonl":
         raise ImportFormatError("not a file of trajectory export: its first line is no such header", path)
+    coding = coding_logs.format_of(data[: 1 << 20])
+    if coding and asked in ("auto", coding):
+        logs = coding_logs.read_files([(path, data), *beside])
+        return FileContents(coding, logs.take(), logs.notes())
+    if asked in coding_logs.FORMATS:
+        raise ImportFormatError(f"not a session log of {asked}", path)
     contents = FileContents(asked)
     if data.lstrip()[:1] in (b"{", b"["):
         try:

@@ -85,9 +85,10 @@ class Stored:
         return [self._store(media_type, body) for media_type, body in bodies]
 
     def slots(self, contents: dict[str, list[Body]]) -> dict[str, list[bytes]]:
-        return {str(slot): self._entries(self.digests(bodies)) for slot, bodies in contents.items()}
+        return {str(slot): self.listed(self.digests(bodies)) for slot, bodies in contents.items()}
 
-    def _entries(self, digests: list[bytes]) -> list[bytes]:
+    def listed(self, digests: list[bytes]) -> list[bytes]:
+        """Digests as a slot's entries: many of them as one list, whose payload is noted if it is new."""
         if len(digests) < SHORTEST:
             return digests
         entry, body = self._lists.entry(digests)
