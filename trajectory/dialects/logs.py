@@ -1,11 +1,12 @@
 """OTLP log records as facts of the spans that they belong to: messages of a model's call, errors, whatever else was said.
 
 Invariant: a record of a span becomes an update or an event of it, in whatever order span and records come; what names no span
-is nobody's and stays out. Called by `otlp`; pure.
+is nobody's and stays out, but for the records of coding agents, of which `agent_logs` makes spans. Called by `otlp`; pure.
 """
 
 from collections.abc import Iterable, Mapping
 
+from trajectory.dialects import agent_logs
 from trajectory.dialects import messages as chat
 from trajectory.dialects.genai import DETAILS_EVENT, MESSAGE_EVENTS, message_of_event, messages_of_details
 from trajectory.dialects.raw import RawLog
@@ -32,7 +33,11 @@ def facts_of(records: Iterable[RawLog]) -> list[Fact]:
     stored = Stored()
     facts: list[Fact] = []
     talks: dict[tuple[bytes, bytes], _Talk] = {}
+    spanless: list[RawLog] = []
     for record in records:
+        if agent_logs.is_told(record):
+            spanless.append(record)
+            continue
         if not record.trace_id or not record.span_id:
             continue
         event = record.event or name_of(record.attributes.get("event.name"))
@@ -47,7 +52,7 @@ def facts_of(records: Iterable[RawLog]) -> list[Fact]:
         contents = stored.slots(talk.contents())
         facts += stored.taken()
         facts.append(SpanUpdated(trace_id, span_id, talk.at_ns, 0, {}, contents))
-    return facts
+    return facts + agent_logs.facts_of(spanless)
 
 
 class _Talk:
