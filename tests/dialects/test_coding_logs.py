@@ -14,7 +14,7 @@ from trajectory.dialects import coding_logs
 from trajectory.dialects.coding_logs import CodingLogs, described, format_of, thread_of
 from trajectory.dialects.sniff import read_file
 from trajectory.errors import ImportFormatError
-from trajectory.model.fact import Batch
+from trajectory.model.fact import Batch, Heartbeat
 from trajectory.protocol.codec import encode_facts
 
 
@@ -218,6 +218,19 @@ def test_a_file_is_read_as_what_it_is_and_refused_as_what_it_is_not() -> None:
         read_file(main.text(), "s.jsonl", "codex")
     with pytest.raises(ImportFormatError):
         read_file(b"\x00", "s.jsonl", "claude-code")
+
+
+def test_work_that_goes_on_is_said_to_and_work_that_ended_is_not() -> None:
+    main, _ = shop()
+    logs = CodingLogs()
+    logs.feed("s", b"".join(json.dumps(line).encode() + b"\n" for line in main.lines[:4]))
+    logs.take()
+    (beat,) = logs.beats(["s", "unknown"], 7, 8)
+    assert beat.source.resource["service.instance.id"] == "s-1"
+    assert isinstance(beat.facts[0], Heartbeat) and len(beat.facts[0].open_spans) == 2
+    logs.feed("s", main.text())
+    logs.take()
+    assert logs.beats(["s"], 7, 8) == []
 
 
 def test_a_description_is_known_by_its_name() -> None:

@@ -97,6 +97,7 @@ class Ledger:
         self.stored = Stored()
         self._facts: list[Fact] = []
         self._untold: dict[bytes, Work] = {}  # what has changed since it was last told of
+        self.going_on: set[bytes] = set()  # spans that were not told to have ended
 
     def open(
         self, trace_id: bytes, label: str, parent_id: bytes, at_ns: int, kind: str, name: str, agent: str = "",
@@ -112,6 +113,7 @@ class Ledger:
                 dict(attributes or {}), dict(contents or {}),
             )
         )  # fmt: skip
+        self.going_on.add(work.span_id)
         return work
 
     def event(
@@ -145,6 +147,7 @@ class Ledger:
             self._facts += self.stored.taken()
             at = (work.trace_id, work.span_id, work.told_ns, 0)
             if work.is_closed:
+                self.going_on.discard(work.span_id)
                 self._facts.append(SpanEnded(*at, str(work.status), work.message, dict(work.attributes), contents))
             else:
                 self._facts.append(SpanUpdated(*at, dict(work.attributes), contents))

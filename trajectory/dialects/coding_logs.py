@@ -15,7 +15,7 @@ from trajectory.dialects.codex import Codex
 from trajectory.dialects.coding import Joins, mapping
 from trajectory.dialects.values import first_name
 from trajectory.model.content import digest
-from trajectory.model.fact import Batch, Source
+from trajectory.model.fact import Batch, Heartbeat, Source
 
 FORMATS = (claude_code.SERVICE, codex.SERVICE)
 MAX_LINE_BYTES = 64 << 20
@@ -58,14 +58,15 @@ def thread_of(head: bytes) -> tuple[str, str]:
 
 
 class _File:
-    """One file as far as it was read. `thread` is the rollout that it is, if it is one."""
+    """One file as far as it was read. `thread` is the rollout that it is, if it is one; `sessions` are whose entries it holds."""
 
-    __slots__ = ("is_skipping", "tail", "thread")
+    __slots__ = ("is_skipping", "sessions", "tail", "thread")
 
     def __init__(self) -> None:
         self.tail = b""
         self.is_skipping = False  # the rest of a line that is too long to be one
         self.thread: Codex | None = None
+        self.sessions: set[str] = set()
 
 
 class CodingLogs:
@@ -133,12 +134,17 @@ class CodingLogs:
             batches += self._batch(session)
         return batches
 
+    def beats(self, files: Iterable[str], now_ns: int, mono_ns: int) -> list[Batch]:
+        """Signs of life of the sessions that are written to these files and have work going on."""
+        states = [self._files[file] for file in files if file in self._files]
+        keys = {key for state in states for key in state.sessions}
+        alive = [self.sessions[key] for key in sorted(keys) if self.sessions[key].ledger.going_on]
+        return [Batch(_source(s), 0, [Heartbeat(now_ns, mono_ns, sorted(s.ledger.going_on))]) for s in alive]
+
     @staticmethod
     def _batch(session: Session) -> list[Batch]:
         facts = session.take()
-        identity = digest(session.service, session.session_id.encode())
-        resource = {"service.name": session.service, "service.instance.id": session.session_id}
-        return [Batch(Source(identity, identity, resource), 0, facts)] if facts else []
+        return [Batch(_source(session), 0, facts)] if facts else []
 
     def notes(self) -> list[str]:
         """What is in no span, one line a kind."""
@@ -158,14 +164,17 @@ class CodingLogs:
             self.broken_count += 1
             return
         kind = _format_of(entry)
-        if kind == claude_code.SERVICE:
-            self._claude(first_name(entry, "sessionId")).read(entry)
-        elif kind == codex.SERVICE or state.thread is not None:
-            self._codex(file, state, entry)
-        elif first_name(entry, "type"):
-            self._claude(_only(self.sessions)).read(entry)
+        session: Session
+        if kind == codex.SERVICE or (state.thread is not None and not kind):
+            entry = _modern(entry)
+            session = self._codex(file, state, entry)
+        elif kind or first_name(entry, "type"):
+            session = self._claude(first_name(entry, "sessionId") or _only(self.sessions))
         else:
             self.unknown_count += 1
+            return
+        state.sessions.add(f"{session.service} {session.session_id}")
+        session.read(entry)
 
     def _claude(self, session_id: str) -> ClaudeCode:
         session = self.sessions.get(f"{claude_code.SERVICE} {session_id}")
@@ -173,8 +182,7 @@ class CodingLogs:
             session = self.sessions[f"{claude_code.SERVICE} {session_id}"] = ClaudeCode(session_id)
         return session
 
-    def _codex(self, file: str, state: _File, entry: Mapping[str, Any]) -> None:
-        entry = _modern(entry)
+    def _codex(self, file: str, state: _File, entry: Mapping[str, Any]) -> Codex:
         if state.thread is None:
             thread_id = first_name(mapping(entry.get("payload")), "id") if entry.get("type") == "session_meta" else ""
             thread_id = thread_id or file
@@ -182,7 +190,12 @@ class CodingLogs:
             if not isinstance(session, Codex):
                 session = self.sessions[f"{codex.SERVICE} {thread_id}"] = Codex(thread_id, self._joins)
             state.thread = session
-        state.thread.read(entry)
+        return state.thread
+
+
+def _source(session: Session) -> Source:
+    identity = digest(session.service, session.session_id.encode())
+    return Source(identity, identity, {"service.name": session.service, "service.instance.id": session.session_id})
 
 
 def _only(sessions: Mapping[str, Session]) -> str:
@@ -208,7 +221,7 @@ def _format_of(entry: Mapping[str, Any]) -> str:
     return codex.SERVICE if is_head else ""
 
 
-def _modern(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+def _modern(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry of an old rollout as the new ones write it."""
     if isinstance(entry.get("payload"), Mapping):
         return entry

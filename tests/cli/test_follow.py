@@ -1,0 +1,258 @@
+"""`trajectory follow` against a real collector: what a coding agent writes is in its store, live, once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.terminal import free_endpoint, serving, trajectory
+from tests.dialects.coding_build import Claude, Clock, shop, text, use
+from tests.dialects.test_codex import counted, spawned
+from trajectory.cli.session_logs import logs_under, session_of, sub_agents_of
+from trajectory.cli.tailing import Tail
+
+DEADLINE_S = 30.0
+
+
+class Following:
+    """A follower that runs, and what it has said by now."""
+
+    def __init__(self, process: "subprocess.Popen[str]", said: Path) -> None:
+        self.process = process
+        self._said = said
+
+    def said(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._said.read_text().splitlines()]
+
+    def wait_for(self, event: str, count: int = 1) -> None:
+        until(lambda: sum(line["event"] == event for line in self.said()) >= count, lambda: str(self.said()))
+
+
+def until(is_so: Callable[[], Any], what: Callable[[], str] = lambda: "") -> Any:
+    """Waits for a condition, up to a deadline."""
+    ends_s = time.monotonic() + DEADLINE_S
+    while not (found := is_so()):
+        assert time.monotonic() < ends_s, what()
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def following(tmp_path: Path, endpoint: str, *words: str | Path) -> Iterator[Following]:
+    said = tmp_path / f"said-{time.monotonic_ns()}"
+    environment = {"CLAUDE_CONFIG_DIR": str(tmp_path / "claude"), "CODEX_HOME": str(tmp_path / "codex")}
+    with said.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "trajectory", "follow", *map(str, words), "--connect", endpoint, "--json"],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True, env=os.environ | environment,
+        )  # fmt: skip
+    try:
+        yield Following(process, said)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert "Traceback" not in err, err
+    assert process.returncode == 0
+
+
+def shown(store: Path, prefix: str = "") -> dict[str, Any]:
+    (trace,) = trajectory("show", prefix, "--store", store, "--json").json_lines()
+    return trace
+
+
+def rows(store: Path) -> list[dict[str, Any]]:
+    done = trajectory("traces", "--store", store, "--json")
+    return done.json_lines() if done.code == 0 else []
+
+
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "claude" / "projects" / "-home-me-shop"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def append(path: Path, lines: list[dict[str, Any]], *, cut: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    with path.open("ab") as file:
+        file.write(data[: len(data) - cut])
+
+
+def test_a_session_is_seen_while_it_is_written_with_a_sub_agents_file_that_appears(tmp_path: Path) -> None:
+    store, endpoint, log = tmp_path / "s.db", free_endpoint(), project(tmp_path) / "s-1.jsonl"
+    main, sub = shop()
+    asked = next(i for i, line in enumerate(main.lines) if "Task" in json.dumps(line)) + 1
+    with (
+        serving(store, endpoint, "--otlp-http", "off", "--otlp-grpc", "off"),
+        following(tmp_path, endpoint) as follower,
+    ):
+        append(log, main.lines[:4])
+        follower.wait_for("live")
+        until(lambda: [row for row in rows(store) if row["state"] == "live"])
+        append(log, main.lines[4:asked])
+        append(log.with_suffix("") / "subagents" / "agent-a1.jsonl", sub.lines, cut=30)
+        follower.wait_for("following", 2)
+        until(lambda: len(shown(store)["agents"]) == 2)
+        assert [d["grade"] for d in shown(store)["delegations"]] == ["inferred"]
+        with (log.with_suffix("") / "subagents" / "agent-a1.jsonl").open("ab") as file:
+            file.write((json.dumps(sub.lines[-1]) + "\n").encode()[-30:])
+        append(log, main.lines[asked:])
+        until(lambda: shown(store)["status"] != "live")
+        follower.process.send_signal(signal.SIGINT)
+        assert follower.process.wait(20) == 0
+    trace = shown(store)
+    assert [d["grade"] for d in trace["delegations"]] == ["observed"]
+    assert (trace["session_id"], trace["model_calls"], trace["input_tokens"]) == ("s-1", 5, 3926)
+
+
+def test_following_after_an_import_and_again_doubles_nothing(tmp_path: Path) -> None:
+    store, endpoint, log = tmp_path / "s.db", free_endpoint(), project(tmp_path) / "s-1.jsonl"
+    main, sub = shop()
+    append(log, main.lines)
+    append(log.with_suffix("") / "subagents" / "agent-a1.jsonl", sub.lines)
+    assert trajectory("import", log, "--store", store).code == 0
+    before = shown(store)
+    with serving(store, endpoint, "--otlp-http", "off", "--otlp-grpc", "off"):
+        for _ in range(2):
+            with following(tmp_path, endpoint, log) as follower:
+                follower.wait_for("live")
+    assert shown(store) == before
+    assert len(rows(store)) == 1
+
+
+def test_a_log_that_is_replaced_or_cut_is_read_anew(tmp_path: Path) -> None:
+    store, endpoint, log = tmp_path / "s.db", free_endpoint(), project(tmp_path) / "s-1.jsonl"
+    main, _ = shop()
+    append(log, main.lines)
+    with (
+        serving(store, endpoint, "--otlp-http", "off", "--otlp-grpc", "off"),
+        following(tmp_path, endpoint) as follower,
+    ):
+        follower.wait_for("live")
+        other = Claude("s-2", clock=Clock(500))
+        other.prompt("Something else")
+        other.answer("z1", text("Yes."), stop="end_turn")
+        log.write_bytes(other.text())
+        follower.wait_for("restarted")
+        follower.wait_for("trace")
+        until(lambda: len(rows(store)) == 2)
+    assert {row["title"] for row in rows(store)} == {"Something else", "Fix the price test. At most 3 files."}
+
+
+def test_a_collector_that_comes_late_gets_everything(tmp_path: Path) -> None:
+    store, endpoint, log = tmp_path / "s.db", free_endpoint(), project(tmp_path) / "s-1.jsonl"
+    append(log, shop()[0].lines)
+    with following(tmp_path, endpoint) as follower:
+        follower.wait_for("following")
+        with serving(store, endpoint, "--otlp-http", "off", "--otlp-grpc", "off"):
+            follower.wait_for("live")
+            assert len(rows(store)) == 1
+
+
+def test_rollouts_of_codex_are_followed_with_the_threads_that_they_begin(tmp_path: Path) -> None:
+    store, endpoint = tmp_path / "s.db", free_endpoint()
+    day = tmp_path / "codex" / "sessions" / "2026" / "03" / "01"
+    log, child = spawned()
+    with (
+        serving(store, endpoint, "--otlp-http", "off", "--otlp-grpc", "off"),
+        following(tmp_path, endpoint) as follower,
+    ):
+        append(day / "rollout-2026-03-01T09-00-00-t-1.jsonl", log.lines)
+        append(day / "rollout-2026-03-01T09-00-09-t-2.jsonl", child.lines)
+        follower.wait_for("live")
+        until(lambda: rows(store) and len(shown(store)["agents"]) == 2)
+    assert [(d["source"], d["target"], d["grade"]) for d in shown(store)["delegations"]] == [
+        ("Codex", "explorer", "observed")
+    ]
+
+
+def test_what_cannot_be_followed_is_said_in_a_line(tmp_path: Path) -> None:
+    for words in (("follow", tmp_path / "absent.jsonl"), ("follow", "--store", tmp_path / "absent.db")):
+        done = trajectory(*words)
+        assert (done.code, len(done.err.strip().splitlines())) == (2, 1), done.err
+
+
+def test_a_tail_gives_each_byte_once_and_says_when_it_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    tail = Tail(path)
+    assert tail.read() == b"" and not tail.restarted
+    path.write_bytes(b"one\n")
+    assert (tail.read(), tail.read()) == (b"one\n", b"")
+    with path.open("ab") as file:
+        file.write(b"two\n")
+    assert tail.read() == b"two\n" and not tail.restarted
+    path.write_bytes(b"x\n")
+    assert tail.read() == b"x\n" and tail.restarted
+    (tmp_path / "new").write_bytes(b"longer than what was there\n")
+    (tmp_path / "new").rename(path)
+    assert tail.read() == b"longer than what was there\n" and tail.restarted
+    path.unlink()
+    assert tail.read() == b""
+
+
+def test_a_log_that_grew_beyond_where_it_was_while_it_was_rewritten_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"first line\n")
+    tail = Tail(path)
+    tail.read()
+    path.write_bytes(b"another line, and a longer one\n")
+    assert tail.read().startswith(b"another") and tail.restarted
+
+
+def test_files_of_one_session_are_found_from_each_other(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    main, sub = shop()
+    append(folder / "s-1.jsonl", main.lines)
+    append(folder / "s-1" / "subagents" / "agent-a1.jsonl", sub.lines)
+    append(folder / "agent-b1.jsonl", sub.lines)  # where versions before put them
+    append(folder / "agent-c1.jsonl", Claude("s-9", "c1").lines or [{"type": "user", "sessionId": "s-9", "uuid": "x"}])
+    assert sub_agents_of(folder / "s-1.jsonl") == [
+        folder / "agent-b1.jsonl",
+        folder / "s-1" / "subagents" / "agent-a1.jsonl",
+    ]
+    for log in sub_agents_of(folder / "s-1.jsonl"):
+        assert session_of(log) == folder / "s-1.jsonl"
+    assert len(logs_under(tmp_path / "claude" / "projects", 0.0)) == 4
+    assert logs_under(tmp_path / "claude" / "projects", time.time() + 1000) == []
+    assert logs_under(tmp_path / "absent", 0.0) == []
+
+
+@pytest.mark.parametrize("named", ["session", "sub-agent", "both"])
+def test_import_reads_a_session_whole_whichever_of_its_files_is_named(tmp_path: Path, named: str) -> None:
+    folder = project(tmp_path)
+    main, sub = shop()
+    files = {"session": folder / "s-1.jsonl", "sub-agent": folder / "s-1" / "subagents" / "agent-a1.jsonl"}
+    append(files["session"], main.lines)
+    append(files["sub-agent"], sub.lines)
+    chosen = list(files.values()) if named == "both" else [files[named]]
+    assert trajectory("import", *chosen, "--store", tmp_path / "s.db").code == 0
+    assert (len(rows(tmp_path / "s.db")), len(shown(tmp_path / "s.db")["agents"])) == (1, 2)
+
+
+def test_import_reads_a_rollout_with_the_threads_that_it_began(tmp_path: Path) -> None:
+    log, child = spawned()
+    append(tmp_path / "rollout-x-t-1.jsonl", log.lines)
+    append(tmp_path / "rollout-x-t-2.jsonl", child.lines)
+    append(tmp_path / "rollout-x-t-3.jsonl", counted().lines)
+    assert trajectory("import", tmp_path / "rollout-x-t-2.jsonl", "--store", tmp_path / "s.db").code == 0
+    assert [agent["name"] for agent in shown(tmp_path / "s.db")["agents"]] == ["Codex", "explorer"]
+
+
+def test_text_of_an_agent_reaches_no_terminal_uncleaned(tmp_path: Path) -> None:
+    log = Claude()
+    log.prompt("\x1b]0;owned\x07\x1b[2J Fix")
+    log.answer("m1", text("\x1b[31mred"), use("c1", "\x1b[5mBash", command="\x1b[2J"), stop="tool_use")
+    log.result("c1", "\x1b[2Jdone")
+    append(tmp_path / "s.jsonl", log.lines)
+    assert trajectory("import", tmp_path / "s.jsonl", "--store", tmp_path / "s.db").code == 0
+    for words in (("traces",), ("show", "")):
+        assert "\x1b" not in trajectory(*words, "--store", tmp_path / "s.db").out
