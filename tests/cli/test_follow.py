@@ -16,6 +16,7 @@ import pytest
 from tests.cli.terminal import free_endpoint, serving, trajectory
 from tests.dialects.coding_build import Claude, Clock, shop, text, use
 from tests.dialects.test_codex import counted, spawned
+from trajectory.cli.follow import _newest
 from trajectory.cli.session_logs import logs_under, session_of, sub_agents_of
 from trajectory.cli.tailing import Tail
 
@@ -206,6 +207,14 @@ def test_a_log_that_grew_beyond_where_it_was_while_it_was_rewritten_begins_anew(
     tail.read()
     path.write_bytes(b"another line, and a longer one\n")
     assert tail.read().startswith(b"another") and tail.restarted
+
+
+def test_of_too_many_logs_the_newest_are_followed_in_their_order(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("b", "a", "c")]
+    for age_s, path in enumerate(paths):
+        path.write_text("x")
+        os.utime(path, (1000 - age_s, 1000 - age_s))
+    assert _newest([*paths, tmp_path / "absent"], 2) == paths[:2]
 
 
 def test_files_of_one_session_are_found_from_each_other(tmp_path: Path) -> None:

@@ -182,9 +182,12 @@ class Follower:
         if self._looked_s and now_s - self._looked_s < max(_LOOK_S, 20 * self._look_s):
             return
         is_first = not self._looked_s
-        for path in self._wanted():
-            if path not in self._tails and len(self._tails) < _MAX_FILES:
-                self._take_up(path)
+        wanted = [path for path in self._wanted() if path not in self._tails]
+        if len(self._tails) + len(wanted) > _MAX_FILES:
+            self._let_go()
+            wanted = _newest(wanted, max(0, _MAX_FILES - len(self._tails)))
+        for path in wanted:
+            self._take_up(path)
         self._looked_s = time.monotonic()
         self._look_s = self._looked_s - now_s
         if is_first and not self._tails:
@@ -192,6 +195,13 @@ class Follower:
 
             where = ", ".join(str(path) for path in self._paths or roots())
             say(f"nothing is being written under {where}: waiting for a coding agent; ctrl-c stops")
+
+    def _let_go(self) -> None:
+        """Follows no longer what is not being written any more; should it be again, it is read anew."""
+        since_s = time.time() - LIVE_S
+        for path in [path for path, tail in self._tails.items() if tail.changed_s < since_s]:
+            del self._tails[path]
+            self._logs.restart(str(path))
 
     def _wanted(self) -> list[Path]:
         from trajectory.cli.session_logs import logs_under, roots, session_of, sub_agents_of
@@ -288,3 +298,16 @@ class Follower:
             print(json_line({"event": event, **fields}), flush=True)
         else:
             say(text)
+
+
+def _newest(paths: list[Path], count: int) -> list[Path]:
+    """The files that were written last, in the order in which they came."""
+
+    def changed_s(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    kept = set(sorted(paths, key=changed_s, reverse=True)[:count])
+    return [path for path in paths if path in kept]
