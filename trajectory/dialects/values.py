@@ -60,7 +60,11 @@ def name_of(value: Any) -> str:
 
 def first_name(attributes: Mapping[str, Any], *keys: str) -> str:
     """The first of these attributes that holds a name."""
-    return next((name for key in keys if (name := name_of(attributes.get(key)))), "")
+    for key in keys:
+        value = attributes.get(key)
+        if value is not None and (name := name_of(value)):
+            return name
+    return ""
 
 
 def first(attributes: Mapping[str, Any], *keys: str) -> Any:
@@ -84,7 +88,11 @@ def count_of(value: Any) -> int | None:
 
 def first_count(attributes: Mapping[str, Any], *keys: str) -> int | None:
     """The first of these attributes that holds a count."""
-    return next((count for key in keys if (count := count_of(attributes.get(key))) is not None), None)
+    for key in keys:
+        value = attributes.get(key)
+        if value is not None and (count := count_of(value)) is not None:
+            return count
+    return None
 
 
 def decoded(value: Any) -> Any:
@@ -153,10 +161,12 @@ def texts(value: Any) -> list[str]:
 def unflatten(attributes: Mapping[str, Any], prefix: str) -> list[Any]:
     """The list that keys like `prefix.0.message.role` spell, by index; gaps are closed, contradictions ignored."""
     start = prefix + "."
+    keys = [key for key in attributes if key.startswith(start)]
+    if not keys:
+        return []
     root: dict[str, Any] = {}
-    for key, value in attributes.items():
-        if key.startswith(start):
-            _plant(root, key[len(start) :].split("."), value)
+    for key in keys:
+        _plant(root, key[len(start) :].split("."), attributes[key])
     listed = _listed(root)
     return listed if isinstance(listed, list) else []
 
