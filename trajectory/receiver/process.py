@@ -100,6 +100,7 @@ async def _http(listening: socket.socket, receiver: Receiver, gate: Gate) -> Asy
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         limit_concurrency=_MAX_CONNECTIONS,
