@@ -46,6 +46,14 @@ def test_two_processes_make_one_trace() -> None:
         assert len(collector.sources()) == 2
 
 
+def test_a_program_that_speaks_opentelemetry_is_heard_with_its_delegation() -> None:
+    with FakeCollector() as collector:
+        assert "503" in run("opentelemetry_program.py", collector.endpoint)
+        assert {s.agent for s in collector.spans(kind="agent")} == {"coordinator", "researcher"}
+        assert "search_hotels" in {s.name for s in collector.spans(kind="tool")}
+        assert all(not s.open for s in collector.spans())
+
+
 def test_a_detector_of_ones_own_finds_what_it_looks_for() -> None:
     with FakeCollector() as collector:
         assert run("own_detector.py", collector.endpoint) == "oracle answered without looking anything up.\n"

@@ -21,12 +21,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from trajectory.collector import watching
 from trajectory.dialects.otlp import read_logs, read_request
+from trajectory.dialects.sniff import read_file
 from trajectory.emitter import baton
 from trajectory.emitter.courier import is_same_place
 from trajectory.emitter.identity import Identity
 from trajectory.emitter.leftover import claimed
 from trajectory.emitter.spool import Spool
-from trajectory.errors import QueryError, StoreError, WireError
+from trajectory.errors import ImportFormatError, QueryError, StoreError, WireError
 from trajectory.model.content import digest
 from trajectory.model.fact import (
     Batch,
@@ -302,6 +303,44 @@ def _http_requests() -> list[bytes]:
     ]
 
 
+def _read_file(raw: bytes) -> None:
+    for batch in read_file(raw, "x").batches:
+        for fact in batch.facts:
+            _store(fact)
+
+
+def _files() -> list[bytes]:
+    """A session log of each coding agent that we read, a chat log, spans as a console exporter prints them."""
+    at = "2026-03-01T10:00:00.000Z"
+    asked = {
+        "type": "user",
+        "uuid": "u1",
+        "sessionId": "s",
+        "timestamp": at,
+        "message": {"role": "user", "content": "plan"},
+    }
+    block = {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "ls"}}
+    said = {
+        "id": "m1",
+        "role": "assistant",
+        "model": "m",
+        "content": [block],
+        "usage": {"input_tokens": 3, "output_tokens": 4},
+    }
+    answer = {"type": "assistant", "uuid": "a1", "sessionId": "s", "timestamp": at, "message": said}
+    call = {"type": "function_call", "name": "shell", "call_id": "c", "arguments": "{}"}
+    codex = [
+        {"timestamp": at, "type": "session_meta", "payload": {"id": "s", "cwd": "/w", "originator": "codex_cli_rs"}},
+        {"timestamp": at, "type": "event_msg", "payload": {"type": "user_message", "message": "plan"}},
+        {"timestamp": at, "type": "response_item", "payload": call},
+    ]
+    chat = {"run_id": "r", "question": "?", "steps": [{"i": 0, "agent": "a", "role": "assistant", "content": "so"}]}
+    ids = {"trace_id": TRACE.hex(), "span_id": (b"s" + SPAN[1:]).hex()}
+    span = {"name": "x", "context": ids, "start_time": at, "attributes": {"a": 1}}
+    lines = [[asked, answer], codex, [chat], [span]]
+    return [b"\n".join(json.dumps(one).encode() for one in those) + b"\n" for those in lines]
+
+
 def mouths() -> list[Mouth]:
     """All of them."""
     packed = [codec.encode(fact) for fact in facts()]
@@ -332,4 +371,5 @@ def mouths() -> list[Mouth]:
         Mouth("stored bodies", _refusing(_read_body, StoreError), [b"\0" + body, deflated]),
         Mouth("otlp", _read_otlp, _otlp_requests()),
         Mouth("otlp http", _read_http, _http_requests()),
+        Mouth("files", _refusing(_read_file, ImportFormatError), _files()),
     ]  # fmt: skip
