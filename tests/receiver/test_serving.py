@@ -1,10 +1,12 @@
 """`trajectory serve` with its receiver: who may come in, what it says where it cannot, and what a killed receiver costs."""
 
 import argparse
+import http.client
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +77,43 @@ def test_a_killed_receiver_is_begun_anew_and_what_it_had_answered_is_there(room:
     wait_for(lambda: room.receiver.pid != killed, lambda: time.sleep(0.01))
     assert room.post(body_of(trace_id, "before", "after"), PROTOBUF).status == 200
     wait_for(lambda: len(room.trace(trace_id).spans) == 2, lambda: time.sleep(0.01))
+
+
+def test_exporters_that_send_again_lose_nothing_to_receivers_that_are_killed_again_and_again(room: Room) -> None:
+    traces = [new_trace() for _ in range(4)]
+    names = [f"step {number}" for number in range(60)]
+    again_count, answered_count = [0] * len(traces), [0] * len(traces)
+
+    def export(at: int) -> None:
+        """As an SDK's exporter does: the very same bytes again, until they are answered."""
+        for number in range(1, len(names) + 1):
+            body = body_of(traces[at], *names[:number])
+            while True:
+                try:
+                    if room.post(body, PROTOBUF).status == 200:
+                        answered_count[at] += 1
+                        break
+                except (OSError, http.client.HTTPException):
+                    again_count[at] += 1
+
+    threads = [threading.Thread(target=export, args=(at,)) for at in range(len(traces))]
+    for thread in threads:
+        thread.start()
+    killed: set[int] = set()
+    seen_count = 0
+    while len(killed) < 4 and any(thread.is_alive() for thread in threads):
+        pid = room.receiver.pid
+        if pid and pid not in killed and sum(answered_count) > seen_count + 10:  # in the midst of its work
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+            seen_count = sum(answered_count)
+        time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert sum(again_count) > 0 and len(killed) > 1
+    for trace_id in traces:
+        wait_for(lambda trace_id=trace_id: len(room.trace(trace_id).spans) == len(names), lambda: time.sleep(0.01))  # type: ignore[misc]
+        assert sorted(span.name for span in room.trace(trace_id).spans.values()) == sorted(names)
 
 
 def test_a_port_that_is_taken_is_done_without_unless_it_was_asked_for(

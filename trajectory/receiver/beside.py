@@ -21,7 +21,7 @@ GRPC_ENDPOINT = "127.0.0.1:4317"
 _END_S = 8.0
 _AGAIN_S = 0.25  # before a process that died is begun anew; longer where it dies at once
 _LONGEST_PAUSE_S = 30.0
-_SHORT_S = 5.0
+_SHORT_S = 0.5
 _LOOK_S = 0.5
 _BACKLOG = 512
 
