@@ -122,12 +122,13 @@ def test_what_can_be_made_out_of_the_facts_is_made_again(sound: Path, tmp_path: 
 
 def test_any_damage_costs_what_it_hit_and_nothing_is_made_up(sound: Path, tmp_path: Path) -> None:
     chance = random.Random(7)
-    pages = sound.stat().st_size // PAGE_BYTES
+    kept = {1, *pages_of(sound)["sqlite_schema"]}  # without a schema nothing is a store: a copy has to help
+    pages = [page for page in range(1, sound.stat().st_size // PAGE_BYTES + 1) if page not in kept]
     with closing(open_reader(sound)) as old:
         was, payloads = of_each(old), old.counts()["payloads"]
     for n in range(12):
         path = tmp_path / f"store{n}.db"
-        damaged(sound, path, *chance.sample(range(2, pages + 1), chance.randint(1, 4)))
+        damaged(sound, path, *chance.sample(pages, chance.randint(1, 4)))
         done = repair(str(path))
         with closing(open_reader(path)) as new:
             assert new.check() == []

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from trajectory.view.text import clean
 if TYPE_CHECKING:
     from trajectory.collector.folded import FoldedTrace
     from trajectory.collector.rows import TraceRows
+    from trajectory.graph.invocation import Usage
+    from trajectory.graph.runs import Run
     from trajectory.graph.trace import Trace
 
 _SHOWN_SPANS = 60
@@ -27,13 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from trajectory.collector.at_rest import stored_run
+
     with closing(open_store(args.store)) as reader:
         folded = open_trace(reader, args.trace)
         rows = rows_of(folded, is_live=is_served(args.store))
+        run, traces = stored_run(reader, rows)
         if args.json:
-            print(json_line(trace_json(rows)))
+            print(json_line(trace_json(rows) | run_json(rows.trace, run, traces)))
         else:
-            print("\n".join(page(rows, every_span=args.spans)))
+            print("\n".join(page(rows, run_lines(rows.trace, run, traces), every_span=args.spans)))
     return 0
 
 
@@ -47,6 +53,7 @@ def rows_of(folded: "FoldedTrace", *, is_live: bool) -> "TraceRows":
 def trace_json(rows: "TraceRows") -> dict[str, Any]:
     """The trace as one object; the keys that `findings.md` fixes, and spans and findings beside them."""
     from trajectory.collector.spans import span_rows
+    from trajectory.graph.runs import alone, delegations_of
     from trajectory.protocol.codec import finding_json
 
     trace = rows.trace
@@ -59,8 +66,8 @@ def trace_json(rows: "TraceRows") -> dict[str, Any]:
         "status": rows.state(),
         "started_unix_nano": trace.first_ns,
         "ended_unix_nano": trace.last_ns,
-        "agents": _agents(trace),
-        "delegations": _delegations(trace),
+        "agents": _agents(trace.agents()),
+        "delegations": _delegations(delegations_of([trace], alone(trace.trace_id))),
         "tools": [
             {"name": name, "calls": len(calls), "errors": sum(c.is_error for c in calls), "failures": _failures(trace, calls)}
             for name, calls in trace.tools().items()
@@ -86,17 +93,43 @@ def trace_json(rows: "TraceRows") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _agents(trace: "Trace") -> list[dict[str, Any]]:
+def run_json(trace: "Trace", run: "Run", traces: list["Trace"]) -> dict[str, Any]:
+    """What joins a trace to others, and the run that they are, each of its traces counted once: None where it is alone."""
+    from trajectory.graph.runs import agents_of, delegations_of
+
+    joined = [
+        {
+            "trace_id": (j.effect if j.cause == trace.trace_id else j.cause).hex(),
+            "is": "effect" if j.cause == trace.trace_id else "cause",
+            "grade": str(j.grade), "reason": j.reason, "span_id": j.span_id.hex() or None,
+            "to_span_id": j.to_span_id.hex() or None, "source": j.agent, "target": j.to_agent,
+        }
+        for j in run.of(trace.trace_id)
+    ]  # fmt: skip
+    if len(traces) == 1:
+        return {"joined": joined, "run": None}
+    usages = [t.usage() for t in traces]
+    return {
+        "joined": joined,
+        "run": {
+            "trace_ids": [t.hex() for t in run.trace_ids],
+            "agents": _agents(agents_of(traces, run)),
+            "delegations": _delegations(delegations_of(traces, run)),
+            "model_calls": sum(u.model_calls for u in usages),
+            "input_tokens": sum(u.input_tokens for u in usages),
+            "output_tokens": sum(u.output_tokens for u in usages),
+            "errors": sum(len(t.root_errors()) for t in traces),
+        },
+    }
+
+
+def _agents(agents: "dict[str, Usage]") -> list[dict[str, Any]]:
     fields = ("spans", "model_calls", "tool_calls", "input_tokens", "output_tokens", "errors")
-    return [{"name": name, **{f: getattr(usage, f) for f in fields}} for name, usage in trace.agents().items()]
+    return [{"name": name, **{f: getattr(usage, f) for f in fields}} for name, usage in agents.items()]
 
 
-def _delegations(trace: "Trace") -> list[dict[str, Any]]:
+def _delegations(counted: dict[tuple[str, str, str, str], int]) -> list[dict[str, Any]]:
     """Delegations between two agents, in one mode and known in one way, counted."""
-    counted: dict[tuple[str, str, str, str], int] = {}
-    for delegation in trace.delegations():
-        key = (delegation.source_agent, delegation.target_agent, str(delegation.mode), str(delegation.grade))
-        counted[key] = counted.get(key, 0) + 1
     names = ("source", "target", "mode", "grade")
     return [{**dict(zip(names, key, strict=True)), "count": number} for key, number in counted.items()]
 
@@ -116,8 +149,8 @@ def _not_observable(trace: "Trace") -> list[dict[str, str]]:
     ]
 
 
-def page(rows: "TraceRows", *, every_span: bool) -> list[str]:
-    """The trace for reading."""
+def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> list[str]:
+    """The trace for reading; `of_run` says what it is a part of."""
     from trajectory.cli import findings
 
     trace = rows.trace
@@ -133,6 +166,7 @@ def page(rows: "TraceRows", *, every_span: bool) -> list[str]:
     root = trace.root
     if root is not None and root.attributes.get(SYNTHETIC_TIME):
         lines += ["times: the log has none; each step is drawn as one second"]
+    lines += of_run
     lines += ["", bold("Agents"), *_indented(_agent_table(trace))]
     lines += ["", bold("Delegations"), *_indented(_delegation_table(rows))]
     if trace.tools():
@@ -145,6 +179,30 @@ def page(rows: "TraceRows", *, every_span: bool) -> list[str]:
     if unseen:
         lines += [f"  not observable: {plural(len(unseen), 'check')} ({clean(unseen[0]['reason'])})"]
     return [*lines, "", bold("Spans"), *_indented(_span_lines(rows, None if every_span else _SHOWN_SPANS))]
+
+
+def run_lines(trace: "Trace", run: "Run", traces: list["Trace"]) -> list[str]:
+    """The run of several traces that a trace is a part of: what all count, and what joins this one to its neighbours."""
+    from trajectory.graph.runs import agents_of, delegations_of
+
+    if not run.joints:
+        return []
+    lines = ["", bold("Run")]
+    if len(traces) > 1:
+        usages = [t.usage() for t in traces]
+        tokens = (sum(u.input_tokens for u in usages), sum(u.output_tokens for u in usages))
+        numbers = [
+            plural(len(traces), "trace"), plural(len(agents_of(traces, run)), "agent"),
+            plural(sum(delegations_of(traces, run).values()), "delegation"), plural(sum(u.spans for u in usages), "step"),
+            f"{count(tokens[0])} + {count(tokens[1])} tokens",
+        ]  # fmt: skip
+        lines += [f"  {'   '.join(numbers)}", f"  begins with {run.root.hex()[:12]}"]
+    for joint in run.of(trace.trace_id):
+        is_cause = joint.cause == trace.trace_id
+        other, way = (joint.effect, "caused") if is_cause else (joint.cause, "caused by")
+        between = clean(f" ({joint.agent} ⇢ {joint.to_agent})") if joint.agent and joint.to_agent else ""
+        lines.append(f"  {way} {other.hex()[:12]}{between}   {joint.grade}: {clean(joint.reason)}")
+    return lines
 
 
 def _agent_table(trace: "Trace") -> list[str]:

@@ -12,6 +12,7 @@ from trajectory.cli.output import count, duration, json_line, plural, say, table
 from trajectory.cli.places import add_json, add_store, data_dir, is_served, natural, open_store
 
 if TYPE_CHECKING:
+    from trajectory.collector.joined import RowOf
     from trajectory.store.contract import Pin
     from trajectory.store.reader import SqliteReader
     from trajectory.view.rows import TraceRow
@@ -40,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     keep = parse(args.filter)
     with closing(open_store(args.store)) as reader:
         pins = _pins(reader)
-        chosen = list(
-            islice((row for row in _rows(reader, is_served(args.store)) if keep(row, time.time_ns())), args.limit)
-        )
+        each = not keep.is_empty or args.ids or args.json  # a filter looks at traces, and so does a script
+        listed = _rows(reader, is_served(args.store), by_run=not each)
+        chosen = list(islice((row for row in listed if keep(row, time.time_ns())), args.limit))
         is_empty = not chosen and not reader.summaries(limit=1)
     if args.ids:
         print("".join(f"{row.trace_id}\n" for row in chosen), end="")
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         (
             row.trace_id[:12], _state(row, pins), row.agents, row.delegations, row.steps, row.errors,
             row.critical + row.warnings or "·", count(row.input_tokens + row.output_tokens),
-            duration(row.ended_ns - row.started_ns), _when(row.started_ns), row.title,
+            duration(row.ended_ns - row.started_ns), _when(row.started_ns), titled(row),
         )
         for row in chosen
     ]  # fmt: skip
@@ -104,14 +105,27 @@ def _state(row: "TraceRow", pins: "AbstractSet[Pin]") -> str:
     return row.state.replace("_", " ") + (", pinned" if _is_pinned(row, pins) else "")
 
 
-def _rows(reader: "SqliteReader", is_live: bool) -> "Iterator[TraceRow]":
+def _rows(reader: "SqliteReader", is_live: bool, *, by_run: bool) -> "Iterator[TraceRow]":
     """The rows of a store, newest first, a page at a time: a filter looks at all of them."""
     from trajectory.collector.at_rest import stored_row
+    from trajectory.collector.joined import Runs
 
+    runs = Runs(reader, lambda summary: stored_row(summary, is_live))
+    while runs.joined.read_on():
+        pass
+    yield from runs.whole(_each(reader, runs.row_of), by_run=by_run)
+
+
+def _each(reader: "SqliteReader", row_of: "RowOf") -> "Iterator[TraceRow]":
     last = None
     while page := reader.summaries(limit=_PAGE, before=last):
         last = page[-1]
-        yield from (stored_row(summary, is_live) for summary in page)
+        yield from map(row_of, page)
+
+
+def titled(row: "TraceRow") -> str:
+    """The title, and of how many traces the row is where it is of several."""
+    return row.title if row.traces == 1 else f"{row.title} ({row.traces} traces)"
 
 
 def _elsewhere(store: str) -> str:

@@ -13,17 +13,23 @@ import msgspec
 
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
+from trajectory.collector.joined import Joined
 from trajectory.collector.listing import Listing, row_of
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.pipeline import traces_saying
 from trajectory.collector.publish import Publisher
+from trajectory.collector.rows import TraceRows
 from trajectory.errors import TrajectoryError
+from trajectory.graph.ends import ends_of
+from trajectory.graph.runs import Run
+from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Fact, Payload, trace_of
 from trajectory.model.lists import named
-from trajectory.store.contract import Reader, TraceSummary
+from trajectory.store.contract import LIVE, Reader, TraceSummary
 from trajectory.view.rows import Health, Query, TraceRow, View
 
 _MAX_TRACES = 8
+_MAX_STALE = 256
 _LISTED_TRACES = 10_000
 
 
@@ -41,7 +47,7 @@ class StoredLibrary:
     def refresh(self) -> None:
         """Folds what was written since into the traces that are kept, and forgets those that were deleted."""
         self.version += 1
-        self.runs.forget_saved()
+        self.runs.read_again()
         for trace_id in [t for t in self._kept if not self.reader.has_trace(t)]:
             del self._kept[trace_id]
         after, self._last_frame = self._last_frame, self.reader.last_frame()
@@ -86,6 +92,24 @@ def fold_stored(
             if until_ns is None or getattr(fact, "at_ns", 0) <= until_ns:  # as corrected
                 folded.apply(fact, batch.source)
     return folded
+
+
+def stored_run(reader: Reader, rows: TraceRows) -> tuple[Run, list[Trace]]:
+    """The run that a trace of a store is a part of, and its traces, the first one first, each as the store tells it now.
+
+    Of traces that were never summed up, the first few hundred are read too: a killed collector leaves them.
+    """
+    joined = Joined(reader)
+    shown = rows.trace
+    joined.put(shown.trace_id, ends_of(shown, is_live=rows.state() == LIVE, is_partial=rows.is_partial))
+    for trace_id in reader.stale_traces()[:_MAX_STALE]:
+        if trace_id != shown.trace_id and reader.summary(trace_id) is None:
+            left = TraceRows(fold_stored(reader, trace_id), rows.now_ns, rows.is_live)
+            joined.put(trace_id, ends_of(left.trace, is_live=left.state() == LIVE, is_partial=left.is_partial))
+    while joined.read_on():
+        pass
+    run = joined.run_of(shown.trace_id)
+    return run, [shown if t == shown.trace_id else fold_stored(reader, t).trace for t in run.trace_ids]
 
 
 def stored_batches(reader: Reader, trace_id: bytes) -> Iterator[Batch]:

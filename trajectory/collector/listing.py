@@ -1,23 +1,24 @@
 """The list of runs: rows that this process knows, over those that the store has saved, read only as far as someone looks.
 
-Invariant: a trace is listed once, as what is known of it, and in one order: live ones first, then the latest start. Owned by a
-pipeline or by the feed of a store at rest; one thread at a time.
+Invariant: a trace is listed once, as what is known of it, and in one order: live ones first, then the latest start. Where
+runs are asked for, those that are one run are one row, at the place of the first of them. Owned by a pipeline or by the feed
+of a store at rest; one thread at a time.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import merge
 from itertools import chain, islice
 from operator import attrgetter
 
+from trajectory.collector.joined import RowOf, Runs
+from trajectory.model.ends import Ends
 from trajectory.store.contract import LIVE, Reader, TraceSummary
 from trajectory.view.rows import TraceRow
 
 _FIRST_PAGE, _PAGE = 208, 1024
 _MOST_KNOWN = 2000  # rows of this process: beyond them the older ones are read from the store, like all others
 _KEPT = 1000  # of them that stay then
-
-RowOf = Callable[[TraceSummary], TraceRow]
 
 
 class Listing:
@@ -28,10 +29,17 @@ class Listing:
         self._row_of = row_of
         self._limit = limit
         self._known: OrderedDict[str, TraceRow] = OrderedDict()
+        self.runs = Runs(reader, row_of, self._known)
+        self.forget_saved()
+
+    def read_again(self) -> None:
+        """Others have written the store: reads it anew when someone looks."""
+        self.runs.joined.read_again()
         self.forget_saved()
 
     def forget_saved(self) -> None:
-        """Reads what is saved anew when someone looks: it was changed by others, or made smaller."""
+        """Reads what is saved anew when someone looks: it was changed, or made smaller."""
+        self.runs.forget_saved()
         self._saved: list[TraceRow] = []
         self._last: TraceSummary | None = None
         self._live: list[TraceRow] | None = None
@@ -40,11 +48,14 @@ class Listing:
     def forget(self, trace_id: bytes) -> None:
         """The trace is gone from the store."""
         self._known.pop(trace_id.hex(), None)
+        self.runs.joined.forget(trace_id)
         self.forget_saved()
 
-    def put(self, row: TraceRow) -> None:
+    def put(self, row: TraceRow, ends: Ends | None = None) -> None:
         """What is known of a trace now; its summary is about to be saved."""
         self._known[row.trace_id] = row
+        if ends is not None:
+            self.runs.joined.put(bytes.fromhex(row.trace_id), ends)
         self._known.move_to_end(row.trace_id)
         if len(self._known) > min(_MOST_KNOWN, self._limit):
             while len(self._known) > min(_KEPT, self._limit):
@@ -60,12 +71,19 @@ class Listing:
         """Whether this process has said anything of a trace."""
         return trace_id.hex() in self._known
 
-    def count(self) -> int:
-        """How many traces there are to list."""
-        return min(max(self._reader.summary_count(), len(self._known)), self._limit)
+    def count(self, *, by_run: bool = False) -> int:
+        """How many traces there are to list; with `by_run`, how many runs."""
+        count = min(max(self._reader.summary_count(), len(self._known)), self._limit)
+        return count - self.runs.joined.part_count() if by_run else count
 
-    def rows(self) -> Iterator[TraceRow]:
-        """All rows, live ones first, then the latest start; the store is read a page ahead of who iterates."""
+    def rows(self, *, by_run: bool = False) -> Iterator[TraceRow]:
+        """All rows, live ones first, then the latest start; the store is read a page ahead of who iterates.
+
+        With `by_run`, a run of several traces is one row.
+        """
+        return self.runs.whole(self._traces(), by_run=by_run)
+
+    def _traces(self) -> Iterator[TraceRow]:
         known = sorted(self._known.values(), key=_by_start)
         live = merge((r for r in known if _is_live(r)), self._saved_live(), key=_by_start)
         others = merge((r for r in known if not _is_live(r)), self._saved_others(), key=_by_start)
@@ -118,10 +136,10 @@ def row_of(summary: TraceSummary) -> TraceRow:
     return TraceRow(*fields)
 
 
-def summary_of(row: TraceRow, last_frame: int) -> TraceSummary:
+def summary_of(row: TraceRow, last_frame: int, ends: Ends | None = None) -> TraceSummary:
     """A row as it is saved; `last_frame` is the newest that is folded into it."""
     shared = dict(zip(_SHARED, _shared_of(row), strict=True))
-    return TraceSummary(bytes.fromhex(row.trace_id), **shared, last_frame=last_frame)
+    return TraceSummary(bytes.fromhex(row.trace_id), **shared, last_frame=last_frame, ends=ends)
 
 
 def _is_live(row: TraceRow) -> bool:

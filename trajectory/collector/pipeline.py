@@ -19,6 +19,7 @@ from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
 from trajectory.errors import QueryError, StoreError, TrajectoryError
+from trajectory.graph.ends import ends_of
 from trajectory.model.fact import (
     Batch,
     Fact,
@@ -34,7 +35,7 @@ from trajectory.model.fact import (
 )
 from trajectory.model.hashing import blake2b
 from trajectory.protocol.codec import decode_fact, encode
-from trajectory.store.contract import Activity, Reader, Writer
+from trajectory.store.contract import LIVE, Activity, Reader, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
 from trajectory.view.text import clean
 
@@ -337,6 +338,7 @@ class Pipeline:
             folded.summary_version, folded.summed_ns = folded.trace.version, now_ns
             try:
                 row = TraceRows(folded, now_ns, is_live=True).trace_row()
+                ends = ends_of(folded.trace, is_live=row.state == LIVE, is_partial=row.is_partial)
             except Exception as fault:  # whatever hostile facts make of our rows: the others are summed up
                 self.vitals.faulted("a summary", fault)
                 continue
@@ -344,8 +346,8 @@ class Pipeline:
                 spent_ns += folded.summary_pace.took(began_ns)
             if row.state != self.runs.state(folded.trace.trace_id):
                 self._changed(folded)
-            self.runs.put(row)
-            summaries.append(summary_of(row, folded.last_frame))
+            self.runs.put(row, ends)
+            summaries.append(summary_of(row, folded.last_frame, ends))
         if summaries:
             self.version += 1
             self.writer.save_summaries(summaries)

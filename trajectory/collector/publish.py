@@ -108,17 +108,24 @@ class Publisher:
         return health
 
     def _runs(self, query: RunsQuery, since: int, health: Health) -> View | None:
+        if self._library.runs.runs.joined.read_on():
+            self._library.version += 1  # of a large store a page at each look: then the list is drawn again, joined
         version = self._library.version
         if version <= since:
             return None
         keep = parse(query.filter, self._library.saying)
-        matching = (row for row in self._library.runs.rows() if keep(row, health.now_ns))
+        by_run = keep.is_empty  # a filter looks at traces, one by one
+        matching = (row for row in self._library.runs.rows(by_run=by_run) if keep(row, health.now_ns))
         rows = list(islice(matching, max(query.limit, 0)))
         preview = None
         if query.preview:
             preview = self._trace(TraceQuery(query.preview, tail=0), -1, health)
         return RunsView(
-            version, health, rows, self._library.runs.count(), preview if isinstance(preview, TraceView) else None
+            version,
+            health,
+            rows,
+            self._library.runs.count(by_run=by_run),
+            preview if isinstance(preview, TraceView) else None
         )  # fmt: skip
 
     def _find(self, trace_id: str) -> FoldedTrace | None:

@@ -95,6 +95,11 @@ class TraceRows:
         is_going_on = any(s.is_open and not self.is_cut_off(s) for s in self.trace.spans.values())
         return "live" if is_going_on else "cut_off"
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether facts of it are known to be missing."""
+        return any(f.kind == "telemetry.gap" for f in self.trace.findings.values())
+
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def trace_row(self) -> TraceRow:
@@ -120,7 +125,7 @@ class TraceRows:
             output_tokens=usage.output_tokens,
             activity=self._activity(),
             goal=goal,
-            is_partial=any(f.kind == "telemetry.gap" for f in trace.findings.values()),
+            is_partial=self.is_partial,
             agent_names=[clean(name) for name in islice(agents, _NAMED_AGENTS)],
         )
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from trajectory.model.ends import Ends
 from trajectory.model.fact import Batch, Finding
 
 LIVE = "live"  # the state of a summary whose trace goes on
@@ -49,6 +50,7 @@ class TraceSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     output_tokens: int = 0
     last_frame: int = 0
     agent_names: list[str] = []
+    ends: Ends | None = None  # where it may join others; None where an earlier release summed it up
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):

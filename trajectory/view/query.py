@@ -49,7 +49,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
 _IDS: dict[str, tuple[str, ...]] = {
     "id": ("trace_id", "span_id", "parent_id", "delegation_id", "root_span_id", "alert_id"),
     "trace": ("trace_id",),
-    "run": ("trace_id",),
+    "run": ("run_id", "trace_id"),
     "span": ("span_id", "parent_id"),
 }
 _LOOSE = ("title", "label", "name", "agent", "source", "target", "kind", "alert_id")  # short enough for fuzzy letters

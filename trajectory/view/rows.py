@@ -196,6 +196,8 @@ class TraceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     goal: str = ""  # preview of the root's task or input
     is_partial: bool = False  # facts of it are known to be missing: counts are lower bounds
     agent_names: list[str] = []  # of those that took part, the first 64
+    run_id: str = ""  # the first trace of the run that it is a part of, where the run has several
+    traces: int = 1  # how many are counted in this row
 
 
 class RunsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):

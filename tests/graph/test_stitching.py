@@ -1,0 +1,195 @@
+"""Traces of one run are joined by what they say, never where two would do, in any order of their coming."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.broken_runs import (
+    BEGIN_NS,
+    SECOND_NS,
+    SHAPES,
+    BrokenRun,
+    broken,
+    linked,
+    made,
+    messages,
+    stitched,
+    texts,
+    traces_of,
+)
+from trajectory.graph.ends import MAX_ENDS, ends_of
+from trajectory.graph.runs import agents_of, delegations_of
+from trajectory.graph.stitching import Stitching
+from trajectory.graph.trace import Trace
+from trajectory.model.ends import End, Ends, Pointer
+
+Shape = Callable[[int, float], BrokenRun]
+ALL = frozenset({"links", "ids", "parents", "texts"})
+by_name = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+
+
+def causes_in(stitching: Stitching, *runs: BrokenRun) -> dict[bytes, bytes]:
+    return {j.effect: j.cause for run in runs for part in run.parts for j in stitching.causes(part.trace_id)}
+
+
+@by_name
+def test_the_traces_of_a_run_are_one_run_that_begins_with_the_first(shape: Shape) -> None:
+    run = shape(1, 0)
+    stitching = stitched([run])
+    assert causes_in(stitching, run) == run.causes
+    for part in run.parts:
+        found = stitching.run_of(part.trace_id)
+        assert found.root == run.parts[0].trace_id and set(found.trace_ids) == {p.trace_id for p in run.parts}
+    assert stitching.part_count() == len(run.parts) - 1
+
+
+@by_name
+def test_a_link_is_observed_and_all_else_is_inferred_with_its_reason(shape: Shape) -> None:
+    run = shape(1, 0)
+    joints = stitched([run]).run_of(run.parts[0].trace_id).joints
+    assert {str(j.grade) for j in joints} == {"observed" if shape is linked else "inferred"}
+    assert all(j.reason for j in joints)
+
+
+@by_name
+def test_two_runs_that_are_alike_to_the_letter_are_never_mixed(shape: Shape) -> None:
+    one, other = shape(1, 0), shape(2, 0.5)
+    found = causes_in(stitched([one, other]), one, other)
+    assert found.items() <= (one.causes | other.causes).items()
+    if shape in (linked, made):  # by links, and by processes, they are known apart
+        assert found == one.causes | other.causes
+
+
+@by_name
+def test_two_runs_alike_are_never_mixed_whatever_each_span_has_lost(shape: Shape) -> None:
+    for seed in range(60):
+        chance = random.Random(seed)
+        runs = [broken(shape(n, 0.3 * n), 0.5, chance, ALL) for n in range(1, 4)]
+        found = causes_in(stitched(runs), *runs)
+        assert found.items() <= {e: c for run in runs for e, c in run.causes.items()}.items(), seed
+
+
+@by_name
+def test_one_run_after_the_other_is_joined_each_by_itself(shape: Shape) -> None:
+    one, other = shape(1, 0), shape(2, 3600)
+    found = causes_in(stitched([one, other]), one, other)
+    assert found == one.causes | other.causes
+
+
+@by_name
+def test_any_order_of_traces_joins_the_same(shape: Shape) -> None:
+    runs = [broken(shape(n, n), 0.3, random.Random(n), ALL) for n in range(1, 4)]
+    told = stitched(runs)
+    for seed in range(5):
+        shuffled = stitched(runs, random.Random(seed))
+        for run in runs:
+            for part in run.parts:
+                assert shuffled.run_of(part.trace_id) == told.run_of(part.trace_id)
+
+
+def test_a_trace_that_goes_and_comes_back_changes_nothing() -> None:
+    run = messages(1, 0)
+    stitching = stitched([run])
+    before = stitching.run_of(run.parts[0].trace_id)
+    ends = {t.trace_id: ends_of(t) for t in traces_of([run])}
+    for trace_id, held in ends.items():
+        stitching.forget(trace_id)
+        assert trace_id not in stitching.run_of(run.parts[0].trace_id).trace_ids[1:]
+        stitching.put(trace_id, held)
+    assert stitching.run_of(run.parts[0].trace_id) == before
+
+
+def test_what_two_runs_share_in_text_is_told_apart_by_their_sessions_and_processes() -> None:
+    def call(key: bytes = b"text") -> End:
+        return End("text", key, "ask", b"call-1", "a", 10, 20)
+
+    def trace(at_ns: int, **more: object) -> Ends:
+        return Ends(started_ns=at_ns, last_ns=30, is_whole=True, **more)  # type: ignore[arg-type]
+
+    for field in ("session", "process"):
+        stitching = Stitching()
+        for run in (b"1", b"2"):
+            stitching.put(b"cause" + run, trace(9, workers=[b"a"], gives=[call()], **{field: run}))
+            stitching.put(
+                b"effect" + run, trace(11, worker=b"b", workers=[b"b"], takes=[End("text", b"text")], **{field: run})
+            )
+        assert [(j.cause, j.effect) for n in (b"1", b"2") for j in stitching.causes(b"effect" + n)] == [
+            (b"cause1", b"effect1"),
+            (b"cause2", b"effect2"),
+        ]
+
+
+def test_a_call_that_was_over_when_a_trace_began_did_not_cause_it() -> None:
+    run = texts(1, 0)
+    late = texts(1, 3600)
+    traces = [traces_of([run])[0], *traces_of([late])[1:]]
+    stitching = Stitching()
+    for trace in traces:
+        stitching.put(trace.trace_id, ends_of(trace))
+    assert causes_in(stitching, run) == {}
+
+
+def test_a_trace_that_batches_two_runs_is_a_part_of_neither_and_names_both() -> None:
+    stitching = Stitching()
+    for name in (b"a", b"b"):
+        stitching.put(name, Ends(started_ns=1, last_ns=2))
+    stitching.put(
+        b"batch", Ends(started_ns=3, last_ns=4, pointers=[Pointer(b"s", b"a", b"x"), Pointer(b"s", b"b", b"y")])
+    )
+    assert sorted(j.cause for j in stitching.run_of(b"batch").of(b"batch")) == [b"a", b"b"]
+    assert all(stitching.run_of(name).trace_ids == [name] for name in (b"a", b"b", b"batch"))
+
+
+def test_a_run_counts_each_of_its_traces_once_and_the_delegations_between_them() -> None:
+    run = messages(1, 0)
+    traces = traces_of([run])
+    found = stitched([run]).run_of(run.parts[0].trace_id)
+    assert delegations_of(traces, found) == {
+        ("coordinator", "researcher", "call", "inferred"): 1,
+        ("coordinator", "booker", "call", "inferred"): 1,
+    }
+    agents = agents_of(traces, found)
+    assert set(agents) == {"coordinator", "researcher", "booker"}
+    assert sum(usage.spans for usage in agents.values()) == sum(u.spans for t in traces for u in t.agents().values())
+
+
+def test_no_more_traces_are_kept_than_the_limit_the_latest_ones() -> None:
+    stitching = Stitching(limit=64)
+    for n in range(1000):
+        stitching.put(n.to_bytes(16, "big"), Ends(started_ns=1 + n, last_ns=2 + n, workers=[b"w"], session=b"s"))
+    assert 48 <= len(stitching) <= 64
+    stitching.put(b"late", Ends(started_ns=5, workers=[b"w"]))
+    assert stitching.causes(b"late") == [] and len(stitching) <= 64
+
+
+def test_a_trace_shows_few_ends_however_many_calls_it_made() -> None:
+    trace = traces_of([messages(1, 0)])[0]
+    run = messages(1, 0)
+    for n in range(200):
+        run.parts[0].span(
+            50 + n % 200, "tool", f"t{n}", 1, 1, parent=1, contents={"arguments": {"q": f"a question {n}"}}
+        )
+    many = traces_of([run])[0]
+    assert len(ends_of(many).gives) == MAX_ENDS and not ends_of(many).is_whole
+    assert ends_of(trace).is_whole
+
+
+def test_hostile_attributes_and_bodies_make_no_ends_and_no_trouble() -> None:
+    run = messages(1, 0)
+    part = run.parts[0]
+    part.span(
+        9,
+        "tool",
+        "odd",
+        1,
+        1,
+        parent=1,
+        contents={"arguments": [["x"] * 9, {"a": {"b": 1}}]},
+        a2a__task__id=["not", "text"],
+    )
+    part.span(10, "agent", "root?", 0, 1, agent="x", contents={"input": {"role": "user", "parts": [{"type": "text"}]}})
+    trace = traces_of([run])[0]
+    assert {e.kind for e in ends_of(trace).gives if e.span_id == part.span_id(9)} == {"call"}
+    assert Trace(b"t" * 16).spans == {} and ends_of(Trace(b"t" * 16)) == Ends()
+    assert BEGIN_NS < ends_of(trace).last_ns < BEGIN_NS + 60 * SECOND_NS
