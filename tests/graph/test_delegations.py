@@ -128,11 +128,59 @@ def test_an_agent_that_names_who_gave_it_control_is_declared() -> None:
     assert edges(folded(facts)) == [("a#1", "b#1", "declared", "received")]
 
 
-def test_an_agent_that_worked_while_the_only_tool_call_waited_is_inferred() -> None:
+def test_that_the_only_tool_call_waited_while_an_agent_worked_joins_nothing() -> None:
     facts = [agent(1, "a", at_ns=1), started(2, 1, "tool", at_ns=2), agent(3, "b", at_ns=3), ended(3, 8), ended(2, 9)]
-    assert edges(folded(facts)) == [("a#1", "b#1", "inferred", "returned")]
-    doubtful = [*facts, started(4, 1, "tool", at_ns=2), ended(4, 9)]
-    assert edges(folded(doubtful)) == []
+    assert edges(folded(facts)) == []
+
+
+def test_a_tool_call_that_waited_and_asked_word_for_word_what_an_agent_was_asked_is_inferred() -> None:
+    def asking(number: int, kind: str, text: str, parent: int = 0, name: str = "") -> SpanStarted:
+        slots = {"arguments" if kind == "tool" else "input": [bodies.setdefault(text, text.encode().ljust(16)[:16])]}
+        parent_id = span_id(parent) if parent else b""
+        return SpanStarted(TRACE, span_id(number), parent_id, number, 0, kind, f"n{number}", name, contents=slots)
+
+    bodies: dict[str, bytes] = {}
+    trace = Trace(TRACE, lambda digest: next(("text/plain", t.encode()) for t, d in bodies.items() if d == digest))
+    task, other = "find a hotel in Lyon", "price a hotel in Lyon"
+    asked: list[Fact] = [
+        agent(1, "a"),
+        asking(2, "tool", task, 1),
+        asking(3, "tool", other, 1),
+        asking(4, "agent", task, 0, "b"),
+    ]
+    assert edges(folded([*asked, ended(4, 8), ended(3, 9), ended(2, 9)], trace)) == [
+        ("a#1", "b#1", "inferred", "returned")
+    ]
+    assert [d.span.span_id for d in trace.delegations()] == [span_id(2)]
+    assert edges(folded([asking(5, "agent", task, 0, "c"), ended(5, 8)], trace)) == []  # two were asked the same
+
+
+def test_an_id_on_both_sides_joins_where_it_is_in_one_place_on_each() -> None:
+    def spot(number: int, kind: str, parent: int = 0, name: str = "", **ids: str) -> SpanStarted:
+        parent_id = span_id(parent) if parent else b""
+        return SpanStarted(TRACE, span_id(number), parent_id, number, 0, kind, f"n{number}", name, attributes=dict(ids))
+
+    for out, taken in (("gen_ai.tool.call.id", "parent_tool_use_id"), ("a2a.task.id",) * 2, ("a2a.message.id",) * 2):
+        facts: list[Fact] = [
+            agent(1, "a"),
+            spot(2, "tool", 1, **{out: "x"}),
+            spot(3, "other", 0, **{taken: "x"}),
+            agent(4, "b", 3),
+        ]
+        assert [(*e[:3],) for e in edges(folded(facts))] == [("a#1", "b#1", "inferred")]
+        twice: list[Fact] = [*facts, spot(5, "tool", 1, **{out: "x"})]
+        assert edges(folded(twice)) == []
+        two_takers: list[Fact] = [*facts, spot(6, "agent", 0, "b", **{taken: "x"})]
+        assert edges(folded(two_takers)) == []
+        late = folded(facts[2:])
+        assert edges(late) == [] and [e[:2] for e in edges(folded(facts[:2], late))] == [("a#1", "b#1")]
+
+
+def test_a_span_link_to_another_agents_work_is_an_observed_call() -> None:
+    link = SpanLinked(TRACE, span_id(3), 3, "follows", TRACE, span_id(2))
+    facts: list[Fact] = [agent(1, "a"), started(2, 1), started(3), agent(4, "b", 3)]
+    assert edges(folded(facts)) == []
+    assert [(*e[:3],) for e in edges(folded([*facts, link]))] == [("a#1", "b#1", "observed")]
 
 
 def test_work_under_a_declared_delegation_without_agent_span_is_its_targets() -> None:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from trajectory.collector.pace import Pace
 from trajectory.detection.contract import DetectorFactory
 from trajectory.detection.judge import TraceJudge
+from trajectory.graph.keys import PayloadSource
 from trajectory.graph.span import Span
-from trajectory.graph.trace import PayloadSource, Trace
+from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding, Source, SpanEvent, SpanStarted
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
 

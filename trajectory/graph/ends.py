@@ -4,24 +4,19 @@ Invariant: pure, bounded, and of one trace alone; a call that another agent of t
 a trace is summed up, by the collector.
 """
 
-import json
 from collections.abc import Iterator
 
+from trajectory.graph.keys import call_ids, text_given, texts_asked
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.content import MESSAGE, message_text
 from trajectory.model.ends import KEY_BYTES, End, Ends, Pointer, known
 from trajectory.model.hashing import blake2b
-from trajectory.model.words import AGENT_NAME, TOOL_CALL_ID, LinkKind, Slot, SpanKind
+from trajectory.model.words import AGENT_NAME, LinkKind, SpanKind
 
 MAX_ENDS = 24  # of a trace, in each direction: the calls that waited longest
 _MAX_POINTERS = 32
 _MAX_WORKERS = 16
 _MAX_CHAIN = 64  # how far below a root its first agent is looked for
-_MAX_BODY_BYTES = 64 * 1024
-_SHORTEST_TEXT = 12  # characters: "go on" is said in every conversation
-_CALL_IDS = (TOOL_CALL_ID, "parent_tool_use_id", "tool_call.id", "tool_use_id")
-_IDS = (("message", ("a2a.message.id",)), ("task", ("a2a.task.id",)), ("call", _CALL_IDS))
 _TAKING, _GIVING = frozenset({"server", "consumer"}), frozenset({"client", "producer"})
 _DELEGATION = SpanKind.DELEGATION.value
 _CALLS = frozenset({SpanKind.TOOL.value, _DELEGATION})
@@ -90,9 +85,9 @@ def _takes(trace: Trace, entry: list[Span], agent: Span | None, process: str) ->
         kind = span.attributes.get("otel.span.kind")
         if kind in _GIVING or (span.kind in _CALLS and kind not in _TAKING):
             continue
-        for kind, value in _ids(span):
+        for kind, value in call_ids(span):
             found.setdefault((kind, _key(kind, value)), _end(span, kind, value))
-    text = text_given(trace, agent) if agent is not None else ""
+    text = text_given(trace.body, agent) if agent is not None else ""
     if agent is not None and text:
         found.setdefault(("text", _key("text", text)), _end(agent, "text", text))
     if not any(s.kind in _WORK for s in trace.spans.values()):
@@ -115,11 +110,11 @@ def _gives(trace: Trace) -> tuple[list[End], bool]:
             continue
         if any(s.kind in _CALLS and s.span_id in answered for s in span.ancestors()):
             continue
-        ids = dict(_ids(span))
+        ids = dict(call_ids(span))
         found += [_end(span, kind, ids[kind]) for kind in ("message", "task") if kind in ids]
         found.append(_end(span, "call", ids.get("call", "")))
         if is_call:
-            found += [_end(span, "text", text) for text in texts_asked(trace, span)]
+            found += [_end(span, "text", text) for text in texts_asked(trace.body, span)]
     by_length = sorted(found, key=lambda e: (-((e.end_ns or 1 << 62) - e.start_ns), _end_order(e)))
     return sorted(by_length[:MAX_ENDS], key=_end_order), len(found) > MAX_ENDS
 
@@ -155,13 +150,6 @@ def _pointers(trace: Trace) -> list[Pointer]:
     return sorted(found, key=lambda p: (p.to_trace_id, p.span_id, p.to_span_id))[:_MAX_POINTERS]
 
 
-def _ids(span: Span) -> Iterator[tuple[str, str]]:
-    for kind, names in _IDS:
-        value = next(filter(None, (known(span.attributes.get(name)) for name in names)), "")
-        if value:
-            yield kind, value
-
-
 def _end(span: Span, kind: str, value: str) -> End:
     key = _key(kind, value) if value else b""
     return End(
@@ -182,66 +170,3 @@ def _end_order(end: End) -> tuple[int, bytes, str, bytes]:
 
 def _key(*parts: str) -> bytes:
     return blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=KEY_BYTES).digest()
-
-
-# --- texts -------------------------------------------------------------------------------------------------------------
-
-
-def texts_asked(trace: Trace, span: Span) -> list[str]:
-    """The texts that a call gives: its task, else each of its arguments that is a text; blanks do not count."""
-    found: list[str] = []
-    for digest in [*span.digests(Slot.TASK)[:4], *span.digests(Slot.ARGUMENTS)[:4]]:
-        found += _texts_in(trace.body(digest))
-    return list(dict.fromkeys(filter(None, map(_plain, found))))[:4]
-
-
-def text_given(trace: Trace, agent: Span) -> str:
-    """What an agent was first asked: its task or first input of a user, else that of the first model that it called."""
-    owner = agent.owner
-    models = [s for s in owner.spans.values() if s.kind == SpanKind.MODEL] if owner is not None else []
-    first = min(models, key=lambda s: s.order_key, default=None)
-    for span in (agent, first):
-        for digest in [*span.digests(Slot.TASK)[:1], *span.digests(Slot.INPUT)[:8]] if span is not None else ():
-            text = _said_by_user(trace.body(digest))
-            if text:
-                return text
-    return ""
-
-
-def _said_by_user(body: tuple[str, bytes] | None) -> str:
-    if body is None or len(body[1]) > _MAX_BODY_BYTES:
-        return ""
-    media_type, said = body
-    if media_type != MESSAGE:
-        return next(filter(None, map(_plain, _texts_in(body))), "")
-    message = _json(said)
-    if not isinstance(message, dict) or message.get("role") != "user" or not isinstance(message.get("parts"), list):
-        return ""
-    try:
-        return _plain(message_text(message))
-    except (AttributeError, TypeError, ValueError, RecursionError):
-        return ""
-
-
-def _texts_in(body: tuple[str, bytes] | None) -> list[str]:
-    if body is None or len(body[1]) > _MAX_BODY_BYTES:
-        return []
-    if body[0] == MESSAGE:
-        return [_said_by_user(body)]
-    value = _json(body[1])
-    if isinstance(value, dict):
-        return [v for v in value.values() if isinstance(v, str)]
-    return [value] if isinstance(value, str) else [] if value is not None else [body[1].decode("utf-8", "replace")]
-
-
-def _json(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _plain(text: str) -> str:
-    """A text without what its way may change: blanks; empty where it is too short to say which conversation it is of."""
-    plain = " ".join(text.split())
-    return plain if len(plain) >= _SHORTEST_TEXT else ""

@@ -4,16 +4,20 @@ Invariant: one act of giving is one delegation, however many spans tell of it, a
 called by the fold when agents or delegations may have changed, with the few spans that matter.
 
 Evidence, strongest first: the emitter's pair of delegation span and accepting agent span; an agent span under another
-agent's span; a delegation span met by the next invocation of the target that it names (or of anybody, where it names
-none); an agent span that names who gave it control; a model's answer that asks for the hand-over; an agent that ran while
-another agent's tool call waited. A delegation span that nobody answers was sent and not received.
+agent's span; a delegation span met by the next invocation of the target that it names (or of anybody, where it names none);
+an agent span that names who gave it control; a span link; an id on both sides; a model's answer that asks for the hand-over;
+a tool call that waited, and is named after the agent or asked what it was asked. A delegation span that nobody answers was
+sent and not received.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import islice, takewhile
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.keys import PayloadSource, call_ids, text_given, texts_asked
 from trajectory.graph.span import Span
 from trajectory.model.words import (
     DELEGATION_GRADE,
@@ -23,6 +27,7 @@ from trajectory.model.words import (
     DELEGATION_TARGET,
     DelegationMode,
     Grade,
+    LinkKind,
     SpanKind,
 )
 
@@ -30,32 +35,59 @@ if TYPE_CHECKING:
     from trajectory.graph.invocation import Invocation
 
 _MODEL, _TOOL, _DELEGATION = SpanKind.MODEL.value, SpanKind.TOOL.value, SpanKind.DELEGATION.value
+_CAUSAL = frozenset({LinkKind.FOLLOWS.value, LinkKind.CAUSED.value})
+_ID_WORDS = {"message": "one A2A message id", "task": "one A2A task id", "call": "one tool call id"}
+_MAX_CHAIN = 64
 _SKEW_NS = 50_000_000  # how much earlier than its hand-over another process's clock may put an invocation
 
 
-def derive_delegations(invocations: "Sequence[Invocation]", spans: Sequence[Span]) -> list[Delegation]:
-    """Delegations between `invocations`, given the delegation, tool and model `spans`, both by start; by time of sending."""
-    pairing = _Pairing(invocations, spans)
+def derive_delegations(
+    invocations: "Sequence[Invocation]",
+    spans: Sequence[Span],
+    every: Mapping[bytes, Span] = MappingProxyType({}),
+    body: PayloadSource = lambda digest: None,
+) -> list[Delegation]:
+    """Delegations between `invocations`, given the delegation, tool and model `spans`, both by start; by time of sending.
+
+    `every` span by id is what links point at, `body` reads what was asked.
+    """
+    pairing = _Pairing(invocations, spans, every, body)
     pairing.nest()
     pairing.answer()
     pairing.take_word()
     pairing.infer()
-    every = [*pairing.found.values(), *pairing.waiting]
-    every = [d for d in every if d.source is not d.target or d.source is None]
-    return sorted(every, key=lambda d: (d.sent_ns, d.delegation_id))
+    told = [*pairing.found.values(), *pairing.waiting]
+    told = [d for d in told if d.source is not d.target or d.source is None]
+    return sorted(told, key=lambda d: (d.sent_ns, d.delegation_id))
 
 
 class _Pairing:
     """One derivation: what is found so far, and which spans are used up."""
 
-    def __init__(self, invocations: "Sequence[Invocation]", spans: Sequence[Span]) -> None:
+    def __init__(
+        self,
+        invocations: "Sequence[Invocation]",
+        spans: Sequence[Span],
+        every: Mapping[bytes, Span],
+        body: PayloadSource,
+    ) -> None:
         self.invocations = invocations
+        self._spans = every
+        self._body = body
+        self._by_id: dict[tuple[str, str], list[Span]] = {}
+        self._by_taken: dict[tuple[str, str], list[Invocation]] = {}
         self.found: dict[int, Delegation] = {}  # id(target invocation) → the delegation that it answers
         self.waiting: list[Delegation] = []
         self._sent = [s for s in spans if s.kind == _DELEGATION]
         self._tools = [s for s in spans if s.kind == _TOOL]
         self._asked = [s for s in spans if DELEGATION_TARGET in s.attributes and s.kind == _MODEL and target_named(s)]
         self._taken: set[bytes] = set()
+        for span in spans:
+            for pair in call_ids(span):
+                self._by_id.setdefault(pair, []).append(span)
+        for invocation in invocations if self._by_id else ():
+            for pair in {pair for span in _entry(invocation) for pair in call_ids(span)}:
+                self._by_taken.setdefault(pair, []).append(invocation)
         self._spellings: dict[str, str] = {}  # a name's letters → the name as the first invocation spells it
         for invocation in invocations:
             self._spellings.setdefault(_letters(invocation.agent), invocation.agent)
@@ -111,7 +143,9 @@ class _Pairing:
     def infer(self) -> None:
         """What is left: a model's answer that asked for the hand-over, or another agent's tool call around the work."""
         for target in self._unexplained():
-            inferred = self._asked_for(target) or self._waited_for(target)
+            inferred = (
+                self._pointed_at(target) or self._same_id(target) or self._asked_for(target) or self._waited_for(target)
+            )
             if inferred is not None:
                 self.found[id(target)] = inferred
 
@@ -214,8 +248,45 @@ class _Pairing:
                 return self._from_span(asked, target)
         return None
 
+    def _pointed_at(self, target: "Invocation") -> Delegation | None:
+        """The work of another agent that a span link of this one, or of what brought it here, points at."""
+        sources = {
+            id(spot.owner): spot
+            for span in _entry(target)
+            for link in span.links
+            if link.kind in _CAUSAL and (spot := self._spans.get(link.to_span_id)) is not None
+            if spot.owner is not None and spot.owner is not target
+        }
+        if len(sources) != 1:
+            return None
+        (spot,) = sources.values()
+        return _call(spot, target, Grade.OBSERVED, "a span link points at the other agent's work")
+
+    def _same_id(self, target: "Invocation") -> Delegation | None:
+        """The one call of another agent that has an id of this invocation, where no other invocation has it."""
+        for kind, value in (pair for span in _entry(target) for pair in call_ids(span)):
+            own = {id(span) for span in _entry(target)}
+            calls = [s for s in self._by_id.get((kind, value), ()) if id(s) not in own]
+            calls = [s for s in calls if s.parent not in calls]  # a call and the request that carries it are one
+            if len(calls) == 1 == len(self._by_taken[kind, value]) and calls[0].span_id not in self._taken:
+                (call,) = calls
+                if call.owner is not None and call.owner is not target:
+                    self._taken.add(call.span_id)
+                    return _call(call, target, Grade.INFERRED, f"{_ID_WORDS[kind]} on both sides")
+        return None
+
+    def _asked_alike(self, around: list[Span], target: "Invocation") -> list[Span]:
+        """The calls that asked, word for word, what an invocation was asked; none where another was asked the same."""
+        text = text_given(self._body, target.span) if target.span is not None and around else ""
+        found = [tool for tool in around if text and text in texts_asked(self._body, tool)]
+        others = (i for i in self.invocations if found and i is not target and i.span is not None)
+        return [] if any(text_given(self._body, i.span) == text for i in others if i.span is not None) else found
+
     def _waited_for(self, target: "Invocation") -> Delegation | None:
-        """A tool call of another agent that was open all the while: the one named after the agent, or the only one."""
+        """A tool call of another agent that was open all the while, and is named after this one or asked what it was asked.
+
+        That it was open is not enough, though it were the only one: time alone joins nothing.
+        """
         around = [
             tool
             for tool in self._tools
@@ -226,18 +297,15 @@ class _Pairing:
             and (not tool.end_ns or 0 < target.end_ns <= tool.end_ns)
         ]
         named = [tool for tool in around if _letters(target.agent) in _letters(tool.name)]
-        if not named and len(around) != 1:
+        asked = [] if named else self._asked_alike(around, target)
+        if len(named) > 1 and len({_letters(tool.name) for tool in named}) > 1:
+            named = []  # two tools as good
+        if not named and len(asked) != 1:
             return None
-        tool = (named or around)[-1]
+        tool = (named or asked)[-1]
         self._taken.add(tool.span_id)
-        return Delegation(
-            tool.owner,
-            target,
-            tool,
-            mode=DelegationMode.CALL,
-            grade=Grade.INFERRED,
-            reason="the agent ran while a tool call of the other agent waited",
-        )
+        reason = "is named after the agent" if named else "asked what the agent was asked"
+        return _call(tool, target, Grade.INFERRED, f"a tool call of the other agent waited for it and {reason}")
 
     def _latest(self, agent: str, before_ns: int) -> "Invocation | None":
         earlier = [i for i in self.invocations if same_agent(i.agent, agent) and i.start_ns <= before_ns + _SKEW_NS]
@@ -252,6 +320,18 @@ class _Pairing:
         """An agent's name as its own spans spell it: tools write `travel_agent` for `Travel Agent`."""
         letters = _letters(agent)
         return self._spellings.get(letters, agent) if letters else agent
+
+
+def _call(span: Span, target: "Invocation", grade: str, reason: str) -> Delegation:
+    return Delegation(span.owner, target, span, mode=DelegationMode.CALL, grade=grade, reason=reason)
+
+
+def _entry(invocation: "Invocation") -> list[Span]:
+    """An invocation's own span and those above it that nobody owns: what brought it here passed through these."""
+    if invocation.span is None:
+        return []
+    above = takewhile(lambda span: span.owner is None, invocation.span.ancestors())
+    return [invocation.span, *islice(above, _MAX_CHAIN)]
 
 
 def _skew_ns(one: Span, other: Span) -> int:

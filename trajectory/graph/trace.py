@@ -16,6 +16,7 @@ from trajectory.graph.invocation import Invocation as Invocation
 from trajectory.graph.invocation import Usage as Usage
 from trajectory.graph.invocation import count_usage, repeats_parent
 from trajectory.graph.invocation import tool_name as tool_name
+from trajectory.graph.keys import ID_NAMES, PayloadSource, call_ids
 from trajectory.graph.pairing import derive_delegations, target_named
 from trajectory.graph.span import Span
 from trajectory.model.content import text_of
@@ -42,16 +43,20 @@ from trajectory.model.words import (
     TITLE,
     Grade,
     LinkKind,
+    Slot,
     SpanKind,
 )
 
-PayloadSource = Callable[[bytes], tuple[str, bytes] | None]
 ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
 _WORK = frozenset((SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL))
 _PARTING = frozenset((SpanKind.TOOL, SpanKind.DELEGATION))
 _STRUCTURAL = frozenset(k.value for k in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL))
-_AGENT, _DELEGATION = SpanKind.AGENT.value, SpanKind.DELEGATION.value  # bare texts are compared fastest
+_AGENT, _DELEGATION, _OTHER = (
+    SpanKind.AGENT.value,
+    SpanKind.DELEGATION.value,
+    SpanKind.OTHER.value,
+)  # bare texts are compared fastest
 _NAMES = frozenset((SESSION_ID, TITLE))
 _TELLING = frozenset(
     (SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL)
@@ -190,12 +195,15 @@ class Trace:
         if not span.link(fact):
             return None
         self.version += 1
+        self.structure_version += 1
         return self._changed(span)
 
     def _told_again(self, span: Span, fact: SpanEnded | SpanUpdated, told: tuple[object, str] | None) -> Span:
         """Follows up on attributes that may have changed, and with them whose work is under a span."""
         if fact.contents:
             self.has_contents = True
+            if Slot.INPUT in fact.contents:  # what an agent was asked may be what a call asked
+                self.structure_version += 1
         if told != _told_by(span):
             for child in span.children:
                 self._own(child, deep=True)
@@ -208,7 +216,11 @@ class Trace:
             span.owner.changed()
         elif span.children:
             self._recount(span)
-        if span.kind in _STRUCTURAL or (DELEGATION_TARGET in span.attributes and target_named(span)):
+        if (
+            span.kind in _STRUCTURAL
+            or (DELEGATION_TARGET in span.attributes and target_named(span))
+            or (span.kind == _OTHER and not ID_NAMES.isdisjoint(span.attributes))
+        ):
             self.structure_version += 1
         return span
 
@@ -511,8 +523,10 @@ class Trace:
         for invocation in self._invocations:
             counts[invocation.agent] = counts.get(invocation.agent, 0) + 1
             self._labels[id(invocation)] = f"{invocation.agent}#{counts[invocation.agent]}"
-        told = [s for s in self.spans.values() if s.kind in _TELLING and not s.is_placeholder]
-        self._delegations = derive_delegations(self._invocations, sorted(told, key=_order_key))
+        told = [s for s in self.spans.values() if s.kind in _TELLING or (s.kind == _OTHER and call_ids(s))]
+        told = [s for s in told if not s.is_placeholder]
+        told.sort(key=_order_key)
+        self._delegations = derive_delegations(self._invocations, told, self.spans, self._payload)
         self._vehicles = {d.span.span_id for d in self._delegations if d.span.kind in _PARTING}
 
     def agents(self) -> dict[str, Usage]:
