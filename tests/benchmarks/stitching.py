@@ -29,18 +29,16 @@ Edge = tuple[bytes, str, str]  # trace, agent that gave, agent that took
 def run() -> list[Row]:
     """Between traces by shape and share; within traces by share; the captures where they are."""
     rows = [row for share in SHARES for row in _between(share, LOST)]
-    rows += [replace_case(row) for row in _between(0.5, LOST | {"spans"})]
+    rows += [_unjudged(row) for row in _between(0.5, LOST | {"spans"})]
     rows += _within("team of three, nested", [_team(n) for n in range(3)])
     try:
         folders = sorted(f.parent for f in shared_data("otlp").glob("*/manifest.json"))
     except AbsentError as reason:
         return [*rows, Row("shared captures", "not measured", str(reason), "", None)]
-    return rows + _within(
-        f"{len(folders)} shared captures", [batch for f in folders for batch in [list(requests_of(f))]]
-    )
+    return [*rows, *_within(f"{len(folders)} shared captures", [list(requests_of(folder)) for folder in folders])]
 
 
-def replace_case(row: Row) -> Row:
+def _unjudged(row: Row) -> Row:
     """The same row, of runs that lost spans too: nothing can be asked of what never came, so it is not judged."""
     return Row(f"{row.case}, spans lost too", row.figure, row.measured, "", None)
 

@@ -155,6 +155,12 @@ def test_a_tool_call_that_waited_and_asked_word_for_word_what_an_agent_was_asked
     assert edges(folded([asking(5, "agent", task, 0, "c"), ended(5, 8)], trace)) == []  # two were asked the same
 
 
+def test_a_hand_over_that_names_no_source_is_the_only_agents_that_had_begun_and_of_two_nobodys() -> None:
+    facts: list[Fact] = [agent(1, "a"), told(3, target="b"), agent(4, "b")]
+    assert [(*e[:3],) for e in edges(folded(facts))] == [("a#1", "b#1", "inferred")]
+    assert [(*e[:2],) for e in edges(folded([*facts, agent(2, "c")]))] == [("", "b#1")]
+
+
 def test_an_id_on_both_sides_joins_where_it_is_in_one_place_on_each() -> None:
     def spot(number: int, kind: str, parent: int = 0, name: str = "", **ids: str) -> SpanStarted:
         parent_id = span_id(parent) if parent else b""

@@ -312,9 +312,9 @@ class _Pairing:
         return earlier[-1] if earlier else None
 
     def _before(self, before_ns: int, not_agent: str) -> "Invocation | None":
-        """Whoever began to work last, where a hand-over does not say whose it is."""
+        """The one agent that had begun to work, where a hand-over does not say whose it is; of two, nobody."""
         earlier = [i for i in self.invocations if i.start_ns <= before_ns and not same_agent(i.agent, not_agent)]
-        return earlier[-1] if earlier else None
+        return earlier[-1] if earlier and all(same_agent(i.agent, earlier[-1].agent) for i in earlier) else None
 
     def _spelled(self, agent: str) -> str:
         """An agent's name as its own spans spell it: tools write `travel_agent` for `Travel Agent`."""

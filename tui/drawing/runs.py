@@ -64,6 +64,11 @@ def _title(width: int, ids: int) -> int:
     return max(8, min(_WIDEST_TITLE, width - fixed))
 
 
+def _named(row: TraceRow) -> str:
+    """The title, and of how many traces the run is where it is of several."""
+    return row.title if row.traces == 1 else f"{row.title} ({row.traces} traces)"
+
+
 def _count(count: int, row: TraceRow, width: int, role: str = "") -> Bit:
     return put(f"{coarse(count)}{'+' if row.is_partial else ''}", width, role, right=True)
 
@@ -83,7 +88,7 @@ def _elapsed(row: TraceRow, now_ns: int) -> str:
 
 def _narrow(row: TraceRow, width: int, ids: int, signs: Signs, now_ns: int, stale: bool) -> Line:
     line: Line = [_sign(row, signs, stale), ("  ", ""), put(row.trace_id[:ids], ids + 1, "dim")]
-    line += [put(row.title, _title(width, ids) - 1, "strong"), (" ", ""), put(str(row.agents), 3, right=True)]
+    line += [put(_named(row), _title(width, ids) - 1, "strong"), (" ", ""), put(str(row.agents), 3, right=True)]
     line += [
         _count(row.steps, row, 7),
         put(coarse(row.errors), 4, "error" if row.errors else "dim", right=True),
@@ -97,7 +102,7 @@ def _wide(row: TraceRow, width: int, ids: int, signs: Signs, now_ns: int, stale:
     sign, role = _sign(row, signs, stale)
     state = "stale" if stale and row.state == "live" else _STATE_WORDS.get(row.state, row.state)
     line: Line = [(sign, role), (" ", ""), put(state, 8, role), put(row.trace_id[:ids], ids + 2, "dim")]
-    line += [put(row.title, _title(width, ids) - 1, "strong"), (" ", ""), put(str(row.agents), 7, right=True)]
+    line += [put(_named(row), _title(width, ids) - 1, "strong"), (" ", ""), put(str(row.agents), 7, right=True)]
     line += [put(str(row.delegations), 6, right=True), _count(row.steps, row, 7)]
     line += [put(coarse(row.errors), 5, "error" if row.errors else "dim", right=True), ("  ", "")]
     line += [*_alerts(row, 9, signs), put(scaled(row.input_tokens + row.output_tokens), 8, right=True)]
