@@ -10,6 +10,7 @@ Called by whoever lists runs or shows one. Keeps at most `limit` traces, the lat
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from trajectory.graph.meanwhile import SKEW_NS, Meanwhile
@@ -18,6 +19,7 @@ from trajectory.model.ends import End, Ends
 from trajectory.model.words import Grade
 
 MAX_TRACES = 5_000
+_MOST_PLACES = 64  # what more traces gave is no id
 _STRENGTH = ("message", "task", "call", "text", "made")
 _REASONS = {
     "message": "one A2A message id on both sides",
@@ -128,6 +130,8 @@ class Stitching:
         givers = self._gives.get(place, set()) - {trace_id}
         if end.kind == "made":
             return self._made(trace_id, end, givers)
+        if len(givers) > _MOST_PLACES:
+            return None
         candidates = [
             (cause, call)
             for cause in givers
@@ -163,10 +167,11 @@ class Stitching:
         """Other traces that may have made the call: an agent of its trace worked there, and they do not say otherwise."""
         one, across = self._ends[cause], self._ends[effect]
         alike = (self._workers[worker].at(across.started_ns) for worker in one.workers)
-        for rival in set(self._gives[call.kind, call.key]).union(*alike) - {cause, effect}:
+        for rival in chain(*alike, self._gives[call.kind, call.key]):
             other = self._ends[rival]
             if (
-                _ran_at(other, across.started_ns)
+                rival not in (cause, effect)
+                and _ran_at(other, across.started_ns)
                 and not _calls_otherwise(other, call)
                 and not _told_apart(one, other, across)
             ):
@@ -177,10 +182,11 @@ class Stitching:
         one, across = self._ends[effect], self._ends[cause]
         last_ns = (call.end_ns or across.last_ns or one.started_ns) + SKEW_NS
         alike = (self._workers[worker].begun(call.start_ns - SKEW_NS, last_ns) for worker in one.workers)
-        for twin in set(self._takes[end.kind, end.key]).union(*alike) - {effect, cause}:
+        for twin in chain(*alike, self._takes[end.kind, end.key]):
             other = self._ends[twin]
             if (
-                _could_cause(call, across, other)
+                twin not in (effect, cause)
+                and _could_cause(call, across, other)
                 and not _takes_otherwise(other, end)
                 and not _told_apart(one, other, across)
             ):
