@@ -17,6 +17,7 @@ from trajectory.export.contract import Exporter
 from trajectory.export.otlp import OTLP_JSON, OTLP_PROTOBUF
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import SpanEvent
+from trajectory.model.lists import expand
 from trajectory.model.words import Slot
 
 
@@ -41,7 +42,8 @@ def strings(span: Any) -> dict[str, str]:
 
 
 def event_told(trace: Trace, event: SpanEvent) -> list[Any]:
-    held = {slot: [trace.text(digest) for digest in digests] for slot, digests in event.contents.items()}
+    expanded = {slot: expand(entries, trace.payload_source) for slot, entries in event.contents.items()}
+    held = {slot: [trace.text(digest) for digest in digests] for slot, digests in expanded.items()}
     return [event.name, event.at_ns, event.surface, event.attributes, held]
 
 

@@ -1,19 +1,22 @@
 """What our own OTLP export says beyond the GenAI conventions, so that a trace comes back as it was.
 
-Invariant: a span that names its kind in our words is believed, and one that does not is none of ours. Written by
-`trajectory.export.otlp`, which takes the names from here; read, before all other dialects, by `spans`.
+Invariant: a span that lists what the export added to it comes back as the facts that it was, and what was added goes. One that
+only names its kind in our words is believed in that. Written by `trajectory.export.otlp`, which takes the names from here; read,
+before all other dialects, by `spans`.
 """
 
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from trajectory.dialects.faults import Fault
-from trajectory.dialects.raw import RawSpan
+from trajectory.dialects.raw import MAX_NS, RawEvent, RawLink, RawSpan
 from trajectory.dialects.reading import Body, HandOver, Reading
 from trajectory.dialects.values import clean, name_of
+from trajectory.model.fact import Fact, SpanEnded, SpanEvent, SpanLinked, SpanStarted, SpanUpdated
 from trajectory.model.words import (
     DELEGATION_GRADE,
     DELEGATION_MODE,
@@ -23,6 +26,7 @@ from trajectory.model.words import (
     ERROR_TYPE,
     DelegationMode,
     Grade,
+    LinkKind,
     Slot,
     SpanKind,
     Surface,
@@ -32,6 +36,85 @@ KIND = "trajectory.span.kind"
 AGENT = "trajectory.span.agent"
 SURFACE = "trajectory.span.surface"
 SLOT = "trajectory.slot."  # + a slot's name: a JSON list of bodies, `{"media", "text"}` or `{"media", "base64"}`
+ADDED = "trajectory.export.added"  # the names of the attributes that a span has from its export alone
+STATE = "trajectory.span.state"  # OPEN or UNSTARTED, where the times of OTLP do not say so
+OPEN = "open"  # the end is only the last that is known of it
+UNSTARTED = "unstarted"  # the start was never told
+END = "trajectory.span.end_ns"  # where the clock was set back, and the end is before the start
+LINK_KIND = "trajectory.link.kind"
+LINK_AT = "trajectory.link.at_ns"
+AT_END = (Slot.OUTPUT, Slot.RESULT, Slot.RETURNED)
+_CONTROL = (KIND, AGENT, SURFACE, ADDED, STATE, END)
+Slots = Callable[[dict[str, list[Body]]], dict[str, list[bytes]]]
+
+
+def is_control(key: str) -> bool:
+    """Whether an attribute's name is one that the export itself gives a meaning."""
+    return key in _CONTROL or key.startswith(SLOT)
+
+
+def added_part(span: RawSpan) -> RawSpan:
+    """The span with nothing but what its export added: what the dialects are to read of it."""
+    names = _added(span)
+    return replace(span, attributes={key: value for key, value in span.attributes.items() if key in names})
+
+
+def facts_of(span: RawSpan, contents: dict[str, list[Body]], slots: Slots) -> list[Fact]:
+    """The facts that an exported span was, its contents as the dialects read them; `slots` stores them."""
+    trace_id, span_id, start_ns = span.trace_id, span.span_id, span.start_ns
+    added, state = _added(span), span.attributes.get(STATE)
+    attributes = {key: value for key, value in span.attributes.items() if key not in added and not is_control(key)}
+    contents = {**contents, **_slots_in(span.attributes)}
+    end_ns = 0 if state == OPEN else _whole(span.attributes.get(END), span.end_ns)
+    facts: list[Fact] = []
+    if state != UNSTARTED:
+        at_end = {str(slot): contents.pop(slot) for slot in AT_END if end_ns and slot in contents}
+        kind, agent, surface = (_text(span.attributes.get(key)) for key in (KIND, AGENT, SURFACE))
+        facts.append(
+            SpanStarted(
+                trace_id, span_id, span.parent_id, start_ns, 0, kind or SpanKind.OTHER, span.name, agent,
+                surface or Surface.OPERATIONAL, attributes, slots(contents),
+            )
+        )  # fmt: skip
+        attributes, contents = {}, at_end
+    elif not end_ns:
+        facts.append(SpanUpdated(trace_id, span_id, start_ns, 0, attributes, slots(contents)))
+    facts += [_event(span, event, slots) for event in span.events]
+    facts += [_link(span, link) for link in span.links if len(link.trace_id) == 16 and len(link.span_id) == 8]
+    if end_ns:
+        ended = (trace_id, span_id, end_ns, 0, str(span.status), span.message, attributes, slots(contents))
+        facts.append(SpanEnded(*ended))
+    return facts
+
+
+def _event(span: RawSpan, event: RawEvent, slots: Slots) -> SpanEvent:
+    surface, contents, attributes = event_of(event.attributes)
+    return SpanEvent(span.trace_id, span.span_id, event.at_ns, 0, event.name, surface, attributes, slots(contents))
+
+
+def _link(span: RawSpan, link: RawLink) -> SpanLinked:
+    attributes = {key: value for key, value in link.attributes.items() if key not in (LINK_KIND, LINK_AT)}
+    kind = _text(link.attributes.get(LINK_KIND)) or LinkKind.FOLLOWS
+    at_ns = _whole(link.attributes.get(LINK_AT), span.start_ns)
+    return SpanLinked(span.trace_id, span.span_id, at_ns, kind, link.trace_id, link.span_id, attributes)
+
+
+def _added(span: RawSpan) -> frozenset[str]:
+    names = span.attributes.get(ADDED)
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+
+
+def _slots_in(attributes: Mapping[str, Any]) -> dict[str, list[Body]]:
+    keys = [key for key in attributes if key.startswith(SLOT)]
+    return {key.removeprefix(SLOT): bodies for key in keys if (bodies := bodies_in(attributes[key]))}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    return value if type(value) is int and 0 <= value < MAX_NS else otherwise
 
 
 def read(span: RawSpan) -> Reading | None:
@@ -62,7 +145,7 @@ def fault_of(span: RawSpan) -> Fault | None:
 def event_of(attributes: Mapping[str, Any]) -> tuple[str, dict[str, list[Body]], dict[str, Any]]:
     """An event's surface, contents and other attributes; of another's event, all are attributes."""
     surface = name_of(attributes.get(SURFACE))
-    contents = {slot.value: bodies for slot in Slot if (bodies := bodies_in(attributes.get(SLOT + slot)))}
+    contents = _slots_in(attributes)
     ours = {SURFACE, *(SLOT + slot for slot in contents)}
     rest = {key: value for key, value in attributes.items() if key not in ours}
     return surface if surface in tuple(Surface) else Surface.OPERATIONAL, contents, rest

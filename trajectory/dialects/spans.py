@@ -50,7 +50,6 @@ _SESSIONS = (
     "traceloop.association.properties.session_id", "traceloop.association.properties.thread_id", "a2a.context.id",
     "mcp.session.id",
 )  # fmt: skip
-_AT_END = (Slot.OUTPUT, Slot.RESULT, Slot.RETURNED)
 _LINK_KINDS = {"retry_of": LinkKind.RETRY_OF, "used_value_of": LinkKind.USED_VALUE_OF, "caused": LinkKind.CAUSED}
 _RAW_USAGE = (
     INPUT_TOKENS, OUTPUT_TOKENS, "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens",
@@ -106,6 +105,8 @@ class Stored:
 
 def facts_of(span: RawSpan, stored: Slots) -> list[Fact]:
     """A span's facts, in order; the payloads that they name are in `stored`."""
+    if ours.ADDED in span.attributes:
+        return ours.facts_of(span, _merged(ours.added_part(span)).contents, stored.slots)
     opened = _pending(span)
     if opened is not None:
         span = opened
@@ -114,7 +115,7 @@ def facts_of(span: RawSpan, stored: Slots) -> list[Fact]:
     attributes = _attributes(span, reading, fault)
     ending = {key: attributes.pop(key) for key in (*_END_KEYS, ERROR_TYPE) if key in attributes} if span.end_ns else {}
     contents = dict(reading.contents)
-    at_end = {str(slot): contents.pop(slot) for slot in _AT_END if slot in contents} if span.end_ns else {}
+    at_end = {str(slot): contents.pop(slot) for slot in ours.AT_END if slot in contents} if span.end_ns else {}
     started = SpanStarted(
         span.trace_id, span.span_id, span.parent_id, span.start_ns, 0, str(reading.kind), _short_name(span, reading),
         reading.agent, str(reading.surface), attributes, stored.slots(contents),
@@ -148,8 +149,7 @@ _END_KEYS = (
 
 def read(span: RawSpan) -> Reading:
     """What a span means, by all dialects together, with its hand-over settled; for callers that want no facts."""
-    readings = (dialect.read(span) for dialect in (ours, openinference, traceloop, genai, vercel))
-    reading = merge(r for r in readings if r is not None)
+    reading = _merged(span)
     is_ours = ours.KIND in span.attributes  # what we wrote is settled: nothing is to be guessed from its names
     if reading.kind == SpanKind.TOOL and reading.hand_over is None and not is_ours:
         reading.hand_over = of_tool(reading.name or span.name, reading.arguments)
@@ -166,6 +166,12 @@ def read(span: RawSpan) -> Reading:
         if span.name.startswith(_COORDINATION):
             reading.surface = Surface.COORDINATION
     return reading
+
+
+def _merged(span: RawSpan) -> Reading:
+    """What all dialects together say of a span."""
+    readings = (dialect.read(span) for dialect in (ours, openinference, traceloop, genai, vercel))
+    return merge(r for r in readings if r is not None)
 
 
 def _make_delegation(reading: Reading, hand_over: HandOver) -> None:

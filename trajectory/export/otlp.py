@@ -1,22 +1,36 @@
 """Traces as OTLP: one `ExportTraceServiceRequest`, in JSON or protobuf, for any OpenTelemetry backend and for us again.
 
-Invariant: read back through `trajectory.dialects`, it gives the same agents, delegations, tools and usage. Spans speak the
-GenAI conventions, v0.1.0, with our own attributes beside them. JSON follows the OTLP specification where it departs from
-protobuf's own mapping: ids in hexadecimal, enumerations as numbers. Called through `trajectory.export.contract`.
+Invariant: read back through `trajectory.dialects`, it gives the same graph: all that spans' facts told but what OTLP has no form
+for. Spans speak the GenAI conventions, v0.1.0, with our own attributes beside them, and each says which attributes it has
+from here alone. JSON follows the OTLP specification where it departs from protobuf's own mapping: ids in hexadecimal,
+enumerations as numbers. Called through `trajectory.export.contract`, and by the forwarder.
 """
 
 import base64
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from trajectory import __version__
-from trajectory.dialects.ours import AGENT, KIND, SURFACE
+from trajectory.dialects.ours import (
+    ADDED,
+    AGENT,
+    END,
+    KIND,
+    LINK_AT,
+    LINK_KIND,
+    OPEN,
+    STATE,
+    SURFACE,
+    UNSTARTED,
+    is_control,
+)
 from trajectory.export.contract import TRACE, Subject
 from trajectory.export.otlp_content import content_attributes, event_content
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Source
+from trajectory.model.fact import Source, SpanEvent
 from trajectory.model.words import (
     AGENT_NAME,
     CLOCK_CORRECTED,
@@ -26,13 +40,17 @@ from trajectory.model.words import (
     DELEGATION_REASON,
     DELEGATION_SOURCE,
     DELEGATION_TARGET,
+    EVENT_DELTA,
     TOOL_NAME,
     DelegationMode,
+    Slot,
     SpanKind,
     SpanStatus,
 )
 
 _MAX_DEPTH = 32
+_NO_MARKS: Mapping[str, Any] = {}
+_NOBODY = Source(b"", b"")  # whose spans nobody told the start of
 _INT64 = range(-(1 << 63), 1 << 63)
 _OPERATIONS = {
     SpanKind.AGENT: "invoke_agent",
@@ -69,64 +87,101 @@ class OtlpProtobuf:
         out.write(request_of(subject.trace).SerializeToString())
 
 
-def request_of(trace: Trace) -> Any:
-    """The trace as an `ExportTraceServiceRequest`: one `ResourceSpans` for each emitting process, spans by start."""
+def request_of(
+    trace: Trace, spans: Iterable[Span] | None = None, marks: Mapping[str, Any] = _NO_MARKS, is_over: bool = False
+) -> Any:
+    """Spans of a trace (None: all) as an `ExportTraceServiceRequest`: one `ResourceSpans` for each emitting process, by start.
+
+    `marks` are put on each resource. Where the trace `is_over`, an open span is given the last instant of the trace as its end,
+    because backends know no other spans, and says that it is open.
+    """
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     request = ExportTraceServiceRequest()
     delegations = {delegation.delegation_id: delegation for delegation in trace.delegations()}
     groups: dict[tuple[bytes, bytes], Any] = {}
-    for span in sorted(trace.spans.values(), key=lambda s: s.order_key):
-        if span.is_placeholder or span.source is None:
+    for span in sorted(trace.spans.values() if spans is None else spans, key=lambda s: s.order_key):
+        if span.is_unheard:
             continue
-        key = (span.source.emitter_id, span.source.boot_id)
+        source = span.source or _NOBODY
+        key = (source.emitter_id, source.boot_id)
         if key not in groups:
-            groups[key] = _group(request, span.source)
-        _write_span(groups[key].spans.add(), trace, span, delegations.get(span.span_id))
+            groups[key] = _group(request, source, marks)
+        _write_span(groups[key].spans.add(), trace, span, delegations.get(span.span_id), is_over)
     return request
 
 
-def _group(request: Any, source: Source) -> Any:
+def _group(request: Any, source: Source, marks: Mapping[str, Any]) -> Any:
     group = request.resource_spans.add()
     resource = {CLOCK_CORRECTED if key == CLOCK_OFFSET else key: value for key, value in source.resource.items()}
-    _put(group.resource.attributes, {"service.instance.id": source.emitter_id.hex(), **resource})
+    _put(group.resource.attributes, {"service.instance.id": source.emitter_id.hex(), **resource, **marks})
     scope_spans = group.scope_spans.add()
     scope_spans.scope.name, scope_spans.scope.version = "trajectory", __version__
     return scope_spans
 
 
-def _write_span(message: Any, trace: Trace, span: Span, delegation: Delegation | None) -> None:
+def _write_span(message: Any, trace: Trace, span: Span, delegation: Delegation | None, is_over: bool) -> None:
     message.trace_id, message.span_id, message.parent_span_id = span.trace_id, span.span_id, span.parent_id
     message.name = _text(span.name)
     message.kind = _CLIENT if span.kind == SpanKind.MODEL else _INTERNAL
-    message.start_time_unix_nano, message.end_time_unix_nano = span.start_ns, span.end_ns
+    state = UNSTARTED if span.is_placeholder else OPEN if is_over and span.is_open else ""
+    ends_ns = trace.last_ns if state == OPEN else span.end_ns
+    message.start_time_unix_nano, message.end_time_unix_nano = (
+        _instant(span.start_ns or _first_ns(span)),
+        _instant(ends_ns),
+    )
     message.status.code = _STATUS.get(
         SpanStatus(span.status) if span.status in tuple(SpanStatus) else SpanStatus.UNSET, 0
     )
     message.status.message = _text(span.message)
-    _put(message.attributes, _attributes(trace, span, delegation))
-    for event in span.events:
-        told = message.events.add(name=_text(event.name), time_unix_nano=event.at_ns)
+    _put(message.attributes, _attributes(trace, span, delegation, state))
+    for event in [*span.events, *_streamed(span)]:
+        told = message.events.add(name=_text(event.name), time_unix_nano=_instant(event.at_ns))
         _put(told.attributes, {**event.attributes, **event_content(trace, event)})
     for link in span.links:
         drawn = message.links.add(trace_id=link.to_trace_id, span_id=link.to_span_id)
-        _put(drawn.attributes, {"link.type": link.kind, **link.attributes})
+        at = {LINK_AT: link.at_ns} if link.at_ns != span.start_ns else {}
+        _put(drawn.attributes, {**link.attributes, LINK_KIND: link.kind, **at})
 
 
-def _attributes(trace: Trace, span: Span, delegation: Delegation | None) -> dict[str, Any]:
-    """The span's own attributes, above what they leave unsaid."""
-    said: dict[str, Any] = {KIND: str(span.kind), SURFACE: str(span.surface)}
+def _first_ns(span: Span) -> int:
+    """The first instant that is known of a span whose start is not."""
+    told = (span.end_ns, *(fact.at_ns for fact in (*span.events, *span.links)))
+    return min((at_ns for at_ns in told if at_ns), default=0)
+
+
+def _streamed(span: Span) -> list[SpanEvent]:
+    """What was streamed so far of an output that has not come, as one piece."""
+    if not span.partial_text or Slot.OUTPUT in span.contents:
+        return []
+    return [
+        SpanEvent(span.trace_id, span.span_id, span.last_ns, 0, EVENT_DELTA, attributes={"text": span.partial_text})
+    ]
+
+
+def _attributes(trace: Trace, span: Span, delegation: Delegation | None, state: str) -> dict[str, Any]:
+    """The span's own attributes, and what they leave unsaid; which that is stands beside them."""
+    own = {key: value for key, value in span.attributes.items() if not is_control(str(key))}
+    said: dict[str, Any] = {}
     operation = _OPERATIONS.get(SpanKind(span.kind)) if span.kind in tuple(SpanKind) else None
     if operation:
         said["gen_ai.operation.name"] = operation
     agent = span.agent or (span.name if span.kind == SpanKind.AGENT else "")
     if agent:
-        said[AGENT] = said[AGENT_NAME] = agent
+        said[AGENT_NAME] = agent
     if span.kind == SpanKind.TOOL:
         said[TOOL_NAME] = tool_name(span)
     if span.kind == SpanKind.DELEGATION and delegation is not None:
         said.update(_hand_over(delegation))
-    return {**said, **content_attributes(trace, span), **span.attributes}
+    control: dict[str, Any] = {KIND: str(span.kind), AGENT: span.agent, SURFACE: str(span.surface)}
+    if state:
+        control[STATE] = state
+    elif span.end_ns and span.end_ns < span.start_ns:
+        control[END] = span.end_ns
+    said.update(content_attributes(trace, span))
+    added = {key: value for key, value in said.items() if key not in own}
+    control[ADDED] = [key for key in added if not is_control(key)]
+    return {**control, **added, **own}
 
 
 def _hand_over(delegation: Delegation) -> dict[str, Any]:
@@ -178,6 +233,11 @@ def _set(into: Any, value: Any, depth: int = 0) -> None:
                 _set(pair.value, item, depth + 1)
     else:
         into.string_value = _text(str(value)) if depth < _MAX_DEPTH else "(nested too deeply to be written)"
+
+
+def _instant(at_ns: int) -> int:
+    """An instant that every reader takes: OTLP's 64 bits have no sign, and Go's and ours have one."""
+    return min(max(at_ns, 0), _INT64.stop - 1)
 
 
 def _text(text: str) -> str:

@@ -7,6 +7,7 @@ not come back as the same body, goes under our own names too, so that equal cont
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from trajectory.dialects import messages as chat
@@ -16,6 +17,7 @@ from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import JSON, MESSAGE, text_of
 from trajectory.model.fact import SpanEvent
+from trajectory.model.lists import expand
 from trajectory.model.words import Slot, SpanKind, Surface
 
 _MESSAGES = {
@@ -31,24 +33,28 @@ def content_attributes(trace: Trace, span: Span) -> dict[str, str]:
     for slot in span.contents:
         bodies = [body for body in map(trace.body, span.digests(slot)) if body is not None]
         if bodies:
-            attributes.update(_said(slot, bodies, span.kind))
+            attributes.update(_said(slot, bodies, span.kind, span.attributes))
     return attributes
 
 
 def event_content(trace: Trace, event: SpanEvent) -> dict[str, str]:
     """Attributes that hold an event's surface, where it is not the usual one, and what its slots hold."""
     said = {} if event.surface == Surface.OPERATIONAL else {SURFACE: str(event.surface)}
-    for slot, digests in event.contents.items():
+    for slot, entries in event.contents.items():
+        digests = expand(entries, trace.payload_source)
         bodies = [body for body in map(trace.body, digests) if body is not None]
         if bodies:
             said[SLOT + slot] = bodies_out(bodies)
     return said
 
 
-def _said(slot: str, bodies: list[Body], kind: str) -> dict[str, str]:
-    """A slot's content by the conventions; and body by body, where there is no place for it or it would come back changed."""
+def _said(slot: str, bodies: list[Body], kind: str, taken: Mapping[str, Any]) -> dict[str, str]:
+    """A slot's content by the conventions; and body by body, where there is no place for it or it would come back changed.
+
+    `taken` are the attributes that the span has itself: their names are no place for anything else.
+    """
     placed = _placed(slot, bodies, kind)
-    if placed is None:
+    if placed is None or placed[0] in taken:
         return {SLOT + slot: bodies_out(bodies)}
     key, said, back = placed
     return {key: said} if back == bodies else {key: said, SLOT + slot: bodies_out(bodies)}
