@@ -68,9 +68,9 @@ class FailingStore(MemoryStore):
         self._readable()
         return super().next_seq(emitter_id, boot_id)
 
-    def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
+    def facts(self, trace_id: bytes, until_ns: int | None = None, until_frame: int | None = None) -> Iterator[Batch]:
         self._readable()
-        return super().facts(trace_id, until_ns)
+        return super().facts(trace_id, until_ns, until_frame)
 
     def _readable(self) -> None:
         if self.is_unreadable:

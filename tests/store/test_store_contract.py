@@ -139,6 +139,14 @@ def test_a_jump_in_positions_is_taken_as_it_comes(store: Writer) -> None:
     assert facts_in(store.all_batches()) == [Heartbeat(1, 0), Heartbeat(2, 0)]
 
 
+def test_a_stretch_of_frames_is_read_without_what_came_before_and_after(store: Writer) -> None:
+    told = [started(name=name) for name in "abcd"]
+    ends = [store.append([Batch(SOURCE, n, [fact])]) for n, fact in enumerate(told)]
+    assert facts_in(store.all_batches(ends[0], ends[2])) == told[1:3]
+    assert facts_in(store.all_batches(ends[1], ends[1])) == []
+    assert facts_in(store.facts(TRACE_A, until_frame=ends[1])) == told[:2]
+
+
 @pytest.mark.parametrize("first_seq", [-1, (1 << 63) - 1, 1 << 64])
 def test_a_position_out_of_range_is_refused_and_nothing_of_the_call_is_stored(store: Writer, first_seq: int) -> None:
     with pytest.raises(StoreError, match="position"):

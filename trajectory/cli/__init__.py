@@ -29,6 +29,7 @@ COMMANDS = {
     "findings": "what the detectors found, with evidence",
     "graph": "write a trace's delegation or span graph to a file",
     "export": "write a trace to a file for other tools",
+    "forward": "send stored traces to another backend by OTLP",
     "pin": "keep traces and sessions for good, whatever the store's bounds say",
     "unpin": "let go of what was pinned",
     "compact": "retire old traces from a store at rest, and give its free room back",

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from trajectory.cli.forwarding import add_forwarding, forwarding
 from trajectory.cli.output import plural, say
 from trajectory.cli.places import add_bounds, add_store, bounds_of, default_endpoint, keys_dir, natural
 from trajectory.cli.receiving import add_receiver, near, receiving
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_store(parser)
     add_receiver(parser)
+    add_forwarding(parser)
     parser.add_argument(
         "--keys",
         metavar="DIR",
@@ -75,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
     collect_rarely()
     earlier = [near(place) for place in earlier_endpoints(locate(args.store))]
-    with delivering(_door_of(collector), earlier=earlier), receiving(args, collector):
+    door = _door_of(collector)
+    with delivering(door, earlier=earlier), forwarding(args, collector), receiving(args, collector):
         collector.run()
     vitals = collector.pipeline.vitals
     say(

@@ -4,6 +4,7 @@ Invariant: each count only grows, and what is shown as lost equals what is known
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from trajectory.collector import skew
 from trajectory.model.fact import Source
@@ -37,6 +38,7 @@ class Vitals:
         self.retention_trouble = ""  # why it cannot
         self.fault_count = 0
         self.fault = ""  # the last one
+        self.others: list[Callable[[], Sequence[str]]] = []  # who else has something to say, such as the forwarding
         self._skewed: dict[str, tuple[int, bytes, int]] = {}  # by host: offset, an emitter there, when it was heard
         self._recent: deque[tuple[int, int]] = deque()
         self._lag: deque[tuple[int, int]] = deque()
@@ -111,6 +113,7 @@ class Vitals:
         notices += self._clocks(now_ns)
         if self.fault_count:
             notices.append(f"{self.fault_count} times something failed in the collector, the last in {self.fault}")
+        notices += [clean(said) for other in self.others for said in other()]
         notices += [clean(said) for said in (self.retention_trouble, self.retired) if said]
         return Health(
             state="live" if self.fact_count else "listening",

@@ -8,7 +8,7 @@ enumerations as numbers. Called through `trajectory.export.contract`, and by the
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
 from trajectory import __version__
@@ -49,7 +49,7 @@ from trajectory.model.words import (
 )
 
 _MAX_DEPTH = 32
-_NO_MARKS: Mapping[str, Any] = {}
+Marks = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _NOBODY = Source(b"", b"")  # whose spans nobody told the start of
 _INT64 = range(-(1 << 63), 1 << 63)
 _OPERATIONS = {
@@ -88,12 +88,12 @@ class OtlpProtobuf:
 
 
 def request_of(
-    trace: Trace, spans: Iterable[Span] | None = None, marks: Mapping[str, Any] = _NO_MARKS, is_over: bool = False
+    trace: Trace, spans: Iterable[Span] | None = None, marks: Marks = lambda resource: {}, is_over: bool = False
 ) -> Any:
     """Spans of a trace (None: all) as an `ExportTraceServiceRequest`: one `ResourceSpans` for each emitting process, by start.
 
-    `marks` are put on each resource. Where the trace `is_over`, an open span is given the last instant of the trace as its end,
-    because backends know no other spans, and says that it is open.
+    `marks` are what is put on each resource besides what it says. Where the trace `is_over`, an open span is given the last
+    instant of the trace as its end, because backends know no other spans, and says that it is open.
     """
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -111,10 +111,10 @@ def request_of(
     return request
 
 
-def _group(request: Any, source: Source, marks: Mapping[str, Any]) -> Any:
+def _group(request: Any, source: Source, marks: Marks) -> Any:
     group = request.resource_spans.add()
     resource = {CLOCK_CORRECTED if key == CLOCK_OFFSET else key: value for key, value in source.resource.items()}
-    _put(group.resource.attributes, {"service.instance.id": source.emitter_id.hex(), **resource, **marks})
+    _put(group.resource.attributes, {"service.instance.id": source.emitter_id.hex(), **resource, **marks(resource)})
     scope_spans = group.scope_spans.add()
     scope_spans.scope.name, scope_spans.scope.version = "trajectory", __version__
     return scope_spans

@@ -145,16 +145,18 @@ class Reader(Protocol):
         """The traces with facts in frames newer than their summary's `last_frame`, or without a summary."""
         ...
 
-    def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
-        """The facts of one trace and nothing else, in stored order; with `until_ns`, those at or before that instant.
+    def facts(self, trace_id: bytes, until_ns: int | None = None, until_frame: int | None = None) -> Iterator[Batch]:
+        """The facts of one trace and nothing else, in stored order; with `until_ns`, those at or before that instant, and with
+        `until_frame` those from frames with an id up to that.
 
         Payloads do not come: ask `payload`. A batch's `first_seq` is the position of the frame that its facts were stored
         in; neighbours that were left out make `first_seq + i` a lower bound of fact `i`'s position, never above it.
         """
         ...
 
-    def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
-        """All facts but payloads, in stored order, from frames with an id above `after_frame`; `first_seq` as in `facts`.
+    def all_batches(self, after_frame: int = 0, until_frame: int | None = None) -> Iterator[Batch]:
+        """All facts but payloads, in stored order, from frames with an id above `after_frame`, up to `until_frame`; `first_seq`
+        as in `facts`.
 
         Those of retired traces come until `Writer.clear` has removed them.
         """

@@ -200,14 +200,14 @@ class MemoryStore:
             folded = {trace_id: summary.last_frame for trace_id, summary in self._summaries.items()}
             return [trace_id for trace_id, newest in self._traces.items() if newest > folded.get(trace_id, 0)]
 
-    def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
-        for frame in self._frames_after(0):
+    def facts(self, trace_id: bytes, until_ns: int | None = None, until_frame: int | None = None) -> Iterator[Batch]:
+        for frame in self._frames_after(0, until_frame):
             wanted = [fact for fact in frame.of(trace_id) if not is_later(fact, until_ns)] if trace_id else []
             if wanted:
                 yield Batch(self._sources[frame.source], frame.first_seq, wanted)
 
-    def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
-        for frame in self._frames_after(after_frame):
+    def all_batches(self, after_frame: int = 0, until_frame: int | None = None) -> Iterator[Batch]:
+        for frame in self._frames_after(after_frame, until_frame):
             yield Batch(self._sources[frame.source], frame.first_seq, list(frame.facts))
 
     def payload(self, digest: bytes) -> tuple[str, bytes] | None:
@@ -295,9 +295,10 @@ class MemoryStore:
         with self._lock:
             self._is_closed = True
 
-    def _frames_after(self, frame_id: int) -> list[_Frame]:
+    def _frames_after(self, frame_id: int, until_frame: int | None = None) -> list[_Frame]:
         with self._reading():
-            return [frame for frame in self._frames if frame.frame_id > frame_id]
+            newest = self._frames[-1].frame_id if self._frames and until_frame is None else until_frame or 0
+            return [frame for frame in self._frames if frame_id < frame.frame_id <= newest]
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

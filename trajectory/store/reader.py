@@ -87,20 +87,20 @@ class SqliteReader:
         )
         return [trace_id for (trace_id,) in rows]
 
-    def facts(self, trace_id: bytes, until_ns: int | None = None) -> Iterator[Batch]:
+    def facts(self, trace_id: bytes, until_ns: int | None = None, until_frame: int | None = None) -> Iterator[Batch]:
         query = """SELECT id, source, first_seq, codec, body FROM frame_traces JOIN frames ON frames.id = frame
                    WHERE trace = (SELECT id FROM traces WHERE trace_id = :trace_id) AND min_at_ns <= :until_ns
                    AND frame > :after AND frame <= :newest ORDER BY frame LIMIT :count"""
         latest_ns = MAX_INTEGER if until_ns is None else until_ns
-        for source, first_seq, facts in self._pages(query, 0, trace_id=trace_id, until_ns=latest_ns):
+        for source, first_seq, facts in self._pages(query, 0, until_frame, trace_id=trace_id, until_ns=latest_ns):
             wanted = [fact for fact in facts if trace_of(fact) == trace_id and not is_later(fact, until_ns)]
             if wanted:
                 yield Batch(source, first_seq, wanted)
 
-    def all_batches(self, after_frame: int = 0) -> Iterator[Batch]:
+    def all_batches(self, after_frame: int = 0, until_frame: int | None = None) -> Iterator[Batch]:
         query = """SELECT id, source, first_seq, codec, body FROM frames
                    WHERE id > :after AND id <= :newest ORDER BY id LIMIT :count"""
-        for source, first_seq, facts in self._pages(query, after_frame):
+        for source, first_seq, facts in self._pages(query, after_frame, until_frame):
             yield Batch(source, first_seq, facts)
 
     def payload(self, digest: bytes) -> tuple[str, bytes] | None:
@@ -223,10 +223,13 @@ class SqliteReader:
     def close(self) -> None:
         self._database.close()
 
-    def _pages(self, query: str, after: int, **values: Any) -> Iterator[tuple[Source, int, list[Fact]]]:
+    def _pages(
+        self, query: str, after: int, until_frame: int | None, **values: Any
+    ) -> Iterator[tuple[Source, int, list[Fact]]]:
         """The frames that a query gives, a page at a time, up to the newest at the start: a reader that appends ends too."""
         known: dict[int, Source] = {}
-        values |= {"newest": self.last_frame(), "count": _PAGE_FRAMES}
+        newest = self.last_frame()
+        values |= {"newest": newest if until_frame is None else min(newest, until_frame), "count": _PAGE_FRAMES}
         while rows := self._database.rows(query, {**values, "after": after}, _FRAME):
             for after, source, first_seq, codec, body in rows:  # noqa: B007 (the last one is where the next page starts)
                 if source not in known:
