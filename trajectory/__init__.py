@@ -10,8 +10,9 @@ import trajectory.model as _room
 
 __version__ = "0.1.0"
 
+_LOGS = ("JsonLines", "logging_handler")
 __all__ = [
-    "accept", "agent", "carry", "context", "delegate", "flush", "init", "instrument",
+    "JsonLines", "accept", "agent", "carry", "context", "delegate", "flush", "init", "instrument", "logging_handler",
     "model", "plan", "session", "span", "thought", "tool", "wrap",
 ]  # fmt: skip
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         tool,
         wrap,
     )
+    from trajectory.emitter.logs import JsonLines, logging_handler
 
 
 class _Room(ModuleType):
@@ -53,9 +55,9 @@ _room.__class__ = _Room
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from trajectory.emitter import api
+    from trajectory.emitter import api, logs
 
-    value = globals()[name] = getattr(api, name)
+    value = globals()[name] = getattr(logs if name in _LOGS else api, name)
     return value
 
 

@@ -1,4 +1,4 @@
-"""Collectors that forward, killed in the middle: every span reaches the backend, nothing waits for it, and it says how it goes."""
+"""Collectors that forward, killed in the middle: every span reaches the backend, nothing waits for it, it says how it goes."""
 
 import os
 import signal
