@@ -54,6 +54,8 @@ def init(
     max_body_bytes: int | None = None,
     sample_ratio: float | None = None,
     key: Any = None,
+    jsonl: Any = None,
+    jsonl_bytes: int | None = None,
 ) -> None:
     """Says who this process is and where its facts go; optional, and it never waits for a collector.
 
@@ -74,8 +76,12 @@ def init(
 
     `key` is the path of a key file, for a collector that asks for one; where None, TRAJECTORY_KEY with TRAJECTORY_SERVER_KEY, or
     TRAJECTORY_KEY_FILE, decide.
+
+    `jsonl` (or TRAJECTORY_JSONL) is a file to which everything that is sent is appended too, after redaction, whether or not a
+    collector is there: `trajectory import` reads it. `%p` in it is the process's id. From `jsonl_bytes` on it is turned: it
+    becomes `path.1`, and a new one begins.
     """
-    keeping = keeping_of(policy, spool_dir, spool_bytes, memory_bytes, block_s)
+    keeping = keeping_of(policy, spool_dir, spool_bytes, memory_bytes, block_s, jsonl, jsonl_bytes)
     plan = plan_of(redact, processors, max_body_bytes, sample_ratio)
     tracer = Tracer(name_of(service or ""), name_of(endpoint or ""), resource, plan=plan, keeping=keeping)
     if on_sigterm:

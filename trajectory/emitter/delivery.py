@@ -19,6 +19,7 @@ from trajectory.emitter.queue import LIMIT_BYTES, LIMIT_FACTS, Fact, FactQueue, 
 from trajectory.protocol.frames import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
+    from trajectory.emitter.copying import Copy
     from trajectory.emitter.courier import Courier
     from trajectory.emitter.identity import Identity
     from trajectory.emitter.sender import Origin, Sender, Timing
@@ -155,13 +156,26 @@ class WireDelivery:
                 spool.introduce(identity)
                 self._deliver_beside(spool)
 
+            copy = self._copy(identity)
+
         outbox = Outbox(self._limit_bytes, spool)
         timing = self._timing or Timing()
-        sender = Sender(identity, self._endpoint, self.queue, self._origin, outbox, timing, processing)
+        sender = Sender(identity, self._endpoint, self.queue, self._origin, outbox, timing, processing, copy)
         self._sender = sender
         if self._closing_at_s is not None:
             sender.close_by(self._deadline_s)
         sender.run()
+
+    def _copy(self, identity: "Identity") -> "Copy | None":
+        """The file that has what the wire has, where one was asked for."""
+        if not self._keeping.jsonl:
+            return None
+        try:
+            from trajectory.emitter.copying import Copy
+        except ImportError as fault:  # no file locks on this system
+            report("jsonl", "trajectory: there is no JSONL here: %s", fault)
+            return None
+        return Copy(self._keeping.jsonl, self._keeping.jsonl_bytes, identity)
 
     def _spool(self, identity: "Identity") -> "Spool | None":
         """This process's file in the spool; of the resource it says no more than who and where, until the rest is redacted."""

@@ -29,6 +29,8 @@ class Keeping(NamedTuple):
     spool_bytes: int = SPOOL_BYTES  # of all emitters that share the directory
     memory_bytes: int = MEMORY_BYTES  # of the facts that wait, and again of those that are not acknowledged
     block_s: float = BLOCK_S
+    jsonl: str = ""  # a file for everything that is sent too; empty for none
+    jsonl_bytes: int = 0  # at which it is turned; 0 for never
 
     @property
     def waits_s(self) -> float:
@@ -37,9 +39,16 @@ class Keeping(NamedTuple):
 
 
 def keeping_of(
-    policy: Any = None, spool_dir: Any = None, spool_bytes: Any = None, memory_bytes: Any = None, block_s: Any = None
+    policy: Any = None,
+    spool_dir: Any = None,
+    spool_bytes: Any = None,
+    memory_bytes: Any = None,
+    block_s: Any = None,
+    jsonl: Any = None,
+    jsonl_bytes: Any = None,
 ) -> Keeping:
-    """The settings as given; where None, as TRAJECTORY_POLICY, _SPOOL_DIR, _SPOOL_BYTES, _MEMORY_BYTES, _BLOCK_S say."""
+    """The settings as given; where None, as TRAJECTORY_POLICY, _SPOOL_DIR, _SPOOL_BYTES, _MEMORY_BYTES, _BLOCK_S, _JSONL and
+    _JSONL_BYTES say."""
     named = name_of(_given(policy, "TRAJECTORY_POLICY", SPOOL)).strip().lower()
     if named not in POLICIES:
         report("policy", "trajectory: there is no policy %r, only %s; it is spool", named, ", ".join(POLICIES))
@@ -51,6 +60,10 @@ def keeping_of(
         int(_number(spool_bytes, "TRAJECTORY_SPOOL_BYTES", SPOOL_BYTES)),
         int(_number(memory_bytes, "TRAJECTORY_MEMORY_BYTES", MEMORY_BYTES)),
         _number(block_s, "TRAJECTORY_BLOCK_S", BLOCK_S),
+        name_of(_given(jsonl, "TRAJECTORY_JSONL", "")),
+        int(_number(jsonl_bytes, "TRAJECTORY_JSONL_BYTES", 0))
+        if _given(jsonl_bytes, "TRAJECTORY_JSONL_BYTES", 0)
+        else 0,
     )
 
 

@@ -138,6 +138,11 @@ class FactQueue:
         self.put_count.take(count)
         return count
 
+    def note_lost(self, count: int) -> None:
+        """Counts facts that were taken and found no room behind the queue."""
+        with self._lock:
+            self.dropped_count += count
+
     def shut(self) -> None:
         """Takes no more for now: everything that comes is dropped and counted."""
         self.limit = 0

@@ -7,7 +7,7 @@ where the collector's store ends, and sending goes on from exactly there. Runs i
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import zmq
 
@@ -21,6 +21,9 @@ from trajectory.emitter.plan import Plan
 from trajectory.emitter.processors.chain import Processing
 from trajectory.emitter.queue import Fact, FactQueue, FlushMark
 from trajectory.protocol import frames
+
+if TYPE_CHECKING:
+    from trajectory.emitter.copying import Copy
 
 TAKE_COUNT = 2048  # facts packed between two looks at the socket
 
@@ -58,6 +61,7 @@ class Sender:
         outbox: Outbox,
         timing: Timing,
         processing: Processing | None = None,
+        copy: "Copy | None" = None,
     ) -> None:
         self._identity = identity
         self._endpoint = endpoint or frames.DEFAULT_ENDPOINT
@@ -67,6 +71,8 @@ class Sender:
         self._outbox = outbox
         self._packing = Packing(origin.now_ns)
         self._processing = processing or Processing(Plan(), origin.now_ns)
+        self._copy = copy
+        self._uncarried_count = 0  # facts that are in the copy, and for which the outbox had no room
         self._link: Link | None = None
         self._marks: deque[tuple[int, FlushMark]] = deque()
         self._window = frames.WINDOW_FRAMES
@@ -202,7 +208,7 @@ class Sender:
         due = now_s - self._gathered_s >= self._timing.gather_s or len(self._queue) >= frames.MAX_FACTS
         if not len(self._queue) or not due:
             return
-        if self._outbox.full:
+        if self._outbox.full and self._copy is None:
             self._queue.shut()
             return
         self._pack_some()
@@ -213,8 +219,10 @@ class Sender:
         # A fork waits for this: its child would have the locks of libraries that search texts, and nobody to release them.
         with forking.forkless:
             facts, mark = self._queue.take(TAKE_COUNT)
+            if not self._outbox.full:
+                self._tell_uncarried()
             for packed, count in self._processing.packed(facts):
-                self._outbox.add(packed, count)
+                self._add(packed, count)
             self._note_drops()
             if mark is not None:
                 self._mark(mark)
@@ -224,17 +232,39 @@ class Sender:
         if not len(self._queue):
             with forking.forkless:
                 for packed, count in self._processing.rest():
-                    self._outbox.add(packed, count)
+                    self._add(packed, count)
+
+    def _add(self, packed: bytes, count: int = 1) -> None:
+        """Takes facts on for the wire and the copy; where the wire has no room left, for the copy alone."""
+        if self._copy is not None:
+            self._copy.add(packed, count)
+            if self._outbox.full:
+                self._uncarried_count += count
+                self._queue.note_lost(count)
+                return
+        self._outbox.add(packed, count)
 
     def _tend(self, now_s: float) -> None:
         """Keeps what is not acknowledged, and what a kill would cost: before anything of it is sent."""
+        if self._copy is not None and self._copy.write():
+            self._processing.forget_sent()
         self._queue.put_count.settle(self._outbox.next_seq + self._processing.held_count)
         self._outbox.tend(now_s, self._queue.waiting_count)
 
     def _note_drops(self) -> None:
         count = self._queue.take_dropped()
         if count:
-            self._outbox.add(self._packing.pack((frames.GAP, self._origin.now_ns(), count, "queue_full")))
+            self._add(self._gap_of(count))
+
+    def _tell_uncarried(self) -> None:
+        """The wire hears of what the copy alone has, and gets its bodies anew where they are named again."""
+        if self._uncarried_count:
+            self._processing.forget_sent()
+            self._outbox.add(self._gap_of(self._uncarried_count))
+            self._uncarried_count = 0
+
+    def _gap_of(self, count: int) -> bytes:
+        return self._packing.pack((frames.GAP, self._origin.now_ns(), count, "queue_full"))
 
     def _mark(self, mark: FlushMark) -> None:
         mark.dropped_count = self._queue.dropped_count
@@ -251,7 +281,7 @@ class Sender:
             self._beat_s = now_s
             beat = self._origin.pulse()
             if beat is not None:
-                self._outbox.add(self._packing.pack(beat))
+                self._add(self._packing.pack(beat))
 
     # out
 
@@ -298,13 +328,16 @@ class Sender:
         """What was not acknowledged in time goes to the spool, if there is one, behind what is there already."""
         self._queue.shut()
         self._queue.wait_no_more()
-        while self._outbox.has_spool and len(self._queue) and not self._outbox.full:
+        while len(self._queue) and (self._copy is not None or (self._outbox.has_spool and not self._outbox.full)):
             self._pack_some()
             self._tend(time.monotonic())
         self._add_rest()
+        self._tell_uncarried()
         self._outbox.spill()
         self._tend(time.monotonic())
         self._outbox.close()
+        if self._copy is not None:
+            self._copy.close()
 
     def _rest(self) -> None:
         pause_s = self._timing.gather_s if len(self._queue) or self._outbox.in_flight else self._timing.idle_s
