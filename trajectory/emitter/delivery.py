@@ -106,7 +106,7 @@ class WireDelivery:
             self._sender.close_by(self._deadline_s)
         if self._courier is not None:
             self._courier.stop(0.0)
-        grace_s = SPOOLING_S if self._keeping.policy == SPOOL else GRACE_S
+        grace_s = SPOOLING_S if self._keeping.policy == SPOOL or self._keeping.jsonl else GRACE_S
         while timeout_s != 0 and thread.is_alive() and time.monotonic() < self._deadline_s() + grace_s:
             thread.join(GRACE_S)  # in steps: the deadline moves when a collector appears or is found absent
         return not thread.is_alive() and self._sender is not None and self._sender.delivered
