@@ -16,6 +16,7 @@ from tests.scenarios import Scenario
 from trajectory.detection.contract import registered_detectors
 from trajectory.detection.judge import TraceJudge
 from trajectory.dialects.otlp import Media, read_request
+from trajectory.dialects.ours import OPERATIONS
 from trajectory.export.contract import Subject
 from trajectory.export.otlp import OTLP_JSON, OTLP_PROTOBUF, request_of
 from trajectory.graph.span import Span
@@ -33,7 +34,7 @@ from trajectory.model.fact import (
     SpanUpdated,
 )
 from trajectory.model.lists import LIST, Lists, expand
-from trajectory.model.words import Slot
+from trajectory.model.words import Slot, SpanKind
 
 STORIES = {**{name: story for name, (story, _) in FAULTY.items()}, **CLEAN, "stuck": stuck}
 MEDIA: list[Media] = ["json", "protobuf"]
@@ -182,6 +183,22 @@ class Telling:
         if body:
             self.held[digest(LIST, body)] = (LIST, body)
         return [entry]
+
+
+@every_media
+@pytest.mark.parametrize("kind", [str(kind) for kind in SpanKind])
+def test_a_span_that_names_its_operation_itself_keeps_its_contents(kind: str, media: Media) -> None:
+    own = {
+        "gen_ai.operation.name": OPERATIONS.get(kind, "x"),
+        "gen_ai.tool.name": "fetch",
+        "gen_ai.agent.name": "planner",
+    }
+    said = {str(slot): [f"what {slot} holds"] for slot in Slot}
+    started = SpanStarted(
+        TRACE_ID, bytes(7) + b"a", b"", START_NS, 0, kind, "fetch", "planner", attributes=own, contents=said
+    )
+    before = Telling().trace([started, SpanEnded(TRACE_ID, started.span_id, START_NS + 1, 0, "ok", contents=said)])
+    assert_same(before, through(before, media)[1])
 
 
 @every_media

@@ -43,6 +43,13 @@ UNSTARTED = "unstarted"  # the start was never told
 END = "trajectory.span.end_ns"  # where the clock was set back, and the end is before the start
 LINK_KIND = "trajectory.link.kind"
 LINK_AT = "trajectory.link.at_ns"
+OPERATIONS: dict[str, str] = {  # the conventions' word for a kind of span
+    SpanKind.AGENT: "invoke_agent",
+    SpanKind.MODEL: "chat",
+    SpanKind.TOOL: "execute_tool",
+    SpanKind.RETRIEVAL: "retrieval",
+    SpanKind.DELEGATION: "execute_tool",
+}
 AT_END = (Slot.OUTPUT, Slot.RESULT, Slot.RETURNED)
 _CONTROL = (KIND, AGENT, SURFACE, ADDED, STATE, END)
 Slots = Callable[[dict[str, list[Body]]], dict[str, list[bytes]]]
@@ -54,9 +61,10 @@ def is_control(key: str) -> bool:
 
 
 def added_part(span: RawSpan) -> RawSpan:
-    """The span with nothing but what its export added: what the dialects are to read of it."""
-    names = _added(span)
-    return replace(span, attributes={key: value for key, value in span.attributes.items() if key in names})
+    """The span with nothing but what its export added, as one of its kind: what the dialects are to read of it."""
+    names, operation = _added(span), OPERATIONS.get(_text(span.attributes.get(KIND)), "")
+    added = {key: value for key, value in span.attributes.items() if key in names}
+    return replace(span, attributes={"gen_ai.operation.name": operation, **added})
 
 
 def facts_of(span: RawSpan, contents: dict[str, list[Body]], slots: Slots) -> list[Fact]:

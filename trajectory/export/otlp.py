@@ -20,6 +20,7 @@ from trajectory.dialects.ours import (
     LINK_AT,
     LINK_KIND,
     OPEN,
+    OPERATIONS,
     STATE,
     SURFACE,
     UNSTARTED,
@@ -52,13 +53,6 @@ _MAX_DEPTH = 32
 Marks = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _NOBODY = Source(b"", b"")  # whose spans nobody told the start of
 _INT64 = range(-(1 << 63), 1 << 63)
-_OPERATIONS = {
-    SpanKind.AGENT: "invoke_agent",
-    SpanKind.MODEL: "chat",
-    SpanKind.TOOL: "execute_tool",
-    SpanKind.RETRIEVAL: "retrieval",
-    SpanKind.DELEGATION: "execute_tool",
-}
 _INTERNAL, _CLIENT = 1, 3
 _STATUS = {SpanStatus.UNSET: 0, SpanStatus.OK: 1, SpanStatus.ERROR: 2}
 
@@ -163,7 +157,7 @@ def _attributes(trace: Trace, span: Span, delegation: Delegation | None, state: 
     """The span's own attributes, and what they leave unsaid; which that is stands beside them."""
     own = {key: value for key, value in span.attributes.items() if not is_control(str(key))}
     said: dict[str, Any] = {}
-    operation = _OPERATIONS.get(SpanKind(span.kind)) if span.kind in tuple(SpanKind) else None
+    operation = OPERATIONS.get(SpanKind(span.kind)) if span.kind in tuple(SpanKind) else None
     if operation:
         said["gen_ai.operation.name"] = operation
     agent = span.agent or (span.name if span.kind == SpanKind.AGENT else "")
