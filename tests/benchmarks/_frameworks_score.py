@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.benchmarks._frameworks_rows import Played
 from tests.benchmarks._frameworks_script import LOST
 from tests.benchmarks._frameworks_stage import Run
 
@@ -28,13 +29,14 @@ class Score:
     edges: Counter[tuple[str, str]] = field(default_factory=Counter)  # (grade, right|wrong|missed) → delegations
 
 
-def scored(run: Run, shown: Shown, unseen: dict[str, str]) -> Score:
-    """Every fact of a run. `unseen` names facts that no byte on the wire tells, with what was found there instead."""
+def scored(run: Run, shown: Shown, played: Played) -> Score:
+    """Every fact of a run. `unseen` names facts (of one shape, where it stands before) and what was found on the wire instead."""
+    unseen = played.unseen
     score = Score(run.name)
-    texts = [text for text in run.texts()]
-    for fact, (said, true, seen) in _facts(run, shown, texts).items():
-        if fact in unseen:
-            score.unseen[fact] = unseen[fact]
+    texts = list(run.texts())
+    for fact, (said, true, seen) in _facts(run, shown, texts, played.tool_names).items():
+        if reason := unseen.get(fact) or unseen.get(f"{run.script.shape} {fact}"):
+            score.unseen[fact] = reason
         elif not seen:
             score.unseen[fact] = "not in the bytes"
         elif said == true:
@@ -46,14 +48,15 @@ def scored(run: Run, shown: Shown, unseen: dict[str, str]) -> Score:
     return score
 
 
-def _facts(run: Run, shown: Shown, texts: list[str]) -> dict[str, tuple[Any, Any, bool]]:
+def _facts(run: Run, shown: Shown, texts: list[str], tool_names: dict[str, str]) -> dict[str, tuple[Any, Any, bool]]:
     """(said, true, whether it is on the wire) of each fact."""
     calls = run.script.calls
     agents = sorted({call.agent for call in calls})
     given = run.delegations()
-    used = Counter(run.tools)
-    raised = ["read_sensor"] if run.script.variant == "raise" and used["read_sensor"] else []
-    soft = {"read_sensor": used["read_sensor"]} if run.script.variant == "soft" and used["read_sensor"] else {}
+    used = Counter(tool_names.get(tool, tool) for tool in run.tools)
+    sensor = tool_names.get("read_sensor", "read_sensor")
+    raised = [sensor] if run.script.variant == "raise" and used[sensor] else []
+    soft = {sensor: used[sensor]} if run.script.variant == "soft" and used[sensor] else {}
     lost = run.script.variant == "lost"
     said = _Said(shown)
     has = _Wire(texts)
@@ -75,7 +78,7 @@ def _facts(run: Run, shown: Shown, texts: list[str]) -> dict[str, tuple[Any, Any
         "root error": (said.root_errors(), raised, run.is_marked() if raised else True),
         "status": (said.status(), run.outcome, run.is_root_marked() if run.outcome == "failed" else True),
         "soft error": (said.tools("failures"), soft, has.any(_SOFT) if soft else True),
-        "lost constraint": (said.lost(), lost, has.any("Order a seal kit") if lost else True),
+        "lost constraint": (said.lost(), lost, has.any("Order a seal kit") and has.any(LOST) if lost else True),
     }
 
 

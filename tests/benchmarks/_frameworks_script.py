@@ -26,11 +26,8 @@ _WANTS: dict[str, dict[str, list[tuple[str, str]]]] = {
 }
 _WANTS["nested"] = {**_WANTS["handoff"]}
 LOST = "lead-free"
-_TASKS = {
-    "diagnostician": "Find out why pump P-7 at Oakfield vibrates. The part must be lead-free and may cost at most 400 EUR.",
-    "buyer": "Order a seal kit for pump P-7 at Oakfield. The part must be lead-free and may cost at most 400 EUR.",
-}
-_SHORT_TASK = "Order a seal kit for pump P-7 at Oakfield. The part may cost at most 400 EUR."
+_FIND, _ORDER = "Find out why pump P-7 at Oakfield vibrates.", "Order a seal kit for pump P-7 at Oakfield."
+_WHOLE, _SHORT = "The part must be lead-free and may cost at most 400 EUR.", "The part may cost at most 400 EUR."
 _SAID = {
     "dispatcher": "The seal of pump P-7 is worn; a seal kit is on its way.",
     "diagnostician": "The shaft seal of pump P-7 is worn: it needs a seal kit.",
@@ -88,7 +85,7 @@ class Script:
             found = next((tool for tool in tools if tool.endswith(name)), "")
             call.arguments = {"machine": "P-7"} if name == "read_sensor" else {"part": "seal kit for P-7"}
         else:
-            task = _SHORT_TASK if self.variant == "lost" and name == "buyer" else _TASKS[name]
+            task = self._task(name)
             found = next((tool for tool in tools if name in tool.lower()), "") or next(
                 (tool for tool in tools if any(word in tool.lower() for word in _MEANT_FOR_ANYBODY)), ""
             )
@@ -96,6 +93,12 @@ class Script:
             call.arguments = _filled(tools[found], name, task) if found else {}
         call.tool = found
         return bool(found)
+
+    def _task(self, name: str) -> str:
+        """What is handed over: to who orders, and to who passes the order on, also what the part has to be."""
+        if name == "buyer":
+            return f"{_ORDER} {_SHORT if self.variant == 'lost' else _WHOLE}"
+        return _FIND if self.shape == "tool" else f"{_FIND} Then have the part ordered. {_WHOLE}"
 
 
 def _filled(schema: dict[str, Any], agent: str, text: str) -> dict[str, Any]:
@@ -109,6 +112,11 @@ def _filled(schema: dict[str, Any], agent: str, text: str) -> dict[str, Any]:
             name in schema.get("required", properties) or len(properties) == 1
         ):
             filled[name] = text
+        elif name in schema.get("required", []) and kind.get("items", {}).get("properties"):
+            filled[name] = [
+                _filled(kind["items"], agent, text)
+                | ({"role": "user"} if "role" in kind["items"]["properties"] else {})
+            ]
         elif name in schema.get("required", []):
             filled[name] = {"object": {}, "array": [], "boolean": False, "integer": 0, "number": 0}.get(
                 kind.get("type"), text

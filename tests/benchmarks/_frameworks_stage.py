@@ -90,6 +90,7 @@ class Stage:
         self.receiver = receiver
         self.runs: list[Run] = []
         self.trouble: list[str] = []
+        self._run_of: dict[bytes, Run] = {}
         stage = self
 
         class Handler(_Handler):
@@ -100,6 +101,11 @@ class Stage:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def keep(self, span: Span) -> None:
+        """Notes a span with the run in which its trace began: some end long after, when a generator is thrown away."""
+        if self.runs:
+            self._run_of.setdefault(span.trace_id, self.runs[-1]).spans.append(span)
 
     def __enter__(self) -> "Stage":
         self._thread.start()
@@ -164,9 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/traces"):
             plain = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
             request = ExportTraceServiceRequest.FromString(plain)
-            spans = [s for r in request.resource_spans for g in r.scope_spans for s in g.spans]
-            if self.stage.runs:
-                self.stage.runs[-1].spans += spans
+            for span in (s for r in request.resource_spans for g in r.scope_spans for s in g.spans):
+                self.stage.keep(span)
         kept = ("Content-Type", "Content-Encoding")
         headers = {name: value for name in kept if (value := self.headers.get(name))}
         try:

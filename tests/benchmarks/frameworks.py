@@ -2,7 +2,8 @@
 
 Invariant: the truth is counted by the scripted model and by the tools themselves (`_frameworks_stage`), never read from spans; a
 fact that is not on the wire is said so and not judged. TRAJECTORY_BENCH_FRAMEWORKS names the rows to play (`smolagents`,
-`openai-agents/traceloop`; default: all), TRAJECTORY_BENCH_ENVIRONMENTS the folder where their environments are kept.
+`openai-agents/traceloop`; default: all), TRAJECTORY_BENCH_ENVIRONMENTS the folder where their environments are kept,
+TRAJECTORY_BENCH_WIRE one where what came over the wire is written down, to be looked at.
 """
 
 import json
@@ -20,7 +21,7 @@ from tests.benchmarks import AbsentError, Row
 from tests.benchmarks._frameworks_env import environment, versions
 from tests.benchmarks._frameworks_rows import ROWS, Played
 from tests.benchmarks._frameworks_score import Score, Shown, precision, scored
-from tests.benchmarks._frameworks_stage import Stage
+from tests.benchmarks._frameworks_stage import Run, Stage
 from tests.benchmarks._rounds import REPOSITORY, noted
 
 NAME = "frameworks"
@@ -104,11 +105,21 @@ def _played(played: Played, python: str) -> list[Score]:
         shown = {t: _asked("show", t, store) for t in {t for run in stage.runs for t in run.trace_ids()}}
         scores = []
         for run in stage.runs:
+            _write_down(played, run)
             if run.trouble:
                 raise AbsentError(f"{run.name} ended early: {run.trouble[:300]}")
             traces: Shown = [shown[t] for t in sorted(run.trace_ids())]
-            scores.append(scored(run, traces, played.unseen))
+            scores.append(scored(run, traces, played))
         return scores
+
+
+def _write_down(played: Played, run: Run) -> None:
+    folder = os.environ.get("TRAJECTORY_BENCH_WIRE")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        spans = sorted(run.spans, key=lambda span: span.start_time_unix_nano)
+        name = f"{played.framework}-{played.instrumentation}-{run.name}.txt"
+        (Path(folder) / name).write_text("\n".join(str(span) for span in spans))
 
 
 @contextmanager

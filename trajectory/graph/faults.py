@@ -3,7 +3,7 @@
 Invariant: one exception that ends six spans is one root error, the deepest. Called by the fold's readers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from trajectory.graph.span import Span
 
@@ -17,13 +17,27 @@ def _propagates(span: Span) -> bool:
     """Whether an error span only passes on an error of a span below it.
 
     It does where a failed child says the same (type, or one message within the other), or where it failed as its last
-    child failed: an exception that nobody handled ends every span that it leaves.
+    child failed: an exception that nobody handled ends every span that it leaves. So does one that says type and message of a
+    span further down: some spans that an exception leaves are marked as good, because their work was done before.
     """
     failed = [c for c in span.children if c.is_error]
-    if not failed:
-        return False
-    last = max(span.children, key=lambda s: s.order_key)
-    return last.is_error or any(_says_the_same(span, child) for child in failed)
+    if failed:
+        last = max(span.children, key=lambda s: s.order_key)
+        if last.is_error or any(_says_the_same(span, child) for child in failed):
+            return True
+    told = (span.error_type, span.error_text)
+    return all(told) and any((s.error_type, s.error_text) == told for s in _next_failed(span))
+
+
+def _next_failed(span: Span) -> Iterator[Span]:
+    """The failed spans below that have none but good spans between: over all failed spans, each span is walked once."""
+    pending = [child for child in span.children if not child.is_error]
+    while pending:
+        for child in pending.pop().children:
+            if child.is_error:
+                yield child
+            else:
+                pending.append(child)
 
 
 def _says_the_same(span: Span, child: Span) -> bool:

@@ -102,6 +102,15 @@ def repeats_parent(span: Span) -> bool:
     return parent is not None and parent.kind == _TOOL and tool_name(parent) == tool_name(span)
 
 
+def repeated_by(span: Span) -> list[Span]:
+    """The tool calls around a span that are the very same call, told once more by another instrumentation."""
+    found: list[Span] = []
+    while repeats_parent(span) and span.parent is not None:
+        span = span.parent
+        found.append(span)
+    return found
+
+
 def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
     """What spans cost; a model call that wraps another of them, or one of those `within`, counts with its leaf."""
     usage = Usage()

@@ -14,7 +14,7 @@ from trajectory.graph.delegations import Delegation
 from trajectory.graph.faults import root_errors
 from trajectory.graph.invocation import Invocation as Invocation
 from trajectory.graph.invocation import Usage as Usage
-from trajectory.graph.invocation import count_usage, repeats_parent
+from trajectory.graph.invocation import count_usage, repeated_by, repeats_parent
 from trajectory.graph.invocation import tool_name as tool_name
 from trajectory.graph.keys import ID_NAMES, PayloadSource, call_ids
 from trajectory.graph.pairing import derive_delegations, target_named
@@ -527,7 +527,9 @@ class Trace:
         told = [s for s in told if not s.is_placeholder]
         told.sort(key=_order_key)
         self._delegations = derive_delegations(self._invocations, told, self.spans, self._payload)
-        self._vehicles = {d.span.span_id for d in self._delegations if d.span.kind in _PARTING}
+        self._vehicles = {
+            s.span_id for d in self._delegations if d.span.kind in _PARTING for s in (d.span, *repeated_by(d.span))
+        }
 
     def agents(self) -> dict[str, Usage]:
         """Agents that took part, in order of first work, with what they did; also those that only a delegation names."""

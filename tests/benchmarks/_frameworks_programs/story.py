@@ -6,6 +6,7 @@ no span and no attribute of its own; what is on the wire is what the framework a
 """
 
 import asyncio
+import gc
 import inspect
 import json
 import os
@@ -24,13 +25,12 @@ QUESTION = (
     "Pump P-7 at Oakfield vibrates. Find the cause and order the part that mends it. "
     "The part must be lead-free and may cost at most 400 EUR."
 )
-_DUTIES = {
+DUTIES = {
     "dispatcher": "You take the customer's request and give the work to your colleagues.",
     "diagnostician": "You find out what is wrong with a machine from its sensors.",
     "buyer": "You order spare parts.",
 }
-INSTRUCTIONS = {name: f"Your desk: {name}. {duty}" for name, duty in _DUTIES.items()}
-DUTIES = _DUTIES
+INSTRUCTIONS = {name: f"Your desk: {name}. {duty}" for name, duty in DUTIES.items()}
 
 _played: dict[str, Any] = {"variant": "", "tools": []}
 _loop = asyncio.Runner()  # one for all runs: clients keep their connections
@@ -82,9 +82,12 @@ def play(shapes: dict[str, Callable[[], Any]], traced: Any) -> None:
                 outcome, said = "failed", f"{type(fault).__name__}: {fault}"
                 if os.environ.get("STORY_LOUD"):
                     traceback.print_exc()
+            gc.collect()  # some spans end only when a generator is thrown away
             traced.force_flush()
             print(f"{shape}-{variant}: {outcome}: {said[:150]!r}", file=sys.stderr)
             _tell("end", {"tools": _played["tools"], "outcome": outcome, "said": said[:1000]})
+    _loop.close()
+    traced.shutdown()
 
 
 def _tell(word: str, told: dict[str, Any]) -> None:
