@@ -43,7 +43,7 @@ _AUTOGEN = (
 _GOOGLE_ADK = ("google-adk", "openinference-instrumentation-google-adk")
 _CREWAI = (
     "crewai", "openinference-instrumentation-crewai", "openinference-instrumentation-openai",
-    "opentelemetry-instrumentation-crewai",
+    "opentelemetry-instrumentation-crewai", "opentelemetry-instrumentation-openai",
 )  # fmt: skip
 _QUIET = {"CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_TRACING_ENABLED": "false", "OTEL_SDK_DISABLED": "false"}
 _HAYSTACK = ("haystack-ai", "openinference-instrumentation-haystack", "opentelemetry-haystack")
@@ -51,7 +51,8 @@ _SEMANTIC_KERNEL = {"SEMANTICKERNEL_EXPERIMENTAL_GENAI_ENABLE_OTEL_DIAGNOSTICS_S
 _IN_PLUGINS = {"read_sensor": "Sensors-read_sensor", "order_part": "Parts-order_part"}
 _MISPLACED = "the leader's last call of the model is under its member's span, which had ended before"
 _NAMELESS = "agents are spans `Agent.run` without a name; the names are those of the tools that the model asks for"
-_NO_TOOLS = "calls of tools have no span"
+_NO_TOOLS = "calls of tools have no span: only what the model asked for, and in the next prompt what came of it"
+_UNMARKED = "the span of the tool that raised is not marked, the step around it is; its result says the error"
 _HAYSTACK_UNSEEN = {
     "agents": _NAMELESS, "delegations": _NAMELESS, "modes": _NAMELESS, "by agent": _NAMELESS, "lost constraint": _NAMELESS,
     "tools": _NO_TOOLS, "root error": _NO_TOOLS, "soft error": _NO_TOOLS,
@@ -70,9 +71,9 @@ ROWS = (
     Played("google-adk", "native", _GOOGLE_ADK),
     Played("google-adk", "openinference", _GOOGLE_ADK),
     Played("crewai", "openinference", _CREWAI, _QUIET),
-    Played("crewai", "traceloop", _CREWAI, _QUIET),
+    Played("crewai", "traceloop", _CREWAI, _QUIET, {"tools": _NO_TOOLS, "soft error": _NO_TOOLS}),
     Played("haystack", "openinference", _HAYSTACK, unseen=_HAYSTACK_UNSEEN),
-    Played("haystack", "native", _HAYSTACK),
+    Played("haystack", "native", _HAYSTACK, unseen={"raise root error": _UNMARKED, "raise soft error": _UNMARKED}),
     Played("semantic-kernel", "native", ("semantic-kernel",), _SEMANTIC_KERNEL, tool_names=_IN_PLUGINS),
     Played("beeai", "openinference", ("beeai-framework", "openinference-instrumentation-beeai")),
     Played("agent-framework", "native", ("agent-framework-core", "agent-framework-openai")),

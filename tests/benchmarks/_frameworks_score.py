@@ -4,8 +4,9 @@ Invariant: a fact is judged only where it is on the wire, which is looked up in 
 else said by hand with its reason (`Row.unseen`). Used by `frameworks`.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.benchmarks._frameworks_stage import Run
 
 SESSION = "oakfield-session-7"
 _SOFT = "503 sensor gateway"
+_COUNTED = re.compile(r"_tokens\W{1,3}(\d+)\b")
 Shown = list[dict[str, Any]]  # the traces of one run, as `show --json` prints each
 
 
@@ -30,12 +32,13 @@ class Score:
 
 
 def scored(run: Run, shown: Shown, played: Played) -> Score:
-    """Every fact of a run. `unseen` names facts (of one shape, where it stands before) and what was found on the wire instead."""
+    """Every fact of a run. What `played.unseen` names (in all runs, or in those of a shape or variant) is not judged."""
     unseen = played.unseen
     score = Score(run.name)
     texts = list(run.texts())
     for fact, (said, true, seen) in _facts(run, shown, texts, played.tool_names).items():
-        if reason := unseen.get(fact) or unseen.get(f"{run.script.shape} {fact}"):
+        named = (fact, f"{run.script.shape} {fact}", f"{run.script.variant} {fact}")
+        if reason := next((unseen[name] for name in named if name in unseen), ""):
             score.unseen[fact] = reason
         elif not seen:
             score.unseen[fact] = "not in the bytes"
@@ -57,7 +60,8 @@ def _facts(run: Run, shown: Shown, texts: list[str], tool_names: dict[str, str])
     sensor = tool_names.get("read_sensor", "read_sensor")
     raised = [sensor] if run.script.variant == "raise" and used[sensor] else []
     soft = {sensor: used[sensor]} if run.script.variant == "soft" and used[sensor] else {}
-    lost = run.script.variant == "lost"
+    ordering = [call.knows for call in calls if call.agent == "buyer"]
+    lost = bool(ordering) and not any(ordering)  # a framework that hands the whole talk over loses nothing
     said = _Said(shown)
     has = _Wire(texts)
     named = has.all(agents)
@@ -86,12 +90,13 @@ class _Wire:
     def __init__(self, texts: Iterable[str]) -> None:
         self._exact = set(texts)
         self._joined = "\n".join(self._exact)
+        self._counts = set(_COUNTED.findall(self._joined))  # numbers of tokens that stand inside of JSON
 
     def any(self, text: str) -> bool:
         return text in self._joined
 
     def all(self, texts: Iterable[str]) -> bool:
-        return all(text in (self._exact if text.isdigit() else self._joined) for text in texts)
+        return all(t in self._exact or t in self._counts if t.isdigit() else t in self._joined for t in texts)
 
 
 class _Said:
@@ -174,6 +179,3 @@ def precision(edges: Counter[tuple[str, str]], grade: str) -> str:
     """`12/12` of the delegations of one grade."""
     right, wrong = edges[grade, "right"], edges[grade, "wrong"]
     return f"{right}/{right + wrong}"
-
-
-Judge = Callable[[Run], Score]

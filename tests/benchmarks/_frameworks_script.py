@@ -48,6 +48,7 @@ class Call:
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     text: str = ""
+    knows: bool = False  # whether the prompt held the constraint that may get lost
 
     @property
     def call_id(self) -> str:
@@ -67,7 +68,7 @@ class Script:
         desks = [found for text in texts for found in _DESK.findall(text)]
         agent = desks[0] if desks else "nobody"
         number = len(self.calls)
-        call = Call(agent, 101 + 7 * number, 11 + 3 * number)
+        call = Call(agent, 101 + 7 * number, 11 + 3 * number, knows=any(LOST in text for text in texts))
         self.calls.append(call)
         wants = _WANTS[self.shape].get(agent, [])
         turn = self._turns.get(agent, 0)

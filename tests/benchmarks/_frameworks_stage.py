@@ -45,7 +45,10 @@ class Run:
     @property
     def trouble(self) -> str:
         """Why the run says nothing: only a tool that raises may end one early."""
-        return self.said if self.outcome != "done" and self.script.variant != "raise" else ""
+        if self.script.variant == "raise":
+            return ""
+        unasked = {"dispatcher", "diagnostician", "buyer"} - {call.agent for call in self.script.calls}
+        return self.said if self.outcome != "done" else f"nobody asked for {', '.join(unasked)}" if unasked else ""
 
     def trace_ids(self) -> set[str]:
         return {span.trace_id.hex() for span in self.spans}

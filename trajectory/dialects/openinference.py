@@ -60,6 +60,8 @@ def read(span: RawSpan) -> Reading | None:
         said = "TOOL"  # a tool and its result, and nobody who named the span's kind
     if not said:
         return None
+    if _is_notice(span, said):
+        return Reading(is_echo=True)
     metadata = decoded(attributes.get("metadata"))
     metadata = metadata if isinstance(metadata, Mapping) else {}
     reading = Reading(kind=_KINDS.get(said, SpanKind.OTHER))
@@ -76,6 +78,17 @@ def read(span: RawSpan) -> Reading | None:
         _read_contents(span, reading)
     _read_model(attributes, reading)
     return reading
+
+
+def _is_notice(span: RawSpan, said: str) -> bool:
+    """Whether a span only tells that the call around it failed: it names no tool and no model, was given an error as its
+    input, and failed or came to nothing (BeeAI)."""
+    attributes = span.attributes
+    if said not in ("TOOL", "LLM") or (span.status != SpanStatus.ERROR and first(attributes, *_RESULTS) is not None):
+        return False
+    given = decoded(attributes.get("input.value"))
+    named = first_name(attributes, "tool.name", "tool_call.function.name", "llm.model_name")
+    return not named and isinstance(given, Mapping) and "error" in given
 
 
 def _is_call(span: RawSpan) -> bool:

@@ -7,7 +7,7 @@ so order of arrival, retries and batches cannot change them. Called by `otlp` an
 import re
 from typing import Any, Protocol
 
-from trajectory.dialects import genai, openinference, ours, traceloop, vercel
+from trajectory.dialects import endings, genai, openinference, ours, traceloop, vercel
 from trajectory.dialects import messages as chat
 from trajectory.dialects.faults import EVENT_CONTROL_FLOW, Fault, event_name, fault_of
 from trajectory.dialects.handover import of_tool, tasks_in
@@ -169,9 +169,10 @@ def read(span: RawSpan) -> Reading:
 
 
 def _merged(span: RawSpan) -> Reading:
-    """What all dialects together say of a span."""
-    readings = (dialect.read(span) for dialect in (ours, openinference, traceloop, genai, vercel))
-    return merge(r for r in readings if r is not None)
+    told = (dialect.read(span) for dialect in (ours, openinference, traceloop, genai, vercel))
+    readings = [reading for reading in told if reading is not None]
+    otherwise = endings.read(span) if not readings else None
+    return merge(readings if otherwise is None else [otherwise])
 
 
 def _make_delegation(reading: Reading, hand_over: HandOver) -> None:

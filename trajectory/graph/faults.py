@@ -18,15 +18,17 @@ def _propagates(span: Span) -> bool:
 
     It does where a failed child says the same (type, or one message within the other), or where it failed as its last
     child failed: an exception that nobody handled ends every span that it leaves. So does one that says type and message of a
-    span further down: some spans that an exception leaves are marked as good, because their work was done before.
+    failed span further down: some spans that an exception leaves are not marked, or marked as good.
     """
     failed = [c for c in span.children if c.is_error]
     if failed:
         last = max(span.children, key=lambda s: s.order_key)
         if last.is_error or any(_says_the_same(span, child) for child in failed):
             return True
-    told = (span.error_type, span.error_text)
-    return all(told) and any((s.error_type, s.error_text) == told for s in _next_failed(span))
+    return bool(span.error_type) and any(
+        s.error_type == span.error_type and (s.error_text in span.error_text or span.error_text in s.error_text)
+        for s in _next_failed(span)
+    )
 
 
 def _next_failed(span: Span) -> Iterator[Span]:

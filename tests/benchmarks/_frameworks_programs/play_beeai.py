@@ -14,7 +14,13 @@ READ, ORDER = tool(story.read_sensor), tool(story.order_part)
 
 
 def agent(name: str, *tools: object) -> RequirementAgent:
-    model = OpenAIChatModel(story.MODEL, api_key=story.KEY, base_url=story.MODEL_URL, stream=False)
+    model = OpenAIChatModel(
+        story.MODEL,
+        api_key=story.KEY,
+        base_url=story.MODEL_URL,
+        stream=False,
+        tool_call_fallback_via_response_format=False,
+    )
     return RequirementAgent(
         llm=model, name=name, description=story.DUTIES[name], role=name, instructions=story.INSTRUCTIONS[name],
         tools=list(tools),
