@@ -21,6 +21,9 @@ from trajectory.dialects.handover import of_handoff_span, of_tool, tasks_in
         ("delegate_work_to_coworker", {"coworker": "Booker"}, "call", "Booker"),
         ("Ask question to coworker", {"coworker": "Booker", "question": "q"}, "call", "Booker"),
         ("delegate_task_to_member", {"member_id": "booker", "task": "t"}, "call", "booker"),
+        ("Handoff-transfer_to_booker", {}, "transfer", "booker"),
+        ("mcp__desk__transfer_to_booker", {}, "transfer", "booker"),
+        ("team.delegate_task", {"agent": "booker", "task": "t"}, "call", "booker"),
     ],
 )
 def test_hand_overs_are_recognised(tool, arguments, mode, target):
@@ -34,6 +37,9 @@ def test_hand_overs_are_recognised(tool, arguments, mode, target):
     [
         ("search_hotels", {"to": "Lyon"}),
         ("transfer_to_savings", {"amount": 50.0}),
+        ("bank.transfer_to_savings", {"amount": 50.0}),
+        ("wire-transfer-to-savings", {}),
+        ("Parts-order_part", {"to": "Lyon"}),
         ("transfer", {"to": "Bob", "amount": 5}),
         ("transfer", {"to": "Bob"}),
         ("handoff", {}),

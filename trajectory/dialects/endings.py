@@ -86,6 +86,8 @@ def _model(attributes: Mapping[str, Any], asked: str, answered: str) -> Reading 
         if isinstance(meta, Mapping) and isinstance(usage, Mapping):
             reading.input_tokens = first_count(usage, "prompt_tokens", "input_tokens")
             reading.output_tokens = first_count(usage, "completion_tokens", "output_tokens")
-            reading.attributes[MODEL_NAME] = first_name(meta, "model")
-            reading.attributes[FINISH_REASONS] = [first_name(meta, "finish_reason")]
+            if model := first_name(meta, "model"):
+                reading.attributes[MODEL_NAME] = model
+            if reason := first_name(meta, "finish_reason"):
+                reading.attributes[FINISH_REASONS] = [reason]
     return reading

@@ -13,6 +13,7 @@ from trajectory.dialects.values import decoded, is_opaque_id, name_of
 from trajectory.model.words import DelegationMode, Grade
 
 _PASSES = re.compile(r"^(?:transfer|hand_?off|hand_?over)_(?:task_|control_|work_)?(?:back_)?to_(?P<target>.+)$")
+_NAMESPACE = re.compile(r"^[\w./:]{1,64}(?:[./:]|__|-(?=[a-z]+_))(?P<tool>[\w-]{1,128})$")  # `-` only before a_snake
 _GIVES = re.compile(
     r"^(?:(?:delegate|assign|forward|transfer|send)_(?:task|tasks|work)_to_(?:all_)?(?:coworkers?|members?|agents?|workers?)"
     r"|delegate(?:_task|_work)?(?:_to_(?:coworker|member|agent|worker|subagent))?"
@@ -31,7 +32,17 @@ _NAMES_TASK = (
 
 
 def of_tool(tool: str, arguments: Any) -> HandOver | None:
-    """The hand-over that a call of this tool is; None where it is an ordinary tool. `arguments` may be JSON in a string."""
+    """The hand-over that a call of this tool is; None where it is an ordinary tool. `arguments` may be JSON in a string.
+
+    A tool may be named with the plug-in or the server that has it (`Handoff-transfer_to_buyer`, `team.delegate_task`).
+    """
+    found = _of_tool(tool, arguments)
+    if found is None and (inner := _NAMESPACE.match(tool.strip())):
+        return _of_tool(inner["tool"], arguments)
+    return found
+
+
+def _of_tool(tool: str, arguments: Any) -> HandOver | None:
     name = "_".join(tool.strip().lower().replace("-", "_").split())
     arguments = decoded(arguments)
     named = _agent_in(arguments)

@@ -57,4 +57,4 @@ def nested():
     return run(agent("dispatcher", agent("diagnostician", Sensors(), agent("buyer", Parts()))))
 
 
-story.play({"tool": called, "nested": nested}, TRACED)
+story.play({"handoff": handoff, "tool": called, "nested": nested}, TRACED)
