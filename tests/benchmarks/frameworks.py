@@ -6,6 +6,7 @@ fact that is not on the wire is said so and not judged. TRAJECTORY_BENCH_FRAMEWO
 TRAJECTORY_BENCH_WIRE one where what came over the wire is written down, to be looked at.
 """
 
+import io
 import json
 import os
 import re
@@ -14,8 +15,9 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks import AbsentError, Row
 from tests.benchmarks._frameworks_env import environment, versions
@@ -23,6 +25,7 @@ from tests.benchmarks._frameworks_rows import ROWS, Played
 from tests.benchmarks._frameworks_score import Score, Shown, precision, scored
 from tests.benchmarks._frameworks_stage import Run, Stage
 from tests.benchmarks._rounds import REPOSITORY, noted
+from trajectory.cli import main as trajectory_main
 
 NAME = "frameworks"
 GOAL = "every fact that is on the wire is right, in every framework"
@@ -53,7 +56,9 @@ def _row(played: Played) -> list[Row]:
     except AbsentError as reason:
         return [noted(played.name, "not played", str(reason))]
     told = versions(python, *played.packages[:1], *(p for p in played.packages[1:] if played.instrumentation in p))
-    return [noted(played.name, "packages", told), *_judged(played, scores)]
+    right, wrong = sum(len(s.right) for s in scores), sum(len(s.wrong) for s in scores)
+    whole = f"{right} of {right + wrong} facts on the wire in {len(scores)} runs"
+    return [noted(played.name, "packages", told), *_judged(played, scores), noted(played.name, "all runs", whole)]
 
 
 def _judged(played: Played, scores: list[Score]) -> list[Row]:
@@ -102,7 +107,7 @@ def _played(played: Played, python: str) -> list[Score]:
                 print(ended.stdout[-20000:], ended.stderr[-20000:], *stage.trouble, sep="\n", file=sys.stderr)
         if ended.returncode or not stage.runs:
             raise AbsentError(f"the program ended with {ended.returncode}: {ended.stderr.strip()[-300:]}")
-        shown = {t: _asked("show", t, store) for t in {t for run in stage.runs for t in run.trace_ids()}}
+        shown = {t: _show(t, store) for t in {t for run in stage.runs for t in run.trace_ids()}}
         scores = []
         for run in stage.runs:
             _write_down(played, run)
@@ -148,12 +153,14 @@ def _serving(store: Path) -> Iterator[str]:
             server.kill()
 
 
-def _asked(word: str, trace_id: str, store: Path) -> dict[str, object]:
-    command = [sys.executable, "-m", "trajectory", word, trace_id, "--json", "--store", str(store)]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
-    if ended.returncode:
-        raise AbsentError(f"trajectory {word} {trace_id}: {ended.stderr.strip()[-300:]}")
-    answer: dict[str, object] = json.loads(ended.stdout)
+def _show(trace_id: str, store: Path) -> dict[str, Any]:
+    """What `trajectory show TRACE --json` prints; in this process, because some runs are two dozen traces."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        code = trajectory_main(["show", trace_id, "--json", "--store", str(store)])
+    if code:
+        raise AbsentError(f"trajectory show {trace_id} ended with {code}")
+    answer: dict[str, Any] = json.loads(printed.getvalue())
     return answer
 
 
