@@ -169,6 +169,7 @@ def read(span: RawSpan) -> Reading:
 
 
 def _merged(span: RawSpan) -> Reading:
+    """What all dialects together say of a span; where none knows it, what the ends of its attributes' names say."""
     told = (dialect.read(span) for dialect in (ours, openinference, traceloop, genai, vercel))
     readings = [reading for reading in told if reading is not None]
     otherwise = endings.read(span) if not readings else None
