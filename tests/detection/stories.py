@@ -217,6 +217,29 @@ def unlike_parts() -> Scenario:
     return run
 
 
+FORM = (
+    "You have been given this task by your manager.\n{}\nAnswer at length: your manager knows nothing of what you saw. "
+    "Name what you tried, what came of it, and what is still open. Your answer goes back to your manager alone."
+)
+
+
+def in_a_form() -> Scenario:
+    """Unlike parts, each in the same long form: what the tasks have in common is the form's."""
+    run = Scenario()
+    ask = "Pump P-7 leaks: find out why, and order the part. The part must be in stock within 3 days and cost at most 80 EUR."
+    with run.agent("dispatcher", task=ask):
+        run.says("Two parts.")
+        with run.delegate("diagnostician", FORM.format("Find out why pump P-7 leaks; read its sensors.")):
+            run.tool("read_sensors", {"pump": "P-7"}, "seal worn")
+            run.says("The seal is worn.")
+        order = "Order a seal for P-7; it must be in stock within 3 days and cost at most 80 EUR."
+        with run.delegate("buyer", FORM.format(order)):
+            run.tool("order", {"part": "seal"}, "ordered, 61 EUR, tomorrow")
+            run.says("Ordered for 61 EUR, it comes tomorrow.")
+        run.says("The seal was worn; a new one comes tomorrow for 61 EUR.")
+    return run
+
+
 def altered(budget: str = "90 EUR") -> Scenario:
     """The task carries another amount than the request."""
     return trip(
@@ -273,6 +296,7 @@ CLEAN: dict[str, Story] = {
     "talks about errors": talks_about_errors,
     "shared history": shared_history,
     "unlike parts": unlike_parts,
+    "in a form": in_a_form,
     "derived": derived,
     "rewritten": rewritten,
     "not captured": lambda: trip(task="Find a hotel.", searched=DOWN, found="H99", hotel="H99", captures=False),

@@ -8,6 +8,7 @@ from tests.detection.stories import (
     altered,
     derived,
     forgetful,
+    in_a_form,
     rewritten,
     shared_history,
     trip,
@@ -47,6 +48,10 @@ def test_work_on_a_thing_already_chosen_needs_no_constraints_of_the_choice() -> 
 
 def test_parts_that_do_not_need_a_constraint_do_not_lose_it() -> None:
     assert found(unlike_parts()) == []
+
+
+def test_what_two_tasks_have_of_one_form_makes_them_no_like_tasks() -> None:
+    assert found(in_a_form()) == []
 
 
 def test_a_delegatee_that_is_shown_the_history_loses_nothing() -> None:

@@ -81,6 +81,10 @@ class Boundary:
     def task_stems(self) -> set[str]:
         return self.sent.stems or self.received.stems
 
+    @property
+    def task_sentences(self) -> dict[str, frozenset[str]]:
+        return self.sent.sentences or self.received.sentences
+
 
 def boundary_of(delegation: Delegation, trace: Trace, views: "Views | None" = None) -> Boundary:
     """The boundary of a delegation, as far as it was captured. `views` serves many delegations of one trace."""

@@ -41,7 +41,7 @@ class Constraint(NamedTuple):
         return (frozenset() if self.values else self.stems, tuple(sorted(v.key for v in self.values)))
 
 
-_SENTENCE = re.compile(r"[^\n]{1,1200}?(?:[.!?;](?=\s|$)|(?=\n)|$)|[^\n]{1,1200}")
+SENTENCE = re.compile(r"[^\n]{1,1200}?(?:[.!?;](?=\s|$)|(?=\n)|$)|[^\n]{1,1200}")
 _MODALS = r"must|shall|has to|have to|needs? to|is required to|are required to|may|can|should|cannot|can[’']t"
 _MODAL = re.compile(
     rf"\b(?P<modal>{_MODALS})\s?"
@@ -94,7 +94,7 @@ def constraints_in(text: str) -> list[Constraint]:
     found: list[Constraint] = []
     if not _may_hold_one(text):
         return found
-    for sentence in _SENTENCE.finditer(text):
+    for sentence in SENTENCE.finditer(text):
         if sentence[0].strip():
             found += _in_sentence(sentence[0], sentence.start())
         if len(found) >= MAX_CONSTRAINTS_COUNT:

@@ -159,8 +159,16 @@ def _is_condition(constraint: Constraint) -> bool:
 def _is_peer(boundary: Boundary, other: Boundary) -> bool:
     if other.delegation.target_agent == boundary.delegation.target_agent:
         return True
-    ours, theirs = boundary.task_stems, other.task_stems
-    return 2 * len(ours & theirs) >= len(ours | theirs) > 0
+    ours, theirs = _apart(boundary, other), _apart(other, boundary)
+    if not ours or not theirs:  # the same task, or one that says more
+        return bool(boundary.task_stems and other.task_stems)
+    return 2 * len(ours & theirs) >= len(ours | theirs)
+
+
+def _apart(boundary: Boundary, other: Boundary) -> set[str]:
+    """What a task says in sentences that the other does not have word for word: those are a form's, and of no task."""
+    shared = other.task_sentences
+    return set().union(*(held for sentence, held in boundary.task_sentences.items() if sentence not in shared))
 
 
 def _confidence(reasons: dict[str, str]) -> float:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from trajectory.detection.constraints import Constraint, constraints_in
+from trajectory.detection.constraints import SENTENCE, Constraint, constraints_in
 from trajectory.detection.items import Item, items_in, keys_of, lookup_key
 from trajectory.detection.words import READ_CHARS, plain, stems
 from trajectory.graph.trace import Trace
@@ -58,6 +58,10 @@ class Reader:
     def stems(self, digest: bytes) -> frozenset[str]:
         """The stems of a payload's words."""
         return self._once("stems", digest, lambda said: frozenset(stems(said.text)), frozenset())
+
+    def sentences(self, digest: bytes) -> dict[str, frozenset[str]]:
+        """A payload's sentences, without case, and the stems of each."""
+        return self._once("sentences", digest, lambda said: _sentences(said.text), {})
 
     def asked(self, digest: bytes) -> str:
         """What a payload asks for: a user's words in it; empty for what a model, a tool or a system prompt says."""
@@ -150,6 +154,11 @@ class _Said:
             return self._plain
 
 
+def _sentences(text: str) -> dict[str, frozenset[str]]:
+    found = (match[0].strip().casefold() for match in SENTENCE.finditer(text))
+    return {sentence: frozenset(stems(sentence)) for sentence in found if sentence}
+
+
 _UNREADABLE = object()
 
 
@@ -179,6 +188,10 @@ class Knowledge:
     @cached_property
     def stems(self) -> set[str]:
         return set().union(*(self._reader.stems(d) for d in self.readable))
+
+    @cached_property
+    def sentences(self) -> dict[str, frozenset[str]]:
+        return {sentence: held for d in self.readable for sentence, held in self._reader.sentences(d).items()}
 
     @cached_property
     def _keys(self) -> set[tuple[str, str]]:
