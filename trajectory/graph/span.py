@@ -154,7 +154,7 @@ class Span:
         """Folds a start, by a process of `service`; True where it changed anything. Of two different starts the earlier
         stands."""
         known = self._start
-        if known is not None and (known == fact or not _precedes(fact, known, _start_key)):
+        if known is not None and not _precedes(fact, known, _start_key):
             return False
         self._start = fact
         self.parent_id, self.kind, self.name = fact.parent_id, fact.kind, fact.name
@@ -170,7 +170,7 @@ class Span:
     def end(self, fact: SpanEnded) -> bool:
         """Folds an end; True where it changed anything. Of two different ends the later stands."""
         known = self._end
-        if known is not None and (known == fact or not _precedes(known, fact, _end_key)):
+        if known is not None and not _precedes(known, fact, _end_key):
             return False
         self._end = fact
         self.end_ns, self.status, self.message = fact.at_ns, fact.status, fact.message
