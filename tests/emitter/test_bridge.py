@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -131,6 +132,34 @@ if pid:
     names = sorted(fact.name for fact in collector.facts if isinstance(fact, SpanStarted))
     assert sorted(set(names)) == ["after", "child", "parent"]
     assert len([fact for fact in collector.facts if isinstance(fact, SpanEnded)]) == 3
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_workers_of_multiprocessing_lose_nothing_at_their_end(
+    collector: FakeCollector, tmp_path: Path, method: str
+) -> None:
+    code = f"""
+import multiprocessing
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from trajectory.otel import SpanProcessor
+def begin():
+    provider = TracerProvider()
+    provider.add_span_processor(SpanProcessor({collector.endpoint!r}))
+    return provider.get_tracer("x")
+def work(number):
+    with begin().start_as_current_span(f"work {{number}}"):
+        pass
+if __name__ == "__main__":
+    workers = [multiprocessing.get_context({method!r}).Process(target=work, args=(n,)) for n in range(6)]
+    [worker.start() for worker in workers]
+    [worker.join() for worker in workers]
+"""
+    script = tmp_path / "workers.py"
+    script.write_text(code)
+    subprocess.run([sys.executable, script], check=True, timeout=90, env=dict(os.environ))
+    ends = [fact for fact in collector.facts if isinstance(fact, SpanEnded)]
+    assert len(ends) == 6
 
 
 def test_spans_of_both_kinds_inside_each_other_are_one_trace(collector: FakeCollector) -> None:

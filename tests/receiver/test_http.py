@@ -1,5 +1,6 @@
 """OTLP over HTTP, as exporters and others send it: every encoding, every refusal, nothing lost and nothing twice."""
 
+import asyncio
 import gzip
 import json
 import time
@@ -13,7 +14,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.collector.builders import wait_for
 from tests.dialects.build import otel_span, request
 from tests.receiver.room import JSON, PROTOBUF, Room, body_of, json_of, new_trace, spans
+from tests.receiver.test_receiver import HeldWay
+from trajectory.receiver import process
+from trajectory.receiver.beside import listen
 from trajectory.receiver.bodies import MAX_BODY_BYTES
+from trajectory.receiver.gate import Gate
+from trajectory.receiver.receiver import Receiver
 
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
 
@@ -38,9 +44,38 @@ def test_spans_come_in_by_every_coding_of_a_body(room: Room, coding: str) -> Non
     assert {span.name for span in room.trace(trace_id).spans.values()} == {"plan", "search", "answer"}
 
 
+def test_a_gzip_body_of_several_members_is_read_whole_and_what_stands_behind_one_is_refused(room: Room) -> None:
+    first, second = new_trace(), new_trace()
+    packed = gzip.compress(body_of(first, "one")) + gzip.compress(body_of(second, "two"))
+    assert room.post(packed, PROTOBUF | {"Content-Encoding": "gzip"}).status == 200
+    assert room.trace(first).spans and room.trace(second).spans
+    assert room.post(packed + b"more", PROTOBUF | {"Content-Encoding": "gzip"}).status == 400
+    assert room.post(zlib.compress(b"") + b"more", PROTOBUF | {"Content-Encoding": "deflate"}).status == 400
+
+
+def test_a_connection_that_asks_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_HEAD_S", 0.05)
+
+    async def talk() -> bytes:
+        receiver = Receiver(HeldWay())
+        with listen("127.0.0.1:0") as listening:
+            async with process._http(listening, receiver, Gate()):
+                reader, writer = await asyncio.open_connection(*listening.getsockname()[:2])
+                writer.write(b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\n")
+                try:
+                    said = await asyncio.wait_for(reader.read(), 10)
+                except ConnectionResetError:
+                    said = b""
+                writer.close()
+        receiver.close()
+        return said
+
+    assert asyncio.run(talk()) == b""
+
+
 def test_json_is_answered_in_json_and_says_the_same(room: Room) -> None:
     trace_id = new_trace()
-    answer = room.post(json.dumps(json_of(trace_id)).encode(), {"Content-Type": "application/json; charset=utf-8"})
+    answer = room.post(json.dumps(json_of(trace_id)).encode(), {"Content-Type": "Application/JSON; charset=utf-8"})
     assert (answer.status, answer.headers["content-type"], answer.message) == (200, "application/json", {})
     assert [span.name for span in room.trace(trace_id).spans.values()] == ["work"]
 

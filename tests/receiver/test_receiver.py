@@ -94,9 +94,18 @@ async def test_more_than_can_be_held_is_told_to_come_again_and_what_is_held_is_b
     receiver.close()
 
 
-async def test_a_body_of_any_size_is_taken_when_nothing_else_is_held() -> None:
-    receiver = Receiver(HeldWay(), held_bytes=1)
-    receiver.make_room(1000)
+async def test_what_is_held_counts_bodies_while_they_come_in_and_one_alone_may_be_of_any_size() -> None:
+    receiver = Receiver(HeldWay(), held_bytes=100)
+    first, second = receiver.hold(), receiver.hold()
+    first.add(1000)
+    with pytest.raises(RefusedError) as refused:
+        second.add(1)
+    assert refused.value.status == 429
+    first.release()
+    first.release()
+    second.add(60)
+    with pytest.raises(RefusedError):
+        first.add(60)
     receiver.close()
 
 

@@ -24,6 +24,7 @@ from trajectory.dialects.values import plain
 from trajectory.emitter import current
 from trajectory.emitter.bodies import said_encoded, weight_of
 from trajectory.emitter.current import Place, Scope, here
+from trajectory.emitter.delivery import end_with_worker
 from trajectory.emitter.misuse import report
 from trajectory.emitter.queue import Fact
 from trajectory.emitter.tracer import Tracer
@@ -122,6 +123,7 @@ class SpanProcessor(SdkProcessor):
                 thread = threading.Thread(target=self._run, name="trajectory-otel", daemon=True)
                 thread.start()
                 self._thread = thread
+                end_with_worker(self, self.shutdown, priority=1)  # before the delivery that it puts into
 
     # --- on the bridge's thread -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trajectory.emitter import forking
 from trajectory.emitter.keeping import DROP, SPOOL, Keeping
@@ -129,7 +129,7 @@ class WireDelivery:
             report("thread", "trajectory: no thread to send from: %s", fault)
             return False
         self._thread = thread
-        _end_with_worker(self)
+        end_with_worker(self, self.close, None)
         return True
 
     def _run(self) -> None:
@@ -204,9 +204,9 @@ class WireDelivery:
                 self._courier.start(forever=False)
 
 
-def _end_with_worker(delivery: WireDelivery) -> None:
-    """Closes the delivery where a multiprocessing worker ends, because such a worker never runs atexit."""
+def end_with_worker(whose: object, close: Callable[..., Any], *args: Any, priority: int = 0) -> None:
+    """Closes what is `whose` where a multiprocessing worker ends, because such a worker never runs atexit."""
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
     if util is not None and process is not None and process.parent_process() is not None:
-        util.Finalize(delivery, delivery.close, args=(None,), exitpriority=0)
+        util.Finalize(whose, close, args=args, exitpriority=priority)

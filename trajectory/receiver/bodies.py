@@ -4,7 +4,6 @@ Invariant: nothing is inflated beyond the limit, so a bomb costs its limit and n
 """
 
 import zlib
-from typing import Protocol
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # inflated: the Python exporter itself sends no more
 MAX_RATIO = 400  # gzip reaches 1,030 on zeros; spans that repeat their state measure 10 to 60
@@ -21,16 +20,6 @@ class RefusedError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class _Inflater(Protocol):
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unconsumed_tail(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
-
-
 def inflated(body: bytes, encoding: str) -> bytes:
     """The body as it was before `Content-Encoding`. Raises RefusedError: 415 unknown, 400 damaged, 413 too large.
 
@@ -40,30 +29,45 @@ def inflated(body: bytes, encoding: str) -> bytes:
         case "" | "identity":
             return body
         case "gzip" | "x-gzip":
-            return _inflated(body, zlib.decompressobj(31), encoding)
+            return _inflated(body, 31, encoding)
         case "deflate":
             is_wrapped = len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
-            return _inflated(body, zlib.decompressobj(15 if is_wrapped else -15), encoding)
+            return _inflated(body, 15 if is_wrapped else -15, encoding)
     raise RefusedError(415, f"Content-Encoding {encoding[:40]!r} is not known: send gzip, deflate or none")
 
 
-def _inflated(body: bytes, inflater: _Inflater, encoding: str) -> bytes:
+def _inflated(body: bytes, window_bits: int, encoding: str) -> bytes:
+    """The body inflated, all the members that a gzip file may have one behind the other (RFC 1952, 2.2)."""
     parts: list[bytes] = []
     size_bytes = 0
     left = body
     try:
-        while left and not inflater.eof:
-            part = inflater.decompress(left, _STEP_BYTES)
-            size_bytes += len(part)
-            if size_bytes > MAX_BODY_BYTES:
-                raise RefusedError(413, f"the body inflates to more than {MAX_BODY_BYTES} bytes: send smaller batches")
-            if size_bytes > max(_SMALL_BYTES, MAX_RATIO * len(body)):
-                raise RefusedError(413, f"the body inflates to more than {MAX_RATIO} times its size")
-            parts.append(part)
-            left = inflater.unconsumed_tail
-        parts.append(inflater.decompress(left, _STEP_BYTES) if not inflater.eof else b"")
+        while left:
+            inflater = zlib.decompressobj(window_bits)
+            while not inflater.eof and left:
+                part = inflater.decompress(left, _STEP_BYTES)
+                left = inflater.unconsumed_tail
+                size_bytes += len(part)
+                _check(size_bytes, len(body))
+                parts.append(part)
+            while not inflater.eof and (part := inflater.decompress(b"", _STEP_BYTES)):
+                size_bytes += len(part)
+                _check(size_bytes, len(body))
+                parts.append(part)
+            if not inflater.eof:
+                raise RefusedError(400, f"the {encoding} data is cut")
+            left = inflater.unused_data
+            if left and window_bits != 31:
+                raise RefusedError(400, f"something stands behind the {encoding} data")
     except zlib.error as fault:
         raise RefusedError(400, f"damaged {encoding} data: {fault}") from None
-    if not inflater.eof:
+    if not parts:
         raise RefusedError(400, f"the {encoding} data is cut")
     return b"".join(parts)
+
+
+def _check(size_bytes: int, packed_bytes: int) -> None:
+    if size_bytes > MAX_BODY_BYTES:
+        raise RefusedError(413, f"the body inflates to more than {MAX_BODY_BYTES} bytes: send smaller batches")
+    if size_bytes > max(_SMALL_BYTES, MAX_RATIO * packed_bytes):
+        raise RefusedError(413, f"the body inflates to more than {MAX_RATIO} times its size")

@@ -12,7 +12,7 @@ from trajectory.dialects.otlp import Media
 from trajectory.receiver import requests
 from trajectory.receiver.bodies import MAX_BODY_BYTES, RefusedError, inflated
 from trajectory.receiver.gate import Gate
-from trajectory.receiver.receiver import Receiver
+from trajectory.receiver.receiver import Hold, Receiver
 from trajectory.receiver.requests import CONTENT_TYPES, Signal
 
 BODY_S = 30.0  # for a body to come in
@@ -35,9 +35,10 @@ class HttpApp:
         if scope["type"] != "http":  # uvicorn asks for nothing else: life-span events and websockets are switched off
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        media: Media = "json" if "json" in headers.get("content-type", "") else "protobuf"
+        media: Media = "json" if "json" in headers.get("content-type", "").lower() else "protobuf"
+        held = self._receiver.hold()
         try:
-            answer = await self._answer(scope, headers, receive)
+            answer = await self._answer(scope, headers, receive, held)
         except RefusedError as fault:
             self._receiver.note_refused(fault)
             extra = [(b"retry-after", str(fault.retry_after_s).encode())] if fault.retry_after_s else []
@@ -52,9 +53,11 @@ class HttpApp:
             self._receiver.note_refused(failed)
             await _send(send, failed.status, requests.written(requests.refused(failed), media), media)
             return
+        finally:
+            held.release()
         await _send(send, 200, requests.written(answer, media), media)
 
-    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Any:
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, held: Hold) -> Any:
         self._gate.check(headers)
         signal = _SIGNALS.get(scope["path"].rstrip("/"))
         if signal is None:
@@ -63,9 +66,8 @@ class HttpApp:
             raise RefusedError(405, "OTLP is sent by POST")
         media = requests.media_of(headers.get("content-type", ""))
         said_bytes = headers.get("content-length", "")
-        self._receiver.make_room(int(said_bytes) if said_bytes.isdecimal() and len(said_bytes) < 20 else 0)
         try:
-            body = await asyncio.wait_for(_body(receive, said_bytes), BODY_S)
+            body = await asyncio.wait_for(_body(receive, said_bytes, held), BODY_S)
         except TimeoutError:
             raise RefusedError(408, f"the body did not come within {BODY_S:.0f} s") from None
         encoding = headers.get("content-encoding", "")
@@ -73,10 +75,11 @@ class HttpApp:
             body = await asyncio.to_thread(inflated, body, encoding)
         else:
             body = inflated(body, encoding)
+        held.release()  # from here on the receiver counts it
         return await self._receiver.take(signal, media, body)
 
 
-async def _body(receive: Receive, said_bytes: str) -> bytes:
+async def _body(receive: Receive, said_bytes: str, held: Hold) -> bytes:
     if said_bytes.isdecimal() and (len(said_bytes) > 19 or int(said_bytes) > MAX_BODY_BYTES):
         raise RefusedError(413, f"the body is larger than {MAX_BODY_BYTES} bytes: send smaller batches")
     parts: list[bytes] = []
@@ -89,6 +92,7 @@ async def _body(receive: Receive, said_bytes: str) -> bytes:
         size_bytes += len(part)
         if size_bytes > MAX_BODY_BYTES:
             raise RefusedError(413, f"the body is larger than {MAX_BODY_BYTES} bytes: send smaller batches")
+        held.add(len(part))
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trajectory.collector import child
 from trajectory.collector.keyring import Keyring
@@ -25,6 +26,7 @@ from trajectory.receiver.receiver import Receiver
 
 _LOOK_S = 1.0  # between two looks at the keyring
 _MAX_CONNECTIONS = 512
+_HEAD_S = 10.0  # for a connection's first request to say what it is
 
 
 class _Tokens:
@@ -83,6 +85,22 @@ async def _until_orphaned() -> None:
     loop.remove_reader(0)
 
 
+class _Impatient(HttpToolsProtocol):
+    """uvicorn's protocol, which ends a connection on which no whole request's head has come in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._first = self.loop.call_later(_HEAD_S, self._end_if_silent, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._first.cancel()
+        super().connection_lost(exc)
+
+    def _end_if_silent(self, transport: asyncio.Transport) -> None:
+        if self.cycle is None:
+            transport.abort()
+
+
 class _Server(uvicorn.Server):
     """uvicorn's, which leaves this process's signals alone."""
 
@@ -95,7 +113,7 @@ class _Server(uvicorn.Server):
 async def _http(listening: socket.socket, receiver: Receiver, gate: Gate) -> AsyncIterator[None]:
     config = uvicorn.Config(
         HttpApp(receiver, gate),
-        http="httptools",
+        http=_Impatient,
         ws="none",
         lifespan="off",
         log_config=None,

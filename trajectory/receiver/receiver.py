@@ -34,18 +34,46 @@ class Way(Protocol):
     def bring(self, batches: list[Batch], done: Callable[[str], None]) -> None: ...
 
 
+class _Held:
+    """The bytes of all bodies that came, or come, and are not answered. One body alone may be as large as it likes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.size_bytes = 0
+
+
+class Hold:
+    """One body's part in what is held."""
+
+    def __init__(self, held: _Held) -> None:
+        self._held = held
+        self._size_bytes = 0
+
+    def add(self, size_bytes: int) -> None:
+        """Raises RefusedError where so much more cannot be held beside the others."""
+        total_bytes = self._held.size_bytes + size_bytes
+        if total_bytes > self._held.most_bytes and total_bytes > self._size_bytes + size_bytes:
+            raise RefusedError(429, "more comes than can be taken at once: come again", _BUSY_S)
+        self._size_bytes += size_bytes
+        self._held.size_bytes = total_bytes
+
+    def release(self) -> None:
+        """The body is answered, or gone; a second call does nothing."""
+        self._held.size_bytes -= self._size_bytes
+        self._size_bytes = 0
+
+
 class Receiver:
     """Takes OTLP's requests. To be made inside the event loop that uses it."""
 
     def __init__(self, way: Way, held_bytes: int = HELD_BYTES, patience_s: float = PATIENCE_S) -> None:
         self._way = way
-        self._held_bytes = held_bytes
         self._patience_s = patience_s
         self._loop = asyncio.get_running_loop()
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="trajectory-otlp")
         self._seen = Seen()
         self._under_way: dict[_Asked, asyncio.Future[ReadResult]] = {}
-        self._waiting_bytes = 0
+        self._held = _Held(held_bytes)
         self._own = Source(digest("otlp", _SERVICE.encode()), b"", {"service.name": _SERVICE})
 
     async def take(self, signal: Signal, media: Media, body: bytes) -> Any:
@@ -60,10 +88,9 @@ class Receiver:
             raise RefusedError(503, "the collector does not store just now: come again", _BUSY_S) from None
         return requests.taken(signal, result.rejected_count, result.quarantined)
 
-    def make_room(self, size_bytes: int) -> None:
-        """Raises RefusedError where so much more cannot be held now. For whoever has yet to read a body."""
-        if self._waiting_bytes + size_bytes > self._held_bytes and self._waiting_bytes:
-            raise RefusedError(429, "more comes than can be taken at once: come again", _BUSY_S)
+    def hold(self) -> "Hold":
+        """What a body takes while it comes in, counted part by part."""
+        return Hold(self._held)
 
     def note_refused(self, fault: RefusedError) -> None:
         """Counts a request that is none among what could not be read."""
@@ -75,13 +102,13 @@ class Receiver:
 
     def _begin(self, key: _Asked) -> "asyncio.Future[ReadResult]":
         signal, media, body = key
-        self.make_room(len(body))
+        held = self.hold()
+        held.add(len(body))
         taking = asyncio.ensure_future(self._take(signal, media, body))
         self._under_way[key] = taking
-        self._waiting_bytes += len(body)
 
         def ended(ended: "asyncio.Future[ReadResult]") -> None:
-            self._waiting_bytes -= len(body)
+            held.release()
             del self._under_way[key]
             if not ended.cancelled():
                 ended.exception()  # whoever asked may have gone: nobody else hears it
