@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import Done, free_endpoint, serving, trajectory
+from trajectory.cli.run_place import Place
 from trajectory.cli.wiring import environment_for, service_of
 from trajectory.emitter.api import instrument
 
@@ -59,6 +61,93 @@ def test_a_collector_that_is_there_is_used(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.code == 0 and f"by the collector at {endpoint}" in done.err and "planner" in done.out
     assert not (tmp_path / "home").exists()
+
+
+def test_of_a_shared_collector_only_what_the_program_caused_is_shown_and_judged(tmp_path: Path) -> None:
+    endpoint, store = free_endpoint(), tmp_path / "there.db"
+    (tmp_path / "other.py").write_text(PROGRAM.replace("planner", "stranger"))
+    clean = program(tmp_path, PROGRAM.replace("Error: 503 Service Unavailable", "three hotels"))
+    with serving(store, endpoint):
+        other = run(tmp_path / "x.db", "--connect", endpoint, "--json", "--", sys.executable, tmp_path / "other.py")
+        assert len(other.json_lines()) == 1
+        code = f"""
+import subprocess, sys, runpy
+subprocess.run([sys.executable, {str(tmp_path / "other.py")!r}], env={{"TRAJECTORY_ENDPOINT": {endpoint!r}}})
+sys.argv = ["app.py"]
+runpy.run_path({str(clean)!r})
+"""
+        both = tmp_path / "both.py"
+        both.write_text(code)
+        done = run(
+            tmp_path / "x.db", "--connect", endpoint, "--json", "--fail-on", "warning", "--", sys.executable, both
+        )
+        (trace,) = done.json_lines()
+    assert done.code == 0 and [agent["name"] for agent in trace["agents"]] == ["planner"]
+
+
+def test_every_trace_is_judged_however_many_there_are(tmp_path: Path) -> None:
+    code = """
+from opentelemetry import trace
+tracer = trace.get_tracer("x")
+for number in range(30):
+    with tracer.start_as_current_span("execute_tool search") as tool:
+        tool.set_attribute("gen_ai.tool.call.result", "fine" if number else "Error: 503 Service Unavailable")
+"""
+    done = run(tmp_path / "s.db", "--json", "--fail-on", "warning", "--", sys.executable, program(tmp_path, code))
+    assert len(done.json_lines()) == 30 and done.code == 1
+
+
+def test_a_store_that_is_served_is_reached_by_its_collector(tmp_path: Path) -> None:
+    store = tmp_path / "there.db"
+    with serving(store, "tcp://127.0.0.1:*"):
+        done = run(store, "--", sys.executable, program(tmp_path))
+        assert done.code == 0 and "by the collector at tcp://127.0.0.1:" in done.err and "planner" in done.out
+
+
+def test_a_collector_that_is_named_and_not_there_is_said_so(tmp_path: Path) -> None:
+    done = trajectory(
+        "run", "--headless", "--", sys.executable, program(tmp_path), TRAJECTORY_STORE=str(tmp_path / "s.db"),
+        TRAJECTORY_ENDPOINT="tcp://127.0.0.1:1",
+    )  # fmt: skip
+    assert done.code == 0 and "another collector is started" in done.err and "planner" in done.out
+    refused = run(tmp_path / "s.db", "--connect", "tcp://127.0.0.1:1", "--", sys.executable, program(tmp_path))
+    assert refused.code == 2 and "said" not in refused.out
+
+
+def test_a_key_is_handed_on_to_the_program(tmp_path: Path) -> None:
+    endpoint, keys = free_endpoint(), str(tmp_path / "keys")
+    assert trajectory("keys", "init", "--keys", keys).code == 0
+    for name in ("admin", "emit"):
+        assert trajectory("keys", "add", name, "--role", name, "--keys", keys).code == 0
+    with serving(tmp_path / "there.db", endpoint, "--keys", keys):
+        words = ("--connect", endpoint, "--", sys.executable, program(tmp_path))
+        done = run(tmp_path / "x.db", "--key", f"{keys}/admin.key", *words)
+        assert done.code == 0 and "planner" in done.out, done.err
+        blind = run(tmp_path / "x.db", "--key", f"{keys}/emit.key", *words)
+        assert blind.code == 0 and "no summary" in blind.err and blind.out == "said\n"
+    assert len(trajectory("traces", "--json", "--store", tmp_path / "there.db").json_lines()) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_the_command_ends_the_program_too_and_leaves_no_folder(tmp_path: Path, number: int) -> None:
+    code = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+    command = [sys.executable, "-P", "-m", "trajectory", "run", "--headless", "--store", str(tmp_path / "s.db"), "--"]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "TRAJECTORY_ENDPOINT": free_endpoint()}
+    with subprocess.Popen(
+        [*command, sys.executable, "-u", str(program(tmp_path, code))], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not list(tmp_path.glob("trajectory-run-*"))
+
+
+def test_a_signal_without_a_name_ends_a_program_as_any_other(tmp_path: Path) -> None:
+    done = run(tmp_path / "s.db", "--", sys.executable, program(tmp_path, "import os\nos.kill(os.getpid(), 40)"))
+    assert done.code == 168 and "signal 40" in done.err
 
 
 def test_a_program_with_a_provider_of_its_own_is_heard_once_and_its_sitecustomize_runs(tmp_path: Path) -> None:
@@ -144,21 +233,25 @@ def test_what_cannot_be_run_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_what_the_user_set_stays(tmp_path: Path) -> None:
     given = {"OTEL_SERVICE_NAME": "mine", "PYTHONPATH": "/a", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://elsewhere:4318"}
-    wired = environment_for(["python", "app.py"], given, "tcp://127.0.0.1:1", "127.0.0.1:2", str(tmp_path))
+    wired = environment_for(
+        ["python", "app.py"], given, Place("tcp://127.0.0.1:1", "127.0.0.1:2", "", True), str(tmp_path)
+    )
     assert {name: wired[name] for name in given if name != "PYTHONPATH"} == {
         name: value for name, value in given.items() if name != "PYTHONPATH"
     }
     assert wired["PYTHONPATH"].endswith(f"{os.pathsep}/a")
     assert wired["TRAJECTORY_ENDPOINT"] == "tcp://127.0.0.1:1"
-    bare = environment_for(["python", "app.py"], {}, "tcp://127.0.0.1:1", "127.0.0.1:2", str(tmp_path))
+    bare = environment_for(["python", "app.py"], {}, Place("tcp://127.0.0.1:1", "127.0.0.1:2", "", True), str(tmp_path))
     assert bare["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:2" and bare["OTEL_SERVICE_NAME"] == "app"
 
 
 def test_node_loads_its_instrumentation_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "NODE_OPTIONS" not in environment_for(["node", "a.js"], {}, "tcp://127.0.0.1:1", "", "")
+    assert "NODE_OPTIONS" not in environment_for(["node", "a.js"], {}, Place("tcp://127.0.0.1:1", "", "", True), "")
     (tmp_path / "node_modules" / "@opentelemetry" / "auto-instrumentations-node").mkdir(parents=True)
-    wired = environment_for(["node", "a.js"], {"NODE_OPTIONS": "--max-http-header-size=9"}, "tcp://127.0.0.1:1", "", "")
+    wired = environment_for(
+        ["node", "a.js"], {"NODE_OPTIONS": "--max-http-header-size=9"}, Place("tcp://127.0.0.1:1", "", "", True), ""
+    )
     assert wired["NODE_OPTIONS"] == (
         "--max-http-header-size=9 --require @opentelemetry/auto-instrumentations-node/register"
     )

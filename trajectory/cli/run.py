@@ -14,31 +14,30 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NoReturn
 
-from trajectory.cli.output import json_line, say
-from trajectory.cli.places import add_json, add_key, add_store, default_endpoint
+from trajectory.cli.output import json_line, plural, say
+from trajectory.cli.places import add_json, add_key, add_store
+from trajectory.cli.run_place import Place, place
 from trajectory.cli.watch import add_looks, has_terminal
-from trajectory.errors import ConfigError, TrajectoryError
+from trajectory.errors import ConfigError, StoreError
 from trajectory.view.text import clean
 
-_LOOK_S = 0.5
+if TYPE_CHECKING:
+    from trajectory.collector.rows import TraceRows
+    from trajectory.store.reader import SqliteReader
+
 _QUIET_S = 0.5
 _SETTLE_S = 8.0
 _SHOWN_TRACES = 20
+_PAGE = 256
 _TAIL_BYTES = 64 * 1024
+_GRACE_S = 5.0
+_LONGEST_NS = 24 * 3600 * 1_000_000_000  # a trace that began so long before is not looked at
 _SEVERITIES = ("info", "warning", "critical")
-
-
-class Place(NamedTuple):
-    """Where a program's facts go: the wire, OTLP over HTTP, and the store in which they can be read afterwards."""
-
-    endpoint: str
-    otlp: str
-    store: str
-    is_ours: bool
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,156 +56,216 @@ def run(args: argparse.Namespace) -> int:
     command = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not command:
         raise ConfigError("say what to run, as in: trajectory run -- python app.py", "run")
-    headless = args.headless or args.json or not has_terminal()
-    began_ns = time.time_ns()
+    for name in _ENDINGS:
+        signal.signal(name, _end)
     with tempfile.TemporaryDirectory(prefix="trajectory-run-") as folder:
-        with _place(args) as place:
+        run_ = _Run(args, command, folder)
+        with place(args) as there:
             if not args.json:
-                say(
-                    f"traced into {place.store}"
-                    + (f" by the collector at {place.endpoint}" if not place.is_ours else "")
-                )
-            if headless:
-                code = _run(command, place, folder, sys.stdout if not args.json else sys.stderr)
-            else:
-                code = _run_beside_dashboard(args, command, place, folder)
-            _settle(place)
-        return _report(args, place, folder, began_ns, code, command, headless)
+                by = "" if there.is_ours else f" by the collector at {there.endpoint}"
+                say(f"traced into {there.store or 'its store'}{by}")
+            code = run_.begin(there)
+            _settle(there, args.key)
+        return run_.report(there, code)
 
 
-# --- where its facts go ---------------------------------------------------------------------------------------------------
+def _end(number: int, frame: object) -> NoReturn:
+    """As the signal would have, but by the way on which everything that was begun is ended."""
+    raise SystemExit(128 + number)
 
 
-@contextmanager
-def _place(args: argparse.Namespace) -> Iterator[Place]:
-    endpoint = args.connect or default_endpoint()
-    store = _store_of_collector(endpoint, args.key, must_be_there=bool(args.connect))
-    is_asked = args.store != _default_store()
-    if store is not None and (args.connect or not is_asked):
-        with _receiver_for(endpoint, args.key) as otlp:
-            yield Place(endpoint, otlp, store or args.store, False)
-        return
-    with _collector_of_its_own(args.store) as place:
-        yield place
-
-
-def _default_store() -> str:
-    from trajectory.cli.places import default_store
-
-    return default_store()
-
-
-def _store_of_collector(endpoint: str, key: str, must_be_there: bool) -> str | None:
-    """The store of the collector that answers at `endpoint`; None where none does."""
-    from trajectory.collector.remote import RemoteFeed
-    from trajectory.protocol.keys import client_keys
-    from trajectory.view.feed import FeedLost
-    from trajectory.view.rows import RunsQuery
-
-    with closing(RemoteFeed(endpoint, timeout_s=2.0 if must_be_there else _LOOK_S, keys=client_keys(key))) as feed:
-        try:
-            view = feed.pull(RunsQuery(limit=1), -1)
-        except FeedLost as fault:
-            if must_be_there:
-                raise TrajectoryError(str(fault)) from None
-            return None
-    return view.health.store if view is not None else ""
-
-
-@contextmanager
-def _receiver_for(endpoint: str, key: str) -> Iterator[str]:
-    """A receiver of our own for a collector that is somebody else's: it brings what it takes over the wire."""
-    from trajectory.protocol.keys import client_keys
-    from trajectory.receiver.beside import ReceiverProcess, Settings
-
-    keys = client_keys(key)
-    secret, server = (keys.secret.hex(), keys.server.hex()) if keys is not None else ("", "")
-    receiver = ReceiverProcess(Settings(endpoint, "127.0.0.1:0", "", secret=secret, server=server))
-    try:
-        yield receiver.http
-    finally:
-        receiver.close()
-
-
-@contextmanager
-def _collector_of_its_own(store: str) -> Iterator[Place]:
-    """A collector in a process of its own; when this returns it has stored and judged everything."""
-    from trajectory.cli.demo import collector_process
-    from trajectory.receiver.beside import free_address
-
-    otlp = free_address()
-    with collector_process(store, "--otlp-http", otlp, "--otlp-grpc", "off") as endpoint:
-        yield Place(endpoint, otlp, store, True)
-
-
-def _settle(place: Place) -> None:
+def _settle(there: Place, key: str) -> None:
     """Waits until a collector that is not ours has folded what came; ours does so when it stops."""
     from trajectory.collector.remote import RemoteFeed
+    from trajectory.errors import TrajectoryError
     from trajectory.protocol.keys import client_keys
-    from trajectory.view.feed import FeedLost
     from trajectory.view.rows import RunsQuery
 
-    if place.is_ours:
+    if there.is_ours or not there.store:
         return
     deadline_s = time.monotonic() + _SETTLE_S
-    with closing(RemoteFeed(place.endpoint, keys=client_keys())) as feed:
+    with closing(RemoteFeed(there.endpoint, keys=client_keys(key))) as feed:
         since, quiet_s = -1, time.monotonic()
         while time.monotonic() < deadline_s and time.monotonic() - quiet_s < _QUIET_S:
             try:
                 view = feed.pull(RunsQuery(limit=1), since)
-            except FeedLost:
+            except TrajectoryError:
                 return
             if view is not None:
                 since, quiet_s = view.version, time.monotonic()
             time.sleep(0.05)
 
 
-# --- the program ----------------------------------------------------------------------------------------------------------
+class _Run:
+    """One program, from its start to what is said of it."""
+
+    def __init__(self, args: argparse.Namespace, command: list[str], folder: str) -> None:
+        self._args = args
+        self._command = command
+        self._folder = folder
+        self._run_id = os.urandom(8).hex()
+        self._began_ns = time.time_ns()
+        self._headless = args.headless or args.json or not has_terminal()
+
+    def begin(self, there: Place) -> int:
+        """Runs it to its end; how it ended, as `Popen.returncode`."""
+        return self._on_this_terminal(there) if self._headless else self._behind_the_dashboard(there)
+
+    def _popen(self, there: Place, **streams: object) -> "subprocess.Popen[bytes]":
+        from trajectory.cli.wiring import environment_for
+
+        wired = environment_for(self._command, os.environ, there, self._folder, self._run_id, self._args.key)
+        try:
+            return subprocess.Popen(self._command, env=wired, **streams)  # type: ignore[call-overload,no-any-return]
+        except OSError as fault:
+            raise ConfigError(f"{clean(self._command[0])} cannot be run: {fault.strerror}", "run") from None
+
+    def _on_this_terminal(self, there: Place) -> int:
+        """A ctrl-c is the program's, which decides what it does; what comes after it is not to be cut short."""
+        process = self._popen(there, stdout=sys.stderr if self._args.json else sys.stdout)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return process.wait()
+        finally:
+            _stop(process)
+
+    def _behind_the_dashboard(self, there: Place) -> int:
+        """What it prints comes when the dashboard is left."""
+        from trajectory.cli.watch import show
+        from trajectory.collector.remote import RemoteFeed
+        from trajectory.protocol.keys import client_keys
+
+        printed = Path(self._folder) / "output"
+        with printed.open("wb") as out:
+            process = self._popen(there, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            threading.Thread(target=process.wait, daemon=True).start()
+            try:
+                feed = RemoteFeed(there.endpoint, keys=client_keys(self._args.key))
+                show(feed, glyphs=self._args.glyphs, theme=self._args.theme)
+                if process.poll() is None:
+                    say("the program goes on; ctrl-c stops it")
+                _wait(process)
+            finally:
+                _stop(process)
+        _replay(printed)
+        return process.returncode
+
+    # --- what came of it --------------------------------------------------------------------------------------------------
+
+    def report(self, there: Place, code: int) -> int:
+        """Prints what its agents did, unless that was on the screen; returns the exit code."""
+        from trajectory.cli.places import open_store
+
+        worst, count = -1, 0
+        if there.store:
+            try:
+                with closing(open_store(there.store)) as reader:
+                    for rows in self._traces(reader, there):
+                        count += 1
+                        worst = max(worst, _worst(rows))
+                        self._print(rows, count)
+            except StoreError as fault:
+                say(f"there is no summary: {fault}")
+        if count > _SHOWN_TRACES and self._headless and not self._args.json:
+            say(f"and {plural(count - _SHOWN_TRACES, 'more trace')}: trajectory traces --store {there.store}")
+        self._say_instrumented(bool(count) or not there.store)
+        if code:
+            say(f"the program ended with {code}" if code > 0 else f"the program was ended by {_name_of(-code)}")
+        if count and not self._args.json:
+            say(f"look again: trajectory watch --store {there.store}")
+        if code == 0 and self._args.fail_on and worst >= _SEVERITIES.index(self._args.fail_on):
+            say(f"found what is {_SEVERITIES[worst]}: --fail-on {self._args.fail_on}")
+            return 1
+        return code if code >= 0 else 128 - code
+
+    def _traces(self, reader: "SqliteReader", there: Place) -> "Iterator[TraceRows]":
+        """The traces that the program caused, the latest first. With a collector of others, those that name this run."""
+        from trajectory.cli.places import open_trace
+        from trajectory.cli.show import rows_of
+        from trajectory.emitter.identity import RUN_ID
+
+        last = None
+        while page := reader.summaries(limit=_PAGE, before=last):
+            last = page[-1]
+            for summary in page:
+                if max(summary.started_ns, summary.ended_ns) < self._began_ns:
+                    continue
+                folded = open_trace(reader, summary.trace_id.hex())
+                named = (s.source.resource.get(RUN_ID) for s in folded.trace.spans.values() if s.source is not None)
+                if there.is_ours or self._run_id in named:
+                    yield rows_of(folded, is_live=False)
+            if last.started_ns and last.started_ns < self._began_ns - _LONGEST_NS:
+                return
+
+    def _print(self, rows: "TraceRows", number: int) -> None:
+        from trajectory.cli.show import page, trace_json
+
+        if self._args.json:
+            print(json_line(trace_json(rows)))
+        elif self._headless and number <= _SHOWN_TRACES:
+            print("\n".join([*([""] if number > 1 else []), *page(rows, every_span=False)]))
+
+    def _say_instrumented(self, has_traces: bool) -> None:
+        """What was switched on, what was not, and how to get more: by process, the same thing once."""
+        from trajectory.cli.wiring import has_node_instrumentation, speaks_node
+
+        told: dict[str, dict[str, None]] = {"instrumented": {}, "trouble": {}, "missing": {}}
+        for path in sorted(Path(self._folder).glob("*.json")):
+            try:
+                report = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+            for key, lines in told.items():
+                lines.update(dict.fromkeys(clean(str(line))[:300] for line in report.get(key, [])))
+        if told["instrumented"]:
+            say(f"instrumented: {', '.join(told['instrumented'])}")
+        for line in told["trouble"]:
+            say(f"not instrumented: {line}")
+        for line in told["missing"]:
+            say(f"nothing tells of {line}")
+        if speaks_node(self._command) and not has_node_instrumentation(Path.cwd()):
+            say("Node is heard with: npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node")
+        if not has_traces:
+            say(
+                "no agent was heard of. Python: install an instrumentation for its framework, such as "
+                "openinference-instrumentation-openai; or wrap the agents with trajectory.wrap"
+            )
 
 
-def _begin(command: list[str], place: Place, folder: str, **streams: object) -> "subprocess.Popen[bytes]":
-    from trajectory.cli.wiring import environment_for
+def _worst(rows: "TraceRows") -> int:
+    """The place in `_SEVERITIES` of the worst finding; -1 where there is none."""
+    found = (f.severity for f in rows.trace.findings.values())
+    return max((_SEVERITIES.index(severity) for severity in found if severity in _SEVERITIES), default=-1)
 
-    environment = environment_for(command, os.environ, place.endpoint, place.otlp, folder)
+
+def _name_of(number: int) -> str:
     try:
-        return subprocess.Popen(command, env=environment, **streams)  # type: ignore[call-overload,no-any-return]
-    except OSError as fault:
-        raise ConfigError(f"{clean(command[0])} cannot be run: {fault.strerror}", "run") from None
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
-def _run(command: list[str], place: Place, folder: str, out: object) -> int:
-    """Runs it on this terminal; a ctrl-c is the program's, which decides what it does."""
-    process = _begin(command, place, folder, stdout=out)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stops = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+def _wait(process: "subprocess.Popen[bytes]") -> None:
+    """Waits for its end. A ctrl-c is the program's, as it has come to it too; a second one ends it."""
     try:
-        return process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
-        signal.signal(signal.SIGTERM, stops)
-
-
-def _run_beside_dashboard(args: argparse.Namespace, command: list[str], place: Place, folder: str) -> int:
-    """Runs it behind the dashboard; what it prints comes when the dashboard is left."""
-    from trajectory.cli.watch import show
-    from trajectory.collector.remote import RemoteFeed
-    from trajectory.protocol.keys import client_keys
-
-    printed = Path(folder) / "output"
-    with printed.open("wb") as out:
-        process = _begin(command, place, folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        waiting = threading.Thread(target=process.wait, daemon=True)
-        waiting.start()
-        show(RemoteFeed(place.endpoint, keys=client_keys(args.key)), glyphs=args.glyphs, theme=args.theme)
-        if process.poll() is None:
-            say("the program goes on; ctrl-c stops it")
+        process.wait()
+    except KeyboardInterrupt:
         try:
             process.wait()
         except KeyboardInterrupt:
             process.terminate()
             process.wait()
-    _replay(printed)
-    return process.returncode
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a program that is left behind, where this process is ended itself."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _replay(printed: Path) -> None:
@@ -218,68 +277,3 @@ def _replay(printed: Path) -> None:
         say(f"the last {_TAIL_BYTES // 1024} kB of what it printed:")
     sys.stdout.write(said.decode(errors="replace"))
     sys.stdout.flush()
-
-
-# --- what came of it ------------------------------------------------------------------------------------------------------
-
-
-def _report(
-    args: argparse.Namespace, place: Place, folder: str, began_ns: int, code: int, command: list[str], headless: bool
-) -> int:
-    """Prints what its agents did, unless that was on the screen; returns the exit code."""
-    from trajectory.cli.places import open_store, open_trace
-    from trajectory.cli.show import page, rows_of, trace_json
-
-    worst = -1
-    with closing(open_store(place.store)) as reader:
-        ids = [
-            s.trace_id.hex()
-            for s in reader.summaries(limit=_SHOWN_TRACES + 1)
-            if max(s.started_ns, s.ended_ns) >= began_ns
-        ]
-        for at, trace_id in enumerate(reversed(ids[:_SHOWN_TRACES])):
-            rows = rows_of(open_trace(reader, trace_id), is_live=False)
-            found = [_SEVERITIES.index(f.severity) for f in rows.trace.findings.values() if f.severity in _SEVERITIES]
-            worst = max([worst, *found])
-            if args.json:
-                print(json_line(trace_json(rows)))
-            elif headless:
-                print("\n".join([*([""] if at else []), *page(rows, every_span=False)]))
-    if len(ids) > _SHOWN_TRACES:
-        say(f"and more: trajectory traces --store {place.store}")
-    _say_instrumented(folder, bool(ids), command)
-    if code:
-        say(f"the program ended with {code}" if code > 0 else f"the program was ended by {signal.Signals(-code).name}")
-    if ids and not args.json:
-        say(f"look again: trajectory watch --store {place.store}")
-    if code == 0 and args.fail_on and worst >= _SEVERITIES.index(args.fail_on):
-        say(f"found what is {_SEVERITIES[worst]}: --fail-on {args.fail_on}")
-        return 1
-    return code if code >= 0 else 128 - code
-
-
-def _say_instrumented(folder: str, has_traces: bool, command: list[str]) -> None:
-    """What was switched on, what was not, and how to get more: by process, the same thing once."""
-    from trajectory.cli.wiring import has_node_instrumentation, speaks_node
-
-    told: dict[str, dict[str, None]] = {"instrumented": {}, "trouble": {}, "missing": {}}
-    for path in sorted(Path(folder).glob("*.json")):
-        try:
-            report = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        for key, lines in told.items():
-            lines.update(dict.fromkeys(clean(str(line))[:300] for line in report.get(key, [])))
-    if told["instrumented"]:
-        say(f"instrumented: {', '.join(told['instrumented'])}")
-    for line in told["trouble"]:
-        say(f"not instrumented: {line}")
-    for line in told["missing"]:
-        say(f"nothing tells of {line}")
-    if speaks_node(command) and not has_node_instrumentation(Path.cwd()):
-        say("Node is heard with: npm install @opentelemetry/api @opentelemetry/auto-instrumentations-node")
-    if not has_traces:
-        say(
-            "no agent was heard of. Python: install an instrumentation for its framework, such as "
-            "openinference-instrumentation-openai; or wrap the agents with trajectory.wrap"
-        )

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import trajectory.injected
+from trajectory.cli.run_place import Place
+from trajectory.emitter.identity import RUN_ID
 from trajectory.injected.trajectory_activation import kind_of_python
+from trajectory.protocol.keys import KEY_FILE
 
 _NODE = ("node", "npm", "npx", "pnpm", "yarn", "tsx", "bun")
 _REGISTER = "@opentelemetry/auto-instrumentations-node/register"
@@ -28,12 +31,14 @@ _TELL_ALL = {
 
 
 def environment_for(
-    command: Sequence[str], given: Mapping[str, str], endpoint: str, otlp: str, reports: str
+    command: Sequence[str], given: Mapping[str, str], there: Place, reports: str, run_id: str = "run", key: str = ""
 ) -> dict[str, str]:
-    """`given`, wired to the collector at `endpoint` and its receiver at `otlp` (`host:port`, empty for none).
+    """`given`, wired to a collector and its receiver.
 
-    `reports` is the folder in which each process of the program says what it could switch on.
+    `reports` is the folder in which each process of the program says what it could switch on, `run_id` what its traces are
+    known by, `key` the path of the key file that opens the collector.
     """
+    endpoint, otlp = there.endpoint, there.otlp
     injected = str(Path(trajectory.injected.__file__).parent)
     base = {
         "TRAJECTORY_ENDPOINT": endpoint,
@@ -52,12 +57,17 @@ def environment_for(
     wired = {**base, **{name: value for name, value in given.items() if value}}
     wired |= {
         "TRAJECTORY_ENDPOINT": endpoint,
-        "TRAJECTORY_RUN": "1",
+        "TRAJECTORY_RUN": run_id,
+        "OTEL_RESOURCE_ATTRIBUTES": ",".join(
+            filter(None, (given.get("OTEL_RESOURCE_ATTRIBUTES", ""), f"{RUN_ID}={run_id}"))
+        ),
         "TRAJECTORY_RUN_REPORTS": reports,
         "TRAJECTORY_RUN_PATHS": os.pathsep.join(_own_paths()),
         "TRAJECTORY_RUN_PYTHON": kind_of_python(),
         "PYTHONPATH": os.pathsep.join(filter(None, (injected, given.get("PYTHONPATH", "")))),
     }
+    if key:
+        wired[KEY_FILE] = str(Path(key).absolute())
     if speaks_node(command) and has_node_instrumentation(Path.cwd()):
         options = given.get("NODE_OPTIONS", "")
         wired.setdefault("OTEL_NODE_RESOURCE_DETECTORS", "env,host,os,process")  # no cloud is asked who it is

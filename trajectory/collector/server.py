@@ -51,7 +51,7 @@ class Collector:
         is_apart: bool = False,
         with_words: bool = True,
     ) -> None:
-        self.store = store
+        self.store = str(locate(store))
         self.own_keys = None if keys is None else own_keys(keys)
         self._is_apart = is_apart
         self._journal_dir = journal_of(locate(store))
@@ -80,6 +80,7 @@ class Collector:
             self._desk = Desk(self.pipeline, publisher, JournalReader(self._journal_dir), time.time_ns)
             front = self._begin()
             self.endpoint = await_ready(front)
+            writer.served_at(self.endpoint)
             self.recovered = self.pipeline.recover()  # who connects meanwhile is taken already
         except BaseException:
             if front is not None:

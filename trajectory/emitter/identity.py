@@ -13,6 +13,7 @@ from trajectory.model.hashing import blake2b
 from trajectory.model.words import SERVICE_NAME
 
 ID_BYTES = 16
+RUN_ID = "trajectory.run.id"  # of the `trajectory run` that started this process
 
 
 class Identity(NamedTuple):
@@ -40,6 +41,8 @@ def identity_of(service: str, resource: Mapping[str, Any]) -> Identity:
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "trajectory",
     }
+    if run_id := os.environ.get("TRAJECTORY_RUN"):
+        known[RUN_ID] = run_id
     emitter_id = blake2b(f"{host}\0{service}\0{pid}".encode("utf-8", "replace"), digest_size=ID_BYTES).digest()
     return Identity(emitter_id, boot_id, {**known, **resource})
 

@@ -54,7 +54,16 @@ class WriterLock:
         before = _said(os.pread(self._file, _MAX_NOTE_BYTES, 0))
         earlier = [place for place in before.earlier if place not in (before.endpoint, endpoint)]
         earlier += [before.endpoint] if before.endpoint and before.endpoint != endpoint else []
-        note = {"pid": os.getpid(), "endpoint": endpoint, "earlier": earlier[-_MAX_EARLIER:]}
+        self._write({"pid": os.getpid(), "endpoint": endpoint, "earlier": earlier[-_MAX_EARLIER:]})
+
+    def served_at(self, endpoint: str) -> None:
+        """Says the address that was really bound, in place of the one that was asked for."""
+        before = _said(os.pread(self._file, _MAX_NOTE_BYTES, 0))
+        if endpoint != before.endpoint:
+            earlier = [place for place in before.earlier if place != endpoint]
+            self._write({"pid": os.getpid(), "endpoint": endpoint[:_MAX_ENDPOINT], "earlier": earlier})
+
+    def _write(self, note: dict[str, object]) -> None:
         line = json.dumps(note).encode() + b"\n"
         os.pwrite(self._file, line, 0)
         os.ftruncate(self._file, len(line))

@@ -148,6 +148,11 @@ class SqliteWriter(SqliteReader):
             room.write_anew(self._database, tell)
         self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def served_at(self, endpoint: str) -> None:
+        """Tells whoever tries to write the store where its collector really listens."""
+        with suppress(OSError):  # a disk that is full: the address that was asked for stands
+            self._writer_lock.served_at(endpoint)
+
     def close(self) -> None:
         """Folds the write-ahead log into the file and frees the lock; a second call does nothing."""
         with suppress(StoreError):  # what cannot be folded in now rests in the log until the next opening
