@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -50,15 +51,26 @@ def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
 
 
 def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace: str = "") -> None:
-    """Opens the dashboard on a feed and returns when it is left."""
+    """Opens the dashboard on a feed and returns when it is left. A signal that ends the process leaves it first."""
     from tui.app import TrajectoryApp
 
     app = TrajectoryApp(feed, glyphs=chosen_glyphs(glyphs), theme=theme, open_trace=trace)
+    ended: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        ended.append(number)
+        app.exit()
+
+    before = {name: signal.signal(name, end) for name in (signal.SIGTERM, signal.SIGHUP)}
     try:
         app.run()
     finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
         app.release()
         feed.close()
+    if ended:
+        raise SystemExit(128 + ended[0])
 
 
 def chosen_glyphs(asked: str) -> str:
