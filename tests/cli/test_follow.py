@@ -235,6 +235,33 @@ def test_files_of_one_session_are_found_from_each_other(tmp_path: Path) -> None:
     assert logs_under(tmp_path / "absent", 0.0) == []
 
 
+def test_a_link_that_leads_nowhere_hides_no_log_beside_it(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    append(folder / "s-1.jsonl", shop()[0].lines)
+    for place, ending in ((folder, ".jsonl"), (folder.parent, "")):
+        (place / f"gone{ending}").symlink_to(tmp_path / "absent")
+        (place / f"circle{ending}").symlink_to(place / f"circle{ending}")
+    assert logs_under(tmp_path / "claude" / "projects", 0.0) == [folder / "s-1.jsonl"]
+
+
+def test_a_log_that_goes_while_its_folder_is_looked_at_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, scandir = project(tmp_path), os.scandir
+    append(folder / "s-1.jsonl", shop()[0].lines)
+
+    @contextmanager
+    def then_gone(path: Path) -> Iterator[Iterator["os.DirEntry[str]"]]:
+        (folder / "s-2.jsonl").write_text("{}")
+        with scandir(path) as entries:
+            found = list(entries)
+        (folder / "s-2.jsonl").unlink()
+        yield iter(found)
+
+    monkeypatch.setattr(os, "scandir", then_gone)
+    assert logs_under(folder, 0.0) == [folder / "s-1.jsonl"]
+
+
 @pytest.mark.parametrize("named", ["session", "sub-agent", "both"])
 def test_import_reads_a_session_whole_whichever_of_its_files_is_named(tmp_path: Path, named: str) -> None:
     folder = project(tmp_path)

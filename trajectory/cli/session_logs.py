@@ -4,6 +4,8 @@ Invariant: only names that a folder lists are opened; what a log says is compare
 `trajectory import` and `trajectory follow`.
 """
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,18 +45,27 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _listed(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return [Path(e.path) for e, _ in zip(entries, range(_MAX_FILES), strict=False) if e.is_dir()]
-    except OSError:
-        return []
+    found = []
+    for entry in _entries(folder):
+        with contextlib.suppress(OSError):  # a link into a circle, say: the others are there all the same
+            if entry.is_dir():
+                found.append(Path(entry.path))
+    return found
 
 
 def _files(folder: Path) -> list[tuple[Path, float]]:
+    found = []
+    for entry in _entries(folder):
+        with contextlib.suppress(OSError):  # that, or it went after it was listed
+            if entry.name.endswith(".jsonl") and entry.is_file():
+                found.append((Path(entry.path), entry.stat().st_mtime))
+    return found
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            logs = [e for e, _ in zip(entries, range(_MAX_FILES), strict=False) if e.name.endswith(".jsonl")]
-            return [(Path(e.path), e.stat().st_mtime) for e in logs if e.is_file()]
+            return list(itertools.islice(entries, _MAX_FILES))
     except OSError:
         return []
 
