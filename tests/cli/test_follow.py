@@ -16,7 +16,7 @@ import pytest
 from tests.cli.terminal import free_endpoint, serving, trajectory
 from tests.dialects.coding_build import Claude, Clock, shop, text, use
 from tests.dialects.test_codex import counted, spawned
-from trajectory.cli.follow import _newest
+from trajectory.cli.follow import Follower, _newest
 from trajectory.cli.session_logs import logs_under, session_of, sub_agents_of
 from trajectory.cli.tailing import Tail
 
@@ -180,6 +180,45 @@ def test_what_cannot_be_followed_is_said_in_a_line(tmp_path: Path) -> None:
     for words in (("follow", tmp_path / "absent.jsonl"), ("follow", "--store", tmp_path / "absent.db")):
         done = trajectory(*words)
         assert (done.code, len(done.err.strip().splitlines())) == (2, 1), done.err
+
+
+class NoWay:
+    """Nothing is sent on it."""
+
+    is_free = is_empty = True
+    stored_count = 0
+
+    def hear(self) -> str:
+        return ""
+
+
+class Waits:
+    """An event that is set after so many waits, none of which takes time."""
+
+    def __init__(self, count: int) -> None:
+        self.seconds: list[float] = []
+        self._count = count
+
+    def wait(self, seconds: float) -> bool:
+        self.seconds.append(seconds)
+        return len(self.seconds) > self._count
+
+
+def waits_of(path: Path) -> list[float]:
+    way, stopped = NoWay(), Waits(5)
+    Follower([path], way, is_json=False).run(stopped)  # type: ignore[arg-type]
+    return stopped.seconds
+
+
+def test_who_has_nothing_to_follow_waits_as_long_as_who_has_read_everything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    append(tmp_path / "notes.jsonl", [{"text": "no session log"}])
+    assert waits_of(tmp_path / "folder")[1:] == waits_of(tmp_path / "notes.jsonl")[1:] == [0.25] * 5
+    of_folder, of_file = capsys.readouterr().err.splitlines()
+    assert of_folder.startswith(f"nothing is being written under {tmp_path / 'folder'}")
+    assert of_file.startswith(f"{tmp_path / 'notes.jsonl'} is in no known format of session logs")
 
 
 def test_a_tail_gives_each_byte_once_and_says_when_it_begins_anew(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ class Follower:
 
     def run(self, stopped: threading.Event) -> None:
         """Follows until it is told to stop. Raises WireError where the collector refuses again and again."""
-        while not stopped.wait(_POLL_S if self._is_caught_up else 0.01):
+        while not stopped.wait(self._wait_s):
             refused = self.way.hear()
             if refused:
                 self._again(refused)
@@ -157,6 +157,11 @@ class Follower:
             if self.way.is_free:
                 self._poll()
                 self._beat()
+
+    @property
+    def _wait_s(self) -> float:
+        is_idle = self._is_caught_up or (self._looked_s and not self._tails)
+        return _POLL_S if is_idle else 0.01
 
     def _begin(self) -> None:
         from trajectory.dialects.coding_logs import CodingLogs
@@ -190,10 +195,18 @@ class Follower:
             self._take_up(path)
         self._looked_s = time.monotonic()
         self._look_s = self._looked_s - now_s
-        if is_first and not self._tails:
-            from trajectory.cli.session_logs import roots
+        if is_first:
+            self._say_what_is_missing()
 
-            where = ", ".join(str(path) for path in self._paths or roots())
+    def _say_what_is_missing(self) -> None:
+        from trajectory.cli.session_logs import head_of, roots
+        from trajectory.dialects.coding_logs import format_of
+
+        folders = [path for path in self._paths or roots() if not path.is_file()]
+        for path in (path for path in self._paths if path not in folders and not format_of(head_of(path))):
+            say(f"{path} is in no known format of session logs: waiting for what it becomes; ctrl-c stops")
+        if folders and not self._tails:
+            where = ", ".join(map(str, folders))
             say(f"nothing is being written under {where}: waiting for a coding agent; ctrl-c stops")
 
     def _let_go(self) -> None:
