@@ -28,6 +28,13 @@ def soon() -> None:
     time.sleep(0.01)
 
 
+def children_of(pid: int) -> list[Path]:
+    """What the system shows of the processes that a collector began, whichever of its threads did, once they are their own."""
+    found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    children = [Path("/proc", child) for part in found for child in part]
+    return [child for child in children if b"-m\0trajectory." in (child / "cmdline").read_bytes()]
+
+
 def spans(first: int, count: int) -> Batch:
     """So many spans of one trace, each of two facts."""
     facts = []
@@ -138,7 +145,28 @@ def test_what_cannot_be_forwarded_to_is_bad_usage_and_no_secret_is_repeated(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
     refused = trajectory("serve", "--bind", free_endpoint(), "--store", tmp_path / "s", *QUIET, "--forward", *words)
-    assert refused.code == 2 and "forward" in refused.err and "s3cret" not in refused.err
+    assert refused.code == 2 and len(refused.err.splitlines()) == 1 and "s3cret" not in refused.err
+
+
+def test_a_header_without_a_url_is_bad_usage(tmp_path: Path) -> None:
+    words = ("--forward-header", "X: s3cret")
+    refused = trajectory("serve", "--bind", free_endpoint(), "--store", tmp_path / "s", *QUIET, *words, timeout_s=20)
+    assert refused.code == 2 and "--forward" in refused.err and "s3cret" not in refused.err
+    assert len(refused.err.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no system that shows environments")
+@pytest.mark.parametrize("is_forwarding", [True, False])
+def test_no_child_of_a_collector_has_the_headers_in_its_environment(
+    is_forwarding: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAJECTORY_FORWARD_HEADERS_1", "x=s3cret")
+    with http_backend() as seen:
+        words = ("--forward", f"http://127.0.0.1:{seen.port}") if is_forwarding else ()
+        with serving(tmp_path / "s", free_endpoint(), *QUIET, *words) as ours:
+            wait_for(lambda: len(children_of(ours.pid)) == 1 + is_forwarding, soon)
+            found = [(child / "environ").read_bytes() for child in children_of(ours.pid)]
+    assert all(found) and not any(b"s3cret" in environment for environment in found)
 
 
 def test_two_backends_have_headers_of_their_own(tmp_path: Path) -> None:

@@ -54,24 +54,38 @@ def targets_in(urls: Sequence[str], headers: Sequence[tuple[int, str]]) -> "list
     return targets_of(urls, by_url, os.environ)
 
 
+def take_targets(args: argparse.Namespace) -> "list[Target]":
+    """The targets of `trajectory serve`; the environment is without their headers from here on. Raises ConfigError.
+
+    Called before any child begins: it would inherit them, and none needs to.
+    """
+    from trajectory.errors import ConfigError
+    from trajectory.forwarder.target import VARIABLE
+
+    if args.forward_headers and not args.forward:
+        raise ConfigError("--forward-header goes with no URL: name it with --forward", "forward")
+    targets = targets_in(args.forward, args.forward_headers)
+    if targets:
+        from trajectory.forwarder.sending import backend_of
+
+        for target in targets:
+            backend_of(target).close()  # what is not installed is said now
+    for name in [name for name in os.environ if name.startswith(VARIABLE)]:
+        del os.environ[name]
+    return targets
+
+
 @contextlib.contextmanager
-def forwarding(args: argparse.Namespace, collector: "Collector") -> Iterator[None]:
-    """While it lasts, what the collector stores is forwarded. Raises ConfigError."""
-    if not args.forward:
+def forwarding(targets: "list[Target]", collector: "Collector") -> Iterator[None]:
+    """While it lasts, what the collector stores is forwarded."""
+    if not targets:
         yield
         return
     from trajectory.forwarder.beside import ForwarderProcess
     from trajectory.forwarder.process import Settings
-    from trajectory.forwarder.sending import backend_of
-    from trajectory.forwarder.target import VARIABLE
 
-    targets = targets_in(args.forward, args.forward_headers)
-    for target in targets:
-        backend_of(target).close()  # what is not installed is said now
     process = ForwarderProcess(Settings(collector.store, collector.pipeline.writer.last_frame(), targets))
     collector.pipeline.vitals.others.append(lambda: process.notices)
-    for name in [name for name in os.environ if name.startswith(VARIABLE)]:
-        del os.environ[name]  # no other child of ours needs them
     say(f"forwarding to {' and '.join(target.name for target in targets)}")
     try:
         yield

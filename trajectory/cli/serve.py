@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from trajectory.cli.forwarding import add_forwarding, forwarding
+from trajectory.cli.forwarding import add_forwarding, forwarding, take_targets
 from trajectory.cli.output import plural, say
 from trajectory.cli.places import add_bounds, add_store, bounds_of, default_endpoint, keys_dir, natural
 from trajectory.cli.receiving import add_receiver, near, receiving
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     keys = keyring_for(args.bind, args.keys)
     limits = Limits(args.rate, args.emitters)
+    targets = take_targets(args)
     collector = Collector(
         args.store, registered_detectors(), args.bind, keys, limits, is_apart=True, with_words=not args.no_search
     )
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     collect_rarely()
     earlier = [near(place) for place in earlier_endpoints(locate(args.store))]
     door = _door_of(collector)
-    with delivering(door, earlier=earlier), forwarding(args, collector), receiving(args, collector):
+    with delivering(door, earlier=earlier), forwarding(targets, collector), receiving(args, collector):
         collector.run()
     vitals = collector.pipeline.vitals
     say(
