@@ -1,6 +1,7 @@
 """Backends for tests: real servers on free ports that answer as they are told, and keep what they were sent."""
 
 import gzip
+import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,33 @@ def http_backend(*script: Says | Script, port: int = 0) -> Iterator[Seen]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+@contextmanager
+def dripping(head: bytes, slow: bytes) -> Iterator[int]:
+    """The port of a server that answers with the first at once, and with the second a byte every hundredth of a second."""
+    closed = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1)
+            try:
+                self.request.sendall(head)
+                for byte in slow:
+                    if closed.wait(0.01):
+                        return
+                    self.request.sendall(bytes([byte]))
+            except OSError:
+                return  # whoever asked is gone
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            closed.set()
+            server.shutdown()
 
 
 class Aborts(NamedTuple):

@@ -1,12 +1,14 @@
 """One request on its way: what each answer of a real backend makes of it, how long it waits, and what is said."""
 
+import time
+
 import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.cli.terminal import free_endpoint
 from tests.export.build import trip
-from tests.forwarder.backends import Aborts, Says, grpc_backend, http_backend, partly
+from tests.forwarder.backends import Aborts, Says, dripping, grpc_backend, http_backend, partly
 from trajectory.forwarder.answers import LONGEST_PAUSE_S, Backend, Verdict, of_http, pause_in, pause_of
 from trajectory.forwarder.http import HttpBackend
 from trajectory.forwarder.requests import MAX_SPANS, Portion, halves, requests_of, span_count
@@ -100,6 +102,23 @@ def test_a_backend_that_hangs_is_left_at_its_timeout_and_asked_again() -> None:
         backend = HttpBackend(at(seen.port), read_s=0.05)
         assert sending(at(seen.port), Pauses(), backend).send(request())
         assert len(seen.requests) == 2 and len(seen.taken) == span_count(request())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_an_answer_that_comes_a_byte_at_a_time_is_left_at_one_deadline_and_asked_for_again(head: bytes) -> None:
+    slow = b"1\r\nx\r\n" * 2000 if b"chunked" in head else b"HTTP/1.1 200 OK\r\nX: " + b"x" * 9000
+    with dripping(head, slow) as port:
+        backend, began_s = HttpBackend(at(port), read_s=0.3), time.monotonic()
+        task = sending(at(port), Pauses(2), backend)
+        assert not task.send(request())
+        backend.close()
+    assert task.standing.trouble == "no whole answer within 0.3 s" and time.monotonic() - began_s < 5
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 302])

@@ -1,10 +1,15 @@
 """OTLP over HTTP out: protobuf, gzip, certificates verified, no redirects: a header with a secret goes where it was meant to.
 
-Invariant: `send` ends within its timeouts, whatever the other end does. urllib3's connections, one a target.
+Invariant: `send` ends within its timeouts, whatever the other end does: an answer that comes a byte at a time, in its head or in
+its body, is cut at one deadline. urllib3's connections, one a target.
 """
 
+import contextlib
 import gzip
+import socket
+import threading
 import time
+from typing import Any
 
 import urllib3
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -20,35 +25,78 @@ _ANSWER_BYTES = 64 * 1024
 
 
 class HttpBackend:
+    """One thread's. `read_s` is for a whole answer, from when the request is sent."""
+
     def __init__(self, target: Target, connect_s: float = CONNECT_S, read_s: float = READ_S) -> None:
-        self._url = target.url
+        self._path = target.path
         self._headers = {
             "User-Agent": f"trajectory/{__version__}",
             **target.headers,
             "Content-Type": "application/x-protobuf",
             "Content-Encoding": "gzip",
         }
-        self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=1, retries=False, timeout=urllib3.Timeout(connect=connect_s, read=read_s)
+        self._pool = urllib3.connection_from_url(
+            target.url, maxsize=1, retries=False, timeout=urllib3.Timeout(connect=connect_s, read=read_s)
         )
+        self._deadline = _Deadline(read_s)
+        self._pool.ConnectionCls = _watched(self._pool.ConnectionCls, self._deadline)
 
     def send(self, request: ExportTraceServiceRequest) -> Answer:
         body = gzip.compress(request.SerializeToString(), _LEVEL, mtime=0)
         try:
-            answer = self._pool.request(
-                "POST", self._url, body=body, headers=self._headers, redirect=False, preload_content=False
-            )
-            try:
-                said = answer.read(_ANSWER_BYTES)
-            finally:
-                answer.close()
+            with self._deadline:
+                answer = self._pool.request(
+                    "POST", self._path, body=body, headers=self._headers, redirect=False, preload_content=False
+                )
+                with contextlib.closing(answer):
+                    said = answer.read(_ANSWER_BYTES)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as fault:
-            return Answer(Verdict.AGAIN, _reason(fault))
+            return Answer(Verdict.AGAIN, self._deadline.reason or _reason(fault))
+        if self._deadline.reason:
+            return Answer(Verdict.AGAIN, self._deadline.reason)
         headers = {key.lower(): value for key, value in answer.headers.items()}
         return answers.of_http(answer.status, headers, said, time.time)
 
     def close(self) -> None:
-        self._pool.clear()
+        self._pool.close()
+
+
+class _Deadline:
+    """Cuts the connection on which an answer is awaited for too long: urllib3's own timeout begins anew with every byte."""
+
+    def __init__(self, seconds: float) -> None:
+        self.reason = ""
+        self._seconds = seconds
+        self._timer = threading.Timer(seconds, lambda: None)
+
+    def __enter__(self) -> None:
+        self.reason = ""
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._timer.is_alive():
+            self._timer.join()  # at once: what it says is said of this answer, and not of the next
+
+    def begin(self, connection: socket.socket) -> None:
+        self._timer = threading.Timer(self._seconds, self._cut, (connection,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _cut(self, connection: socket.socket) -> None:
+        self.reason = f"no whole answer within {self._seconds:g} s"
+        with contextlib.suppress(OSError):  # closed already
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # and not TLS's own, which another thread is in
+
+
+def _watched(kind: Any, deadline: _Deadline) -> Any:
+    """The kind of connection whose answers have a deadline."""
+
+    class Watched(kind):  # type: ignore[misc]
+        def getresponse(self) -> Any:
+            deadline.begin(self.sock)
+            return super().getresponse()
+
+    return Watched
 
 
 def _reason(fault: Exception) -> str:
