@@ -103,6 +103,38 @@ def test_nothing_that_is_logged_raises_and_all_of_it_is_bounded(
     assert "\x1b" not in stream.getvalue() and stream.getvalue().isascii()
 
 
+def strict(line: str) -> dict[str, Any]:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    read: dict[str, Any] = json.loads(line, parse_constant=refuse)
+    return read
+
+
+def test_a_line_is_json_whatever_numbers_are_in_it() -> None:
+    nan, infinite = float("nan"), float("inf")
+    extras = {
+        "bare": nan,
+        "nested": {"deep": [1.5, {"deeper": -infinite}]},
+        "in_a_tuple": (infinite,),
+        "long": 10**5000,
+    }
+    line = strict(trajectory.JsonLines().format(logging.makeLogRecord({"name": "x", "msg": "m"} | extras)))
+    assert (line["bare"], line["nested"], line["in_a_tuple"]) == ("nan", {"deep": [1.5, {"deeper": "-inf"}]}, ["inf"])
+    assert isinstance(line["long"], str)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, float("nan"), Hostile()])
+def test_a_record_whose_own_fields_are_nonsense_is_a_line_and_an_event(
+    captured: CapturingCollector, wrong: object
+) -> None:
+    record = logging.makeLogRecord({"msg": "said", "name": wrong, "levelname": wrong, "created": wrong})
+    assert strict(trajectory.JsonLines().format(record))["message"] == "said"
+    with trajectory.span("work"):
+        trajectory.logging_handler().emit(record)
+    assert [event.attributes["log.message"] for event in captured.span("work").events] == ["said"]
+
+
 def test_a_line_of_json_says_where_it_was_logged(captured: CapturingCollector, logger: logging.Logger) -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

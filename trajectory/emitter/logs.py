@@ -7,6 +7,7 @@ Loaded where somebody asks for it; the standard library only.
 import contextlib
 import json
 import logging
+import math
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ EVENT_LOG = "log"
 MAX_EXTRAS = 32
 _OWN = ("trajectory", "zmq")
 _KNOWN = frozenset((*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"))
+_MAX_BITS = 4096  # Python itself refuses to write a few times that many
 _SURFACE = str(Surface.OPERATIONAL)
 _busy = threading.local()
 
@@ -33,7 +35,7 @@ class LogEvents(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(_busy, "is_busy", False) or _is_own(record.name):
+        if getattr(_busy, "is_busy", False) or _is_own(name_of(record.name)):
             return
         place = here.get()
         if not isinstance(place, Span) or place._state <= 0:
@@ -42,7 +44,7 @@ class LogEvents(logging.Handler):
         try:
             attributes: dict[str, Any] = {
                 "log.level": record.levelname,
-                "log.logger": record.name[:MAX_MESSAGE],
+                "log.logger": name_of(record.name),
                 "log.message": _message(record),
                 "code.function": record.funcName,
                 "code.line": record.lineno,
@@ -67,18 +69,20 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": _time(record.created),
-            "level": record.levelname,
-            "logger": record.name[:MAX_MESSAGE],
+            "level": name_of(record.levelname),
+            "logger": name_of(record.name),
             "message": _message(record),
             **_place(),
         }
         with contextlib.suppress(Exception):
             extras = {key.removeprefix("log.extra."): value for key, value in _extras(record).items()}
-            line.update({key: value for key, value in extras.items() if key not in line})
+            line.update({key: _sayable(value) for key, value in extras.items() if key not in line})
         fault = _fault_of(record)
         if fault is not None:
             line["exception"] = {key.removeprefix("exception."): value for key, value in _exception(fault).items()}
-        return json.dumps(line, default=name_of, ensure_ascii=True)  # no terminal obeys an escaped character
+        return json.dumps(
+            line, default=name_of, ensure_ascii=True, allow_nan=False
+        )  # no terminal obeys an escaped character
 
 
 def logging_handler(level: int | str = logging.NOTSET) -> LogEvents:
@@ -106,6 +110,18 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
     return extras
 
 
+def _sayable(value: Any) -> Any:
+    """An extra, with the numbers that JSON has no word for as text, such as `nan`."""
+    if isinstance(value, dict):
+        return {key: _sayable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_sayable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else name_of(value)
+    is_long = isinstance(value, int) and value.bit_length() > _MAX_BITS
+    return name_of(value) if is_long else value
+
+
 def _fault_of(record: logging.LogRecord) -> BaseException | None:
     held = record.exc_info
     return held[1] if isinstance(held, tuple) and len(held) == 3 and isinstance(held[1], BaseException) else None
@@ -121,7 +137,7 @@ def _exception(fault: BaseException) -> dict[str, str]:
 def _time(created_s: float) -> str:
     try:
         return datetime.fromtimestamp(created_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
+    except (TypeError, ValueError, OverflowError, OSError):
         return ""
 
 
