@@ -20,7 +20,7 @@ import pytest
 from tests.cli.terminal import free_endpoint, trajectory
 from tests.collector.builders import wait_for
 from tests.receiver.room import PROTOBUF, Room, ask, body_of, new_trace
-from trajectory.cli.receiving import receiving
+from trajectory.cli.receiving import receiving, tell_places
 from trajectory.protocol.keys import VARIABLES
 from trajectory.receiver.beside import listen
 
@@ -123,11 +123,13 @@ def test_a_port_that_is_taken_is_done_without_unless_it_was_asked_for(
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         refused = trajectory("serve", "--bind", free_endpoint(), "--store", tmp_path / "s", "--otlp-http", place)
         assert refused.code == 2 and f"--otlp-http: {place} cannot be bound" in refused.err
+        assert "listening" not in refused.err
         monkeypatch.setattr("trajectory.cli.receiving.HTTP", place)
         args = argparse.Namespace(otlp_http=None, otlp_grpc="off", otlp_name=[], keys=None)
         collector: Any = SimpleNamespace(endpoint=free_endpoint(), own_keys=None)
         with receiving(args, collector) as receiver:
             assert receiver is not None and not receiver.http
+            tell_places(receiver)
         assert f"no OTLP over HTTP: {place} cannot be bound" in capsys.readouterr().err
 
 

@@ -86,7 +86,6 @@ def forwarding(targets: "list[Target]", collector: "Collector") -> Iterator[None
 
     process = ForwarderProcess(Settings(collector.store, collector.pipeline.writer.last_frame(), targets))
     collector.pipeline.vitals.others.append(lambda: process.notices)
-    say(f"forwarding to {' and '.join(target.name for target in targets)}")
     try:
         yield
     finally:

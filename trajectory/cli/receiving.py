@@ -72,7 +72,6 @@ def receiving(args: argparse.Namespace, collector: "Collector") -> "Iterator[Rec
         if receiver.grpc_trouble and args.otlp_grpc:
             mend = ": pip install 'trajectory-tracing[grpc]'" if "grpcio" in receiver.grpc_trouble else ""
             raise ConfigError(f"--otlp-grpc: {receiver.grpc_trouble}{mend}", "otlp-grpc")
-        _tell(receiver)
         yield receiver
     finally:
         receiver.close()
@@ -83,7 +82,8 @@ def near(endpoint: str) -> str:
     return endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
 
 
-def _tell(said: "ReceiverProcess") -> None:
+def tell_places(said: "ReceiverProcess") -> None:
+    """Says where OTLP is taken, and at which of the usual places it cannot be."""
     places = [f"http://{said.http}"] if said.http else []
     places += [f"gRPC {said.grpc}"] if said.grpc else []
     if places:

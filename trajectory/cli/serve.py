@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trajectory.cli.forwarding import add_forwarding, forwarding, take_targets
 from trajectory.cli.output import plural, say
 from trajectory.cli.places import add_bounds, add_store, bounds_of, default_endpoint, keys_dir, natural
-from trajectory.cli.receiving import add_receiver, near, receiving
+from trajectory.cli.receiving import add_receiver, near, receiving, tell_places
 
 if TYPE_CHECKING:
     from trajectory.collector.keyring import Keyring
@@ -71,15 +71,19 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(name, lambda *_: collector.stop())
     if args.lifeline:
         threading.Thread(target=_until_closed, args=(collector,), name="lifeline", daemon=True).start()
-    say(f"listening on {collector.endpoint}, storing in {args.store}" + (", for known keys only" if keys else ""))
-    if sys.stderr.isatty():
-        say("in another terminal: trajectory watch; ctrl-c stops")
-    if collector.recovered:
-        say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
     collect_rarely()
     earlier = [near(place) for place in earlier_endpoints(locate(args.store))]
     door = _door_of(collector)
-    with delivering(door, earlier=earlier), forwarding(targets, collector), receiving(args, collector):
+    with delivering(door, earlier=earlier), forwarding(targets, collector), receiving(args, collector) as receiver:
+        say(f"listening on {collector.endpoint}, storing in {args.store}" + (", for known keys only" if keys else ""))
+        if receiver is not None:
+            tell_places(receiver)
+        if targets:
+            say(f"forwarding to {' and '.join(target.name for target in targets)}")
+        if sys.stderr.isatty():
+            say("in another terminal: trajectory watch; ctrl-c stops")
+        if collector.recovered:
+            say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
         collector.run()
     vitals = collector.pipeline.vitals
     say(
