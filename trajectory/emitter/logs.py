@@ -80,9 +80,8 @@ class JsonLines(logging.Formatter):
         fault = _fault_of(record)
         if fault is not None:
             line["exception"] = {key.removeprefix("exception."): value for key, value in _exception(fault).items()}
-        return json.dumps(
-            line, default=name_of, ensure_ascii=True, allow_nan=False
-        )  # no terminal obeys an escaped character
+        # in ASCII, because no terminal obeys an escaped character
+        return json.dumps(line, default=name_of, ensure_ascii=True, allow_nan=False)
 
 
 def logging_handler(level: int | str = logging.NOTSET) -> LogEvents:
