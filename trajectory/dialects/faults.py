@@ -43,6 +43,8 @@ def is_control_flow(exception_type: str) -> bool:
 
 def fault_of(span: RawSpan) -> Fault:
     """How a span ended, from its status, `error.type` and exception events."""
+    if not span.events and not span.message and span.status != SpanStatus.ERROR and ERROR_TYPE not in span.attributes:
+        return Fault(span.status)
     exception = next((e.attributes for e in reversed(span.events) if e.name == EVENT_EXCEPTION), {})
     raised = name_of(exception.get("exception.type"))
     named = name_of(span.attributes.get(ERROR_TYPE)) or raised

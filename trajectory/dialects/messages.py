@@ -7,7 +7,9 @@ keys. Called by the dialects; never raises on any value.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from trajectory.dialects.kept import Kept
 from trajectory.dialects.reading import Body
@@ -20,6 +22,7 @@ _LANGCHAIN = {
     "FunctionMessage": "tool", "ChatMessage": "user",
 }  # fmt: skip
 _MAX_MESSAGES = 10_000
+_Read = TypeVar("_Read")
 
 
 class Message(dict[str, Any]):
@@ -65,8 +68,18 @@ def _messages_of(value: Any, role: str) -> list[Message]:
             value = value[0]
         if value and all(_is_part(item) for item in value):
             return [Message(role=role, parts=_parts(value))]
-        return [message_of(item, role) for item in value[:_MAX_MESSAGES] if item is not None]
+        return [_known_message(item, role) for item in value[:_MAX_MESSAGES] if item is not None]
     return [message_of(value, role)] if value not in (None, "") else []
+
+
+def _known_message(item: Any, role: str) -> Message:
+    """`message_of`, made once of a message that is said again and again: every state of a graph holds all earlier ones."""
+    if role not in _ONES or type(item) is not dict:
+        return message_of(item, role)
+    try:
+        return _ONES[role](msgspec.json.encode(item).decode())
+    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError):
+        return message_of(item, role)
 
 
 def message_of(value: Any, role: str = "user") -> Message:
@@ -271,10 +284,11 @@ def decoded_body(body: Body) -> Message | None:
     return Message(message) if isinstance(message, dict) and isinstance(message.get("parts"), list) else None
 
 
-def _of_text(read: Callable[[Any, str], list[Message]], role: str, text: str) -> list[Message]:
+def _of_text(read: Callable[[Any, str], _Read], role: str, text: str) -> _Read:
     return read(decoded(text), role)
 
 
 _KEPT_ROLES = ("user", "assistant", "system", "tool")
 _MESSAGES = {role: Kept(partial(_of_text, _messages_of, role)) for role in _KEPT_ROLES}
+_ONES = {role: Kept(partial(_of_text, message_of, role)) for role in _KEPT_ROLES}
 _TALKS = {role: Kept(partial(_of_text, _talk_of, role)) for role in _KEPT_ROLES}

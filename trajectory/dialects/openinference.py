@@ -189,8 +189,9 @@ def _result(value: Any) -> Any:
 def _read_contents(span: RawSpan, reading: Reading) -> None:
     """Messages in flattened keys where there are any, else `input.value` and `output.value`."""
     attributes = span.attributes
-    told = chat.messages_of(unflatten(attributes, "llm.input_messages"))
-    said = chat.messages_of(unflatten(attributes, "llm.output_messages"), "assistant")
+    is_flat = any(key.startswith("llm.") for key in attributes)  # mostly it is not: then nothing is looked for in it
+    told = chat.messages_of(unflatten(attributes, "llm.input_messages")) if is_flat else []
+    said = chat.messages_of(unflatten(attributes, "llm.output_messages"), "assistant") if is_flat else []
     is_talk = reading.kind in (SpanKind.MODEL, SpanKind.AGENT)
     if not told and is_talk:
         told = chat.talk_of(attributes.get("input.value"), "user")
@@ -210,7 +211,7 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
     reading.put(Slot.CONTEXT, documents, "retrieval.documents." if documents else "retrieval.documents")
     schemas = [
         decoded(tool.get("tool", {}).get("json_schema"))
-        for tool in unflatten(attributes, "llm.tools")
+        for tool in (unflatten(attributes, "llm.tools") if is_flat else ())
         if isinstance(tool, Mapping) and isinstance(tool.get("tool"), Mapping)
     ]
     if schemas:

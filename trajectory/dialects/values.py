@@ -9,6 +9,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -55,7 +56,13 @@ def name_of(value: Any) -> str:
     """A value as a short name on one line; empty where it is no text."""
     if not isinstance(value, str):
         return ""
-    return clean(" ".join(value.split()))[:MAX_NAME_CHARS]
+    return _name(value) if len(value) <= MAX_NAME_CHARS else clean(" ".join(value.split()))[:MAX_NAME_CHARS]
+
+
+@lru_cache(maxsize=4096)
+def _name(text: str) -> str:
+    """Names come again with every span."""
+    return clean(" ".join(text.split()))
 
 
 def first_name(attributes: Mapping[str, Any], *keys: str) -> str:
