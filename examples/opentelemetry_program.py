@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from trajectory.otel import SpanProcessor
 
 provider = TracerProvider(resource=Resource.create({"service.name": "trips"}))
-provider.add_span_processor(SpanProcessor())  # the line: its spans are live from their start, redacted, and never lost
+provider.add_span_processor(SpanProcessor())  # the line: spans are live from their start, redacted, kept until stored
 trace.set_tracer_provider(provider)
 tracer = trace.get_tracer("trips")
 

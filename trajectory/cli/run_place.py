@@ -34,9 +34,10 @@ class Place(NamedTuple):
 @contextmanager
 def place(args: argparse.Namespace) -> Iterator[Place]:
     """Raises TrajectoryError where the collector that was asked for cannot be had."""
-    endpoint = args.connect or _serving(args.store) or default_endpoint()
-    is_named = endpoint != default_endpoint() or bool(os.environ.get("TRAJECTORY_ENDPOINT"))
-    wants_own = args.store != default_store() and not args.connect and not _serving(args.store)
+    chosen = args.connect or _serving(args.store)
+    endpoint = chosen or default_endpoint()
+    is_named = bool(chosen or os.environ.get("TRAJECTORY_ENDPOINT"))
+    wants_own = not chosen and args.store != default_store()
     store = None if wants_own else _store_of_collector(endpoint, args.key, is_named, must=bool(args.connect))
     if store is not None:
         with _receiver_for(endpoint, args.key) as otlp:

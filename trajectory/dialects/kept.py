@@ -7,8 +7,8 @@ Invariant: a bounded number of characters is kept, whatever comes; what is hande
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-SHORTEST_CHARS = 256  # shorter texts are read as fast as they are found
-MOST_CHARS = 4 * 1024 * 1024  # in each of two generations
+SHORTEST_CHARS = 256  # what is shorter is not worth the room
+MOST_CHARS = 512 * 1024  # in each of two generations: a state comes again soon, or never
 
 _Read = TypeVar("_Read")
 
@@ -25,9 +25,10 @@ class Kept(Generic[_Read]):
     def __call__(self, text: str) -> _Read:
         if len(text) < SHORTEST_CHARS:
             return self._read(text)
-        if text in self._now:
-            return self._now[text]
-        read = self._before[text] if text in self._before else self._read(text)
+        now, before = self._now, self._before  # another thread may begin a generation meanwhile
+        if text in now:
+            return now[text]
+        read = before[text] if text in before else self._read(text)
         if self._chars + len(text) > MOST_CHARS:
             self._before, self._now, self._chars = self._now, {}, 0
         if len(text) <= MOST_CHARS:

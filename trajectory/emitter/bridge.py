@@ -1,7 +1,8 @@
-"""Spans of an OpenTelemetry SDK over our own wire: at their start and at their end, lossless, redacted like everything else.
+"""Spans of an OpenTelemetry SDK over our own wire: at their start and at their end, redacted and kept like all that we send.
 
 Invariant: the agent's thread notes a span and goes on; what it means is worked out on a thread of our own, in the order in which
-spans began and ended. Nothing raises into the SDK; what finds no room is counted. Given out as `trajectory.otel`.
+spans began and ended. Nothing raises into the SDK; what finds no room is counted, and what
+a kill takes before it was read is not. Given out as `trajectory.otel`.
 """
 
 import atexit

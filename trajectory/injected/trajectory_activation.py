@@ -18,15 +18,8 @@ from types import ModuleType
 from typing import Any
 
 GROUP = "opentelemetry_instrumentor"
-FAMILIES = (
-    "openinference-",
-    "opentelemetry-instrumentation-",
-)  # who is preferred; Traceloop's packages share the second prefix
-_OFFICIAL = (
-    "-v2",
-    "google-genai",
-    "openai-agents-v2",
-)  # of the second family, those of OpenTelemetry's own GenAI group
+_BEST = "openinference-"
+_OFFICIAL = ("-v2", "google-genai")  # OpenTelemetry's own GenAI packages; Traceloop's share their prefix
 # A module that a program imports, and the package that tells its spans; "" where it tells them itself.
 KNOWN = {
     "agents": "openinference-instrumentation-openai-agents", "langchain_core": "openinference-instrumentation-langchain",
@@ -46,36 +39,33 @@ Report = dict[str, list[str]]
 REPORT: Report = {"instrumented": [], "trouble": [], "missing": []}
 _names: set[str] = set()
 _begun: list[bool] = []
-_MakeProcessor = Callable[[], Any]
-
-
-def begin(make_processor: _MakeProcessor | None = None) -> Report:
-    """Brings the spans of this process's SDK to the collector, and instruments what can be; what was done, in words.
-
-    `make_processor` gives the span processor; without one it is Trajectory's, else OTLP's exporter over HTTP.
-    """
-    provider = _provider(make_processor or _processor)
-    if provider is None:
-        return REPORT
-    _natives()
-    for name, entry in sorted(_chosen().items()):
-        _instrument(name, entry, provider)
-    return REPORT
 
 
 def begin_once() -> Report:
-    """As `begin`, the first time; what is missing is looked at again."""
+    """Brings the spans of this process's SDK to the collector, and instruments what can be, the first time that it is called.
+
+    Answers what was done, in words; what is missing is looked at anew each time.
+    """
     if not _begun:
         _begun.append(True)
-        begin()
+        _begin()
     REPORT["missing"] = missing()
     return REPORT
+
+
+def _begin() -> None:
+    provider = _provider()
+    if provider is None:
+        return
+    _natives()
+    for name, entry in sorted(_chosen().items()):
+        _instrument(name, entry, provider)
 
 
 # --- the provider ---------------------------------------------------------------------------------------------------------
 
 
-def _provider(make_processor: _MakeProcessor) -> Any:
+def _provider() -> Any:
     """The process's tracer provider with our processor in it, as every provider that is made from here on has it."""
     try:
         trace: Any = importlib.import_module("opentelemetry.trace")
@@ -83,7 +73,7 @@ def _provider(make_processor: _MakeProcessor) -> Any:
     except ImportError:
         REPORT["trouble"].append("OpenTelemetry's SDK is not installed there: pip install opentelemetry-sdk")
         return None
-    processor = make_processor()
+    processor = _processor()
     if processor is None:
         return None
     present = trace.get_tracer_provider()
@@ -112,7 +102,7 @@ def _join_each(kind: Any, processor: Any) -> None:
 
 
 def _processor() -> Any:
-    """Trajectory's processor, live and lossless; where it does not load there, OTLP's own exporter."""
+    """Trajectory's processor, live from each span's start; where it does not load there, OTLP's own exporter."""
     if not _can_load("trajectory.otel"):
         _reach_ours()
     try:
@@ -174,7 +164,7 @@ def _subject_of(name: str) -> str:
 
 def _rank(entry: Any) -> int:
     distribution = _distribution_of(entry)
-    if distribution.startswith(FAMILIES[0]):
+    if distribution.startswith(_BEST):
         return 0
     return 1 if any(mark in distribution for mark in _OFFICIAL) else 2
 

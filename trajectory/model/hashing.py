@@ -1,4 +1,4 @@
-"""BLAKE2b without OpenSSL: `hashlib` loads that too, 3 MB and 3 ms in each agent and in each process of a collector.
+"""BLAKE2b without OpenSSL: `hashlib` loads that too, 3 MB and some milliseconds in each agent and in each process of a collector.
 
 Called by everything that makes an address.
 """

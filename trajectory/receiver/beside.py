@@ -5,12 +5,9 @@ Invariant: who connects over HTTP is never turned away because no receiver is th
 """
 
 import importlib.util
-import os
 import select
 import socket
 import subprocess
-import threading
-import time
 
 import msgspec
 
@@ -19,10 +16,6 @@ from trajectory.collector import child
 HTTP_ENDPOINT = "127.0.0.1:4318"
 GRPC_ENDPOINT = "127.0.0.1:4317"
 _END_S = 8.0
-_AGAIN_S = 0.25  # before a process that died is begun anew; longer where it dies at once
-_LONGEST_PAUSE_S = 30.0
-_SHORT_S = 0.5
-_LOOK_S = 0.5
 _BACKLOG = 512
 
 
@@ -43,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
     http_fd: int = -1
 
 
-class ReceiverProcess:
+class ReceiverProcess(child.Attended):
     """A receiver's addresses, and the process behind them: begun with the first connection, and anew where it dies.
 
     `http` and `grpc` are where it listens, empty where it does not; `http_trouble` and `grpc_trouble` say why it cannot. Over
@@ -64,22 +57,11 @@ class ReceiverProcess:
             self._look_at_grpc(settings.grpc)
         http_fd = self._listening.fileno() if self._listening is not None else -1
         self._settings = msgspec.structs.replace(settings, http=self.http, grpc=self.grpc, http_fd=http_fd)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._end_read, self._end_write = os.pipe()
-        self._thread = threading.Thread(target=self._keep, name="trajectory-receiver", daemon=True)
-        self._thread.start()
-
-    @property
-    def pid(self) -> int:
-        """Of the process; 0 while there is none."""
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else 0
+        super().__init__("trajectory-receiver", _END_S)
 
     def close(self) -> None:
         """Lets the process answer what it has, and ends it."""
-        os.close(self._end_write)
-        self._thread.join()
-        os.close(self._end_read)
+        super().close()
         if self._listening is not None:
             self._listening.close()
 
@@ -93,31 +75,18 @@ class ReceiverProcess:
         except OSError as fault:
             self.grpc_trouble = str(fault)
 
-    def _keep(self) -> None:
-        pause_s = _AGAIN_S
-        while self._is_wanted():
-            fds = () if self._listening is None else (self._listening.fileno(),)
-            process = self._process = child.begin("trajectory.receiver.process", self._settings, fds)
-            began_s = time.monotonic()
-            while process.poll() is None:
-                if self._is_over(_LOOK_S):
-                    child.end(process, _END_S)
-                    return
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S) if time.monotonic() - began_s < _SHORT_S else _AGAIN_S
-            if self._is_over(pause_s):
-                return
+    def _begin(self) -> "subprocess.Popen[bytes]":
+        fds = () if self._listening is None else (self._listening.fileno(),)
+        return child.begin("trajectory.receiver.process", self._settings, fds)
 
     def _is_wanted(self) -> bool:
         """Waits until somebody connects, which gRPC cannot wait for; False at the end."""
         if self.grpc:
-            return not self._is_over(0.0)
+            return True
         if self._listening is None:
             return False
         ready, _, _ = select.select([self._listening.fileno(), self._end_read], [], [])
         return self._end_read not in ready
-
-    def _is_over(self, timeout_s: float) -> bool:
-        return bool(select.select([self._end_read], [], [], timeout_s)[0])
 
 
 def listen(endpoint: str) -> socket.socket:

@@ -1,17 +1,20 @@
 """Which spans came already: exporters send a batch again when its answer was lost, and their retries are the very same spans.
 
 Invariant: a span is known from when its facts are on the collector's disk, and not sooner. The last `limit` are remembered;
-one that is older, or came to an earlier process, is folded again, which changes nothing. Owned by the receiver's loop.
+one that is older, or came to an earlier process, is stored and folded again, which changes nothing that is shown. Owned by the
+receiver's loop.
 """
 
 from collections.abc import Iterable
 
 from trajectory.dialects.raw import RawSpan
 
-LIMIT = 200_000  # spans; 100 bytes each
+LIMIT = 200_000  # spans; 90 bytes each
 
 
 class Seen:
+    """The keys of spans, the least recently added forgotten first."""
+
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._keys: dict[int, None] = {}
