@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from tests.benchmarks import AbsentError, Row, shared_data
-from tests.benchmarks.captures import requests_of
+from tests.benchmarks.captures import folded, requests_of
 from tests.broken_runs import IDS, SHAPES, BrokenRun, broken, stitched
 from tests.scenarios import Scenario
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Batch, Fact, Payload, SpanLinked, SpanStarted, trace_of
+from trajectory.model.fact import Batch, Fact, SpanLinked, SpanStarted
 from trajectory.model.words import Grade
 
 NAME = "stitching"
@@ -97,7 +97,7 @@ def _team(number: int) -> list[Batch]:
 
 def _within(case: str, captures: list[list[Batch]]) -> Iterator[Row]:
     """Delegations within traces, against those that the same trace shows before anything is lost."""
-    whole = Counter(edge for batches in captures for edge, _ in _edges(_folded(batches)))
+    whole = Counter(edge for batches in captures for edge, _ in _edges(folded(batches)))
     for share in SHARES:
         right: Counter[str] = Counter()
         wrong: Counter[str] = Counter()
@@ -105,7 +105,7 @@ def _within(case: str, captures: list[list[Batch]]) -> Iterator[Row]:
             chance = random.Random(f"{seed} {share}")
             for batches in captures:
                 left = Counter(whole)
-                for edge, grade in _edges(_folded(_lossy(batches, share, chance))):
+                for edge, grade in _edges(folded(_lossy(batches, share, chance))):
                     into = right if left[edge] > 0 else wrong
                     left[edge] -= 1
                     into[grade] += 1
@@ -126,18 +126,6 @@ def _less(fact: Fact, share: float, chance: random.Random) -> Fact | None:
         if chance.random() < share:
             fact = replace(fact, attributes={k: v for k, v in fact.attributes.items() if k not in IDS})
     return fact
-
-
-def _folded(batches: Iterable[Batch]) -> list[Trace]:
-    bodies: dict[bytes, tuple[str, bytes]] = {}
-    traces: dict[bytes, Trace] = {}
-    for batch in batches:
-        for fact in batch.facts:
-            if isinstance(fact, Payload):
-                bodies[fact.digest] = (fact.media_type, fact.body)
-            elif trace_id := trace_of(fact):
-                traces.setdefault(trace_id, Trace(trace_id, bodies.get)).apply(fact, batch.source)
-    return list(traces.values())
 
 
 def _edges(traces: list[Trace]) -> Iterator[tuple[Edge, str]]:
