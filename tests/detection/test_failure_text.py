@@ -148,9 +148,9 @@ def test_no_json_makes_it_raise(value: object) -> None:
 @pytest.mark.parametrize(
     "unit", ["a", "error ", "no ", " ", "[", '{"error":', "Error: x\n", "<title", "the ", "exit ", "a."]
 )
-def test_a_million_characters_take_less_than_a_second(unit: str) -> None:
+def test_a_million_characters_of_anything_hang_nothing(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
-    start = time.perf_counter()
+    start = time.process_time()
     failure_in(text)
     says_failure(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 10  # the square of it would take hours

@@ -77,23 +77,27 @@ _SCALES = {
 }
 _CODE = rf"(?:{_CODES}|[Dd]ollars?|[Ee]uros?|[Yy]en|[$€£¥])"
 
+# What begins a value says which of its kinds are worth trying: a look ahead at one character spares the rest of them.
 _PATTERN = re.compile(
     # a run of words that no value begins in, the most frequent: passed over at one go
     r"(?:(?![Ff]iscal\s|FY\s)[A-Za-z]{2,64}[,;:.!?]?[ \n](?=[A-Za-z]))+"
     rf"|(?P<url>https?://[^\s<>\"'`\]}})|]{{1,500}})"
-    rf"|(?P<email>(?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,5}})"
-    rf"|(?P<path>(?<![\w/.])(?:~|\.{{1,2}})?/(?:[\w.@-]{{1,80}}/){{0,12}}[\w.@-]{{1,80}})"
-    rf"|(?P<iso>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]|T?\d))"
+    rf"|(?P<email>(?<![\w.+-])[\w.+-]{{1,64}}+@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,5}})"
+    rf"|(?=[~./])(?P<path>(?<![\w/.])(?:~|\.{{1,2}})?/(?:[\w.@-]{{1,80}}/){{0,12}}[\w.@-]{{1,80}})"
+    r"|(?=\d)(?:"
+    rf"(?P<iso>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]|T?\d))"
     rf"|(?P<stamp>(?<![\w-])\d{{4}}-\d\d-\d\dT\d\d:[\d:.]{{2,20}}(?:Z|[+-]\d\d:?\d\d)?)"
     rf"|(?P<slash>(?<![\w/])\d{{1,2}}/\d{{1,2}}/\d{{4}}(?![\w/]))"
-    rf"|(?P<mdy>\b{_MONTH}\s{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s{{1,2}}\d{{4}})?(?!\w))"
-    rf"|(?P<dmy>(?<![\w.])\d{{1,2}}(?:st|nd|rd|th)?\s{{1,2}}(?:of\s)?{_MONTH}(?:,?\s{{1,2}}\d{{4}})?(?!\w))"
+    rf"|(?P<dmy>(?<![\w.])\d{{1,2}}(?:st|nd|rd|th)?\s{{1,2}}(?:of\s)?{_MONTH}(?:,?\s{{1,2}}\d{{4}})?(?!\w)))"
+    r"|(?=[A-Zf])(?:"
+    rf"(?P<mdy>\b{_MONTH}\s{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s{{1,2}}\d{{4}})?(?!\w))"
     rf"|(?P<my>\b{_MONTH}\s{{1,2}}\d{{4}}(?!\w))"
-    rf"|(?P<period>\b(?:(?:[Ff]iscal\s[Yy]ear\s|FY\s?)(?:FY)?['’]?\d{{2,4}}|Q[1-4])(?!\w))"
-    rf"|(?P<moneya>(?:(?<!\w)(?:{_CODES})\s|(?:US|CA|AU)?[$€£¥]\s?){_NUMBER}{_SCALE}(?![\w]))"
-    rf"|(?P<moneyb>(?<![\w.,-]){_NUMBER}{_SCALE}[\s-]?{_CODE}(?!\w))"
-    rf"|(?P<percent>(?<![\w.,])-?{_NUMBER}\s?(?:%|percent\b|per\scent\b))"
-    rf"|(?P<number>(?<![\w.,#-])[-−]?{_NUMBER}{_SCALE}(?![\w.,]?\d)(?![\w]|-\d)(?:[ -](?P<unit>[^\W\d_]{{1,20}})(?![\w]))?)"
+    rf"|(?P<period>\b(?:(?:[Ff]iscal\s[Yy]ear\s|FY\s?)(?:FY)?['’]?\d{{2,4}}|Q[1-4])(?!\w)))"
+    rf"|(?=[A-Z$€£¥])(?P<moneya>(?:(?<!\w)(?:{_CODES})\s|(?:US|CA|AU)?[$€£¥]\s?){_NUMBER}{_SCALE}(?![\w]))"
+    rf"|(?=\d)(?P<moneyb>(?<![\w.,-]){_NUMBER}{_SCALE}[\s-]?{_CODE}(?!\w))"
+    r"|(?=[-−\d])(?:"
+    rf"(?P<percent>(?<![\w.,])-?{_NUMBER}\s?(?:%|percent\b|per\scent\b))"
+    rf"|(?P<number>(?<![\w.,#-])[-−]?{_NUMBER}{_SCALE}(?![\w.,]?\d)(?![\w]|-\d)(?:[ -](?P<unit>[^\W\d_]{{1,20}})(?![\w]))?))"
     rf"|[^\W\d_]{{2,64}}(?![\w-])"  # a plain word, the most frequent: no value
     rf"|(?P<identifier>\#?[^\W_]{{1,64}}(?:[-_][^\W_]{{1,64}}){{0,12}})"
     rf"|(?P<quoted>[\"“][^\"“”\n]{{2,60}}[\"”](?!\s?:))"
