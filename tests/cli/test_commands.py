@@ -90,6 +90,26 @@ def test_show_json_holds_the_fixed_keys(store: Path) -> None:
     assert all(fields <= agent.keys() for agent in trace["agents"])
 
 
+def test_blame_json_holds_the_fixed_keys_and_scores_that_sum_to_one(store: Path) -> None:
+    trace_id = json.loads(trajectory("traces", "--store", store, "--json").out)["trace_id"]
+    for more in ([], ["--top", "2"], ["--causal"]):
+        blame = json.loads(trajectory("blame", trace_id[:8], "--store", store, "--json", *more).out)
+        assert blame["trace_id"] == trace_id
+        assert sum(c["score"] for c in blame["candidates"]) == pytest.approx(1)
+        assert [c["rank"] for c in blame["candidates"]] == list(range(1, len(blame["candidates"]) + 1))
+        assert {"agent", "span_id", "step", "reasons"} <= blame["candidates"][0].keys()
+    assert len(blame["candidates"]) == 4
+
+
+def test_blame_reads_as_a_ranking_and_prints_text_of_agents_as_text(store: Path) -> None:
+    done = trajectory(
+        "blame", json.loads(trajectory("traces", "--store", store, "--json").out)["trace_id"], "--store", store
+    )
+    assert "no verdict" in done.out
+    assert "  1. " in done.out and "WebSurfer" in done.out
+    assert "\x1b[31m" not in done.out
+
+
 def test_text_of_agents_prints_as_text(store: Path) -> None:
     page = trajectory("show", "", "--store", store).out
     assert "\x1b" not in page

@@ -27,6 +27,7 @@ COMMANDS = {
     "show": "one trace: agents, delegations, tools, tokens, findings",
     "search": "find what was said, in all traces",
     "findings": "what the detectors found, with evidence",
+    "blame": "which step most likely broke a run, ranked, with reasons",
     "graph": "write a trace's delegation or span graph to a file",
     "export": "write a trace to a file for other tools",
     "forward": "send stored traces to another backend by OTLP",
