@@ -15,10 +15,12 @@ import numpy as np
 from tests.benchmarks import Row, shared_data
 from tests.benchmarks import _blame_fit as fit
 from tests.benchmarks._blame_fit import Numbers, Run
+from tests.benchmarks.captures import requests_of
 from tests.benchmarks.failures import judged
 from trajectory.detection.blame import blame_of
 from trajectory.detection.steps import Role
 from trajectory.dialects.sniff import read_file
+from trajectory.model.words import Severity
 
 NAME = "blame"
 GOAL = "the decisive step and agent of failed runs, cross-validated by task, and every failing step; under 100 ms"
@@ -52,6 +54,8 @@ def run() -> list[Row]:
     rows += _baselines(_PEERS, peers, _before_first_failure, "step before the first failing result, else the 2nd")
     rows += _baselines(_TEAM, teams, _first_work, "first work, then the next")
     rows += _failing(teams)
+    rows += _captures()
+    rows += _retail()
     rows += _speed()
     return rows
 
@@ -165,6 +169,51 @@ def _auroc(scores: Numbers, labels: Numbers) -> float:
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]
     positive = labels.sum()
     return float((ranks[labels > 0].sum() - positive * (positive + 1) / 2) / (positive * (len(labels) - positive)))
+
+
+def _captures() -> list[Row]:
+    """Whether the root that a capture was made with is suspected first: the tool that failed, or the hand-over that lost."""
+    rows = []
+    for manifest in sorted(shared_data("otlp").glob("*/manifest.json")):
+        expected = json.loads(manifest.read_text())["expected"]
+        root, lost = expected["root_error"], expected.get("lost_constraint")
+        if root is None and lost is None:
+            continue
+        wanted = (root["agent"], root["tool"]) if root else (lost["from"], lost["to"])
+        firsts = []
+        for trace, findings in judged(requests_of(manifest.parent)):
+            trace.findings.update((f.key, f) for f in findings)
+            if any(f.severity != Severity.INFO for f in findings):
+                first = blame_of(trace).candidates(1)[0]
+                to = next((d.target_agent for d in trace.delegations() if d.span.span_id == first.span_id), "")
+                firsts.append((first.agent, trace.spans[first.span_id].name if root else to))
+        rows.append(Row(manifest.parent.name, "suspected first", str(firsts), str([wanted]), firsts == [wanted]))
+    return rows
+
+
+def _retail() -> list[Row]:
+    """The failed runs of one agent with a user and tools, which nothing was fitted to; people named the step."""
+    lines = (shared_data("agentrx_tau") / "dev.jsonl").read_text().splitlines()
+    records = [r for r in map(json.loads, lines) if r["truth"].get("step") is not None]
+    found, chance = [], []
+    for record in records:
+        seen = {key: record[key] for key in ("run_id", "question", "steps")}
+        ((trace, findings),) = judged(read_file(json.dumps(seen).encode(), "run.jsonl", "chat").batches)
+        trace.findings.update((f.key, f) for f in findings)
+        candidates = blame_of(trace).candidates()
+        places = [c.step for c in candidates]
+        step, agent = record["truth"]["step"], record["truth"]["agent"]
+        found.append((float(places[0] == step), float(step in places[:5]), float(candidates[0].agent == agent)))
+        share = 1 / len(places)
+        chance.append(
+            (
+                share * (step in places),
+                min(5 * share, 1.0) * (step in places),
+                mean(c.agent == agent for c in candidates),
+            )
+        )
+    case = "tau retail, seen by nothing"
+    return _rows(case, found, 5, len(records), None) + _rows(f"{case}: random", chance, 5, len(records), None)
 
 
 def _speed() -> list[Row]:

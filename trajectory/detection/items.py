@@ -102,6 +102,7 @@ _PATTERN = re.compile(
     rf"|(?P<identifier>\#?[^\W_]{{1,64}}(?:[-_][^\W_]{{1,64}}){{0,12}})"
     rf"|(?P<quoted>[\"“][^\"“”\n]{{2,60}}[\"”](?!\s?:))"
 )
+_BETWEEN = frozenset(":,)]}")
 _SIGN = re.compile(r"[0-9/\"@]")
 _NAME_WORD = r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ’'-]{1,30}"
 _NAME = re.compile(rf"\b{_NAME_WORD}(?: (?:(?:de|of|la|le|du|van|von|der|the) )?{_NAME_WORD}){{1,3}}\b")
@@ -181,6 +182,8 @@ def _quoted(text: str, start: int) -> list[Item]:
         return []
     within = [item for match in _PATTERN.finditer(inner) for item in _read(match)]
     shifted = [item._replace(start=start + 1 + item.start) for item in within]
+    if inner.lstrip()[:1] in _BETWEEN:
+        return shifted  # not a quotation, but what stands between two of JSON's
     return [Item("quoted", inner.strip().casefold(), text, start), *shifted]
 
 
