@@ -25,7 +25,7 @@ Numbers = NDArray[np.float64]
 PRIOR = 1.0  # inverse variance of a weight; signals are about 0 to 1
 FAILING_PRIOR = 1.0
 PEERS = (
-    "weight", "heaviest", "acts_first", "made_up", "bare", "corrects", "claims", "failed_first", "after_failures", "hedges",
+    "weight", "heaviest", "codes_first", "made_up", "bare", "corrects", "claims", "failed_first", "after_failures", "hedges",
     "reaches_answer", "unsourced",
 )  # fmt: skip
 PEERS_CAUSAL = tuple(n for n in PEERS if n not in ("heaviest", "reaches_answer"))
@@ -35,7 +35,7 @@ FAILING = (
     "says", "works", "rounds_before", "delegates", "delegates_late", "thinks_late", "stuck_after", "stuck_rounds",
     "reaches_answer", "activity",
 )  # fmt: skip
-POSITION = frozenset(("acts_first", "failed_first", "after_failures", "early", "last_work", "delegates_late"))
+POSITION = frozenset(("codes_first", "failed_first", "after_failures", "early", "last_work", "delegates_late"))
 FOLDS_COUNT = 10
 SHUFFLES_COUNT = 8
 _STEPS_COUNT = 30  # of Newton's method, at most

@@ -142,7 +142,7 @@ class _Walk:
         self._said_by: dict[tuple[str, str], tuple[int, Item]] = {}  # a value that no source held → who first said it
         self._signals: list[Signals] = []
         self._most_weight = 0.0
-        self._has_acted = self._has_failed = self._was_answered = False
+        self._has_coded = self._has_failed = self._was_answered = False
         self._failed_count = 0
         self._round_count = 0
         self._stuck_count = 0
@@ -178,7 +178,9 @@ class _Walk:
         claims = signals.claims and not acts
         note("claims", bool(claims and not self._was_answered), f"claims what nobody looked up: “{signals.claims}”")
         note("reads", bool(claims and self._was_answered), f"interprets what it was given: “{signals.claims}”")
-        note("acts_first", acts and not self._has_acted, "is the first to act, and the rest builds on it")
+        note(
+            "codes_first", signals.has_code and not self._has_coded, "writes the first code, and the rest builds on it"
+        )
         if failed is not None:
             quote = f"{tool_name(failed[0])} answered “{shorten(failed[1], 80)}”"
             note("failed", 1.0, f"its own call failed: {quote}")
@@ -191,10 +193,10 @@ class _Walk:
         if self._has_team:
             self._note_round(step, note, works, signals)
         else:
-            note("weight", signals.weight, "does much of the run's work")
+            note("weight", signals.weight)
             note("outweighs", signals.weight > self._most_weight, "does more than any step before")
         self._most_weight = max(self._most_weight, signals.weight)
-        self._has_acted = self._has_acted or acts
+        self._has_coded = self._has_coded or signals.has_code
         self._has_failed = self._has_failed or failed is not None
         self._failed_count += failed is not None
         self._was_answered = is_done
@@ -253,7 +255,7 @@ class _Walk:
         for digest in readings[at].step.said:
             for item in self._reader.items(digest):
                 first, said = self._said_by.get(_sought(item), (-1, item))
-                if first >= 0 and (first != at or self._has_team):
+                if first >= 0 and (first != at or self._has_team) and not _is_small(item):
                     features, reasons = readings[first].features, readings[first].reasons
                     features["reaches_answer"] = 1.0
                     what = f"introduces {shorten(said.text, 40)}, which no source holds"
@@ -295,6 +297,11 @@ class _Walk:
             text = span.error_text if span.is_error else result_text(span, self._trace)
             if text is not None:
                 yield span, f"Error: {text}" if span.is_error else text
+
+
+def _is_small(item: Item) -> bool:
+    """A number of one digit: an answer's list has those, whoever said one first."""
+    return item.kind == "number" and len(item.figure) < 2
 
 
 def _sought(item: Item) -> tuple[str, str]:

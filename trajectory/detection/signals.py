@@ -20,10 +20,10 @@ def _pattern(pattern: str) -> Any:
 
 
 _MADE_UP = _pattern(
-    r"\b(?:simulat(?:e|ed|es|ing|ion)|mock(?:ed)?|dummy|synthetic|hypothetical(?:ly)?|fictional|made[- ]up|placeholders?"
-    r"|fabricat\w{1,8}|pretend|imagine|let'?s say|(?:sample|example|illustrative|assumed) (?:data\w{0,6}|list|values?|numbers?"
-    r"|figures?|file|content|video|input|scenario|id)|assume (?:the following|(?:that )?we have)"
-    r"|for (?:the purposes? of )?(?:demonstration|illustrat\w{1,6}|simplicity|example)"
+    r"\b(?:simulat(?:e|ed|es|ing|ion)|mock(?:ed)?|dummy|synthetic data\w{0,3}|hypothetical(?:ly)?|fictional|made[- ]up"
+    r"|placeholders?|fabricat\w{1,8}|pretend|imagine|let'?s say|assume (?:the following|(?:that )?we have)"
+    r"|(?:sample|example|illustrative|assumed) (?:data\w{0,6}|list|values?|numbers?|figures?|file|content|video|input"
+    r"|scenario|id)|for (?:the purposes? of )?(?:demonstration|illustrat\w{1,6}|simplicity|example purposes)"
     r"|demonstrate the (?:approach|process|method)|replace (?:this|these|it|them|with))\b",
 )
 _HEDGE = _pattern(
