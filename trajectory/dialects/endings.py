@@ -15,12 +15,15 @@ from trajectory.dialects.values import decoded, first_count, first_name, name_of
 from trajectory.model.words import FINISH_REASONS, MODEL_NAME, TOOL_NAME, DelegationMode, Grade, Slot, SpanKind
 
 _GIVEN = (".tool.input", ".tool.arguments", ".tool.args", ".tool.parameters")
+_SIGNS = ("tool", "llm", "component")
 _GOT = (".tool.output", ".tool.result")
 
 
 def read(span: RawSpan) -> Reading | None:
     """The span as its attributes' endings tell it; None where they tell nothing."""
     attributes = span.attributes
+    if span.words.isdisjoint(_SIGNS):
+        return None
     tool, given = _ending(attributes, ".tool.name"), _ending(attributes, *_GIVEN)
     if tool and given:
         return _tool(attributes, name_of(attributes[tool]), given)

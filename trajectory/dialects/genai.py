@@ -48,7 +48,7 @@ def read(span: RawSpan) -> Reading | None:
     """The span as the GenAI conventions tell it; None where it has none of their attributes or names."""
     attributes = span.attributes
     operation = _operation(span)
-    if not operation and not any(key.startswith(("gen_ai.", "gcp.vertex.agent.")) for key in attributes):
+    if not operation and not _is_spoken(span):
         return None
     reading = Reading(kind=_kind(operation, span))
     reading.not_agent = operation in ("create_agent", "invoke_workflow")
@@ -64,6 +64,12 @@ def read(span: RawSpan) -> Reading | None:
     if reading.hand_over is not None and reading.kind != SpanKind.AGENT:
         reading.kind = SpanKind.DELEGATION
     return reading
+
+
+def _is_spoken(span: RawSpan) -> bool:
+    return not span.words.isdisjoint(("gen_ai", "gcp")) and any(
+        key.startswith(("gen_ai.", "gcp.vertex.agent.")) for key in span.attributes
+    )
 
 
 def _operation(span: RawSpan) -> str:

@@ -6,6 +6,7 @@ agents are CHAIN spans): a name decides. Called by `spans`.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from trajectory.dialects import messages as chat
@@ -47,6 +48,7 @@ _ACTING_AGENT = re.compile(r"current_agent_name='((?:[^'\\]|\\.){1,200})'")
 _ARGUMENTS = ("input.value", "tool.arguments", "tool.args_json", "tool.input")
 _RESULTS = ("output.value", "tool.result", "tool.result_json", "tool.output")
 _ANSWERS = {"final_answer"}  # tools by which a framework lets an agent end its run: no work is done in them
+_METADATA_CHARS = 4096  # longer ones are read each time
 _SEARCHED_CHARS = 256 * 1024
 _MESSAGE_PREFIXES = ("llm.input_messages.", "llm.output_messages.")
 _CALL_SIGNS = (*_MESSAGE_PREFIXES, "llm.token_count.", "llm.finish_reason", "llm.prompts", "llm.choices")
@@ -62,8 +64,7 @@ def read(span: RawSpan) -> Reading | None:
         return None
     if _is_notice(span, said):
         return Reading(is_echo=True)
-    metadata = decoded(attributes.get("metadata"))
-    metadata = metadata if isinstance(metadata, Mapping) else {}
+    metadata = metadata_of(span)
     reading = Reading(kind=_KINDS.get(said, SpanKind.OTHER))
     if said == "LLM" and not _is_call(span):
         reading.kind = SpanKind.OTHER
@@ -76,8 +77,23 @@ def read(span: RawSpan) -> Reading | None:
             reading.kind = SpanKind.OTHER
     else:
         _read_contents(span, reading)
-    _read_model(attributes, reading)
+    if "llm" in span.words:
+        _read_model(attributes, reading)
     return reading
+
+
+def metadata_of(span: RawSpan) -> Mapping[str, Any]:
+    """What a framework says of the run that a span is of; shared, so nobody changes it."""
+    told = span.attributes.get("metadata")
+    if isinstance(told, str):
+        told = _metadata(told) if len(told) <= _METADATA_CHARS else decoded(told)
+    return told if isinstance(told, Mapping) else {}
+
+
+@lru_cache(maxsize=256)
+def _metadata(text: str) -> Any:
+    """The spans of one node have the same, and it is asked for twice of each."""
+    return decoded(text)
 
 
 def _is_notice(span: RawSpan, said: str) -> bool:
@@ -189,7 +205,7 @@ def _result(value: Any) -> Any:
 def _read_contents(span: RawSpan, reading: Reading) -> None:
     """Messages in flattened keys where there are any, else `input.value` and `output.value`."""
     attributes = span.attributes
-    is_flat = any(key.startswith("llm.") for key in attributes)  # mostly it is not: then nothing is looked for in it
+    is_flat = "llm" in span.words  # mostly it is not: then nothing is looked for in it
     told = chat.messages_of(unflatten(attributes, "llm.input_messages")) if is_flat else []
     said = chat.messages_of(unflatten(attributes, "llm.output_messages"), "assistant") if is_flat else []
     is_talk = reading.kind in (SpanKind.MODEL, SpanKind.AGENT)
@@ -202,13 +218,15 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
     reading.put(Slot.SYSTEM, chat.bodies(system))
     reading.put(Slot.INPUT, chat.bodies(told) or chat.body_of(attributes.get("input.value")), "input.value")
     reading.put(Slot.OUTPUT, chat.bodies(said) or chat.body_of(attributes.get("output.value")), "output.value")
-    reading.used.update(_MESSAGE_PREFIXES)
+    if is_flat:
+        reading.used.update(_MESSAGE_PREFIXES)
     if reading.kind == SpanKind.AGENT and not told:
         reading.put(
             Slot.TASK, [body for task in tasks_in(attributes.get("input.value")) for body in chat.body_of(task)]
         )
-    documents = _documents(attributes)
-    reading.put(Slot.CONTEXT, documents, "retrieval.documents." if documents else "retrieval.documents")
+    if "retrieval" in span.words:
+        documents = _documents(attributes)
+        reading.put(Slot.CONTEXT, documents, "retrieval.documents." if documents else "retrieval.documents")
     schemas = [
         decoded(tool.get("tool", {}).get("json_schema"))
         for tool in (unflatten(attributes, "llm.tools") if is_flat else ())

@@ -97,7 +97,7 @@ def _logs(group: Any) -> Iterable[RawLog | BadSpanError]:
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:
-    return {pair.key: _value(pair.value) for pair in pairs}
+    return {pair.key: pair.value.string_value or _value(pair.value) for pair in pairs}  # mostly it is text
 
 
 def _value(value: Any, depth: int = MAX_DEPTH) -> Any:

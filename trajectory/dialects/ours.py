@@ -51,6 +51,7 @@ OPERATIONS: dict[str, str] = {  # the conventions' word for a kind of span
     SpanKind.DELEGATION: "execute_tool",
 }
 AT_END = (Slot.OUTPUT, Slot.RESULT, Slot.RETURNED)
+_KINDS, _SURFACES = frozenset(SpanKind), frozenset(Surface)
 _CONTROL = (KIND, AGENT, SURFACE, ADDED, STATE, END)
 Slots = Callable[[dict[str, list[Body]]], dict[str, list[bytes]]]
 
@@ -128,13 +129,13 @@ def _whole(value: Any, otherwise: int) -> int:
 def read(span: RawSpan) -> Reading | None:
     """The span as our export wrote it; None where another wrote it."""
     kind = name_of(span.attributes.get(KIND))
-    if kind not in tuple(SpanKind):
+    if kind not in _KINDS:
         return None
     surface = name_of(span.attributes.get(SURFACE))
     reading = Reading(
         kind=kind,
         agent=name_of(span.attributes.get(AGENT)),
-        surface=surface if surface in tuple(Surface) else Surface.OPERATIONAL,
+        surface=surface if surface in _SURFACES else Surface.OPERATIONAL,
         hand_over=_hand_over(span, kind),
     )
     reading.used.update((KIND, AGENT, SURFACE))
@@ -156,7 +157,7 @@ def event_of(attributes: Mapping[str, Any]) -> tuple[str, dict[str, list[Body]],
     contents = _slots_in(attributes)
     ours = {SURFACE, *(SLOT + slot for slot in contents)}
     rest = {key: value for key, value in attributes.items() if key not in ours}
-    return surface if surface in tuple(Surface) else Surface.OPERATIONAL, contents, rest
+    return surface if surface in _SURFACES else Surface.OPERATIONAL, contents, rest
 
 
 def bodies_out(bodies: list[Body]) -> str:

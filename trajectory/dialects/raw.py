@@ -6,11 +6,13 @@ Invariant: a `RawSpan` has ids of the right length and times in range, so the di
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from trajectory.model.words import SpanStatus
 
 MAX_NS = 1 << 63
+_KEPT_KEYS, _KEPT_CHARS = 32, 64  # of a span whose words are remembered: how many, and how long each
 SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = (SpanStatus.UNSET, SpanStatus.OK, SpanStatus.ERROR)
 
@@ -39,7 +41,11 @@ class RawLink:
 
 @dataclass(slots=True)
 class RawSpan:
-    """A span. Times are UTC nanoseconds; `end_ns` is 0 while it is open; `kind` is one of `SPAN_KINDS`."""
+    """A span. Times are UTC nanoseconds; `end_ns` is 0 while it is open; `kind` is one of `SPAN_KINDS`.
+
+    `words` are what the names of its attributes consist of (`llm`, `tool`, `name`): by them a dialect knows at a glance
+    that a span is none of its own.
+    """
 
     trace_id: bytes
     span_id: bytes
@@ -54,6 +60,12 @@ class RawSpan:
     attributes: dict[str, Any] = field(default_factory=dict)
     events: list[RawEvent] = field(default_factory=list)
     links: list[RawLink] = field(default_factory=list)
+    words: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        keys = tuple(self.attributes)
+        is_usual = len(keys) <= _KEPT_KEYS and len(max(keys, key=len, default="")) <= _KEPT_CHARS
+        self.words = _words(keys) if is_usual else _words.__wrapped__(keys)
 
     def check(self) -> "RawSpan":
         """Itself, with times mended where that is safe. Raises BadSpanError: ids of a wrong length, times out of range."""
@@ -71,6 +83,12 @@ class RawSpan:
         if self.end_ns:
             self.end_ns = max(self.end_ns, self.start_ns)  # a clock that was set back while the span ran
         return self
+
+
+@lru_cache(maxsize=1024)
+def _words(keys: tuple[str, ...]) -> frozenset[str]:
+    """The parts of attributes' names; spans of one sort have the same names."""
+    return frozenset(word for key in keys for word in key.split("."))
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ Invariant: readings are merged by meaning: the first dialect that knows a span's
 dialect that knows a span to be no agent is believed. Several dialects on one span, and in one trace, are normal.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,12 +57,20 @@ class Reading:
             self.contents[slot] = bodies
 
 
-def merge(readings: Iterable[Reading]) -> Reading:
-    """One reading of several, strongest first."""
+def merge(readings: list[Reading]) -> Reading:
+    """One reading of several, strongest first; they are not to be used any more."""
+    merged = readings[0] if len(readings) == 1 else _joined(readings)
+    if merged.kind == SpanKind.AGENT and (
+        merged.not_agent or not merged.agent
+    ):  # nameless: a workflow's or a crew's root
+        merged.kind = SpanKind.OTHER
+    return merged
+
+
+def _joined(readings: list[Reading]) -> Reading:
     merged = Reading()
-    vetoed = False
     for reading in readings:
-        vetoed = vetoed or reading.not_agent
+        merged.not_agent = merged.not_agent or reading.not_agent
         merged.is_echo = merged.is_echo or reading.is_echo
         if merged.kind == SpanKind.OTHER:
             merged.kind = reading.kind
@@ -83,6 +90,4 @@ def merge(readings: Iterable[Reading]) -> Reading:
             merged.attributes.setdefault(key, value)
         for slot, bodies in reading.contents.items():
             merged.contents.setdefault(slot, bodies)
-    if merged.kind == SpanKind.AGENT and (vetoed or not merged.agent):  # nameless: a workflow's or a crew's root
-        merged.kind = SpanKind.OTHER
     return merged

@@ -13,7 +13,7 @@ from trajectory.dialects.faults import EVENT_CONTROL_FLOW, Fault, event_name, fa
 from trajectory.dialects.handover import of_tool, tasks_in
 from trajectory.dialects.raw import MAX_NS, RawEvent, RawLink, RawSpan
 from trajectory.dialects.reading import Body, HandOver, Reading, merge
-from trajectory.dialects.values import clean, decoded, first_name, name_of
+from trajectory.dialects.values import clean, first_name, name_of
 from trajectory.model.content import digest, encode
 from trajectory.model.fact import Fact, Payload, SpanEnded, SpanEvent, SpanLinked, SpanStarted
 from trajectory.model.lists import LIST, SHORTEST, Lists
@@ -51,11 +51,11 @@ _SESSIONS = (
     "mcp.session.id",
 )  # fmt: skip
 _LINK_KINDS = {"retry_of": LinkKind.RETRY_OF, "used_value_of": LinkKind.USED_VALUE_OF, "caused": LinkKind.CAUSED}
-_RAW_USAGE = (
+_RAW_USAGE = {
     INPUT_TOKENS, OUTPUT_TOKENS, "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens",
     "gen_ai.usage.total_tokens", "llm.usage.total_tokens", "gen_ai.aggregated_usage.input_tokens",
     "gen_ai.aggregated_usage.output_tokens", "gen_ai.usage.cache_creation.input_tokens",
-)  # fmt: skip
+}  # fmt: skip
 _TEAM = re.compile(r"_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.\(|/)\1")  # `planner_<uuid>/<uuid>`
 _COORDINATION = ("autogen ", "message.send", "edge_group.process", "executor.process", "goto ")
 
@@ -112,12 +112,13 @@ def facts_of(span: RawSpan, stored: Slots) -> list[Fact]:
         span = opened
     reading = read(span)
     fault = ours.fault_of(span) or (Fault(SpanStatus.UNSET) if reading.is_echo else fault_of(span))
-    attributes = _attributes(span, reading, fault)
-    ending = {key: attributes.pop(key) for key in (*_END_KEYS, ERROR_TYPE) if key in attributes} if span.end_ns else {}
+    name = _short_name(span, reading)
+    attributes = _attributes(span, reading, fault, name)
+    ending = {key: attributes.pop(key) for key in _END_KEYS if key in attributes} if span.end_ns else {}
     contents = dict(reading.contents)
     at_end = {str(slot): contents.pop(slot) for slot in ours.AT_END if slot in contents} if span.end_ns else {}
     started = SpanStarted(
-        span.trace_id, span.span_id, span.parent_id, span.start_ns, 0, str(reading.kind), _short_name(span, reading),
+        span.trace_id, span.span_id, span.parent_id, span.start_ns, 0, str(reading.kind), name,
         reading.agent, str(reading.surface), attributes, stored.slots(contents),
     )  # fmt: skip
     facts: list[Fact] = [started]
@@ -143,7 +144,7 @@ def facts_of(span: RawSpan, stored: Slots) -> list[Fact]:
 _END_KEYS = (
     INPUT_TOKENS, OUTPUT_TOKENS, ROLLUP_INPUT_TOKENS, ROLLUP_OUTPUT_TOKENS, FINISH_REASONS, CONTROL_FLOW,
     "gen_ai.response.id", "gen_ai.response.model", "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.reasoning.output_tokens", ERROR_TYPE,
 )  # fmt: skip
 
 
@@ -170,10 +171,11 @@ def read(span: RawSpan) -> Reading:
 
 def _merged(span: RawSpan) -> Reading:
     """What all dialects together say of a span; where none knows it, what the ends of its attributes' names say."""
-    told = (dialect.read(span) for dialect in (ours, openinference, traceloop, genai, vercel))
-    readings = [reading for reading in told if reading is not None]
-    otherwise = endings.read(span) if not readings else None
-    return merge(readings if otherwise is None else [otherwise])
+    readings = [reading for read_by in _DIALECTS if (reading := read_by(span)) is not None]
+    return merge(readings or [endings.read(span) or Reading()])
+
+
+_DIALECTS = (ours.read, openinference.read, traceloop.read, genai.read, vercel.read)
 
 
 def _make_delegation(reading: Reading, hand_over: HandOver) -> None:
@@ -228,13 +230,16 @@ def _pending(span: RawSpan) -> RawSpan | None:
     return None
 
 
-def _attributes(span: RawSpan, reading: Reading, fault: Fault) -> dict[str, Any]:
+def _attributes(span: RawSpan, reading: Reading, fault: Fault, name: str) -> dict[str, Any]:
     """The span's own attributes without what is content now, and ours above them."""
-    prefixes = tuple(key for key in reading.used if key.endswith("."))
+    used = reading.used | _RAW_USAGE
+    prefixes = tuple(key for key in used if key.endswith("."))
     kept = {
-        clean(key)[:MAX_ATTRIBUTE_CHARS]: _bounded(value)
+        (key if key.isascii() else clean(key))[:MAX_ATTRIBUTE_CHARS]: (
+            value[:MAX_ATTRIBUTE_CHARS] if isinstance(value, str) else value
+        )
         for key, value in span.attributes.items()
-        if key not in reading.used and not (prefixes and key.startswith(prefixes)) and key not in _RAW_USAGE
+        if key not in used and not (prefixes and key.startswith(prefixes))
     }
     kept.update(reading.attributes)
     _count_usage(reading, kept)
@@ -254,17 +259,17 @@ def _attributes(span: RawSpan, reading: Reading, fault: Fault) -> dict[str, Any]
         kept["otel.scope.name"] = span.scope
     if span.kind not in ("unspecified", "internal"):
         kept["otel.span.kind"] = span.kind
-    if span.name != _short_name(span, reading):
+    if span.name != name:
         kept["otel.span.name"] = clean(span.name)[:MAX_ATTRIBUTE_CHARS]
     return kept
 
 
 def _metadata_session(span: RawSpan) -> str:
     """A session in the span's metadata; else the team that AutoGen's addresses name: its run has a trace for each message."""
-    metadata = decoded(span.attributes.get("metadata"))
-    named = first_name(metadata, "session_id", "thread_id", "conversation_id") if isinstance(metadata, dict) else ""
-    address = _TEAM.search(first_name(span.attributes, "messaging.destination", "gen_ai.agent.id"))
-    return named or (address[1] if address else "")
+    named = first_name(openinference.metadata_of(span), "session_id", "thread_id", "conversation_id")
+    address = "" if named else first_name(span.attributes, "messaging.destination", "gen_ai.agent.id")
+    team = _TEAM.search(address) if address else None
+    return named or (team[1] if team else "")
 
 
 def _count_usage(reading: Reading, kept: dict[str, Any]) -> None:

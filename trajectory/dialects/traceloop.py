@@ -25,7 +25,7 @@ def read(span: RawSpan) -> Reading | None:
     attributes = span.attributes
     said = name_of(attributes.get("traceloop.span.kind")).lower()
     request = name_of(attributes.get("llm.request.type")).lower()
-    if not said and not request and not any(key.startswith(("traceloop.", "gen_ai.prompt.")) for key in attributes):
+    if not said and not request and not _is_spoken(span):
         return None
     reading = Reading(kind=_KINDS.get(said, SpanKind.MODEL if request in _MODEL_REQUESTS else SpanKind.OTHER))
     entity = first_name(attributes, "traceloop.entity.name")
@@ -48,6 +48,12 @@ def read(span: RawSpan) -> Reading | None:
         reading.hand_over = of_handoff_span(source, target, "a handoff span")
     _read_contents(span, entity, reading)
     return reading
+
+
+def _is_spoken(span: RawSpan) -> bool:
+    return not span.words.isdisjoint(("traceloop", "prompt")) and any(
+        key.startswith(("traceloop.", "gen_ai.prompt.")) for key in span.attributes
+    )
 
 
 def _read_contents(span: RawSpan, entity: str, reading: Reading) -> None:

@@ -76,7 +76,11 @@ def first_name(attributes: Mapping[str, Any], *keys: str) -> str:
 
 def first(attributes: Mapping[str, Any], *keys: str) -> Any:
     """The first of these attributes that is there and not empty, else None."""
-    return next((value for key in keys if (value := attributes.get(key)) not in (None, "", [], {})), None)
+    for key in keys:
+        value = attributes.get(key)
+        if value not in (None, "", [], {}):
+            return value
+    return None
 
 
 def count_of(value: Any) -> int | None:
@@ -132,15 +136,20 @@ def json_in(text: str | bytes) -> Any:
 
 def _is_plain(value: Any, depth: int) -> bool:
     """Whether a decoded value is as `plain` would make it: no deeper, and no number of more than 64 bits."""
-    if type(value) is dict:
-        items: Iterable[Any] = value.values()
-    elif type(value) is list:
-        items = value
-    else:
-        return type(value) is not int or -_MAX_INT <= value < _MAX_INT
-    if depth == 0:
-        return False
-    return all(type(item) is str or _is_plain(item, depth - 1) for item in items)
+    level = [value]
+    while level:
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict or kind is list:
+                below += item.values() if kind is dict else item
+                if depth == 0:
+                    return False
+            elif kind is int and not -_MAX_INT <= item < _MAX_INT:
+                return False
+        level = below
+        depth -= 1
+    return True
 
 
 def _literal(text: str, otherwise: str) -> Any:
