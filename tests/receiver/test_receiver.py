@@ -18,11 +18,12 @@ class HeldWay:
         self.brought: list[list[Batch]] = []
         self.dones: list[Callable[[str], None]] = []
         self.came = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
 
     def bring(self, batches: list[Batch], done: Callable[[str], None]) -> None:
         self.brought.append(batches)
         self.dones.append(done)
-        self.came.set()
+        self.loop.call_soon_threadsafe(self.came.set)
 
     async def once_brought(self) -> None:
         await asyncio.wait_for(self.came.wait(), 10)

@@ -1,7 +1,7 @@
 """How often Python looks for reference cycles in a process of the collector.
 
 Invariant: nothing here is undone: it is for a process that does nothing else.
-Called by `trajectory serve` and by the intake's process.
+Called by `trajectory serve`, and by the intake's and the receiver's process.
 """
 
 import gc

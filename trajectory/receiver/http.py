@@ -67,7 +67,8 @@ class HttpApp:
         media = requests.media_of(headers.get("content-type", ""))
         said_bytes = headers.get("content-length", "")
         try:
-            body = await asyncio.wait_for(_body(receive, said_bytes, held), BODY_S)
+            async with asyncio.timeout(BODY_S):
+                body = await _body(receive, said_bytes, held)
         except TimeoutError:
             raise RefusedError(408, f"the body did not come within {BODY_S:.0f} s") from None
         encoding = headers.get("content-encoding", "")

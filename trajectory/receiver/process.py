@@ -6,6 +6,7 @@ anew, and exporters send again what was not answered. Begun by `trajectory serve
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import socket
 import time
@@ -15,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trajectory.collector import child
+from trajectory.collector.garbage import collect_rarely
 from trajectory.collector.keyring import Keyring
 from trajectory.emitter.credentials import name_key
 from trajectory.protocol.keys import ClientKeys, digest_of
@@ -26,6 +28,8 @@ from trajectory.receiver.receiver import Receiver
 
 _LOOK_S = 1.0  # between two looks at the keyring
 _MAX_CONNECTIONS = 512
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as mallopt(3) has them
+_KEPT_BYTES = 8 * 1024 * 1024
 _HEAD_S = 10.0  # for a connection's first request to say what it is
 
 
@@ -59,7 +63,17 @@ def main() -> None:
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # what went wrong is said in the answer, and counted
     if settings.secret:
         name_key(settings.collector, ClientKeys(bytes.fromhex(settings.secret), bytes.fromhex(settings.server)))
+    collect_rarely()
+    _keep_freed_memory()
     asyncio.run(_serve(settings))
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep what one body needed for the next: to give it back and ask anew is half of what a large one costs."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library, or another system
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES // 2)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 async def _serve(settings: Settings) -> None:
@@ -85,8 +99,8 @@ async def _until_orphaned() -> None:
     loop.remove_reader(0)
 
 
-class _Impatient(HttpToolsProtocol):
-    """uvicorn's protocol, which ends a connection on which no whole request's head has come in time."""
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which ends a connection on which no whole request's head has come in time, and copies bodies less."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -95,6 +109,11 @@ class _Impatient(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._first.cancel()
         super().connection_lost(exc)
+
+    def on_body(self, body: bytes) -> None:
+        if not self.cycle.body:  # a part is handed on as it is: a bytearray would be filled with it, and copied again
+            self.cycle.body = b""  # type: ignore[assignment]
+        super().on_body(body)
 
     def _end_if_silent(self, transport: asyncio.Transport) -> None:
         if self.cycle is None:
@@ -113,7 +132,7 @@ class _Server(uvicorn.Server):
 async def _http(listening: socket.socket, receiver: Receiver, gate: Gate) -> AsyncIterator[None]:
     config = uvicorn.Config(
         HttpApp(receiver, gate),
-        http=_Impatient,
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

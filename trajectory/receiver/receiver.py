@@ -1,8 +1,8 @@
 """What both mouths, HTTP and gRPC, do with a request: read it, bring its facts to the collector, answer when they are there.
 
 Invariant: "taken" is answered only for facts on the collector's disk; a request that comes again while, or after, it is taken is
-taken once. What cannot be read is counted in the collector's health with its reason. One event loop owns it; bodies are read
-on a thread of its own, so that a large one keeps nobody from being told to come back later.
+taken once. What cannot be read is counted in the collector's health with its reason. One event loop owns it; bodies are read,
+and their facts sent on their way, on a thread of its own, so that a large one keeps nobody from being told to come back later.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from trajectory.dialects.otlp import Media, ReadResult
 from trajectory.dialects.raw import RawSpan
@@ -25,11 +25,22 @@ PATIENCE_S = 8.0  # for the collector to store: exporters give up after 10 s, an
 HELD_BYTES = 128 * 1024 * 1024  # of bodies that are not answered yet
 _BUSY_S = 1
 _SERVICE = "otlp receiver"
-_Asked = tuple[Signal, Media, bytes]  # a request; Python hashes a body six times as fast as a digest of it is made
+_SAMPLED_BYTES = 256
+
+
+class _Asked(NamedTuple):
+    """A request. Its hash is one of bytes here and there in the body: all of a large one cost as much as to receive it."""
+
+    signal: Signal
+    media: Media
+    body: bytes
+
+    def __hash__(self) -> int:
+        return hash((self.signal, self.media, self.body[:: len(self.body) // _SAMPLED_BYTES + 1]))
 
 
 class Way(Protocol):
-    """Where facts go: `done` is called, on any thread, with "" when they are stored, else with why they are not."""
+    """Where facts go. `bring` is called on any thread; so is `done`, with "" when they are stored, else with why they are not."""
 
     def bring(self, batches: list[Batch], done: Callable[[str], None]) -> None: ...
 
@@ -78,14 +89,14 @@ class Receiver:
 
     async def take(self, signal: Signal, media: Media, body: bytes) -> Any:
         """Takes a body that is inflated; the response message that says so. Raises RefusedError."""
-        key = (signal, media, body)
-        taking = self._under_way.get(key)
+        asked = _Asked(signal, media, body)
+        taking = self._under_way.get(asked)
         if taking is None:
-            taking = self._begin(key)
-        try:
-            result = await asyncio.wait_for(asyncio.shield(taking), self._patience_s)
-        except TimeoutError:
-            raise RefusedError(503, "the collector does not store just now: come again", _BUSY_S) from None
+            taking = self._begin(asked)
+        done, _ = await asyncio.wait((taking,), timeout=self._patience_s)
+        if not done:
+            raise RefusedError(503, "the collector does not store just now: come again", _BUSY_S)
+        result = taking.result()
         return requests.taken(signal, result.rejected_count, result.quarantined)
 
     def hold(self) -> "Hold":
@@ -100,23 +111,24 @@ class Receiver:
     def close(self) -> None:
         self._reading.shutdown(cancel_futures=True)
 
-    def _begin(self, key: _Asked) -> "asyncio.Future[ReadResult]":
-        signal, media, body = key
+    def _begin(self, asked: _Asked) -> "asyncio.Future[ReadResult]":
         held = self.hold()
-        held.add(len(body))
-        taking = asyncio.ensure_future(self._take(signal, media, body))
-        self._under_way[key] = taking
+        held.add(len(asked.body))
+        taking: asyncio.Future[ReadResult] = self._loop.create_future()
+        self._under_way[asked] = taking
 
         def ended(ended: "asyncio.Future[ReadResult]") -> None:
             held.release()
-            del self._under_way[key]
+            del self._under_way[asked]
             if not ended.cancelled():
                 ended.exception()  # whoever asked may have gone: nobody else hears it
 
         taking.add_done_callback(ended)
+        self._reading.submit(self._read, asked, taking)
         return taking
 
-    async def _take(self, signal: Signal, media: Media, body: bytes) -> ReadResult:
+    def _read(self, asked: _Asked, taking: "asyncio.Future[ReadResult]") -> None:
+        """Reads a body and sends its facts on their way; `taking` ends when they are there. On the reading thread."""
         keys: list[int] = []
 
         def is_wanted(span: RawSpan) -> bool:
@@ -126,31 +138,32 @@ class Receiver:
                 keys.append(key)
             return is_new
 
-        result = await self._loop.run_in_executor(self._reading, requests.read, signal, media, body, is_wanted)
+        def settle(outcome: ReadResult | Exception) -> None:
+            if taking.done():
+                return
+            if isinstance(outcome, Exception):
+                taking.set_exception(outcome)
+            else:
+                self._seen.add(keys)
+                taking.set_result(outcome)
+
+        def tell(outcome: ReadResult | Exception) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
+                self._loop.call_soon_threadsafe(settle, outcome)
+
+        try:
+            result = requests.read(*asked, is_wanted)
+        except Exception as fault:
+            tell(fault)
+            return
         if result.rejected_count:
             self._quarantine(result.rejected_count, result.quarantined[0])
         if result.batches:
-            await self._stored(result.batches)
-        self._seen.add(keys)
-        return result
-
-    async def _stored(self, batches: list[Batch]) -> None:
-        stored: asyncio.Future[None] = self._loop.create_future()
-
-        def settle(reason: str) -> None:
-            if stored.done():
-                return
-            if reason:
-                stored.set_exception(RefusedError(503, reason, _BUSY_S))
-            else:
-                stored.set_result(None)
-
-        def tell(reason: str) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
-                self._loop.call_soon_threadsafe(settle, reason)
-
-        self._way.bring(batches, tell)
-        await stored
+            self._way.bring(
+                result.batches, lambda reason: tell(RefusedError(503, reason, _BUSY_S) if reason else result)
+            )
+        else:
+            tell(result)
 
     def _quarantine(self, count: int, reason: str) -> None:
         gap = Gap(time.time_ns(), count, "quarantined", reason)
