@@ -32,6 +32,7 @@ _RETRIEVALS = {
     "create_memory_store", "delete_memory_store", "vector_db_retrieve", "memory_search", "rerank",
 }  # fmt: skip
 _HAND_OVERS = {"handoff", "agent_handoff", "hand_off", "transfer"}
+_SIGNS = ("gen_ai", "gcp", "agent_name")
 _PREFIXES = ("invoke_agent", "execute_tool", "create_agent", "invoke_workflow")
 _PROVIDERS = {"vertex_ai": "gcp.vertex_ai", "gemini": "gcp.gemini", "xai": "x_ai"}
 NOBODY = frozenset({"", "openai agent", "openai agents", "unknown", "unknown_agent", "none", "langgraph"})
@@ -46,9 +47,11 @@ CONTENT_EVENTS = frozenset({DETAILS_EVENT, *MESSAGE_EVENTS})
 
 def read(span: RawSpan) -> Reading | None:
     """The span as the GenAI conventions tell it; None where it has none of their attributes or names."""
+    if span.words.isdisjoint(_SIGNS) and not span.name.startswith(_PREFIXES):
+        return None
     attributes = span.attributes
     operation = _operation(span)
-    if not operation and not _is_spoken(span):
+    if not operation and not any(key.startswith(("gen_ai.", "gcp.vertex.agent.")) for key in attributes):
         return None
     reading = Reading(kind=_kind(operation, span))
     reading.not_agent = operation in ("create_agent", "invoke_workflow")
@@ -64,12 +67,6 @@ def read(span: RawSpan) -> Reading | None:
     if reading.hand_over is not None and reading.kind != SpanKind.AGENT:
         reading.kind = SpanKind.DELEGATION
     return reading
-
-
-def _is_spoken(span: RawSpan) -> bool:
-    return not span.words.isdisjoint(("gen_ai", "gcp")) and any(
-        key.startswith(("gen_ai.", "gcp.vertex.agent.")) for key in span.attributes
-    )
 
 
 def _operation(span: RawSpan) -> str:

@@ -13,8 +13,8 @@ import msgspec
 
 from trajectory.dialects.kept import Kept
 from trajectory.dialects.reading import Body
-from trajectory.dialects.values import clean, decoded
-from trajectory.model.content import MESSAGE, canonical_json, encode
+from trajectory.dialects.values import canonical, clean, decoded
+from trajectory.model.content import JSON, MESSAGE, encode
 
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool", "developer": "system"}
 _LANGCHAIN = {
@@ -111,7 +111,7 @@ def bodies(messages: list[Message]) -> list[Body]:
 def _body(message: Message) -> Body:
     made: Body | None = getattr(message, "body", None)
     if made is None:
-        made = MESSAGE, canonical_json(message)
+        made = MESSAGE, canonical(message)
         if isinstance(message, Message):
             message.body = made
     return made
@@ -131,6 +131,8 @@ def body_of(value: Any) -> list[Body]:
 
 
 def _body_of(value: Any) -> list[Body]:
+    if isinstance(value, (dict, list)):
+        return [(JSON, canonical(value))]
     return [] if value is None or value == "" else [encode(value)]
 
 

@@ -53,14 +53,16 @@ def _parsed(message: Any, body: bytes, what: str) -> Any:
 
 def _spans(group: Any) -> Iterator[RawSpan | BadSpanError]:
     for scope_spans in group.scope_spans:
+        scope = scope_spans.scope.name
         for span in scope_spans.spans:
             try:
-                yield _span(span, scope_spans.scope.name)
+                yield _span(span, scope)
             except (BadSpanError, RecursionError) as fault:
                 yield BadSpanError(f"span {span.name[:80]!r}: {fault}")
 
 
 def _span(span: Any, scope: str) -> RawSpan:
+    status, events, links = span.status, span.events, span.links
     return RawSpan(
         span.trace_id,
         span.span_id,
@@ -70,11 +72,11 @@ def _span(span: Any, scope: str) -> RawSpan:
         span.end_time_unix_nano,
         _of(SPAN_KINDS, span.kind),
         scope,
-        _of(STATUSES, span.status.code),
-        span.status.message,
+        _of(STATUSES, status.code),
+        status.message,
         _attributes(span.attributes),
-        [RawEvent(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in span.events],
-        [RawLink(link.trace_id, link.span_id, _attributes(link.attributes)) for link in span.links],
+        [RawEvent(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in events] if events else [],
+        [RawLink(link.trace_id, link.span_id, _attributes(link.attributes)) for link in links] if links else [],
     ).check()
 
 

@@ -128,7 +128,9 @@ def _whole(value: Any, otherwise: int) -> int:
 
 def read(span: RawSpan) -> Reading | None:
     """The span as our export wrote it; None where another wrote it."""
-    kind = name_of(span.attributes.get(KIND))
+    if KIND not in span.attributes:
+        return None
+    kind = name_of(span.attributes[KIND])
     if kind not in _KINDS:
         return None
     surface = name_of(span.attributes.get(SURFACE))

@@ -12,7 +12,8 @@ from typing import Any
 from trajectory.model.words import SpanStatus
 
 MAX_NS = 1 << 63
-_KEPT_KEYS, _KEPT_CHARS = 32, 64  # of a span whose words are remembered: how many, and how long each
+_KEPT_CHARS = 1024  # of a span's attributes' names; of more of them the words are found each time
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 SPAN_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = (SpanStatus.UNSET, SpanStatus.OK, SpanStatus.ERROR)
 
@@ -64,20 +65,19 @@ class RawSpan:
 
     def __post_init__(self) -> None:
         keys = tuple(self.attributes)
-        is_usual = len(keys) <= _KEPT_KEYS and len(max(keys, key=len, default="")) <= _KEPT_CHARS
-        self.words = _words(keys) if is_usual else _words.__wrapped__(keys)
+        self.words = _words(keys) if len("".join(keys)) <= _KEPT_CHARS else _words.__wrapped__(keys)
 
     def check(self) -> "RawSpan":
         """Itself, with times mended where that is safe. Raises BadSpanError: ids of a wrong length, times out of range."""
-        if len(self.trace_id) != 16 or not any(self.trace_id):
+        if len(self.trace_id) != 16 or self.trace_id == _NO_TRACE:
             raise BadSpanError(f"trace id has {len(self.trace_id)} bytes or is zero")
-        if len(self.span_id) != 8 or not any(self.span_id):
+        if len(self.span_id) != 8 or self.span_id == _NO_SPAN:
             raise BadSpanError(f"span id has {len(self.span_id)} bytes or is zero")
         if len(self.parent_id) not in (0, 8):
             raise BadSpanError(f"parent span id has {len(self.parent_id)} bytes")
         if not (0 <= self.start_ns < MAX_NS and 0 <= self.end_ns < MAX_NS):
             raise BadSpanError("time out of range")
-        if not any(self.parent_id):
+        if self.parent_id == _NO_SPAN:
             self.parent_id = b""
         self.start_ns = self.start_ns or self.end_ns
         if self.end_ns:

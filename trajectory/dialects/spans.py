@@ -50,6 +50,7 @@ _SESSIONS = (
     "traceloop.association.properties.session_id", "traceloop.association.properties.thread_id", "a2a.context.id",
     "mcp.session.id",
 )  # fmt: skip
+_SESSION_KEYS = frozenset(_SESSIONS)
 _LINK_KINDS = {"retry_of": LinkKind.RETRY_OF, "used_value_of": LinkKind.USED_VALUE_OF, "caused": LinkKind.CAUSED}
 _RAW_USAGE = {
     INPUT_TOKENS, OUTPUT_TOKENS, "gen_ai.usage.prompt_tokens", "gen_ai.usage.completion_tokens",
@@ -84,7 +85,7 @@ class Stored:
         return [self._store(media_type, body) for media_type, body in bodies]
 
     def slots(self, contents: dict[str, list[Body]]) -> dict[str, list[bytes]]:
-        return {str(slot): self.listed(self.digests(bodies)) for slot, bodies in contents.items()}
+        return {str(slot): self.listed(self.digests(bodies)) for slot, bodies in contents.items()} if contents else {}
 
     def listed(self, digests: list[bytes]) -> list[bytes]:
         """Digests as a slot's entries: many of them as one list, whose payload is noted if it is new."""
@@ -122,9 +123,12 @@ def facts_of(span: RawSpan, stored: Slots) -> list[Fact]:
         reading.agent, str(reading.surface), attributes, stored.slots(contents),
     )  # fmt: skip
     facts: list[Fact] = [started]
-    facts += [_event(span, event, stored) for event in span.events if event.name not in genai.CONTENT_EVENTS]
-    facts += _thoughts(span, reading, stored)
-    facts += [_link(span, link) for link in span.links if len(link.trace_id) == 16 and len(link.span_id) == 8]
+    if span.events:
+        facts += [_event(span, event, stored) for event in span.events if event.name not in genai.CONTENT_EVENTS]
+    if reading.kind == SpanKind.MODEL:
+        facts += _thoughts(span, reading, stored)
+    if span.links:
+        facts += [_link(span, link) for link in span.links if len(link.trace_id) == 16 and len(link.span_id) == 8]
     if span.end_ns:
         facts.append(
             SpanEnded(
@@ -232,20 +236,21 @@ def _pending(span: RawSpan) -> RawSpan | None:
 
 def _attributes(span: RawSpan, reading: Reading, fault: Fault, name: str) -> dict[str, Any]:
     """The span's own attributes without what is content now, and ours above them."""
-    used = reading.used | _RAW_USAGE
+    used = reading.used
     prefixes = tuple(key for key in used if key.endswith("."))
     kept = {
         (key if key.isascii() else clean(key))[:MAX_ATTRIBUTE_CHARS]: (
             value[:MAX_ATTRIBUTE_CHARS] if isinstance(value, str) else value
         )
         for key, value in span.attributes.items()
-        if key not in used and not (prefixes and key.startswith(prefixes))
+        if key not in used and key not in _RAW_USAGE and not (prefixes and key.startswith(prefixes))
     }
     kept.update(reading.attributes)
     _count_usage(reading, kept)
     if reading.agent:
         kept[AGENT_NAME] = reading.agent
-    session = first_name(span.attributes, *_SESSIONS) or _metadata_session(span)
+    session = "" if _SESSION_KEYS.isdisjoint(span.attributes) else first_name(span.attributes, *_SESSIONS)
+    session = session or _metadata_session(span)
     if session:
         kept[SESSION_ID] = session
     if reading.hand_over is not None:
@@ -320,7 +325,7 @@ def _event(span: RawSpan, event: RawEvent, stored: Slots) -> SpanEvent:
 
 def _thoughts(span: RawSpan, reading: Reading, stored: Slots) -> list[Fact]:
     """The reasoning that a model's answer shows, as thoughts at the end of the call."""
-    if reading.kind != SpanKind.MODEL or ours.KIND in span.attributes:  # ours come as events already
+    if ours.KIND in span.attributes:  # ours come as events already
         return []
     answers = [chat.decoded_body(body) for body in reading.contents.get(Slot.OUTPUT, [])]
     said = chat.reasoning_of([answer for answer in answers if answer is not None])

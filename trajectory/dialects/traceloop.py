@@ -15,6 +15,7 @@ from trajectory.dialects.reading import Reading
 from trajectory.dialects.values import decoded, first, first_count, first_name, name_of, unflatten
 from trajectory.model.words import MODEL_NAME, TOOL_NAME, Slot, SpanKind
 
+_SIGNS = ("traceloop", "llm", "prompt")
 _KINDS = {"agent": SpanKind.AGENT, "tool": SpanKind.TOOL, "handoff": SpanKind.DELEGATION}
 _MODEL_REQUESTS = {"chat", "completion"}
 _PROPERTIES = "traceloop.association.properties."
@@ -22,10 +23,12 @@ _PROPERTIES = "traceloop.association.properties."
 
 def read(span: RawSpan) -> Reading | None:
     """The span as Traceloop tells it; None where it does not."""
+    if span.words.isdisjoint(_SIGNS):
+        return None
     attributes = span.attributes
     said = name_of(attributes.get("traceloop.span.kind")).lower()
     request = name_of(attributes.get("llm.request.type")).lower()
-    if not said and not request and not _is_spoken(span):
+    if not said and not request and not any(key.startswith(("traceloop.", "gen_ai.prompt.")) for key in attributes):
         return None
     reading = Reading(kind=_KINDS.get(said, SpanKind.MODEL if request in _MODEL_REQUESTS else SpanKind.OTHER))
     entity = first_name(attributes, "traceloop.entity.name")
@@ -48,12 +51,6 @@ def read(span: RawSpan) -> Reading | None:
         reading.hand_over = of_handoff_span(source, target, "a handoff span")
     _read_contents(span, entity, reading)
     return reading
-
-
-def _is_spoken(span: RawSpan) -> bool:
-    return not span.words.isdisjoint(("traceloop", "prompt")) and any(
-        key.startswith(("traceloop.", "gen_ai.prompt.")) for key in span.attributes
-    )
 
 
 def _read_contents(span: RawSpan, entity: str, reading: Reading) -> None:

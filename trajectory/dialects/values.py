@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from trajectory.model.content import canonical_json
+
 MAX_JSON_CHARS = 8 * 1024 * 1024
 MAX_LITERAL_CHARS = 64 * 1024
 MAX_NAME_CHARS = 256
@@ -150,6 +152,36 @@ def _is_plain(value: Any, depth: int) -> bool:
         level = below
         depth -= 1
     return True
+
+
+def canonical(value: Any) -> bytes:
+    """What `model.content.canonical_json` says, ten times as fast where a value is nothing but text, whole numbers and flags.
+
+    Of fractions msgspec writes some otherwise than Python does (`1e16`), and a body's digest is one in every process.
+    """
+    level = [value]
+    while level:
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind in _SPELLED_ALIKE:
+                continue
+            if kind is list:
+                below += item
+            elif isinstance(item, dict) and _TEXT.issuperset(map(type, item)):
+                below += item.values()
+            else:
+                return canonical_json(value)
+        level = below
+    try:
+        return _sorted.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):  # half an emoji, a number of more than 64 bits
+        return canonical_json(value)
+
+
+_SPELLED_ALIKE = frozenset((str, int, bool, type(None)))
+_TEXT = frozenset((str,))
+_sorted = msgspec.json.Encoder(order="sorted")
 
 
 def _literal(text: str, otherwise: str) -> Any:

@@ -18,6 +18,8 @@ _RUNS = {"ai.generateText", "ai.streamText", "ai.generateObject", "ai.streamObje
 
 def read(span: RawSpan) -> Reading | None:
     """The span as the AI SDK tells it; None where it does not."""
+    if "ai" not in span.words and not span.name.startswith("ai."):
+        return None
     attributes = span.attributes
     function = name_of(attributes.get("ai.telemetry.functionId"))
     operation = name_of(attributes.get("ai.operationId")) or (span.name if span.name.startswith("ai.") else "")
