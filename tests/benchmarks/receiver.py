@@ -1,7 +1,8 @@
 """What OTLP costs on its way in: the receiver's CPU beside the plain cost of decoding the same bodies.
 
-Invariant: the same bodies are decoded here and sent over HTTP to a receiver's process beside a real collector, turn by turn. To
-decode is to parse the protobuf message, have every attribute as a Python value, and every JSON text among them read, once.
+Invariant: each body is sent over HTTP to a receiver's process beside a real collector, and decoded here right after it, in the
+same weather. To decode is to parse the protobuf message, have every attribute as a Python value, and every JSON text among them
+read, once, with nothing of ours.
 """
 
 import http.client
@@ -9,66 +10,81 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.benchmarks import Row
-from tests.benchmarks._rounds import Child, Figures, Target, interleaved, module, noted, scaled, times
+from tests.benchmarks._rounds import Child, Figures, Target, module, noted, scaled, times
 from tests.benchmarks._serve import cpu_ns_of
-from tests.benchmarks.queryable import otlp_requests
+from tests.benchmarks.queryable import REQUEST_SPANS, otlp_requests
 from trajectory.dialects.otlp import read_request
-from trajectory.dialects.otlp_protobuf import span_groups
 from trajectory.receiver.beside import ReceiverProcess, Settings
 
 NAME = "receiver"
 GOAL = "a body of 650 kB of graph spans costs at most twice its decoding"
 HEADERS = {"Content-Type": "application/x-protobuf"}
 GRAPHS = Target(2.0, 1.5, times)
+BODIES, AT_ONCE = 100, 20  # in all, and before the collector is let come to rest
 CALLS, NODES, MESSAGE_CHARS = 7, 5, 2100  # of a graph whose every node repeats the state: 650 kB
 
 
 def run() -> list[Row]:
-    """A row for small spans, and one for spans that repeat their state."""
+    """A row for small spans, and some for spans that repeat their state."""
+    bodies = scaled(BODIES)
     with receiving() as (receiver, far_end):
-        small = interleaved(
-            {
-                "decoded": lambda: _decoded(list(otlp_requests(scaled(10_000), 1))),
-                "taken": _taking(receiver, far_end, lambda turn: list(otlp_requests(scaled(10_000), turn))),
-            }
-        )
-        large = interleaved(
-            {
-                "decoded": lambda: _decoded([graph_request(at) for at in range(scaled(20))]),
-                "read": lambda: _read([graph_request(at) for at in range(scaled(20))]),
-                "taken": _taking(
-                    receiver, far_end, lambda turn: [graph_request(turn * 100 + at) for at in range(scaled(20))]
-                ),
-            }
-        )
-    ratio = small["taken"]["span_ns"] / small["decoded"]["span_ns"]
-    body = len(graph_request(0))
-    taken, decoded, read = (large[side]["body_ns"] / 1e6 for side in ("taken", "decoded", "read"))
+        small = _apart(receiver, far_end, list(otlp_requests(bodies * REQUEST_SPANS, 1)))
+        large = _apart(receiver, far_end, [graph_request(number) for number in range(bodies)])
+    parsed, decoded, read, taken = (large[side] / 1e6 for side in ("parsed", "decoded", "read", "taken"))
     return [
         noted(
-            "small spans, 500 a body", "CPU / decoding",
-            f"{ratio:.3g}x: {small['taken']['span_ns'] / 1000:.1f} / {small['decoded']['span_ns'] / 1000:.1f} µs a span of 8 "
-            f"attributes; answered when stored: {small['taken']['spans_a_second']:,.0f} spans/s over one connection",
+            f"small spans, {REQUEST_SPANS} a body", "CPU / decoding",
+            f"{times(small['taken'] / small['decoded'])}: {small['taken'] / 1000 / REQUEST_SPANS:.1f} / "
+            f"{small['decoded'] / 1000 / REQUEST_SPANS:.1f} µs a span of 8 attributes; answered when stored: "
+            f"{REQUEST_SPANS * 1e9 / small['answered']:,.0f} spans/s over one connection",
         ),
         GRAPHS.row(
-            f"a body of {body / 1000:.0f} kB",
+            f"a body of {len(graph_request(0)) / 1000:.0f} kB",
             "CPU / decoding",
             taken / decoded,
-            f"its decoding: {taken:.1f} / {decoded:.1f} ms, median of 5",
+            f"its decoding: {taken:.1f} / {decoded:.1f} ms, median of {bodies}",
         ),
         noted(
             "the same body",
             "read into facts alone",
             f"{times(read / decoded)} its decoding: {read:.1f} ms; the rest is HTTP, and bringing the facts to the collector",
         ),
+        noted("the same body", "parsed alone", f"{parsed:.2g} ms: no value of it in Python, no JSON read"),
     ]  # fmt: skip
+
+
+def _apart(receiver: ReceiverProcess, far_end: Child, bodies: list[bytes]) -> Figures:
+    """What a body costs each side, ns of CPU in the median, and how many pass until it is answered."""
+    sides: dict[str, Callable[[bytes], Any]] = {
+        "decoded": _decode,
+        "read": lambda body: read_request(body, "protobuf"),
+        "parsed": ExportTraceServiceRequest.FromString,
+    }
+    spent: dict[str, list[int]] = {side: [] for side in (*sides, "taken", "answered")}
+    left = iter(bodies)
+    while some := list(islice(left, AT_ONCE)):
+        with closing(http.client.HTTPConnection(receiver.http, timeout=60)) as connection:
+            for body in some:
+                began_ns, began_cpu_ns = time.monotonic_ns(), cpu_ns_of(receiver.pid)
+                _post(connection, body)
+                spent["taken"].append(cpu_ns_of(receiver.pid) - began_cpu_ns)
+                spent["answered"].append(time.monotonic_ns() - began_ns)
+                for side, does in sides.items():
+                    began_ns = time.process_time_ns()
+                    does(body)
+                    spent[side].append(time.process_time_ns() - began_ns)
+        while far_end.ask("count")["waiting_bytes"]:
+            time.sleep(0.05)
+    return {side: median(figures) for side, figures in spent.items()}
 
 
 @contextmanager
@@ -88,54 +104,26 @@ def receiving() -> Iterator[tuple[ReceiverProcess, Child]]:
 
 def post(at: str, bodies: list[bytes]) -> None:
     """Sends bodies one after the other on one connection; each is stored when this goes on to the next."""
-    connection = http.client.HTTPConnection(at, timeout=60)
-    for body in bodies:
-        connection.request("POST", "/v1/traces", body, HEADERS)
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == 200, answer.status
-    connection.close()
+    with closing(http.client.HTTPConnection(at, timeout=60)) as connection:
+        for body in bodies:
+            _post(connection, body)
 
 
-def _taking(receiver: ReceiverProcess, far_end: Child, made: Callable[[int], list[bytes]]) -> Callable[[], Figures]:
-    turns = iter(range(1, 1000))
-
-    def once() -> Figures:
-        bodies = made(next(turns))
-        spans = sum(_count(body) for body in bodies)
-        began_s, began_ns = time.monotonic(), cpu_ns_of(receiver.pid)
-        post(receiver.http, bodies)
-        spent_ns, took_s = cpu_ns_of(receiver.pid) - began_ns, time.monotonic() - began_s
-        while far_end.ask("count")["waiting_bytes"]:  # the next turn begins with a collector at rest
-            time.sleep(0.05)
-        return {"span_ns": spent_ns / spans, "body_ns": spent_ns / len(bodies), "spans_a_second": spans / took_s}
-
-    return once
+def _post(connection: http.client.HTTPConnection, body: bytes) -> None:
+    connection.request("POST", "/v1/traces", body, HEADERS)
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 200, answer.status
 
 
-def _decoded(bodies: list[bytes]) -> Figures:
-    spans = sum(_count(body) for body in bodies)
-    began_ns = time.process_time_ns()
-    for body in bodies:
-        for _, found in span_groups(body):
-            for span in found:
-                for value in span.attributes.values():  # type: ignore[union-attr]
+def _decode(body: bytes) -> None:
+    for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+        for scope in group.scope_spans:
+            for span in scope.spans:
+                values = {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in span.attributes}
+                for value in values.values():
                     if isinstance(value, str) and value[:1] in ("{", "["):
                         json.loads(value)
-    spent_ns = time.process_time_ns() - began_ns
-    return {"span_ns": spent_ns / spans, "body_ns": spent_ns / len(bodies), "spans_a_second": 0.0}
-
-
-def _read(bodies: list[bytes]) -> Figures:
-    began_ns = time.process_time_ns()
-    for body in bodies:
-        read_request(body, "protobuf")
-    return {"body_ns": (time.process_time_ns() - began_ns) / len(bodies)}
-
-
-def _count(body: bytes) -> int:
-    request = ExportTraceServiceRequest.FromString(body)
-    return sum(len(scope.spans) for group in request.resource_spans for scope in group.scope_spans)
 
 
 def graph_request(number: int) -> bytes:
