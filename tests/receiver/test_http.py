@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import http.client
 import json
 import time
 import zlib
@@ -71,6 +72,30 @@ def test_a_connection_that_asks_nothing_is_ended(monkeypatch: pytest.MonkeyPatch
         return said
 
     assert asyncio.run(talk()) == b""
+
+
+def test_whoever_is_one_too_many_is_told_to_come_again_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_MAX_CONNECTIONS", 1)
+
+    async def talk() -> list[tuple[int, str | None, str | None]]:
+        receiver = Receiver(HeldWay())
+        with listen("127.0.0.1:0") as listening:
+            async with process._http(listening, receiver, Gate()):
+                first = http.client.HTTPConnection(*listening.getsockname()[:2], timeout=10)
+                second = http.client.HTTPConnection(*listening.getsockname()[:2], timeout=10)
+                said = [await asyncio.to_thread(asked, connection) for connection in (first, second, first)]
+                first.close()
+                second.close()
+        receiver.close()
+        return said
+
+    def asked(connection: http.client.HTTPConnection) -> tuple[int, str | None, str | None]:
+        connection.request("POST", "/v1/traces", b"", PROTOBUF)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, answer.getheader("retry-after"), answer.getheader("connection")
+
+    assert asyncio.run(talk()) == [(200, None, None), (503, "1", "close"), (200, None, None)]
 
 
 def test_json_is_answered_in_json_and_says_the_same(room: Room) -> None:

@@ -18,6 +18,8 @@ from trajectory.receiver.requests import CONTENT_TYPES, Signal
 BODY_S = 30.0  # for a body to come in
 _SIGNALS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
 _INFLATING_BYTES = 64 * 1024  # more is inflated on a thread
+_BUSY_S = 1
+IS_CROWDED = "is_crowded"  # in a request's state: more are connected than may be
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -46,6 +48,8 @@ class HttpApp:
                 extra.append((b"allow", b"POST"))
             if fault.status == 401:
                 extra.append((b"www-authenticate", b"Bearer"))
+            if scope["state"].get(IS_CROWDED):
+                extra.append((b"connection", b"close"))
             await _send(send, fault.status, requests.written(requests.refused(fault), media), media, extra)
             return
         except Exception as fault:
@@ -59,6 +63,8 @@ class HttpApp:
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, held: Hold) -> Any:
         self._gate.check(headers)
+        if scope["state"].get(IS_CROWDED):
+            raise RefusedError(503, "too many are connected: come again", _BUSY_S)
         signal = _SIGNALS.get(scope["path"].rstrip("/"))
         if signal is None:
             raise RefusedError(404, "OTLP is taken at /v1/traces, /v1/logs and /v1/metrics")

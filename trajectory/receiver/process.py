@@ -23,7 +23,7 @@ from trajectory.protocol.keys import ClientKeys, digest_of
 from trajectory.receiver.beside import Settings
 from trajectory.receiver.carrier import Carrier
 from trajectory.receiver.gate import Gate, Knows, is_equal
-from trajectory.receiver.http import HttpApp
+from trajectory.receiver.http import IS_CROWDED, HttpApp
 from trajectory.receiver.receiver import Receiver
 
 _LOOK_S = 1.0  # between two looks at the keyring
@@ -110,6 +110,10 @@ class _Protocol(HttpToolsProtocol):
         self._first.cancel()
         super().connection_lost(exc)
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][IS_CROWDED] = len(self.connections) > _MAX_CONNECTIONS
+
     def on_body(self, body: bytes) -> None:
         if not self.cycle.body:  # a part is handed on as it is: a bytearray would be filled with it, and copied again
             self.cycle.body = b""  # type: ignore[assignment]
@@ -140,7 +144,6 @@ async def _http(listening: socket.socket, receiver: Receiver, gate: Gate) -> Asy
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        limit_concurrency=_MAX_CONNECTIONS,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
     )
