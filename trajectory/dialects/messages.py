@@ -77,9 +77,10 @@ def _known_message(item: Any, role: str) -> Message:
     if role not in _ONES or type(item) is not dict:
         return message_of(item, role)
     try:
-        return _ONES[role](msgspec.json.encode(item).decode())
-    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError):
+        spelled = msgspec.msgpack.encode(item)
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError, RecursionError):
         return message_of(item, role)
+    return _ONES[role].of(spelled, item)
 
 
 def message_of(value: Any, role: str = "user") -> Message:
@@ -136,7 +137,8 @@ def _body_of(value: Any) -> list[Body]:
     return [] if value is None or value == "" else [encode(value)]
 
 
-_bodies_of = Kept(lambda text: _body_of(decoded(text)))
+_value_of = Kept(decoded)  # what is said to one agent is what a node beside it was given
+_bodies_of = Kept(lambda text: _body_of(_value_of(text)))
 
 
 def tool_calls(messages: list[Message]) -> list[tuple[str, Any]]:
@@ -287,10 +289,10 @@ def decoded_body(body: Body) -> Message | None:
 
 
 def _of_text(read: Callable[[Any, str], _Read], role: str, text: str) -> _Read:
-    return read(decoded(text), role)
+    return read(_value_of(text), role)
 
 
 _KEPT_ROLES = ("user", "assistant", "system", "tool")
 _MESSAGES = {role: Kept(partial(_of_text, _messages_of, role)) for role in _KEPT_ROLES}
-_ONES = {role: Kept(partial(_of_text, message_of, role)) for role in _KEPT_ROLES}
+_ONES = {role: Kept(partial(message_of, role=role)) for role in _KEPT_ROLES}
 _TALKS = {role: Kept(partial(_of_text, _talk_of, role)) for role in _KEPT_ROLES}
