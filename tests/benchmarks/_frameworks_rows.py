@@ -67,6 +67,7 @@ ROWS = (
     Played("pydantic-ai", "openinference", _PYDANTIC_AI),
     Played("smolagents", "openinference", _SMOLAGENTS),
     Played("autogen", "native", _AUTOGEN),
+    Played("autogen", "openai", _AUTOGEN),
     Played("autogen", "openinference", _AUTOGEN),
     Played("google-adk", "native", _GOOGLE_ADK),
     Played("google-adk", "openinference", _GOOGLE_ADK),

@@ -26,6 +26,7 @@ from trajectory.model.words import (
     DELEGATION_SOURCE,
     DELEGATION_TARGET,
     INPUT_TOKENS,
+    REPORTED_INPUT_TOKENS,
     SESSION_ID,
     TITLE,
     TOOL_NAME,
@@ -47,7 +48,11 @@ ATTRIBUTES = st.dictionaries(
     max_size=2,
 ) | st.fixed_dictionaries(
     {INPUT_TOKENS: st.sampled_from([1, 2.5, float("nan"), -1, "3", True])},
-    optional={DELEGATION_GRADE: st.sampled_from(list(Grade)), DELEGATION_TARGET: NAMES},
+    optional={
+        DELEGATION_GRADE: st.sampled_from(list(Grade)),
+        DELEGATION_TARGET: NAMES,
+        REPORTED_INPUT_TOKENS: st.sampled_from([0, 3]),
+    },
 )
 CONTENTS = st.dictionaries(st.sampled_from(["task", "output", "arguments"]), st.just([b"d" * 16]), max_size=1)
 STATUS = st.sampled_from(["unset", "ok", "error"])

@@ -9,7 +9,14 @@ import json
 from trajectory.collector.folded import Step
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, Slot, SpanKind
+from trajectory.model.words import (
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    REPORTED_INPUT_TOKENS,
+    REPORTED_OUTPUT_TOKENS,
+    Slot,
+    SpanKind,
+)
 from trajectory.view.text import clean
 
 PREVIEW_CHARS = 240
@@ -39,7 +46,11 @@ def name_of(span: Span) -> str:
 
 
 def tokens_of(span: Span) -> int:
-    return int(span.number(INPUT_TOKENS) + span.number(OUTPUT_TOKENS)) if span.kind == SpanKind.MODEL else 0
+    """What a model call used, as its span says or a message reports."""
+    if span.kind != SpanKind.MODEL:
+        return 0
+    keys = (INPUT_TOKENS, OUTPUT_TOKENS, REPORTED_INPUT_TOKENS, REPORTED_OUTPUT_TOKENS)
+    return int(sum(span.number(key) for key in keys))
 
 
 def event_text(trace: Trace, step: Step) -> str:

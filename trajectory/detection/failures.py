@@ -58,10 +58,9 @@ class Failures:
             if span is None:
                 continue
             self._has_errors = self._has_errors or span.is_error
-            if span.kind in ANSWERING:
-                self._shown.note(span)
-                if span.kind != SpanKind.MODEL and span.end_ns:
-                    self._read(span, result_text(span, trace), trace)
+            self._shown.note(span)
+            if span.kind in ANSWERING and span.end_ns:
+                self._read(span, result_text(span, trace), trace)
         for span, text in self._shown.found(trace):
             self._read(span, text, trace)
         raised = trace.root_errors() if self._has_errors else []

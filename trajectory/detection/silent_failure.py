@@ -18,9 +18,7 @@ from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanLinked
 from trajectory.model.words import LinkKind, Severity, Slot, SpanKind
 
 KIND = "tool.silent_failure"
-ANSWERING = frozenset(
-    k.value for k in (SpanKind.TOOL, SpanKind.RETRIEVAL, SpanKind.MODEL)
-)  # whose spans may show failures
+ANSWERING = frozenset(k.value for k in (SpanKind.TOOL, SpanKind.RETRIEVAL))  # whose results may say failure
 _READING = (
     "get",
     "fetch",
@@ -59,9 +57,9 @@ class SilentFailures:
         touched, self._touched = self._touched, {}
         for span_id in touched:
             span = trace.spans.get(span_id)
-            if span is not None and span.kind in ANSWERING:
+            if span is not None:
                 self._shown.note(span)
-                if span.kind != SpanKind.MODEL and span.end_ns:
+                if span.kind in ANSWERING and span.end_ns:
                     self._unread[span_id] = span
         spans = sorted(self._unread.values(), key=lambda s: (s.end_ns, s.span_id))
         self._unread = {}

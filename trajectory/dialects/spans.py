@@ -1,13 +1,14 @@
 """One OpenTelemetry span as our facts: the dialects' readings merged, hand-overs, faults and usage settled.
 
 Invariant: every span becomes a span (unknown ones of kind `other`), and its facts depend on nothing but the span itself,
-so order of arrival, retries and batches cannot change them. Called by `otlp` and `spanlist`.
+so order of arrival, retries and batches cannot change them. A message that it received may tell of its sender's work, which
+are facts of the sender's trace. Called by `otlp` and `spanlist`.
 """
 
 import re
 from typing import Any, Protocol
 
-from trajectory.dialects import endings, genai, openinference, ours, traceloop, vercel
+from trajectory.dialects import endings, genai, openinference, ours, reported, traceloop, vercel
 from trajectory.dialects import messages as chat
 from trajectory.dialects.faults import EVENT_CONTROL_FLOW, Fault, event_name, fault_of
 from trajectory.dialects.handover import of_tool, tasks_in
@@ -142,7 +143,7 @@ def facts_of(span: RawSpan, stored: Slots) -> list[Fact]:
                 stored.slots(at_end),
             )
         )
-    return facts
+    return facts + reported.facts_of(span, stored.slots)
 
 
 _END_KEYS = (

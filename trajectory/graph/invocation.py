@@ -1,13 +1,21 @@
 """One time that an agent worked, and what that cost.
 
-Invariant: a call is counted once, at the leaf: not again in the spans that wrap it, and not in the roll-ups above it. Made by
-the fold, which decides whose work a span is; read by everyone else.
+Invariant: a call is counted once, at the leaf: not again in the spans that wrap it, not in the roll-ups above it, and not as a
+message reports it. Made by the fold, which decides whose work a span is; read by everyone else.
 """
 
 from collections.abc import Iterable
 
 from trajectory.graph.span import Span
-from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, TOOL_NAME, SpanKind, SpanStatus
+from trajectory.model.words import (
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    REPORTED_INPUT_TOKENS,
+    REPORTED_OUTPUT_TOKENS,
+    TOOL_NAME,
+    SpanKind,
+    SpanStatus,
+)
 
 
 class Usage:
@@ -112,28 +120,49 @@ def repeated_by(span: Span) -> list[Span]:
 
 
 def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
-    """What spans cost; a model call that wraps another of them, or one of those `within`, counts with its leaf."""
+    """What spans cost; a model call that wraps another of them, or one of those `within`, counts with its leaf.
+
+    What messages report counts where no call among the spans says it: calls where there is none, tokens where none has any.
+    """
     usage = Usage()
     models: list[Span] = []
+    reports: list[Span] = []
     for span in spans:
         if span.is_placeholder:
             continue
         usage.spans += 1
         usage.errors += span.is_error
         if span.kind == _MODEL:
-            models.append(span)
+            (reports if is_reported(span) else models).append(span)
         elif span.kind == _TOOL and not repeats_parent(span):
             usage.tool_calls += 1
-    around = (
-        _around_models([s for s in within if s.kind == _MODEL and not s.is_placeholder] or models) if models else ()
-    )
+    around = _around_models([s for s in within if _is_call(s)] or models) if models else ()
     for span in models:
         if id(span) not in around:
             usage.model_calls += 1
             billed = _billed(span)
             usage.input_tokens += int(billed.number(INPUT_TOKENS))
             usage.output_tokens += int(billed.number(OUTPUT_TOKENS))
+    if not models:
+        usage.model_calls = len(reports)
+    if not (usage.input_tokens or usage.output_tokens):
+        usage.input_tokens = sum(int(span.number(REPORTED_INPUT_TOKENS)) for span in reports)
+        usage.output_tokens = sum(int(span.number(REPORTED_OUTPUT_TOKENS)) for span in reports)
     return usage
+
+
+def is_reported(span: Span) -> bool:
+    """Whether a model call is only known from what a message says that it used."""
+    return REPORTED_INPUT_TOKENS in span.attributes
+
+
+def _is_call(span: Span) -> bool:
+    return span.kind == _MODEL and not span.is_placeholder and not is_reported(span)
+
+
+def says_usage(span: Span) -> bool:
+    """Whether a span says that tokens were used in a call, its own or a reported one."""
+    return any(span.number(key) for key in (INPUT_TOKENS, OUTPUT_TOKENS, REPORTED_INPUT_TOKENS, REPORTED_OUTPUT_TOKENS))
 
 
 def _around_models(models: Iterable[Span]) -> set[int]:

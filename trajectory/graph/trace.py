@@ -14,7 +14,7 @@ from trajectory.graph.delegations import Delegation
 from trajectory.graph.faults import root_errors
 from trajectory.graph.invocation import Invocation as Invocation
 from trajectory.graph.invocation import Usage as Usage
-from trajectory.graph.invocation import count_usage, repeated_by, repeats_parent
+from trajectory.graph.invocation import count_usage, repeated_by, repeats_parent, says_usage
 from trajectory.graph.invocation import tool_name as tool_name
 from trajectory.graph.keys import ID_NAMES, PayloadSource, call_ids
 from trajectory.graph.pairing import derive_delegations, target_named
@@ -37,8 +37,6 @@ from trajectory.model.lists import expand
 from trajectory.model.words import (
     DELEGATION_GRADE,
     DELEGATION_TARGET,
-    INPUT_TOKENS,
-    OUTPUT_TOKENS,
     SESSION_ID,
     TITLE,
     Grade,
@@ -559,7 +557,7 @@ class Trace:
                 continue
             if not (span.number(ROLLUP_INPUT_TOKENS) or span.number(ROLLUP_OUTPUT_TOKENS)):
                 continue
-            if any(s.number(INPUT_TOKENS) or s.number(OUTPUT_TOKENS) for s in descendants(span)):
+            if any(says_usage(s) for s in descendants(span)):
                 continue
             if any(s.number(ROLLUP_INPUT_TOKENS) for s in descendants(span)):
                 continue

@@ -10,9 +10,11 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 TRACED = story.provider()  # AutoGen's own spans go to the global provider
 if story.INSTRUMENTATION == "openinference":
     from openinference.instrumentation.autogen_agentchat import AutogenAgentChatInstrumentor
-    from openinference.instrumentation.openai import OpenAIInstrumentor
 
     AutogenAgentChatInstrumentor().instrument(tracer_provider=TRACED)
+if story.INSTRUMENTATION in ("openinference", "openai"):  # with `openai` each call is told by its span and by a message
+    from openinference.instrumentation.openai import OpenAIInstrumentor
+
     OpenAIInstrumentor().instrument(tracer_provider=TRACED)
 MODEL = OpenAIChatCompletionClient(
     model=story.MODEL, base_url=story.MODEL_URL, api_key=story.KEY, parallel_tool_calls=False
