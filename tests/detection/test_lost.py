@@ -104,6 +104,20 @@ def test_a_delegatee_without_spans_has_had_nothing_but_its_task() -> None:
     assert finding.path == [run.names["delegate researcher"]]
 
 
+def test_an_agent_whose_own_spans_do_not_say_was_asked_what_its_delegator_sent() -> None:
+    run = Scenario()
+    with run.agent("clerk", task=REQUEST):
+        with run.delegate("planner", REQUEST, hears=""):
+            run.says("First the hotel.", knows=[])
+            run.delegates_unseen(
+                "researcher", "Find a hotel in Lyon, the total must not exceed 900 EUR.", "H3, 410 EUR"
+            )
+            run.says("H3.", knows=[])
+        run.says("H3.")
+    (finding,) = found(run)
+    assert (finding.peer_agent, finding.agent, finding.value) == ("planner", "researcher", "step-free")
+
+
 def test_what_was_not_captured_is_not_judged_and_said_to_be_hidden() -> None:
     run = trip(task="Find a hotel.", captures=False)
     assert found(run) == []

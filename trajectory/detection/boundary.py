@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from trajectory.detection.items import Item
-from trajectory.detection.reader import Knowledge, Reader, reader_of
+from trajectory.detection.reader import Knowledge, reader_of
 from trajectory.detection.words import stems
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.span import Span
@@ -37,7 +37,7 @@ class Boundary:
         source = delegation.source
         if source is not None:
             seen = views.seen_by(source, delegation.sent_ns)
-            given = _given(source)
+            given = _given(source) or ([] if seen else views.sent_to(source))
             self.asked = list(dict.fromkeys([*given, *seen[:_MAX_ASKED_COUNT], *seen[-_MAX_ASKED_COUNT:]]))
             gifts = () if seen else views.given_to(source, delegation.sent_ns)
             self._known = [*given, *seen, *gifts, *views.context(source)]
@@ -88,14 +88,15 @@ class Boundary:
 
 def boundary_of(delegation: Delegation, trace: Trace, views: "Views | None" = None) -> Boundary:
     """The boundary of a delegation, as far as it was captured. `views` serves many delegations of one trace."""
-    return Boundary(delegation, views if views is not None else Views(reader_of(trace)))
+    return Boundary(delegation, views if views is not None else Views(trace))
 
 
 class Views:
     """What agents had in view, gathered once for all the delegations of a trace that are looked at together."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
+    def __init__(self, trace: Trace) -> None:
+        self.reader = reader_of(trace)
+        self._trace = trace
         self._calls: dict[int, list[Span]] = {}
         self._contexts: dict[int, list[bytes]] = {}
         self._gifts: dict[int, list[tuple[int, bytes]]] = {}
@@ -123,6 +124,15 @@ class Views:
         count = bisect_right(known, until_ns, key=lambda gift: gift[0])
         return [digest for _, digest in known[max(count - _MAX_GIVEN_COUNT, 0) : count]]
 
+    @cached_property
+    def _sent(self) -> dict[int, Delegation]:
+        return {id(d.target): d for d in self._trace.delegations() if d.target is not None}
+
+    def sent_to(self, invocation: Invocation) -> list[bytes]:
+        """The task that an agent was given, as its own delegator sent it: for agents whose own spans do not say."""
+        delegation = self._sent.get(id(invocation))
+        return delegation.task_digests() if delegation is not None else []
+
     def seen_by(self, invocation: Invocation, until_ns: int) -> list[bytes]:
         """What the first and the last model call that began by `until_ns` were shown: the last holds the history."""
         calls = self.calls(invocation)
@@ -145,7 +155,7 @@ def is_ripe(delegation: Delegation) -> bool:
 def observability(trace: Trace) -> list[tuple[str, bytes, str]]:
     """(check, delegation id, reason) for each check that a delegation's captured content does not allow."""
     unseen: list[tuple[str, bytes, str]] = []
-    views = Views(reader_of(trace))
+    views = Views(trace)
     for delegation in trace.delegations():
         hidden = boundary_of(delegation, trace, views).hidden
         if hidden:

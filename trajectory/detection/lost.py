@@ -48,7 +48,7 @@ class ContextAtBoundaries:
 
     def __init__(self) -> None:
         self._pace = Pace()
-        self._judged_as: dict[bytes, tuple[int, int, int, int, int, int]] = {}  # delegation → what its sides held then
+        self._judged_as: dict[bytes, tuple[int, ...]] = {}  # delegation → what its sides held then
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -57,7 +57,7 @@ class ContextAtBoundaries:
         """Findings on every delegation whose two sides have spoken."""
         if not trace.has_contents or not self._pace.is_due(trace, now_ns):
             return  # without contents every side is hidden
-        views = Views(reader_of(trace))
+        views = Views(trace)
         by_source: dict[int, list[Delegation]] = {}
         for delegation in trace.delegations():
             if is_ripe(delegation):
@@ -88,6 +88,7 @@ class ContextAtBoundaries:
         now = (
             len(views.seen_by(source, delegation.sent_ns)) if source is not None else -1,
             len(source.span.contents) if source is not None and source.span is not None else -1,
+            len(views.sent_to(source)) if source is not None else -1,
             len(target.spans) if target is not None else -1,
             sum(len(s.digests(Slot.INPUT)) for s in views.calls(target)) if target is not None else -1,
             delegation.returned_ns,
