@@ -17,6 +17,7 @@ from tests.cli.terminal import free_endpoint, serving, trajectory
 from tests.dialects.coding_build import Claude, Clock, shop, text, use
 from tests.dialects.test_codex import counted, spawned
 from trajectory.cli.follow import Follower, _newest
+from trajectory.cli.follow_way import Bell
 from trajectory.cli.session_logs import logs_under, session_of, sub_agents_of
 from trajectory.cli.tailing import Tail
 
@@ -193,7 +194,7 @@ class NoWay:
 
 
 class Waits:
-    """An event that is set after so many waits, none of which takes time."""
+    """A bell that is rung for the end after so many waits, none of which takes time."""
 
     def __init__(self, count: int) -> None:
         self.seconds: list[float] = []
@@ -204,10 +205,16 @@ class Waits:
         return len(self.seconds) > self._count
 
 
-def waits_of(path: Path) -> list[float]:
-    way, stopped = NoWay(), Waits(5)
-    Follower([path], way, is_json=False).run(stopped)  # type: ignore[arg-type]
-    return stopped.seconds
+class FullWay(NoWay):
+    """As much is under way as may be, and nobody answers."""
+
+    is_free = is_empty = False
+
+
+def waits_of(path: Path, way: NoWay | None = None) -> list[float]:
+    bell = Waits(5)
+    Follower([path], way or NoWay(), is_json=False).run(bell)  # type: ignore[arg-type]
+    return bell.seconds
 
 
 def test_who_has_nothing_to_follow_waits_as_long_as_who_has_read_everything(
@@ -219,6 +226,21 @@ def test_who_has_nothing_to_follow_waits_as_long_as_who_has_read_everything(
     of_folder, of_file = capsys.readouterr().err.splitlines()
     assert of_folder.startswith(f"nothing is being written under {tmp_path / 'folder'}")
     assert of_file.startswith(f"{tmp_path / 'notes.jsonl'} is in no known format of session logs")
+
+
+def test_who_may_send_no_more_waits_for_an_answer_and_reads_nothing(tmp_path: Path) -> None:
+    append(tmp_path / "s-1.jsonl", shop()[0].lines)
+    assert waits_of(tmp_path / "s-1.jsonl", FullWay())[1:] == [1.0] * 5
+
+
+def test_a_bell_ends_a_wait_whenever_it_was_rung() -> None:
+    bell = Bell()
+    bell.ring()
+    assert bell.wait(60) is False
+    bell.end()
+    bell.ring()
+    assert bell.wait(60) is True
+    assert bell.wait(0) is True
 
 
 def test_a_tail_gives_each_byte_once_and_says_when_it_begins_anew(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ collector takes it, so that a collector that is away costs waiting and no memory
 
 import argparse
 import signal
-import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trajectory.cli.follow_way import Bell, Way
 from trajectory.cli.output import json_line, plural, say
 from trajectory.cli.places import add_json, add_key, default_endpoint
 from trajectory.errors import ConfigError, WireError
@@ -19,15 +18,12 @@ from trajectory.errors import ConfigError, WireError
 if TYPE_CHECKING:
     from trajectory.cli.tailing import Tail
     from trajectory.model.fact import Batch
-    from trajectory.receiver.carrier import Carrier
 
 LIVE_S = 600.0  # a log that was written so lately is being written
 _POLL_S = 0.25
 _LOOK_S = 1.0  # for new files; more seldom where there are many
 _HELD_S = 15.0  # how long a sub-agent's entries wait for the call behind them
-_SILENCE_S = 3.0
 _BEAT_S = 5.0  # between signs of life of an agent that works without writing: a tool may take long
-_MAX_UNDER_WAY = 4
 _MAX_FILES = 256
 _MOST_REFUSALS = 3
 
@@ -60,13 +56,13 @@ def run(args: argparse.Namespace) -> int:
     keys = client_keys(args.key)
     if keys is not None:
         name_key(endpoint, keys)
-    stopped = threading.Event()
+    bell = Bell()
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
+        signal.signal(name, lambda *_: bell.end())
     carrier = Carrier(endpoint)
     try:
-        follower = Follower(paths, _Way(carrier, endpoint), is_json=args.json)
-        follower.run(stopped)
+        follower = Follower(paths, Way(carrier, endpoint, bell.ring), is_json=args.json)
+        follower.run(bell)
     finally:
         carrier.close()
     say(f"stopped: {plural(len(follower.traces), 'trace')} with {plural(follower.way.stored_count, 'fact')}")
@@ -89,53 +85,10 @@ def _endpoint(args: argparse.Namespace) -> str:
     return served[1]
 
 
-class _Way:
-    """The way to the collector: how much is under way, and whether it was refused."""
-
-    def __init__(self, carrier: "Carrier", endpoint: str) -> None:
-        self.endpoint = endpoint
-        self.stored_count = 0
-        self._carrier = carrier
-        self._answers: deque[tuple[int, str]] = deque()  # filled by the carrier's thread
-        self._under_way = 0
-        self._heard_s = time.monotonic()
-        self._is_silent = False
-
-    @property
-    def is_free(self) -> bool:
-        return self._under_way < _MAX_UNDER_WAY
-
-    @property
-    def is_empty(self) -> bool:
-        return self._under_way == 0
-
-    def send(self, batches: "list[Batch]") -> None:
-        count = sum(len(batch.facts) for batch in batches)
-        self._under_way += 1
-        if self._under_way == 1:
-            self._heard_s = time.monotonic()
-        self._carrier.bring(batches, lambda reason: self._answers.append((count, reason)))
-
-    def hear(self) -> str:
-        """Counts what was stored; why something was refused, or nothing. Says where nobody answers."""
-        refused = ""
-        while self._answers:
-            count, reason = self._answers.popleft()
-            self._under_way -= 1
-            self._heard_s = time.monotonic()
-            self._is_silent = False
-            self.stored_count += 0 if reason else count
-            refused = refused or reason
-        if self._under_way and not self._is_silent and time.monotonic() - self._heard_s > _SILENCE_S:
-            self._is_silent = True
-            say(f"no collector answers at {self.endpoint}: waiting for one (trajectory serve)")
-        return refused
-
-
 class Follower:
     """Reads what is added to the logs, and brings it to the collector."""
 
-    def __init__(self, paths: list[Path], way: _Way, *, is_json: bool) -> None:
+    def __init__(self, paths: list[Path], way: Way, *, is_json: bool) -> None:
         self.way = way
         self.traces: set[bytes] = set()
         self._paths = paths
@@ -147,21 +100,18 @@ class Follower:
         self._refusal_count = 0
         self._begin()
 
-    def run(self, stopped: threading.Event) -> None:
+    def run(self, bell: Bell) -> None:
         """Follows until it is told to stop. Raises WireError where the collector refuses again and again."""
-        while not stopped.wait(self._wait_s):
+        wait_s = 0.0
+        while not bell.wait(wait_s):
             refused = self.way.hear()
             if refused:
                 self._again(refused)
             self._look()
+            wait_s = _LOOK_S  # where nothing more can be sent, an answer rings
             if self.way.is_free:
-                self._poll()
+                wait_s = 0.0 if self._poll() else _POLL_S
                 self._beat()
-
-    @property
-    def _wait_s(self) -> float:
-        is_idle = self._is_caught_up or (self._looked_s and not self._tails)
-        return _POLL_S if is_idle else 0.01
 
     def _begin(self) -> None:
         from trajectory.dialects.coding_logs import CodingLogs
@@ -247,7 +197,8 @@ class Follower:
 
     # --- what is in them ------------------------------------------------------------------------------------------------
 
-    def _poll(self) -> None:
+    def _poll(self) -> bool:
+        """Reads on and sends what came of it; whether there was anything."""
         from trajectory.cli.session_logs import about, head_of
         from trajectory.dialects.coding_logs import described
 
@@ -273,6 +224,7 @@ class Follower:
                 f"{plural(len(self.traces), 'trace')} so far, {plural(self.way.stored_count, 'fact')} stored; now live"
             )
             self._tell("live", told, traces=len(self.traces), facts=self.way.stored_count)
+        return bool(read_count or batches)
 
     def _beat(self) -> None:
         """Says that work goes on where a log was written lately, though nothing is logged while a tool runs."""
