@@ -6,10 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+DEADLINE_S = 30.0
 
 
 class Done(NamedTuple):
@@ -53,3 +56,12 @@ def serving(store: Path, endpoint: str, *words: str) -> Iterator["subprocess.Pop
             process.send_signal(signal.SIGTERM)
         process.wait(20)
         process.stderr.close()
+
+
+def until(is_so: Callable[[], Any], what: Callable[[], str] = lambda: "") -> Any:
+    """Waits for a condition, up to a deadline."""
+    ends_s = time.monotonic() + DEADLINE_S
+    while not (found := is_so()):
+        assert time.monotonic() < ends_s, what()
+        time.sleep(0.05)
+    return found

@@ -6,22 +6,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.terminal import free_endpoint, serving, trajectory
+from tests.cli.terminal import free_endpoint, serving, trajectory, until
 from tests.dialects.coding_build import Claude, Clock, shop, text, use
 from tests.dialects.test_codex import counted, spawned
 from trajectory.cli.follow import Follower, _newest
 from trajectory.cli.follow_way import Bell
 from trajectory.cli.session_logs import logs_under, session_of, sub_agents_of
 from trajectory.cli.tailing import Tail
-
-DEADLINE_S = 30.0
 
 
 class Following:
@@ -36,15 +34,6 @@ class Following:
 
     def wait_for(self, event: str, count: int = 1) -> None:
         until(lambda: sum(line["event"] == event for line in self.said()) >= count, lambda: str(self.said()))
-
-
-def until(is_so: Callable[[], Any], what: Callable[[], str] = lambda: "") -> Any:
-    """Waits for a condition, up to a deadline."""
-    ends_s = time.monotonic() + DEADLINE_S
-    while not (found := is_so()):
-        assert time.monotonic() < ends_s, what()
-        time.sleep(0.05)
-    return found
 
 
 @contextmanager

@@ -2,14 +2,17 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import Done, free_endpoint, serving, trajectory
+from tests.cli.terminal import Done, free_endpoint, serving, trajectory, until
 from trajectory.cli.run_place import Place
 from trajectory.cli.wiring import environment_for, service_of
 from trajectory.emitter.api import instrument
@@ -143,6 +146,89 @@ def test_what_ends_the_command_ends_the_program_too_and_leaves_no_folder(tmp_pat
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert not list(tmp_path.glob("trajectory-run-*"))
+
+
+STORED_LATE = """
+import os, sys
+from pathlib import Path
+from opentelemetry import trace
+with trace.get_tracer("x").start_as_current_span("invoke_agent planner", attributes={"gen_ai.agent.name": "planner"}):
+    pass
+trace.get_tracer_provider().force_flush()
+parent = os.getppid()
+children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+print(next(pid for pid in children if b"--lifeline" in Path(f"/proc/{pid}/cmdline").read_bytes()), flush=True)
+sys.stdin.readline()
+sys.exit(3)
+"""
+
+
+def is_asked_to_end(pid: int) -> bool:
+    """Whether a SIGTERM waits for a process that stands still."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    waiting = next(int(line.split()[1], 16) for line in status if line.startswith("ShdPnd"))
+    return bool(waiting >> (signal.SIGTERM - 1) & 1)
+
+
+@contextmanager
+def storing(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """`trajectory run` after its program has ended, and the collector that is to store: it stands still, and goes on after."""
+    command = [sys.executable, "-P", "-m", "trajectory", "run", "--headless", "--store", str(tmp_path / "s.db"), "--"]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "TRAJECTORY_ENDPOINT": free_endpoint()}
+    with subprocess.Popen(
+        [*command, sys.executable, str(program(tmp_path, STORED_LATE))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        collector = int(process.stdout.readline())
+        os.kill(collector, signal.SIGSTOP)
+        try:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            until(lambda: is_asked_to_end(collector))
+            yield process, collector
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(collector, signal.SIGCONT)
+            process.kill()
+
+
+def press_ctrl_c(process: "subprocess.Popen[str]") -> None:
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to every process in front
+
+
+ON_LINUX = pytest.mark.skipif(
+    not hasattr(os, "pidfd_open"), reason="children and waiting signals are read as Linux says them"
+)
+
+
+@ON_LINUX
+def test_a_ctrl_c_while_what_came_is_being_stored_is_answered_and_costs_nothing(tmp_path: Path) -> None:
+    with storing(tmp_path) as (process, collector):
+        assert process.stdout is not None and process.stderr is not None
+        press_ctrl_c(process)
+        assert any("what came is being stored; ctrl-c again" in line for line in iter(process.stderr.readline, ""))
+        os.kill(collector, signal.SIGCONT)
+        assert "planner" in process.stdout.read()
+        assert "the program ended with 3" in process.stderr.read()
+        assert process.wait(30) == 3
+
+
+@ON_LINUX
+def test_a_second_ctrl_c_leaves_the_storing_to_the_collector(tmp_path: Path) -> None:
+    with storing(tmp_path) as (process, collector):
+        assert process.stderr is not None
+        ended = os.pidfd_open(collector)
+        press_ctrl_c(process)
+        assert any("what came is being stored" in line for line in iter(process.stderr.readline, ""))
+        press_ctrl_c(process)
+        assert process.wait(30) == 130 and "Traceback" not in process.stderr.read()
+        os.kill(collector, signal.SIGCONT)
+        assert select.select([ended], [], [], 30)[0]
+        os.close(ended)
+    assert not list(tmp_path.glob("trajectory-run-*"))
+    (trace,) = trajectory("traces", "--json", "--store", tmp_path / "s.db").json_lines()
+    assert trace["title"] == "invoke_agent planner"
 
 
 def test_a_signal_without_a_name_ends_a_program_as_any_other(tmp_path: Path) -> None:

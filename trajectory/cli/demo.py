@@ -101,10 +101,11 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
 
 
 @contextmanager
-def collector_process(store: str, *words: str) -> Iterator[str]:
+def collector_process(store: str, *words: str, stop_s: float = _STOP_S) -> Iterator[str]:
     """A collector in a process of its own; yields its endpoint. Raises TrajectoryError with its own words if it fails.
 
-    `words` are further arguments of `trajectory serve`. At the end it has stored and judged everything that it took.
+    `words` are further arguments of `trajectory serve`. At the end it has stored and judged everything that it took, unless that
+    takes longer than `stop_s`: then the next collector of that store does so.
     """
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     command = [
@@ -132,7 +133,7 @@ def collector_process(store: str, *words: str) -> Iterator[str]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.wait(_STOP_S)
+            process.wait(stop_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

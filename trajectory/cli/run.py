@@ -37,6 +37,7 @@ _TAIL_BYTES = 64 * 1024
 _GRACE_S = 5.0
 _LONGEST_NS = 24 * 3600 * 1_000_000_000  # a trace that began so long before is not looked at
 _SEVERITIES = ("info", "warning", "critical")
+_STORING = b"what came is being stored; ctrl-c again leaves that to the collector, without a summary\n"
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -65,13 +66,28 @@ def run(args: argparse.Namespace) -> int:
                 by = "" if there.is_ours else f" by the collector at {there.endpoint}"
                 say(f"traced into {there.store or 'its store'}{by}")
             code = run_.begin(there)
+            signal.signal(signal.SIGINT, _Patience())
             _settle(there, args.key)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return run_.report(there, code)
 
 
 def _end(number: int, frame: object) -> NoReturn:
     """As the signal would have, but by the way on which everything that was begun is ended."""
     raise SystemExit(128 + number)
+
+
+class _Patience:
+    """What a ctrl-c does while what came is being stored: the first says so, the second waits no longer."""
+
+    def __init__(self) -> None:
+        self._is_asked = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        if self._is_asked:
+            raise KeyboardInterrupt
+        self._is_asked = True
+        os.write(2, _STORING)  # a signal may come while something else is printed
 
 
 def _settle(there: Place, key: str) -> None:

@@ -17,6 +17,7 @@ from trajectory.errors import TrajectoryError
 
 _LOOK_S = 0.5
 _NAMED_LOOK_S = 2.0
+_STORE_S = 600.0  # for a collector of its own to store what came; a ctrl-c need not wait for that
 
 
 class Place(NamedTuple):
@@ -102,5 +103,5 @@ def _collector_of_its_own(store: str) -> Iterator[Place]:
     from trajectory.receiver.beside import free_address
 
     otlp = free_address()
-    with collector_process(store, "--otlp-http", otlp, "--otlp-grpc", "off") as endpoint:
+    with collector_process(store, "--otlp-http", otlp, "--otlp-grpc", "off", stop_s=_STORE_S) as endpoint:
         yield Place(endpoint, otlp, store, True)
