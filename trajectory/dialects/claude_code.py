@@ -15,94 +15,48 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from trajectory.dialects import messages as chat
+from trajectory.dialects import claude_tools
+from trajectory.dialects.claude_talk import Call, Chain
+from trajectory.dialects.claude_tools import SUB_AGENT
 from trajectory.dialects.coding import (
     AGENT,
-    CACHE_READ_TOKENS,
-    CACHE_WRITE_TOKENS,
     CUT,
-    DELEGATION,
     EVENT_COMPACTION,
-    EXIT_CODE,
     MAX_HELD,
-    MODEL,
-    TOOL,
     Joins,
     Ledger,
-    Sent,
     Work,
     agent_attributes,
-    delegation,
     graded,
     light,
     mapping,
-    message_of_error,
     said,
     short,
     text_of,
     time_of,
     title_of,
-    tool_attributes,
 )
-from trajectory.dialects.values import count_of, first_name, name_of, plain
+from trajectory.dialects.values import first_name, plain
 from trajectory.model.content import canonical_json, digest, encode
 from trajectory.model.fact import Fact
 from trajectory.model.words import (
     DELEGATION_MODE,
     DELEGATION_SOURCE,
-    ERROR_TYPE,
-    FINISH_REASONS,
-    INPUT_TOKENS,
-    MODEL_NAME,
-    OUTPUT_TOKENS,
     SESSION_ID,
     TITLE,
     DelegationMode,
     Grade,
     Slot,
-    SpanStatus,
     Surface,
 )
 
 SERVICE = "claude-code"
 NAME = "Claude Code"
-_SUB_AGENT = "sub-agent"
 _KEPT_IDS = 200_000  # of entries, for telling a repeated one and what an entry follows
-_DONE = ("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded")
-_EXIT = re.compile(r"^(?:Error: )?Exit code (\d{1,9})\b")
 _INTERRUPTED = "[Request interrupted by user"
-_REFUSED = "The user doesn't want to proceed with this tool use"
 _COMMANDS = ("<command-name>", "<command-message>", "<bash-input>")  # what may or may not begin work
 _ASIDE = ("<local-command-", "<bash-stdout>", "<bash-stderr>", "<task-notification>", "<system-reminder>", "Caveat: ")
 _ENDS = ("turn_duration", "stop_hook_summary")
-
-
-class _Chain:
-    """One line of talk: the main one, or a sub-agent's. `context` are the digests of its messages, by what said them."""
-
-    def __init__(self, key: str, name: str) -> None:
-        self.key = key
-        self.name = name
-        self.agent: Work | None = None
-        self.last_ns = 0
-        self.context: dict[str, bytes] = {}
-        self.calls: dict[str, _Call] = {}
-        self.latest = ""  # the id of the call that is being answered
-        self.tools: dict[str, Work] = {}
-        self.held: list[Mapping[str, Any]] = []
-
-    @property
-    def is_main(self) -> bool:
-        return not self.key
-
-
-class _Call:
-    """One call of the model: what its lines have said by now."""
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.blocks: dict[bytes, Any] = {}
-        self.usage: dict[str, int] = {}
 
 
 class ClaudeCode:
@@ -114,8 +68,8 @@ class ClaudeCode:
         self.counts: dict[str, int] = {}
         self.ledger = Ledger()
         self._joins = Joins()
-        self._main = _Chain("", NAME)
-        self._chains: dict[str, _Chain] = {"": self._main}
+        self._main = Chain("", NAME, self.ledger)
+        self._chains: dict[str, Chain] = {"": self._main}
         self._seen: OrderedDict[str, str] = OrderedDict()  # an entry's id → its chain's key
         self._pending: Mapping[str, Any] | None = None  # a command that may begin work
         self._turns: list[tuple[int, bytes]] = []  # when each prompt came, and its trace
@@ -168,20 +122,20 @@ class ClaudeCode:
         """Ends what the log does not end: nothing more is to come."""
         self.release()
         for chain in self._chains.values():
-            self._end_calls(chain, chain.last_ns)
+            chain.end_calls(chain.last_ns)
             if chain.agent is not None and not chain.agent.is_closed:
                 chain.agent.interrupt(chain.last_ns, CUT)
 
     # --- which line of talk ---------------------------------------------------------------------------------------------
 
-    def _chain_of(self, entry: Mapping[str, Any], uuid: str) -> _Chain:
+    def _chain_of(self, entry: Mapping[str, Any], uuid: str) -> Chain:
         key = first_name(entry, "agentId")
         if not key and entry.get("isSidechain") is True:
             parent = first_name(entry, "parentUuid")
             key = self._seen.get(parent, "") or f"aside {uuid or parent}"
         chain = self._chains.get(key)
         if chain is None:
-            chain = self._chains[key] = _Chain(key, "")
+            chain = self._chains[key] = Chain(key, "", self.ledger)
         return chain
 
     def _note_agent(self, entry: Mapping[str, Any]) -> None:
@@ -194,7 +148,7 @@ class ClaudeCode:
                     agent_id, first_name(holder, "parentToolUseID", "parentToolUseId", "parent_tool_use_id")
                 )
 
-    def _take_up(self, chain: _Chain, entry: Mapping[str, Any]) -> bool:
+    def _take_up(self, chain: Chain, entry: Mapping[str, Any]) -> bool:
         """Opens a sub-agent's span where the call behind it is known; reads what was held for it."""
         first = chain.held[0] if chain.held else entry
         at_ns = time_of(first)
@@ -210,12 +164,12 @@ class ClaudeCode:
         while any(chain.held and self._take_up(chain, chain.held[0]) for chain in [*self._chains.values()]):
             pass
 
-    def _read_held(self, chain: _Chain) -> None:
+    def _read_held(self, chain: Chain) -> None:
         held, chain.held = chain.held, []
         for entry in held:
             self._read(chain, entry)
 
-    def _open_aside(self, chain: _Chain, first: Mapping[str, Any]) -> None:
+    def _open_aside(self, chain: Chain, first: Mapping[str, Any]) -> None:
         at_ns = time_of(first)
         turn = next((trace_id for start_ns, trace_id in reversed(self._turns) if start_ns <= at_ns), None)
         trace_id = turn or digest("claude-code", f"{self.session_id} {chain.key}".encode())
@@ -224,9 +178,9 @@ class ClaudeCode:
         self._open_agent(chain, first, trace_id, b"", "", named if turn else {})
 
     def _open_agent(
-        self, chain: _Chain, first: Mapping[str, Any], trace_id: bytes, parent_id: bytes, kind: str, attributes: dict[str, Any]
+        self, chain: Chain, first: Mapping[str, Any], trace_id: bytes, parent_id: bytes, kind: str, attributes: dict[str, Any]
     ) -> None:  # fmt: skip
-        chain.name = kind or self._kinds.get(chain.key) or first_name(first, "agentType", "agentName") or _SUB_AGENT
+        chain.name = kind or self._kinds.get(chain.key) or first_name(first, "agentType", "agentName") or SUB_AGENT
         content = mapping(first.get("message")).get("content")
         task = {str(Slot.TASK): self.ledger.stored.digests([encode(text_of(content))])} if text_of(content) else {}
         named = agent_attributes(chain.name, **{SESSION_ID: self.session_id, "claude_code.agent.id": chain.key})
@@ -238,7 +192,7 @@ class ClaudeCode:
 
     # --- entries --------------------------------------------------------------------------------------------------------
 
-    def _read(self, chain: _Chain, entry: Mapping[str, Any]) -> None:
+    def _read(self, chain: Chain, entry: Mapping[str, Any]) -> None:
         at_ns = time_of(entry) or chain.last_ns
         kind = first_name(entry, "type")
         if kind == "user":
@@ -259,7 +213,7 @@ class ClaudeCode:
         if kind in self.counts or len(self.counts) < 100:
             self.counts[kind] = self.counts.get(kind, 0) + 1
 
-    def _read_user(self, chain: _Chain, entry: Mapping[str, Any], at_ns: int) -> None:
+    def _read_user(self, chain: Chain, entry: Mapping[str, Any], at_ns: int) -> None:
         content = mapping(entry.get("message")).get("content")
         results = [b for b in content if mapping(b).get("type") == "tool_result"] if isinstance(content, list) else []
         text = text_of(content)
@@ -270,22 +224,18 @@ class ClaudeCode:
             for block in results:
                 self._read_result(chain, block, entry, at_ns, is_only=len(results) == 1)
         elif text.startswith(_INTERRUPTED):
-            self._end_turn(chain, at_ns, "the user stopped it")
+            chain.end_turn(at_ns, "the user stopped it")
         elif chain.is_main and entry.get("isMeta") is not True and not text.startswith(_ASIDE):
             if text.startswith(_COMMANDS):
                 self._pending = entry
                 return
             self._begin_turn(entry, at_ns, text)
-        self._remember(chain, first_name(entry, "uuid") or str(at_ns), said("user", content))
-
-    def _remember(self, chain: _Chain, key: str, bodies: list[Any]) -> None:
-        for body_digest in self.ledger.stored.digests(bodies):
-            chain.context[key] = body_digest
+        chain.remember(first_name(entry, "uuid") or str(at_ns), said("user", content))
 
     def _begin_turn(self, entry: Mapping[str, Any], at_ns: int, text: str) -> None:
         main = self._main
         if main.agent is not None:
-            self._end_turn(main, main.last_ns)
+            main.end_turn(main.last_ns)
         self._pending = None
         label = first_name(entry, "uuid") or f"{self.session_id} {at_ns} {text}"
         bodies = said("user", mapping(entry.get("message")).get("content"))
@@ -300,28 +250,9 @@ class ClaudeCode:
         self._turns.append((at_ns, main.agent.trace_id))
         main.last_ns = max(main.last_ns, at_ns)
 
-    def _end_turn(self, chain: _Chain, at_ns: int, why: str = "") -> None:
-        self._end_calls(chain, at_ns)
-        agent = chain.agent
-        if agent is None:
-            return
-        if why:
-            agent.interrupt(at_ns, why)
-        elif not agent.is_closed or agent.end_ns < at_ns:
-            agent.close(at_ns)
-
-    def _end_calls(self, chain: _Chain, at_ns: int) -> None:
-        """Ends the calls and tools that nothing more is to come of."""
-        self._close_call(chain)
-        for work in chain.tools.values():
-            if not work.is_closed:
-                work.interrupt(at_ns, CUT)
-        chain.calls.clear()
-        chain.tools.clear()
-
     # --- the model ------------------------------------------------------------------------------------------------------
 
-    def _read_assistant(self, chain: _Chain, entry: Mapping[str, Any], at_ns: int) -> None:
+    def _read_assistant(self, chain: Chain, entry: Mapping[str, Any], at_ns: int) -> None:
         if self._pending is not None and chain.is_main:
             pending, self._pending = self._pending, None
             self._begin_turn(pending, time_of(pending) or at_ns, _command_in(pending))
@@ -331,33 +262,17 @@ class ClaudeCode:
         assert agent is not None
         message = mapping(entry.get("message"))
         key = first_name(message, "id") or first_name(entry, "uuid") or str(at_ns)
-        if chain.latest != key:
-            self._close_call(chain)
-        call = chain.calls.get(key) or self._begin_call(chain, agent, key, message, at_ns)
-        chain.latest = key
+        call = chain.call_of(agent, key, message, at_ns)
         blocks = message.get("content")
         blocks = blocks if isinstance(blocks, list) else [{"type": "text", "text": text_of(blocks)}]
         for block in blocks:
             self._read_block(chain, agent, call, block, at_ns)
-        self._settle(call, message)
+        call.settle(message)
         call.work.changed(at_ns)
-        self._remember(chain, key, call.work.got.get(Slot.OUTPUT, []))
-        self._judge(chain, agent, call, entry, message, at_ns)
+        chain.remember(key, call.work.got.get(Slot.OUTPUT, []))
+        chain.judge(agent, call, entry, message, at_ns)
 
-    def _begin_call(
-        self, chain: _Chain, agent: Work, key: str, message: Mapping[str, Any], at_ns: int
-    ) -> _Call:  # fmt: skip
-        model = first_name(message, "model")
-        start_ns = chain.last_ns if agent.start_ns <= chain.last_ns <= at_ns else at_ns
-        work = self.ledger.open(
-            agent.trace_id, f"call {key}", agent.span_id, start_ns, MODEL, f"chat {model}".strip(), chain.name,
-            attributes={**({MODEL_NAME: model} if model else {}), "gen_ai.response.id": key},
-            contents={str(Slot.INPUT): self.ledger.context(chain.context.values())} if chain.context else {},
-        )  # fmt: skip
-        call = chain.calls[key] = _Call(work)
-        return call
-
-    def _read_block(self, chain: _Chain, agent: Work, call: _Call, block: Any, at_ns: int) -> None:
+    def _read_block(self, chain: Chain, agent: Work, call: Call, block: Any, at_ns: int) -> None:
         block = mapping(plain(block))
         said_before = call.blocks
         address = digest("block", canonical_json(block))
@@ -368,85 +283,16 @@ class ClaudeCode:
         if kind == "thinking" and isinstance(block.get("thinking"), str):
             self.ledger.think(call.work, at_ns, block["thinking"])
         elif kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
-            self._begin_tool(chain, agent, block, at_ns)
+            claude_tools.begin(self.ledger, self._joins, chain, agent, block, at_ns)
         elif isinstance(block.get("tool_use_id"), str):  # what the model's own side ran: the answer holds its result
-            self._read_result(chain, {**block, "is_error": _is_error(block)}, {}, at_ns, is_only=True)
-
-    def _settle(self, call: _Call, message: Mapping[str, Any]) -> None:
-        """What all lines of a call say together."""
-        usage = mapping(message.get("usage"))
-        for key in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
-            call.usage[key] = max(count_of(usage.get(key)) or 0, call.usage.get(key, 0))
-        attributes, used = call.work.attributes, call.usage
-        if any(used.values()):
-            cached = used["cache_read_input_tokens"], used["cache_creation_input_tokens"]
-            attributes[INPUT_TOKENS] = used["input_tokens"] + sum(cached)  # the window holds what is cached, too
-            attributes[OUTPUT_TOKENS] = used["output_tokens"]
-            attributes |= {key: n for key, n in zip((CACHE_READ_TOKENS, CACHE_WRITE_TOKENS), cached, strict=True) if n}
-        call.work.got[str(Slot.OUTPUT)] = said("assistant", list(call.blocks.values()))
-
-    def _judge(
-        self, chain: _Chain, agent: Work, call: _Call, entry: Mapping[str, Any], message: Mapping[str, Any], at_ns: int
-    ) -> None:  # fmt: skip
-        """Whether a line ends the call, and with it the agent's turn."""
-        reason = name_of(message.get("stop_reason"))
-        text = text_of(message.get("content"))
-        if entry.get("isApiErrorMessage") is True:
-            call.work.attributes[ERROR_TYPE] = first_name(entry, "error") or "api_error"
-            call.work.close(at_ns, SpanStatus.ERROR, message_of_error(text))
-            agent.attributes[ERROR_TYPE] = call.work.attributes[ERROR_TYPE]
-            agent.close(at_ns, SpanStatus.ERROR, message_of_error(text))
-            return
-        if agent.status == SpanStatus.ERROR:  # it tried again and went on
-            agent.status, agent.message = SpanStatus.UNSET, ""
-            agent.attributes.pop(ERROR_TYPE, None)
-            agent.changed(at_ns)
-        if reason:
-            call.work.attributes[FINISH_REASONS] = [reason]
-            call.work.close(at_ns)
-        if text.strip():
-            answer = said("assistant", message.get("content"))
-            agent.got[str(Slot.OUTPUT)] = answer
-            if not chain.is_main:
-                agent.got[str(Slot.RETURNED)] = [encode(text)]
-        if reason in _DONE and not any(b.get("type") == "tool_use" for b in map(mapping, call.blocks.values())):
-            agent.close(at_ns)
-
-    def _close_call(self, chain: _Chain) -> None:
-        call = chain.calls.get(chain.latest)
-        if call is not None and not call.work.is_closed:
-            call.work.close(call.work.end_ns)
-        chain.latest = ""
+            self._read_result(chain, {**block, "is_error": claude_tools.is_error(block)}, {}, at_ns, is_only=True)
 
     # --- tools ----------------------------------------------------------------------------------------------------------
 
-    def _begin_tool(self, chain: _Chain, agent: Work, block: Mapping[str, Any], at_ns: int) -> None:
-        call_id = first_name(block, "id") or digest("tool", canonical_json(block)).hex()
-        if call_id in chain.tools:
-            return
-        name = first_name(block, "name") or "tool"
-        given = mapping(block.get("input"))
-        stored = self.ledger.stored
-        target, prompt = first_name(given, "subagent_type", "agent_type"), given.get("prompt")
-        arguments = {str(Slot.ARGUMENTS): stored.digests(chat.body_of(block.get("input")))}
-        if isinstance(prompt, str) and (target or name in ("Task", "Agent")):
-            contents = {**arguments, str(Slot.TASK): stored.digests([encode(text_of(prompt))])}
-            work = self.ledger.open(
-                agent.trace_id, f"tool {call_id}", agent.span_id, at_ns, DELEGATION, f"delegate to {target or _SUB_AGENT}",
-                chain.name, Surface.COORDINATION, {**tool_attributes(name, call_id), **delegation(chain.name, target)}, contents,
-            )  # fmt: skip
-            self._joins.send(call_id, Sent(work, chain.name, target, text_of(prompt)))
-        else:
-            work = self.ledger.open(
-                agent.trace_id, f"tool {call_id}", agent.span_id, at_ns, TOOL, name, chain.name,
-                attributes=tool_attributes(name, call_id), contents=arguments,
-            )  # fmt: skip
-        chain.tools[call_id] = work
-
     def _read_result(
-        self, chain: _Chain, block: Mapping[str, Any], entry: Mapping[str, Any], at_ns: int, *, is_only: bool
+        self, chain: Chain, block: Mapping[str, Any], entry: Mapping[str, Any], at_ns: int, *, is_only: bool
     ) -> None:  # fmt: skip
-        self._close_call(chain)
+        chain.close_call()
         call_id = first_name(block, "tool_use_id")
         work = chain.tools.pop(call_id, None)
         if work is None:
@@ -454,21 +300,9 @@ class ClaudeCode:
             return
         told = mapping(entry.get("toolUseResult")) if is_only else {}
         content = light(plain(block.get("content")))
-        text = text_of(content)
-        sent = self._joins.sent(call_id)
-        if sent is not None:
-            self._read_return(call_id, work, told, text)
-        work.got[str(Slot.RESULT)] = chat.body_of(_plain_text(content))
-        code = _exit_code(told, text)
-        if code is not None:
-            work.attributes[EXIT_CODE] = code
-        if block.get("is_error") is not True:
-            work.close(at_ns)
-        elif text.startswith(_REFUSED):
-            work.interrupt(at_ns, "the user refused it")
-        else:
-            work.attributes[ERROR_TYPE] = "tool_error" if code is None else f"exit code {code}"
-            work.close(at_ns, SpanStatus.ERROR, message_of_error(text))
+        if self._joins.sent(call_id) is not None:
+            self._read_return(call_id, work, told, text_of(content))
+        claude_tools.end(work, block, told, content, at_ns)
 
     def _read_return(self, call_id: str, work: Work, told: Mapping[str, Any], text: str) -> None:
         """What a sub-agent's call came to: whose it was, and what it gave back."""
@@ -491,7 +325,7 @@ class ClaudeCode:
 
     # --- the rest -------------------------------------------------------------------------------------------------------
 
-    def _compact(self, chain: _Chain, entry: Mapping[str, Any], at_ns: int, summary: str) -> None:
+    def _compact(self, chain: Chain, entry: Mapping[str, Any], at_ns: int, summary: str) -> None:
         """What was said is gone from the window; a summary stands for it."""
         chain.context.clear()
         if chain.agent is not None:
@@ -499,19 +333,19 @@ class ClaudeCode:
                 chain.agent, at_ns, f"{EVENT_COMPACTION} summary", Surface.CONTEXTUAL, {},
                 {Slot.CONTEXT: [encode(summary)]} if summary else {},
             )  # fmt: skip
-        self._remember(chain, first_name(entry, "uuid") or str(at_ns), said("user", summary))
+        chain.remember(first_name(entry, "uuid") or str(at_ns), said("user", summary))
 
-    def _read_system(self, chain: _Chain, entry: Mapping[str, Any], at_ns: int) -> None:
+    def _read_system(self, chain: Chain, entry: Mapping[str, Any], at_ns: int) -> None:
         kind = first_name(entry, "subtype") or "system"
         agent = chain.agent
         if kind == "compact_boundary":
-            self._close_call(chain)
+            chain.close_call()
             chain.context.clear()
         if agent is None:
             self._count(f"system {kind}")
             return
         if kind in _ENDS and chain.is_main:
-            self._end_turn(chain, at_ns)
+            chain.end_turn(at_ns)
         told = {key: short(entry[key]) for key in _TOLD if entry.get(key) not in (None, "", [], {})}
         if kind == "compact_boundary":
             told |= {key: short(value) for key, value in list(mapping(entry.get("compactMetadata")).items())[:20]}
@@ -533,22 +367,3 @@ def _command_in(entry: Mapping[str, Any]) -> str:
     if "bash-input" in found:
         return f"!{found['bash-input']}"
     return " ".join(found[tag] for tag in ("command-name", "command-args") if found.get(tag, "").strip()) or text
-
-
-def _plain_text(content: Any) -> Any:
-    """A result that is nothing but text, as that text."""
-    parts = content if isinstance(content, list) else []
-    if parts and all(mapping(part).get("type") == "text" for part in parts):
-        return text_of(content)
-    return content
-
-
-def _is_error(block: Mapping[str, Any]) -> bool:
-    return block.get("is_error") is True or str(mapping(block.get("content")).get("type", "")).endswith("_error")
-
-
-def _exit_code(told: Mapping[str, Any], text: str) -> int | None:
-    code = next((count_of(told.get(key)) for key in ("exitCode", "exit_code", "code") if key in told), None)
-    if code is None and (match := _EXIT.match(text)):
-        code = int(match[1])
-    return code
