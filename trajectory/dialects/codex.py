@@ -1,8 +1,7 @@
 """Codex CLI's rollout as facts: one trace a prompt, all traces of a thread in one session.
 
 Invariant: any entry at all is read, counted or becomes an event, and ids come from the thread's own, so that reading a rollout
-again changes nothing. A call of the model is what it said between two inputs: the log counts tokens once a call and repeats the
-count, so a count that does not grow is none. Called by `coding_logs`, which brings the entries of a rollout in their order.
+again changes nothing. Called by `coding_logs`, which brings the entries of a rollout in their order.
 
     Codex                agent span a prompt
     ├── chat …           reasoning, messages and calls up to the next input, with the tokens that were counted for them
@@ -10,28 +9,23 @@ count, so a count that does not grow is none. Called by `coding_logs`, which bri
     └── delegate to X    a spawned thread, whose rollout is a file of its own
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from trajectory.dialects import codex_tools
 from trajectory.dialects import messages as chat
+from trajectory.dialects.codex_calls import Calls
+from trajectory.dialects.codex_tools import SUB_AGENT
 from trajectory.dialects.coding import (
     AGENT,
-    CACHE_READ_TOKENS,
     CUT,
-    DELEGATION,
     EVENT_COMPACTION,
     EXIT_CODE,
     MAX_HELD,
-    MODEL,
-    REASONING_TOKENS,
-    TOOL,
     Joins,
     Ledger,
-    Sent,
     Work,
     agent_attributes,
-    delegation,
     graded,
     light,
     mapping,
@@ -41,7 +35,6 @@ from trajectory.dialects.coding import (
     text_of,
     time_of,
     title_of,
-    tool_attributes,
 )
 from trajectory.dialects.reading import Body
 from trajectory.dialects.values import count_of, decoded, first_name, plain
@@ -49,9 +42,6 @@ from trajectory.model.content import digest, encode
 from trajectory.model.fact import Fact
 from trajectory.model.words import (
     ERROR_TYPE,
-    INPUT_TOKENS,
-    MODEL_NAME,
-    OUTPUT_TOKENS,
     SESSION_ID,
     TITLE,
     Grade,
@@ -62,16 +52,7 @@ from trajectory.model.words import (
 
 SERVICE = "codex"
 NAME = "Codex"
-_SUB_AGENT = "sub-agent"
 _COPIED_NS = 2_000_000_000  # how long after a fork its parent's history is still being written into it
-_CALLS = {
-    "function_call": "arguments", "custom_tool_call": "input", "local_shell_call": "action", "web_search_call": "action",
-    "tool_search_call": "arguments", "image_generation_call": "revised_prompt",
-}  # fmt: skip
-_NAMES = {
-    "local_shell_call": "shell", "web_search_call": "web_search", "tool_search_call": "tool_search",
-    "image_generation_call": "image_generation",
-}  # fmt: skip
 _ECHOES = (
     "agent_message",
     "agent_reasoning",
@@ -79,8 +60,6 @@ _ECHOES = (
     "agent_reasoning_section_break",
     "item_completed",
 )
-_EXIT = re.compile(r"(?:Exit code:|exited with code) (\d{1,9})\b")
-_SPAWN = "spawn_agent"
 _PREAMBLE = ("<", "# AGENTS.md")  # of what the program says in the user's name
 
 
@@ -93,23 +72,14 @@ class Codex:
         self.counts: dict[str, int] = {}
         self.ledger = Ledger()
         self._joins = joins
-        self._name = NAME
         self._is_known = False  # whether its own session_meta was read
         self._parent_id = ""
         self._about: dict[str, Any] = {}
         self._copied_until_ns = 0
-        self._model = ""
+        self._calls = Calls(thread_id, NAME, self.ledger)
         self._agent: Work | None = None
         self._turn_id = ""
-        self._turn_count = self._call_count = 0
-        self._prompts: set[str] = set()  # what the user said since the model last spoke
         self._is_between = True  # no turn is known to be going on
-        self._last_ns = 0
-        self._call: Work | None = None
-        self._uncounted: Work | None = None
-        self._parts: list[Any] = []
-        self._total: tuple[int, ...] = ()
-        self._context: list[bytes] = []
         self._tools: dict[str, Work] = {}
         self._held: list[Mapping[str, Any]] = []
 
@@ -147,9 +117,9 @@ class Codex:
         """Ends what the log does not end: nothing more is to come."""
         if self._held and not self._take_up():
             self.release()
-        self._end_calls(self._last_ns)
+        self._end_calls(self._calls.last_ns)
         if self._agent is not None and not self._agent.is_closed:
-            self._agent.interrupt(self._last_ns, CUT)
+            self._agent.interrupt(self._calls.last_ns, CUT)
 
     # --- whose thread ---------------------------------------------------------------------------------------------------
 
@@ -163,7 +133,7 @@ class Codex:
         self._parent_id = first_name(payload, "parent_thread_id") or first_name(spawned, "parent_thread_id")
         if self._parent_id:
             named = (first_name(holder, "agent_role", "agent_nickname") for holder in (payload, spawned))
-            self._name = next((name for name in named if name), _SUB_AGENT)
+            self._calls.name = next((name for name in named if name), SUB_AGENT)
         self._about = {
             "codex.cwd": payload.get("cwd"), "codex.git.branch": mapping(payload.get("git")).get("branch"),
             "service.version": payload.get("cli_version"), "codex.originator": payload.get("originator"),
@@ -188,25 +158,25 @@ class Codex:
             self.counts[kind] = self.counts.get(kind, 0) + 1
 
     def _read(self, entry: Mapping[str, Any], kind: str, payload: Mapping[str, Any]) -> None:
-        at_ns = time_of(entry) or self._last_ns
+        at_ns = time_of(entry) or self._calls.last_ns
         what = first_name(payload, "type")
         if kind == "response_item":
             self._read_item(what, payload, at_ns)
         elif kind == "event_msg":
             self._read_event(what, payload, at_ns)
         elif kind == "turn_context":
-            self._model = first_name(payload, "model") or self._model
+            self._calls.model = first_name(payload, "model") or self._calls.model
             self._turn_id = self._turn_id or first_name(payload, "turn_id")
         elif kind == "compacted":
             self._compact(payload, at_ns)
         else:
             self._count(kind or "entries without a type")
             return
-        self._last_ns = max(self._last_ns, at_ns)
+        self._calls.last_ns = max(self._calls.last_ns, at_ns)
 
     def _read_event(self, what: str, payload: Mapping[str, Any], at_ns: int) -> None:
         if what in ("task_started", "turn_started"):
-            self._end_turn(self._last_ns)
+            self._end_turn(self._calls.last_ns)
             self._turn_id = first_name(payload, "turn_id")
             self._is_between = False
         elif what == "user_message":
@@ -244,13 +214,13 @@ class Codex:
             text = text_of(payload.get("content"))
             if role == "user" and self._is_between and text.strip() and not text.lstrip().startswith(_PREAMBLE):
                 self._prompt(text, at_ns)  # logs of old versions say no more of a prompt
-            self._hear(said(role, payload.get("content")), at_ns)
+            self._calls.hear(said(role, payload.get("content")))
         elif what == "message":
-            self._say(payload, at_ns)
+            self._say(payload.get("content"), at_ns)
             self._answer(text_of(payload.get("content")))
         elif what == "reasoning":
             self._reason(payload, at_ns)
-        elif what in _CALLS:
+        elif what in codex_tools.CALLS:
             self._begin_tool(what, payload, at_ns)
         elif what.endswith("_output"):
             self._read_output(payload, at_ns)
@@ -261,29 +231,29 @@ class Codex:
 
     def _prompt(self, text: str, at_ns: int) -> None:
         """What the user said: it begins a turn, or is said into the one that goes on. A log says it as item and as event."""
-        if self._agent is not None and text in self._prompts:
+        if self._agent is not None and text in self._calls.prompts:
             return
         if self._agent is not None and not self._is_between:
             told: dict[str, list[Body]] = {Slot.INPUT: said("user", text)}
             self.ledger.event(self._agent, at_ns, "user_message", Surface.CONTEXTUAL, {}, told)
         else:
             if self._agent is not None:
-                self._end_turn(self._last_ns)
+                self._end_turn(self._calls.last_ns)
             self._begin_turn(text, at_ns)
-        self._prompts.add(text)
+        self._calls.prompts.add(text)
 
     def _begin_turn(self, text: str, at_ns: int) -> Work:
-        self._turn_count += 1
-        self._call_count = 0
-        label = f"{self.session_id} {self._turn_id or self._turn_count}"
+        self._calls.begin_turn()
+        label = f"{self.session_id} {self._turn_id or self._calls.turn_count}"
         behind = self._joins.behind(self.session_id) if self._parent_id else None
         trace_id = behind.work.trace_id if behind else digest("codex", label.encode())
         named = {} if behind else {TITLE: title_of(text) or "(a turn without a prompt)"}
         slot = Slot.TASK if behind else Slot.INPUT
         given = [encode(text)] if behind and text else said("user", text) if text else []
+        name = self._calls.name
         self._agent = self.ledger.open(
-            trace_id, f"agent {label}", behind.work.span_id if behind else b"", at_ns, AGENT, f"invoke_agent {self._name}",
-            self._name, attributes=agent_attributes(self._name, **{SESSION_ID: self.session_id, **named, **self._about}),
+            trace_id, f"agent {label}", behind.work.span_id if behind else b"", at_ns, AGENT, f"invoke_agent {name}",
+            name, attributes=agent_attributes(name, **{SESSION_ID: self.session_id, **named, **self._about}),
             contents={str(slot): self.ledger.stored.digests(given)} if given else {},
         )  # fmt: skip
         return self._agent
@@ -292,7 +262,7 @@ class Codex:
         self._end_calls(at_ns)
         agent, self._agent = self._agent, None
         self._is_between = True
-        self._prompts.clear()
+        self._calls.prompts.clear()
         if agent is None:
             return
         self._turn_id = ""
@@ -302,8 +272,7 @@ class Codex:
             agent.close(at_ns)
 
     def _end_calls(self, at_ns: int) -> None:
-        self._close_call()
-        self._uncounted = None
+        self._calls.end_turn()
         for work in self._tools.values():
             work.interrupt(at_ns, CUT)
         self._tools.clear()
@@ -316,103 +285,36 @@ class Codex:
 
     # --- the model ------------------------------------------------------------------------------------------------------
 
-    def _hear(self, bodies: list[Any], at_ns: int) -> None:
-        """Something that the model is to answer: what it said before was one call."""
-        self._close_call()
-        self._context += self.ledger.stored.digests(bodies)
+    def _working(self, at_ns: int) -> Work:
+        """The agent whose turn goes on; where none does, one begins."""
+        return self._agent or self._begin_turn("", at_ns)
 
-    def _talk(self, at_ns: int) -> Work:
-        """The call of the model that is going on; where none is, one begins."""
-        agent = self._agent or self._begin_turn("", at_ns)
-        if self._call is not None:
-            return self._call
-        self._call_count += 1
-        self._prompts.clear()
-        start_ns = self._last_ns if agent.start_ns <= self._last_ns <= at_ns else at_ns
-        self._call = self._uncounted = self.ledger.open(
-            agent.trace_id, f"call {self.session_id} {self._turn_count} {self._call_count}", agent.span_id, start_ns, MODEL,
-            f"chat {self._model}".strip(), self._name, attributes={MODEL_NAME: self._model} if self._model else {},
-            contents={str(Slot.INPUT): self.ledger.context(self._context)} if self._context else {},
-        )  # fmt: skip
-        self._parts = []
-        return self._call
-
-    def _say(self, payload: Mapping[str, Any], at_ns: int) -> Work:
-        call = self._talk(at_ns)
-        parts = payload.get("content")
-        self._parts += parts if isinstance(parts, list) else [text_of(parts)]
-        call.got[str(Slot.OUTPUT)] = said("assistant", self._parts)
-        call.changed(at_ns)
-        return call
+    def _say(self, content: Any, at_ns: int) -> Work:
+        return self._calls.say(self._working(at_ns), content, at_ns)
 
     def _reason(self, payload: Mapping[str, Any], at_ns: int) -> None:
         text = text_of(payload.get("content")) or text_of(payload.get("summary"))
-        call = self._say({"content": [{"type": "reasoning", "content": text}] if text.strip() else []}, at_ns)
+        call = self._say([{"type": "reasoning", "content": text}] if text.strip() else [], at_ns)
         self.ledger.think(call, at_ns, text)
 
-    def _close_call(self) -> None:
-        call, self._call = self._call, None
-        if call is not None:
-            call.close(call.end_ns)
-            self._context += self.ledger.stored.digests(call.got.get(str(Slot.OUTPUT), []))
-
     def _read_usage(self, payload: Mapping[str, Any], at_ns: int) -> None:
-        """Tokens of the call that ended; the same total again is the same count, told again."""
-        info = mapping(payload.get("info"))
-        last, total = (mapping(info.get(key)) for key in ("last_token_usage", "total_token_usage"))
-        whole = tuple(count_of(total.get(key)) or 0 for key in _USED)
-        used = dict(zip(_USED, (count_of(last.get(key)) or 0 for key in _USED), strict=True))
-        if not last and total:
-            before = self._total or (0,) * len(_USED)
-            used = dict(zip(_USED, (max(0, now - then) for now, then in zip(whole, before, strict=True)), strict=True))
-        if not any(used.values()) or (total and whole == self._total):
-            return
-        self._total = whole
-        call = self._uncounted or self._talk(at_ns)
-        self._uncounted = None
-        call.attributes |= {INPUT_TOKENS: used["input_tokens"], OUTPUT_TOKENS: used["output_tokens"]}
-        if used["cached_input_tokens"]:
-            call.attributes[CACHE_READ_TOKENS] = used["cached_input_tokens"]
-        if used["reasoning_output_tokens"]:
-            call.attributes[REASONING_TOKENS] = used["reasoning_output_tokens"]
-        window = count_of(info.get("model_context_window"))
-        if window:
-            call.attributes["codex.context_window"] = window
-        call.changed(at_ns if call is self._call else call.end_ns)
-        self._close_call()
+        used = self._calls.used(payload)
+        if used:
+            window = count_of(mapping(payload.get("info")).get("model_context_window"))
+            self._calls.count(self._working(at_ns), used, window, at_ns)
 
     # --- tools ----------------------------------------------------------------------------------------------------------
 
     def _begin_tool(self, what: str, payload: Mapping[str, Any], at_ns: int) -> None:
-        name = first_name(payload, "name") or _NAMES.get(what, "tool")
-        given = decoded(payload.get(_CALLS[what]))
-        call = self._say({"content": [{"type": "tool_call", "name": name, "arguments": given}]}, at_ns)
-        agent = self._agent
-        assert agent is not None
-        call_id = first_name(payload, "call_id", "id") or f"{call.span_id.hex()} {len(self._parts)}"
-        if call_id in self._tools:
-            return
-        stored = self.ledger.stored
-        arguments = {str(Slot.ARGUMENTS): stored.digests(chat.body_of(light(plain(given))))}
-        task = text_of(mapping(given).get("message") or mapping(given).get("prompt"))
-        if name == _SPAWN:
-            target = first_name(mapping(given), "agent_type", "task_name") or _SUB_AGENT
-            work = self.ledger.open(
-                agent.trace_id, f"tool {call_id}", agent.span_id, at_ns, DELEGATION, f"delegate to {target}", self._name,
-                Surface.COORDINATION, {**tool_attributes(name, call_id), **delegation(self._name, target)},
-                {**arguments, str(Slot.TASK): stored.digests(chat.body_of(task))},
-            )  # fmt: skip
-            self._joins.send(call_id, Sent(work, self._name, target, task))
-        else:
-            work = self.ledger.open(
-                agent.trace_id, f"tool {call_id}", agent.span_id, at_ns, TOOL, name, self._name,
-                attributes=tool_attributes(name, call_id), contents=arguments,
-            )  # fmt: skip
-        status = first_name(payload, "status")
-        if what in ("web_search_call", "image_generation_call") or (what == "local_shell_call" and status == "failed"):
-            work.close(at_ns, SpanStatus.ERROR if status == "failed" else "")  # no output of it is to come
-        else:
-            self._tools[call_id] = work
+        name, given = codex_tools.asked(what, payload)
+        call = self._say([{"type": "tool_call", "name": name, "arguments": given}], at_ns)
+        call_id = first_name(payload, "call_id", "id") or f"{call.span_id.hex()} {self._calls.part_count}"
+        if call_id not in self._tools:
+            work = codex_tools.begin(
+                self.ledger, self._joins, self._working(at_ns), self._calls.name, call_id, name, given, at_ns
+            )
+            if not codex_tools.ends_at_once(work, what, payload, at_ns):
+                self._tools[call_id] = work
 
     def _read_output(self, payload: Mapping[str, Any], at_ns: int) -> None:
         call_id = first_name(payload, "call_id", "id")
@@ -420,27 +322,14 @@ class Codex:
         inner = mapping(output)
         content = light(plain(inner["output"] if "output" in inner else inner.get("content", output)))
         text = text_of(content)
-        self._hear(chat.bodies([chat.message_of({"role": "tool", "tool_call_id": call_id, "content": content})]), at_ns)
+        self._calls.hear(chat.bodies([chat.message_of({"role": "tool", "tool_call_id": call_id, "content": content})]))
         work = self._tools.pop(call_id, None)
         if work is None:
             self._count("results of calls that are not in the log")
             return
         self._spawned(call_id, first_name(inner, "agent_id", "thread_id"))
         work.got[str(Slot.RESULT)] = chat.body_of(content)
-        self._judge(work, {**inner, **mapping(inner.get("metadata"))}, text, at_ns)
-
-    def _judge(self, work: Work, told: Mapping[str, Any], text: str, at_ns: int) -> None:
-        code = count_of(told.get("exit_code"))
-        if code is None and (match := _EXIT.search(text[:2000])):
-            code = int(match[1])
-        code = work.attributes.get(EXIT_CODE) if code is None else code
-        if code is not None:
-            work.attributes[EXIT_CODE] = code
-        if code or told.get("success") is False:
-            work.attributes[ERROR_TYPE] = f"exit code {code}" if code else "tool_error"
-            work.close(at_ns, SpanStatus.ERROR, message_of_error(text))
-        else:
-            work.close(at_ns)
+        codex_tools.end(work, {**inner, **mapping(inner.get("metadata"))}, text, at_ns)
 
     def _read_outcome(self, payload: Mapping[str, Any]) -> None:
         """How a call went, as the log says beside its output, which is still to come."""
@@ -460,10 +349,10 @@ class Codex:
 
     def _compact(self, payload: Mapping[str, Any], at_ns: int) -> None:
         """What was said is gone from the window; a summary stands for it."""
-        self._close_call()
-        self._context.clear()
+        self._calls.close()
+        self._calls.context.clear()
         summary = text_of(payload.get("message"))
-        self._context += self.ledger.stored.digests(said("user", summary) if summary else [])
+        self._calls.context += self.ledger.stored.digests(said("user", summary) if summary else [])
         if self._agent is not None:
             kept = payload.get("replacement_history")
             told = {"kept_count": len(kept)} if isinstance(kept, list) else {}
@@ -471,6 +360,3 @@ class Codex:
                 self._agent, at_ns, EVENT_COMPACTION, Surface.CONTEXTUAL, told,
                 {Slot.CONTEXT: [encode(summary)]} if summary else {},
             )  # fmt: skip
-
-
-_USED = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens", "total_tokens")
