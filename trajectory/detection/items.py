@@ -6,6 +6,7 @@ by provenance. Kinds: money, quantity, number, date, period, identifier, url, em
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from trajectory.detection.words import WORD, plain, stem
@@ -107,6 +108,7 @@ _SIGN = re.compile(r"[0-9/\"@]")
 _NAME_WORD = r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ’'-]{1,30}"
 _NAME = re.compile(rf"\b{_NAME_WORD}(?: (?:(?:de|of|la|le|du|van|von|der|the) )?{_NAME_WORD}){{1,3}}\b")
 _LEADING = re.compile(r"(?:The|A|An|I|We|In|On|At|For|From|If|It|This|That|Our|Your|My|And|But|Use|Find|Get|Book)\s")
+_DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 _ORDINARY = re.compile(r"\d{1,6}(?:st|nd|rd|th|x|s|k|m|am|pm|h|hr|min|ms|d|w|y|kb|mb|gb|tb|px|em|pt)", re.I)
 _NOT_UNITS = frozenset(
     WORD.findall("and or of in to by for at the is are per on as from with but if than then a an x vs be it")
@@ -208,21 +210,23 @@ def _money(text: str, start: int) -> Item:
 
 
 _FIRST_NUMBER = re.compile(rf"[-−]?{_NUMBER}")
+_CONTINENTAL = re.compile(r"-?\d{1,3}(?:\.\d{3})+,\d+")
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _FIRST_SCALE = re.compile(r"\s?([A-Za-z]{1,8})\b")
 
 
+@lru_cache(maxsize=4096)  # few numbers are most of what is said
 def _number(text: str) -> tuple[float, str]:
     """A written number's value, and its digits alone in one form."""
     match = _FIRST_NUMBER.search(text)
     if match is None:
         return 0.0, ""
     digits = match[0].replace("−", "-")
-    if re.fullmatch(r"-?\d{1,3}(?:\.\d{3})+,\d+", digits):
-        digits = digits.replace(".", "").replace(",", ".")
-    elif re.fullmatch(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits):
-        digits = digits.replace(",", "")
-    else:
-        digits = digits.replace(",", ".")
+    if "," in digits:
+        if _CONTINENTAL.fullmatch(digits):
+            digits = digits.replace(".", "").replace(",", ".")
+        else:
+            digits = digits.replace(",", "" if _GROUPED.fullmatch(digits) else ".")
     value = float(digits)
     scale = _FIRST_SCALE.match(text, match.end())
     name = scale[1] if scale else ""
@@ -254,9 +258,7 @@ def _identifier(text: str, start: int) -> list[Item]:
     bare = text.lstrip("#")
     if len(bare) < 2 or bare.isalpha() or _ORDINARY.fullmatch(bare):
         return []
-    has_digit = any(c.isdigit() for c in bare)
-    has_letter = any(c.isalpha() for c in bare)
-    if has_digit and (has_letter or len(bare) >= 7):
+    if _DIGIT.search(bare) and (len(bare) >= 7 or _LETTER.search(bare)):
         return [Item("identifier", bare.casefold(), text, start)]
     return []
 
