@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.detection.asking import judged
 from tests.detection.stories import CLEAN, FAULTY
 from tests.scenarios import Scenario
-from trajectory.detection.blame import Candidate, blame_of
+from trajectory.detection.blame import Blame, Candidate, blame_of, suspected
 from trajectory.detection.blame_weights import PEERS, PEERS_CAUSAL
 from trajectory.detection.contract import registered_detectors
 from trajectory.detection.signals import outcome_of, signals_in
@@ -239,3 +239,28 @@ def test_signals_take_any_text(text: str) -> None:
 def test_a_million_characters_are_read_in_part() -> None:
     trace = conversation(("A", "agent", "assume " * 150_000), ("B", "agent", ANSWER))
     assert blame_of(trace).candidates()[0].agent in ("A", "B")
+
+
+def test_a_long_live_run_is_ranked_again_only_when_it_has_grown_by_a_part_of_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    whole = Blame.candidates
+
+    def counted(blame: Blame, limit: int | None = None) -> list[Candidate]:
+        asked.append(1)
+        return whole(blame, limit)
+
+    monkeypatch.setattr(Blame, "candidates", counted)
+    run = Scenario()
+    with run.agent("talker", task=QUESTION):
+        for number in range(1500):
+            run.says(f"thought {number}")
+    trace = run.empty_trace()
+    for fact in run.facts:
+        if not isinstance(fact, Payload):
+            trace.apply(fact, run.source)
+            if len(trace.spans) >= 500:
+                suspected(trace, trace.last_ns, 5)
+    assert len(asked) < 60  # of two thousand questions
+    assert suspected(trace, trace.last_ns, 5) == whole(blame_of(trace), 5)

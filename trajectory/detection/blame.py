@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from trajectory.detection.blame_weights import FAILING, PEERS, PEERS_CAUSAL, TEAM, TEAM_CAUSAL, Weights
 from trajectory.detection.items import Item, keys_of, lookup_key
+from trajectory.detection.pace import SHORT_COUNT, Pace
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.signals import Signals, outcome_of, signals_in
 from trajectory.detection.silent_failure import KIND as SILENT_FAILURE
@@ -26,6 +27,7 @@ from trajectory.model.fact import Finding
 from trajectory.model.words import Severity, Slot
 
 MAX_REASONS_COUNT = 4
+MAX_LIVE_COUNT = 100  # candidates that are kept of a live trace
 _MAX_VALUES_COUNT = 50_000  # that are remembered as known, of one run
 _MAX_KEPT_COUNT = 20_000  # readings of steps
 _FILLER_WORDS = 8  # a step of fewer only passes the turn on
@@ -63,7 +65,17 @@ class Reading(NamedTuple):
 
 def blame_of(trace: Trace) -> "Blame":
     """The blame of a trace as it stands. What its steps say is read once, however often this is asked."""
-    return Blame(trace, _KEPT.setdefault(trace, {}))
+    return Blame(trace, _KEPT.setdefault(trace, _Kept()).signals)
+
+
+def suspected(trace: Trace, now_ns: int, limit: int) -> list[Candidate]:
+    """The most suspected of a live trace, as of a moment ago: a long trace is ranked again when it has grown by a part of
+    itself, so that all rankings together cost a multiple of it; a short one, or one that is over, whenever it changed."""
+    kept = _KEPT.setdefault(trace, _Kept())
+    is_cheap = len(trace.spans) < SHORT_COUNT or not trace.open_count
+    if kept.pace.is_due(trace, now_ns) or (is_cheap and kept.version != trace.version):
+        kept.version, kept.ranking = trace.version, blame_of(trace).candidates(MAX_LIVE_COUNT)
+    return kept.ranking[:limit]
 
 
 class Blame:
@@ -86,6 +98,7 @@ class Blame:
         total = sum(shares)
         usual = {name: sum(part.get(name, 0.0) for part in parts) / len(parts) for name in weights}
         order = sorted(range(len(readings)), key=lambda i: (-sums[i], i))
+        chosen = order if limit is None else order[:limit]
         return [
             Candidate(
                 rank,
@@ -96,7 +109,7 @@ class Blame:
                 _reasons(readings[i], parts[i], usual),
                 _failing(readings[i].features) if has_team and not causal else None,
             )
-            for rank, i in enumerate(order[:limit], 1)
+            for rank, i in enumerate(chosen, 1)
         ]
 
     def readings(self, *, causal: bool = False) -> tuple[list[Reading], bool]:
@@ -126,7 +139,17 @@ class Blame:
         return known
 
 
-_KEPT: "WeakKeyDictionary[Trace, dict[tuple[bytes, ...], Signals]]" = WeakKeyDictionary()
+class _Kept:
+    """What is kept of a trace between two questions, and never the trace itself."""
+
+    def __init__(self) -> None:
+        self.signals: dict[tuple[bytes, ...], Signals] = {}
+        self.pace = Pace()
+        self.version = -1
+        self.ranking: list[Candidate] = []
+
+
+_KEPT: WeakKeyDictionary[Trace, _Kept] = WeakKeyDictionary()
 _Read = Callable[[Step, Reader, bool], Signals]
 
 
