@@ -279,7 +279,7 @@ FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
     "invented after an exception": (invented_after_exception, {("cascade", "researcher")}),
     "invented after many tries": (
         invented_after_many_tries,
-        {("tool.silent_failure", "researcher"), ("cascade", "researcher")},
+        {("tool.silent_failure", "researcher"), ("tool.blind_retry", "researcher"), ("cascade", "researcher")},
     ),
     "substituted": (substituted, {("tool.silent_failure", "research"), ("cascade", "research")}),
     "escaped": (escaped, {("cascade", "researcher")}),

@@ -48,7 +48,7 @@ class ShownAnswers:
         shown = [(span_id, Slot.INPUT) for span_id in models] + [(span_id, Slot.OUTPUT) for span_id in senders]
         for span_id, slot in shown:
             for digest in trace.spans[span_id].digests(slot)[-_MAX_SHOWN_COUNT:]:
-                for call_id, text in _answers_in(trace.body(digest)):
+                for call_id, text in answers_in(trace.body(digest)):
                     tool_id = self._wanted.pop(call_id, None)
                     if tool_id is not None:
                         yield trace.spans[tool_id], text
@@ -56,10 +56,11 @@ class ShownAnswers:
                         self._sent[call_id] = digest
         for call_id in [c for c in self._wanted if c in self._sent]:
             tool_id, digest = self._wanted.pop(call_id), self._sent.pop(call_id)
-            yield from ((trace.spans[tool_id], text) for c, text in _answers_in(trace.body(digest)) if c == call_id)
+            yield from ((trace.spans[tool_id], text) for c, text in answers_in(trace.body(digest)) if c == call_id)
 
 
-def _answers_in(body: tuple[str, bytes] | None) -> Iterator[tuple[str, str]]:
+def answers_in(body: tuple[str, bytes] | None) -> Iterator[tuple[str, str]]:
+    """The tools' answers in a message, as (call id, text)."""
     if body is None or body[0] != MESSAGE or b"tool_call_response" not in body[1]:
         return
     try:

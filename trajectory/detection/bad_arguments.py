@@ -1,0 +1,401 @@
+"""`tool.bad_arguments`: the arguments of a tool call do not fit the schema that was on offer, or the tool was not.
+
+Invariant: a call is judged by what its model asked for, where that is known, else by its span's arguments; by the schema that
+this model call offered, else one of the same invocation, agent or trace that offers the name, and where those differ only if
+it violates all of them. A call without a span is judged when its agent has gone on. Where schema or arguments were not
+captured, nothing is said. A violation that no usual framework mends is a warning, every other one is for information
+unless the call then failed. Registered under `trajectory.detectors`.
+"""
+
+import re
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from trajectory.detection.calls import AskedCall, arguments_in, calls_in, key_of, unwrapped
+from trajectory.detection.failure_text import failure_in, first_line
+from trajectory.detection.offers import Offer, is_on_offer, offer_in, plain_name
+from trajectory.detection.schemas import Schema, Violation
+from trajectory.detection.shown import answers_in
+from trajectory.detection.silent_failure import failure_of, result_text
+from trajectory.detection.touched import Line, Touched, line_of
+from trajectory.detection.words import shorten
+from trajectory.graph.invocation import repeats_parent
+from trajectory.graph.span import Span
+from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.content import canonical_json
+from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
+from trajectory.model.words import TOOL_CALL_ID, Severity, Slot, SpanKind
+
+KIND = "tool.bad_arguments"
+_NO_TOOL = re.compile(
+    r"(?:no|not|unknown|invalid|unrecogni[sz]ed|undefined)\b.{0,60}\b(?:tool|function)|(?:tool|function)\b.{0,60}\bnot\b",
+    re.I,
+)
+_LAST = b"\xff" * 9  # after every span id
+_MAX_KEPT_COUNT = 16_384  # calls, and ids of calls
+_MAX_PLACED_COUNT = 262_144
+_MAX_LOOSE_COUNT = 256  # of one name
+_MAX_WAITING_COUNT = 1_024  # model calls whose agent has not gone on
+_MAX_OFFERS_COUNT = 4_096
+_MAX_SCHEMAS_COUNT = 8  # of one name
+_MAX_SHOWN_COUNT = 16
+
+
+_At = tuple[int, bytes]  # a span's place in time
+_Schemas = dict[bytes, Schema]  # by digest
+
+
+class _Work:
+    """What is known of one line of work: its model calls and its tool calls, by start."""
+
+    def __init__(self) -> None:
+        self.models: list[_At] = []
+        self.tools: dict[str, list[_At]] = {}
+        self.offers: dict[str, _Schemas] = {}
+        self.noted: set[bytes] = set()  # payloads whose offers are known here
+
+
+class _Judged(NamedTuple):
+    """A call with all that is known of it."""
+
+    name: str
+    arguments: dict[str, Any] | None
+    broken: str
+    asker: Span | None
+    tool: Span | None
+    is_raw: bool  # as the model asked, and not as a span tells
+    failed: str  # what the call said, where it failed
+
+
+class BadArguments:
+    """The detector of `tool.bad_arguments`."""
+
+    name = KIND
+    reads = (SpanStarted, SpanEnded, SpanUpdated)
+
+    def __init__(self) -> None:
+        self._touched = Touched()
+        self._works: dict[Line, _Work] = {}
+        self._placed: dict[bytes, tuple[Line, str, _At]] = {}  # span → where it is kept
+        self._waiting: dict[bytes, None] = {}  # model calls whose agents have not gone on
+        self._calls: dict[bytes, list[AskedCall]] = {}  # model call → what it asked for
+        self._asked: dict[str, tuple[bytes, AskedCall]] = {}  # call id → who asked
+        self._tools: dict[str, bytes] = {}  # call id → tool span
+        self._bodies: dict[bytes, Offer] = {}
+        self._schemas: _Schemas = {}
+        self._by_agent: dict[tuple[str, str], _Schemas] = {}
+        self._by_name: dict[str, _Schemas] = {}
+        self._loose: dict[str, dict[bytes, None]] = {}  # tool → calls judged by another's schema, or none
+        self._again: dict[bytes, None] = {}
+        self._said: dict[tuple[bytes, str], Finding] = {}
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        """Notes a span to be looked at when the trace settles."""
+        if type(fact) in self.reads:
+            self._touched.note(fact, trace)
+        return ()
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """Findings on the calls that are over, by their spans or because their agents have gone on."""
+        touched = self._touched.take(trace)
+        for span in touched:
+            if span.kind == SpanKind.MODEL:
+                self._note_model(span, trace)
+        due = self._again
+        self._again = {}
+        for span in touched:
+            if span.kind == SpanKind.TOOL and not repeats_parent(span):
+                self._note_tool(span)
+                if span.end_ns:
+                    due[span.span_id] = None
+        for span_id in due:
+            span = trace.spans[span_id]
+            yield from self._say(span.span_id, "", self._of_span(span, trace), trace)
+        yield from self._gone_on(trace)
+
+    # --- noting --------------------------------------------------------------------------------------------------------
+
+    def _work(self, span: Span) -> _Work:
+        return self._works.setdefault(line_of(span), _Work())
+
+    def _place(self, span: Span, name: str) -> None:
+        """Keeps a span by start in its line of work: a tool under its name, a model call under none."""
+        place = (line_of(span), name, span.order_key)
+        known = self._placed.get(span.span_id)
+        if known == place or (known is None and len(self._placed) >= _MAX_PLACED_COUNT):
+            return
+        if known is not None:
+            former = self._works[known[0]]
+            held = former.tools[known[1]] if known[1] else former.models
+            del held[bisect_left(held, known[2])]
+        self._placed[span.span_id] = place
+        work = self._work(span)
+        insort(work.tools.setdefault(name, []) if name else work.models, span.order_key)
+
+    def _note_model(self, span: Span, trace: Trace) -> None:
+        self._place(span, "")
+        work = self._work(span)
+        addresses = span.digests(Slot.TOOLS)
+        if not work.noted.issuperset(addresses):
+            offer = self._offered(span, trace)
+            work.noted.update(address for address in addresses if address in self._bodies)
+            for name, schema in offer.schemas.items():
+                self._note_offer(span, work, name, schema)
+        if not span.end_ns:
+            return
+        asked = [call for d in span.digests(Slot.OUTPUT) for call in calls_in(trace.body(d))]
+        if not asked or len(self._calls) >= _MAX_KEPT_COUNT:
+            return
+        self._calls[span.span_id] = asked
+        self._waiting[span.span_id] = None
+        for call in asked:
+            if call.call_id:
+                self._asked.setdefault(call.call_id, (span.span_id, call))
+                if (tool_id := self._tools.get(call.call_id)) is not None:
+                    self._again[tool_id] = None
+        for name in {plain_name(call.name) for call in asked}:  # whoever came before the model call that asked
+            held = work.tools.get(name, [])
+            self._again.update((i, None) for _, i in held[bisect_left(held, span.order_key) :][:_MAX_SHOWN_COUNT])
+
+    def _note_tool(self, span: Span) -> None:
+        self._place(span, plain_name(tool_name(span)))
+        call_id = _call_id(span)
+        if call_id and len(self._tools) < _MAX_KEPT_COUNT:
+            self._tools.setdefault(call_id, span.span_id)
+
+    def _note_offer(self, span: Span, work: _Work, name: str, schema: Schema | None) -> None:
+        plain = plain_name(name)
+        if schema is None or len(self._by_agent) >= _MAX_OFFERS_COUNT:
+            return
+        known = self._by_name.setdefault(plain, {})
+        own = work.offers.setdefault(plain, {})
+        agent = self._by_agent.setdefault((span.agent_name, plain), {})
+        if schema.key not in known or (len(known) > 1 and not (schema.key in own and schema.key in agent)):
+            self._again.update(self._loose.pop(plain, {}))  # now it may be known better by what they are to be judged
+        for held in (known, own, agent):
+            if len(held) < _MAX_SCHEMAS_COUNT:
+                held[schema.key] = schema
+
+    def _offered(self, span: Span, trace: Trace) -> Offer:
+        """What a model call had on offer, by its own span."""
+        schemas: dict[str, Any] = {}
+        is_whole = True
+        for address in span.digests(Slot.TOOLS):
+            if address not in self._bodies:
+                body = trace.body(address)
+                if body is None or len(self._bodies) >= _MAX_OFFERS_COUNT:
+                    is_whole = False
+                    continue
+                self._bodies[address] = self._made(offer_in(body))
+            schemas.update(self._bodies[address].schemas)
+            is_whole = is_whole and self._bodies[address].is_whole
+        return Offer(schemas, is_whole and bool(schemas))
+
+    def _made(self, offer: Offer) -> Offer:
+        """An offer with each schema made once, however many calls it is on offer to."""
+        made: dict[str, Any] = {}
+        for name, said in offer.schemas.items():
+            schema = Schema(said) if said is not None else None
+            made[name] = self._schemas.setdefault(schema.key, schema) if schema is not None else None
+        return Offer(made, offer.is_whole)
+
+    # --- judging -------------------------------------------------------------------------------------------------------
+
+    def _of_span(self, tool: Span, trace: Trace) -> _Judged | None:
+        """The call that a finished tool span is; None where its arguments are not known."""
+        asker, call = self._asker(tool, trace)
+        failed = _failure(tool, result_text(tool, trace) or self._answer(call, asker, trace))
+        if call is not None and (call.arguments is not None or call.broken):
+            return _Judged(call.name, call.arguments, call.broken, asker, tool, True, failed)
+        given = tool.digests(Slot.ARGUMENTS)
+        arguments, broken = arguments_in(trace.body(given[0])) if given else (None, "")
+        if arguments is None and not broken:
+            return None
+        return _Judged(tool_name(tool), arguments, broken, asker, tool, False, failed)
+
+    def _asker(self, tool: Span, trace: Trace) -> tuple[Span | None, AskedCall | None]:
+        """The model call that asked for a tool call, and what it asked for, by the call's id; else the one before it."""
+        known = self._asked.get(_call_id(tool))
+        if known is not None:
+            return trace.spans[known[0]], known[1]
+        models = self._work(tool).models
+        at = bisect_right(models, (tool.start_ns, _LAST)) - 1
+        if at < 0:
+            return None, None
+        asker = trace.spans[models[at][1]]
+        alike = [c for c in self._calls.get(asker.span_id, ()) if plain_name(c.name) == plain_name(tool_name(tool))]
+        if len(alike) == 1:
+            return asker, alike[0]
+        given = tool.digests(Slot.ARGUMENTS)
+        key = key_of(*arguments_in(trace.body(given[0]))) if given else b""
+        return asker, next((c for c in alike if key and c.key == key), None)
+
+    def _gone_on(self, trace: Trace) -> Iterator[Finding]:
+        """Calls without a span whose agents have gone on."""
+        left_count = len(self._waiting)
+        for span_id in list(self._waiting):
+            asker = trace.spans[span_id]
+            models = self._work(asker).models
+            after = bisect_right(models, asker.order_key)
+            left_count -= 1
+            if after >= len(models) and not _is_over(asker) and left_count < _MAX_WAITING_COUNT:
+                continue
+            del self._waiting[span_id]
+            until = models[after] if after < len(models) else (1 << 63, _LAST)
+            for call in self._calls[span_id]:
+                judged = self._of_model(asker, call, until, trace)
+                yield from self._say(span_id, call.call_id or call.key.hex(), judged, trace)
+
+    def _of_model(self, asker: Span, call: AskedCall, until: _At, trace: Trace) -> _Judged | None:
+        """A call as its model asked for it; None where its own span is judged."""
+        tool_id = self._tools.get(call.call_id) if call.call_id else None
+        if tool_id is None:
+            held = self._work(asker).tools.get(plain_name(call.name), [])
+            at = bisect_left(held, asker.order_key)
+            tool_id = held[at][1] if at < len(held) and held[at] < until else None
+        if tool_id is not None:
+            return None
+        answer = self._answer(call, asker, trace)
+        failure = failure_in(answer) if answer else None
+        if answer and failure is None and not is_on_offer(call.name, self._offered(asker, trace).schemas):
+            return None  # whoever answered knew the tool
+        return _Judged(call.name, call.arguments, call.broken, asker, None, True, failure.quote if failure else "")
+
+    def _answer(self, call: AskedCall | None, asker: Span | None, trace: Trace) -> str:
+        """What the agent's next model call was told of a call; empty where nothing was."""
+        if call is None or asker is None or not call.call_id:
+            return ""
+        models = self._work(asker).models
+        after = bisect_right(models, asker.order_key)
+        for _, span_id in models[after : after + 1]:
+            for address in trace.spans[span_id].digests(Slot.INPUT)[-_MAX_SHOWN_COUNT:]:
+                for call_id, text in answers_in(trace.body(address)):
+                    if call_id == call.call_id:
+                        return text
+        return ""
+
+    def _judging(self, call: _Judged, trace: Trace) -> tuple[list[Schema], bool]:
+        """The schemas by which a call is judged, and whether they are its own model call's."""
+        plain = plain_name(call.name)
+        if call.asker is not None:
+            for name, schema in self._offered(call.asker, trace).schemas.items():
+                if schema is not None and plain_name(name) == plain:
+                    return [schema], True
+        place = call.tool or call.asker
+        if place is None:
+            return [], False
+        held = (
+            self._work(place).offers.get(plain)
+            or self._by_agent.get((place.agent_name, plain))
+            or self._by_name.get(plain, {})
+        )
+        return [held[key] for key in sorted(held)], False
+
+    def _say(self, span_id: bytes, part: str, call: _Judged | None, trace: Trace) -> Iterator[Finding]:
+        finding = self._finding(call, trace) if call is not None else None
+        known = self._said.get((span_id, part))
+        if finding is not None:
+            if known is None and len(self._said) >= _MAX_KEPT_COUNT:
+                return
+            self._said[span_id, part] = finding
+            yield finding
+        elif known is not None:
+            told = f"{known.message}; taken back: by what came later they fit"
+            yield msgspec.structs.replace(self._said.pop((span_id, part)), severity=Severity.INFO, message=told)
+
+    def _finding(self, call: _Judged, trace: Trace) -> Finding | None:
+        found = self._wrong(call, trace)
+        if not found:
+            return None
+        place = call.tool or call.asker
+        assert place is not None
+        where, first = trace.span_label(place), found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        failed = f"; the call failed with “{shorten(call.failed, 100)}”" if call.failed else ""
+        given = call.broken if call.arguments is None else canonical_json(call.arguments).decode("utf-8", "replace")
+        is_loud = call.failed or (first.is_certain and (call.is_raw or first.reason != "unknown"))
+        evidence = [Evidence(place.span_id, f"arguments: {shorten(given, 300)}")]
+        evidence += [
+            Evidence((call.asker or place).span_id, f"on offer: {v.path or call.name}: {v.schema}") for v in found[:3]
+        ]
+        if call.failed:
+            evidence.append(Evidence(place.span_id, f"failed: {shorten(call.failed)}"))
+        path = [s.span_id for s in (call.asker, call.tool) if s is not None]
+        return Finding(
+            kind=KIND,
+            severity=Severity.WARNING if is_loud else Severity.INFO,
+            confidence=0.97 if first.is_certain and call.is_raw else 0.9 if first.is_certain else 0.7,
+            trace_id=trace.trace_id,
+            span_id=place.span_id,
+            message=_sentence(call, first, f" in {where}" if where else "") + more + failed,
+            agent=place.agent_name,
+            value=f"{call.name}({shorten(given)})",
+            root_span_id=path[0],
+            path=path,
+            evidence=evidence,
+            at_ns=place.end_ns or place.start_ns,
+        )
+
+    def _wrong(self, call: _Judged, trace: Trace) -> list[Violation]:
+        """What is wrong with a call: its name, its writing, or what every schema on offer has against its arguments."""
+        unknown = self._unknown(call, trace)
+        if unknown is not None:
+            return [unknown]
+        schemas, is_own = self._judging(call, trace)
+        if not is_own and call.tool is not None:
+            held = self._loose.setdefault(plain_name(call.name), {})
+            if len(held) < _MAX_LOOSE_COUNT:
+                held[call.tool.span_id] = None
+        if call.arguments is None:
+            is_judged = call.broken and schemas
+            return [Violation("", "json", "they are not JSON", "type object", bool(call.failed))] if is_judged else []
+        found: list[Violation] = []
+        for schema in schemas:
+            given = call.arguments if call.is_raw else unwrapped(call.arguments, schema.names)
+            found = schema.violations(given)
+            if not found:
+                return []
+        return found
+
+    def _unknown(self, call: _Judged, trace: Trace) -> Violation | None:
+        """That a tool was not on offer to the model call that asked for it. One that then worked was known all the same."""
+        if call.asker is None or (call.tool is not None and not call.failed):
+            return None
+        offered = self._offered(call.asker, trace)
+        if not offered.is_whole or is_on_offer(call.name, offered.schemas):
+            return None
+        if not (call.is_raw or _NO_TOOL.search(call.failed)):
+            return None  # perhaps no model's call at all
+        names = shorten(", ".join(sorted(offered.schemas)), 120)
+        return Violation("", "tool", f"on offer were only {names}", names, bool(call.failed))
+
+
+def _sentence(call: _Judged, first: Violation, where: str) -> str:
+    if first.reason == "tool":
+        return f"{shorten(call.name, 80)}{where} was asked for and is no tool that was on offer: {first.says}"
+    return f"{shorten(call.name, 80)}{where} was called with arguments that do not fit its schema: {first.says}"
+
+
+def _failure(tool: Span, text: str) -> str:
+    """What a finished call said, where it failed; empty where it did not."""
+    if tool.is_error:
+        said = first_line(tool.error_text) or "failed"
+        return said if tool.error_type in said else first_line(f"{tool.error_type}: {said}")
+    failure = failure_of(tool, text or None)
+    return failure.quote if failure is not None and failure.reason != "empty result" else ""
+
+
+def _is_over(span: Span) -> bool:
+    """Whether the work that a model call is a part of has ended: nothing of it comes after."""
+    above = span
+    while above.parent is not None and above.kind not in (SpanKind.AGENT, SpanKind.DELEGATION):
+        above = above.parent
+    return not above.is_placeholder and bool(above.end_ns)
+
+
+def _call_id(span: Span) -> str:
+    value = span.attributes.get(TOOL_CALL_ID)
+    return value if isinstance(value, str) else ""
