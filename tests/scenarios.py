@@ -98,14 +98,23 @@ class Scenario:
         self._frames.pop()
         self._end(span_id, error, {Slot.RETURNED: [frame.returned]} if frame.returned else {})
 
-    def says(self, text: str, tools: Any = None, knows: Sequence[dict[str, Any]] | None = None) -> bytes:
-        """A model call: shown all that the agent heard (or `knows`), it says `text`."""
+    def says(
+        self,
+        text: str,
+        tools: Any = None,
+        knows: Sequence[dict[str, Any]] | None = None,
+        calls: Sequence[tuple[str, str, Any]] = (),
+    ) -> bytes:
+        """A model call: shown all that the agent heard (or `knows`), with `tools` on offer, it says `text` and asks for `calls`,
+        (id, tool, arguments) each."""
         frame = self._frames[-1]
         contents: dict[str, list[Any]] = {Slot.INPUT: list(frame.heard if knows is None else knows)}
         if tools is not None:
             contents[Slot.TOOLS] = [tools]
         span_id = self._start(SpanKind.MODEL, "chat", contents=contents)
-        said = {"role": "assistant", "content": text}
+        said: dict[str, Any] = {"role": "assistant", "content": text}
+        if calls:
+            said["tool_calls"] = [{"id": i, "name": name, "arguments": given} for i, name, given in calls]
         frame.heard.append(said)
         frame.returned = text
         self._end(span_id, None, {Slot.OUTPUT: [said]})
@@ -120,11 +129,12 @@ class Scenario:
         retry_of: bytes = b"",
         kind: str = SpanKind.TOOL,
         shown_only: bool = False,
+        call_id: str = "",
     ) -> bytes:
         """A tool call that gives `result`, or raises `error`, (type, message); the model hears either. With `shown_only` the
         tool's own span holds no result, as some frameworks' do not."""
         contents = {Slot.ARGUMENTS: [arguments]} if arguments is not None else {}
-        call_id = f"call-{self._count}"
+        call_id = call_id or f"call-{self._count}"
         span_id = self._start(kind, name, contents=contents, attributes={TOOL_NAME: name, TOOL_CALL_ID: call_id})
         if retry_of:
             self._tell(SpanLinked(self.trace_id, span_id, self._tick(), LinkKind.RETRY_OF, self.trace_id, retry_of))

@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.benchmarks import Row, shared_data
 from tests.benchmarks.captures import requests_of
+from trajectory.detection.bad_arguments import BadArguments
+from trajectory.detection.blind_retry import BlindRetries
 from trajectory.detection.cascade import Cascades
 from trajectory.detection.judge import TraceJudge
 from trajectory.detection.lost import ContextAtBoundaries
@@ -26,7 +28,7 @@ NAME = "failures"
 GOAL = (
     "root and path of every failure, every lost constraint, no alarm on a good run; 5 in 100 passed runs with a cascade"
 )
-DETECTORS = (SilentFailures, ContextAtBoundaries, Cascades, StalledSpans)
+DETECTORS = (SilentFailures, BadArguments, BlindRetries, ContextAtBoundaries, Cascades, StalledSpans)
 FALSE_ALARM_RATIO = 0.05
 
 Judged = tuple[Trace, list[Finding]]

@@ -29,7 +29,9 @@ def facts_of(run: Scenario) -> list[Fact]:
 
 def test_ours_are_registered() -> None:
     names = {factory().name for factory in REGISTERED}
-    assert names >= {"cascade", "context.boundary", "flow.stalled", "tool.silent_failure"}
+    assert names >= {
+        "cascade", "context.boundary", "flow.stalled", "tool.bad_arguments", "tool.blind_retry", "tool.silent_failure",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAULTY)

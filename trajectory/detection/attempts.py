@@ -36,8 +36,9 @@ _TRANSIENT = re.compile(
 )
 _HOPELESS = re.compile(
     rf"{_STATUS}(?:400|401|403|404|405|409|410|413|415|422|501)\b|not[ _]?found|no such|does ?n[o'’]t exist|unknown|invalid|"
-    r"validation|unprocessable|bad request|malformed|missing|required|must\b|should be|"
-    r"unexpected (?:keyword|argument|type|value|propert)|not (?:a valid|allowed|permitted|supported|authori[sz]ed|eligible)|"
+    r"validation|mismatch|does ?n[o'’]t (?:add up|match|belong)|unprocessable|bad request|malformed|missing|required|must\b|"
+    r"should be|unexpected (?:keyword|argument|type|value|propert)|"
+    r"not (?:a valid|allowed|permitted|supported|authori[sz]ed|eligible)|"
     r"permission|forbidden|denied|unauthori[sz]ed|\b(?:type|value|key|attribute|name|syntax|modulenotfound|notimplemented)error\b",
     re.I,
 )

@@ -9,6 +9,7 @@ unless the call then failed. Registered under `trajectory.detectors`.
 
 import re
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -90,7 +91,8 @@ class BadArguments:
         self._by_name: dict[str, _Schemas] = {}
         self._loose: dict[str, dict[bytes, None]] = {}  # tool → calls judged by another's schema, or none
         self._again: dict[bytes, None] = {}
-        self._said: dict[tuple[bytes, str], Finding] = {}
+        self._said: dict[tuple[bytes, str], Finding] = {}  # by span, and by call where there is none of its own
+        self._held: Counter[str] = Counter()  # how many of those say a finding of one key
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes a span to be looked at when the trace settles."""
@@ -296,15 +298,17 @@ class BadArguments:
 
     def _say(self, span_id: bytes, part: str, call: _Judged | None, trace: Trace) -> Iterator[Finding]:
         finding = self._finding(call, trace) if call is not None else None
-        known = self._said.get((span_id, part))
-        if finding is not None:
-            if known is None and len(self._said) >= _MAX_KEPT_COUNT:
-                return
+        known = self._said.pop((span_id, part), None)
+        if known is not None:
+            self._held[known.key] -= 1
+        if finding is not None and len(self._said) < _MAX_KEPT_COUNT:
             self._said[span_id, part] = finding
+            self._held[finding.key] += 1
             yield finding
-        elif known is not None:
-            told = f"{known.message}; taken back: by what came later they fit"
-            yield msgspec.structs.replace(self._said.pop((span_id, part)), severity=Severity.INFO, message=told)
+        if known is not None and not self._held[known.key]:
+            del self._held[known.key]
+            told = f"{known.message}; taken back: what came later tells otherwise"
+            yield msgspec.structs.replace(known, severity=Severity.INFO, message=told)
 
     def _finding(self, call: _Judged, trace: Trace) -> Finding | None:
         found = self._wrong(call, trace)

@@ -1,9 +1,10 @@
 """`tool.blind_retry`: a call that failed is made again unchanged, and fails alike, though nothing has changed in between.
 
 Invariant: one finding for each series, which grows. Attempts belong together when tool, arguments and invocation are the same
-and each begins after the one before has ended. Something has changed where the same agent did anything else with success,
-ran another program, gave work away, or was told anything by its user. A result that is no failure, or another one, ends a
-series, so polling and paging are none. Where arguments or results were not captured, nothing is said.
+and each begins after the one before has ended. Something has changed where the same agent did anything else with success
+(other than looking things up, by the tool's name), ran another program, gave work away, or was told anything by its user. A
+result that is no failure, or another one, ends a series, so polling and paging are none. Where arguments or results were not
+captured, nothing is said.
 
 Thresholds: the second failure is a warning where the error says that the request itself is at fault (validation, 400, 403,
 404, no such tool), as no repetition mends that. Else the second is for information and the third a warning: two
@@ -14,6 +15,7 @@ said before the sixth attempt, and then for information. A series that ends in s
 Registered under `trajectory.detectors`.
 """
 
+import re
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 
@@ -38,6 +40,10 @@ KIND = "tool.blind_retry"
 WARNING_COUNT = 3
 _CALLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
 _GIVING = (SpanKind.AGENT, SpanKind.DELEGATION)
+_LOOKING = (
+    "get", "list", "read", "search", "find", "lookup", "look", "show", "view", "describe", "fetch", "think", "calculate",
+    "compute", "count", "compare", "recall",
+)  # fmt: skip
 _MAX_KEPT_COUNT = 262_144
 _MAX_SAID_COUNT = 8  # of the latest messages, among which what a user said is looked for
 
@@ -162,8 +168,8 @@ class BlindRetries:
         failed, is_change = self._outcome(span, text, trace)
         if is_change:
             kept.change = span.order_key
-        key = self._key(span, trace)
-        if key and (failed is not None or is_change):
+        key = self._key(span, trace) if span.is_error or text is not None else b""
+        if key:
             kept.call = (tool_name(span), key)
             kept.attempt = Attempt(*span.order_key, span.end_ns, failed)
         return kept
@@ -177,7 +183,7 @@ class BlindRetries:
             return failed_by(first_line(span.error_text) or span.error_type or "failed", said), False
         failure = failure_of(span, text)
         if failure is None or failure.reason == "empty result":
-            return None, True
+            return None, not _only_looks(tool_name(span))
         return failed_by(
             failure.quote, text or ""
         ), failure.reason == "exit code"  # a program ran, and may have done something
@@ -247,7 +253,7 @@ class BlindRetries:
         if last.span_id in trace.vehicles():
             return None
         first = trace.spans[run.first.span_id]
-        severity = _severity(run)
+        severity = _severity(run, has_clock=not first.attributes.get(SYNTHETIC_TIME))
         given = next((t for d in first.digests(Slot.ARGUMENTS) if (t := trace.text(d)) is not None), "")
         shown = [run.first.span_id, *(i for i in run.latest)]
         evidence = [Evidence(first.span_id, f"arguments: {shorten(given, 300)}")]
@@ -283,6 +289,12 @@ class BlindRetries:
         return f"{said}; nothing had changed in between" + (f" (repeating took {' and '.join(spent)})" if spent else "")
 
 
+def _only_looks(name: str) -> bool:
+    """Whether a tool's name says that it changes nothing: what it found did not make the agent call otherwise either."""
+    words = re.findall(r"[A-Za-z][a-z]*", name.replace("-", "_"))
+    return bool(words) and words[0].lower() in _LOOKING
+
+
 def _start_over(work: _Work) -> None:
     """Lets every series with more than one attempt be worked out anew: something earlier has come to light."""
     for call, series in work.calls.items():
@@ -291,8 +303,8 @@ def _start_over(work: _Work) -> None:
             work.dirty[call] = None
 
 
-def _severity(run: Run) -> Severity:
-    if run.is_over or run.is_spaced or run.is_asked_for:
+def _severity(run: Run, *, has_clock: bool) -> Severity:
+    if run.is_over or run.is_asked_for or (run.is_spaced and has_clock):
         return Severity.INFO
     return Severity.WARNING if run.failed.is_hopeless or run.count >= WARNING_COUNT else Severity.INFO
 

@@ -30,17 +30,21 @@ class Failure(NamedTuple):
 
 
 _NOTHING_WRONG = re.compile(
-    r"(?:no|0|zero|without|free of|not an?)\s+(?:\w+\s+)?(?:errors?|failures?|exceptions?|problems?|issues?)\b"
-    r"|errors?\s*[:=]\s*(?:0|none|null|no|nil|false|-|n/a)\s*(?:$|[,;.\n)\]}])",
+    r"(?:no|0|zero|without|free of|not an?|(?:find|found|detect(?:ed)?|see)\s+any)\s+(?:\w+\s+)?"
+    r"(?:errors?|failures?|exceptions?|problems?|issues?)\b"
+    r"|(?:errors?|exceptions?|failures?|fatal)\s*[:=]\s*(?:0|none|null|no|nil|false|-|n/a)\s*(?:$|[,;.\n)\]}])",
     re.I,
 )
 _HEAD = re.compile(
     r"(?:\[?(?:fatal\s+|internal\s+|runtime\s+|unexpected\s+|tool\s+|api\s+|http\s+|server\s+|network\s+)?"
-    r"(?:error|exception|failure)(?:\]|\s*[:\-–—(!])"
-    r"|error\s+(?:code\b|\d{3}\b|executing|running|calling|while|when|during|occurred|fetching|reading|loading|in tool|"
+    r"(?:error|exception|failure)(?:\]|\*{0,2}\s*[:\-–—(!])"
+    r"|error\s+(?:code\b|\d{3,6}\b|executing|running|calling|while|when|during|occurred|fetching|reading|loading|in tool|"
     r"invoking)"
     r"|an?\s+(?:\w+\s+)?(?:error|exception)\s+(?:has\s+)?occurred"
-    r"|panic:|fatal:|segmentation fault"
+    r"|(?:server|service|api|system|application|tool)\s+(?:has\s+)?(?:encountered|returned|reported)\s+an?\s+(?:\w+\s+){0,3}"
+    r"(?:error|exception)\b|the\s+server\s+encountered\s+an?\s+(?:\w+\s+){0,3}error\b"
+    r"|panic:|fatal:|segmentation fault|npm\s+err|\[(?:errno|winerror)\s+-?\d{1,6}\]|(?:net::)?err_[a-z]+_[a-z_]{3,40}\b"
+    r"|exception\s+in\s+thread\b|upstream\s+(?:\w+\s+){0,3}error\b|(?:\d{1,3}\s+)?validation\s+errors?\s+(?:for|in|while)\b"
     r"|traceback \(most recent call last\)"
     r"|(?:[a-z_]\w{0,60}\.){0,6}[a-z_]\w{0,60}(?:error|exception)\s*[:(]"
     r"|failed\s+(?:to|with|because|:)|failure\s+(?:to|in)\b|(?:tool|command|request|call|execution|run)\s+(?:\w+\s+)?failed\b)",
@@ -54,14 +58,26 @@ _COMPLAINT = re.compile(
     r"site|website|database|upstream|gateway|download|response)\s+(?:\w+\s+){0,3}(?:timed\s+out|failed|refused|"
     r"unavailable|unreachable|denied|reset|aborted|not\s+respond\w*|rejected)\b"
     r"|(?:connection|request|read|gateway|operation)\s+(?:time-?out|timed\s+out|refused|reset|aborted)\b"
-    r"|time-?out\b(?:\s+(?:after|while|waiting|exceeded|error)|\s*[:!]|\s*$)|timed\s+out\b"
-    r"|service\s+(?:temporarily\s+)?unavailable|permission\s+denied|access\s+denied|unauthori[sz]ed\b|forbidden\b"
-    r"|rate\s+limit\w*\s+(?:exceeded|reached|hit)|too\s+many\s+requests|quota\s+exceeded|internal\s+server\s+error"
-    r"|bad\s+gateway|not\s+found\s*(?:[.:!]|$)|no\s+such\s+(?:file|host|table|key|user|tool|function|command)"
-    r"|(?:[\w./-]{1,40}:\s+){0,3}command\s+not\s+found|(?:[\w./-]{1,40}:\s+){2,4}[\w ]{0,20}not\s+found|"
+    r"|time-?out\b(?:\s+(?:after|while|waiting|exceeded|error)|\s*[:!](?!\s*\d)|\s*$)|timed\s+out\b"
+    r"|service\s+(?:temporarily\s+)?unavailable"
+    r"|(?:permission\s+denied|access\s+denied|unauthori[sz]ed|forbidden|internal\s+server\s+error|bad\s+gateway)"
+    r"\s*(?:[.:!,;(\-–]|$|(?:to|for|by|while|when|accessing)\b)"
+    r"|(?:\w+\s+){0,2}(?:rate\s+limit\w*|quota)\s+(?:is\s+|was\s+|has\s+been\s+)?(?:exceeded|reached|hit)|too\s+many\s+requests"
+    r"|(?:\w+\s+){0,3}time-?out\s+(?:of\s+\d+\s*\w*\s+)?(?:exceeded|expired|reached)\b|no\s+response\s+from\b"
+    r"|invalid\s+(?:\w+\s+){0,2}(?:arguments?|parameters?|input|request|json|tool|schema|syntax|query|credentials|api[ _]key)\b"
+    r"|(?:tool|function|command|agent)\s+\S{1,80}\s+(?:(?:is|was|does)\s+)?not\s+(?:found|available|exist|defined|registered|"
+    r"recogni[sz]ed|supported)\b|(?:killed|aborted)\W*$|not\s+found\s*(?:[.:!]|$)"
+    r"|no\s+such\s+(?:file|host|table|key|user|tool|function|command)"
+    r"|(?:[\w./-]{1,40}:\s+){0,3}command\s+not\s+found\s*(?:[.:!;(]|$)|(?:[\w./-]{1,40}:\s+){2,4}[\w ]{0,20}not\s+found|"
     r"unknown\s+(?:tool|command|function)\b",
     re.I,
 )
+_PROGRAM = re.compile(
+    r"[\w./+-]{1,40}:\s+(?:[^:\n]{1,120}:\s+){0,2}(?:(?:fatal\s+)?error:|fatal:|\(\d{1,3}\)\s|cannot\s|can't\s|"
+    r"could not\s|failed to\s|no such file|permission denied|operation not permitted|connection refused|invalid option|"
+    r"unrecogni[sz]ed option|is a directory|not a directory)",
+    re.I,
+)  # as programs complain: `cat: x: No such file or directory`
 _STATUS_PHRASE = (
     r"(?:bad request|unauthori[sz]ed|payment required|forbidden|not found|method not allowed|not acceptable|"
     r"request time-?out|conflict|gone|payload too large|unprocessable\w*|too many requests|internal server error|"
@@ -86,10 +102,22 @@ _REFUSAL = re.compile(
 )
 _TITLE = re.compile(r"<title[^>]{0,100}>([^<]{0,200})", re.I)
 _ERROR_TITLE = re.compile(
-    rf"\b[45]\d\d\b|{_STATUS_PHRASE}|^\s*error\b|access denied|just a moment|attention required|are you a robot"
-    r"|page (?:not found|unavailable)|site (?:is )?(?:down|unavailable)|maintenance",
+    rf"^\W*(?:(?:http\W*)?(?:error|status)?\W*[45]\d\d(?:\W*$|\W{{1,3}}(?:error\b|{_STATUS_PHRASE}))|{_STATUS_PHRASE}\W*(?:$|[|:·–-])"
+    r"|error\b\W*(?:$|[|:·–-]|[45]\d\d\b|page\b))|\berror\W{0,3}[45]\d\d\b|\([45]\d\d\)|access\s.{0,20}\bdenied\b|just a moment"
+    r"|attention required|are you a robot|page (?:not found|unavailable)|site (?:is )?(?:down|unavailable)"
+    r"|(?:under|down for|scheduled|site) maintenance|internal server error|bad gateway|gateway time-?out|service unavailable",
     re.I,
 )
+_ERROR_ELEMENT = re.compile(
+    r"(?:<\?xml[^>]{0,200}>\s*)?<(?:\w{1,40}[_:-])?(?:error|fault|exception)(?:\s[^>]{0,200})?>(?P<said>.{0,400})",
+    re.I | re.S,
+)
+_DECORATION = re.compile(r"[^\w\[<({\"'$/.~-]{1,16}")
+_PRINTED = re.compile(
+    r"(?:exit(?:ed)?(?:\s+with)?[ _]?(?:code|status)|return[ _]?code)\s*[:=]?\s*0\b[^\n]{0,60}\n+"
+    r"(?:[\w ]{0,30}\b(?:output|stdout)\s*:)?\s*",
+    re.I,
+)  # the head of a program's output
 _EXCEPTION_LINE = re.compile(
     r"(?:[A-Za-z_]\w{0,60}\.){0,6}[A-Za-z_]\w{0,60}(?:Error|Exception|Exit|Interrupt|Warning)\b"
 )
@@ -104,7 +132,8 @@ _FAULT = re.compile(
     re.I,
 )
 _DECLINED = re.compile(
-    r"not[ _]?found|does ?n[o']t exist|no such|not available|invalid|must\b|should\b|cannot be|can ?not be|already|missing|"
+    r"not[ _]?found|(?:n[o']t|cannot|unable to) find|validation|does ?n[o']t exist|no such|not available|"
+    r"invalid|must\b|should\b|cannot be|can ?not be|already|missing|"
     r"mismatch|does not (?:add up|match|belong)|not (?:allowed|eligible|supported|valid|match)|required|"
     r"out of (?:stock|range)|not enough|insufficient|unknown|unprocessable|bad request|\b4(?:00|04|09|10|22)\b",
     re.I,
@@ -161,7 +190,7 @@ def first_line(text: str) -> str:
 # --- text ----------------------------------------------------------------------------------------------------------------
 
 
-def _in_text(text: str) -> Failure | None:
+def _in_text(text: str, *, is_printed: bool = False) -> Failure | None:
     line = first_line(text)
     if text.startswith("<"):
         return _in_page(text)
@@ -170,17 +199,29 @@ def _in_text(text: str) -> Failure | None:
         died = _in_traceback(text)
         said = exit_code[0] if exit_code.start() else line
         return Failure("exit code", first_line(f"{said}: {died.quote}" if died else said), 0.95, True)
+    printed = None if is_printed else _PRINTED.match(text)
+    if printed:  # a program that ended well, and what it printed says otherwise
+        failure = _in_text(text[printed.end() :].strip() or "-", is_printed=True)
+        return failure._replace(confidence=min(failure.confidence, 0.75)) if failure else None
+    if decorated := _DECORATION.match(line):
+        line = line[decorated.end() :]
     if _NOTHING_WRONG.match(line) or _is_log(text):
         return None
     if text.startswith("Traceback (most recent call last)"):
         return _in_traceback(text) or Failure("error text", line, 0.9, True)
+    if "\nTraceback (most recent call last)" in text[:_SHORT_CHARS] and _SAYS_FAILURE.search(line):
+        return Failure("error text", line, 0.9, True)
     if _HEAD.match(line) and not _NOTHING_WRONG.search(line):
         return Failure("error text", line, 0.95 if len(text) <= 2000 else 0.7, _is_fault(line, text))
     if _HTTP.match(line) and (len(text) <= 2000 or line.lower().startswith("http")):
         return Failure("http status", line, 0.95 if len(text) <= 2000 else 0.75, _is_fault(line, text))
     if _REFUSAL.match(text) and len(text) <= 2 * _SHORT_CHARS:
         return Failure("refusal", line, 0.8, False)
-    if len(text) <= _SHORT_CHARS and _COMPLAINT.match(line):
+    if (
+        len(text) <= _SHORT_CHARS
+        and not _NOTHING_WRONG.search(line)
+        and (_COMPLAINT.match(line) or _PROGRAM.match(line))
+    ):
         return Failure("error text", line, 0.8, _is_fault(line, text))
     return _in_traceback(text)
 
@@ -196,6 +237,10 @@ def _in_page(text: str) -> Failure | None:
     title = _TITLE.search(text[:8192])
     if title and _ERROR_TITLE.search(title[1]):
         return Failure("error page", first_line(title[1]), 0.85, True)
+    element = _ERROR_ELEMENT.match(text)
+    said = re.sub(r"<[^>]{0,200}>", " ", element["said"]).strip() if element else ""
+    if said and said.lower() not in _CALM:
+        return Failure("error element", first_line(said), 0.85, _is_fault(first_line(said), ""))
     return None
 
 
@@ -232,6 +277,7 @@ _ERROR_KEYS = ("error", "errors", "err", "exception", "error_message", "errormes
 _EXIT_KEYS = ("exit_code", "exitcode", "returncode", "return_code", "exit_status")
 _STATUS_KEYS = ("status", "status_code", "statuscode", "http_status", "httpstatus", "code")
 _WRAPPERS = ("result", "output", "response", "content", "data", "text", "value")
+_CALM = ("", "none", "null", "no", "0", "false", "n/a", "ok", "-", "no error", "no errors")
 _BAD_STATUS = ("error", "failed", "failure", "fail", "timeout", "timed_out", "unavailable")
 _DATA_KEYS = 6  # an object with more fields than this is a record, and its `status` is the record's
 
@@ -306,20 +352,7 @@ def _error_value(key: str, fields: dict[str, Any]) -> str:
     if isinstance(value, int):
         return f"{key} {value} {_said(fields, skip=key)}".strip() if 400 <= value <= 599 or value < 0 else ""
     if isinstance(value, str):
-        calm = value.strip().lower() in (
-            "",
-            "none",
-            "null",
-            "no",
-            "0",
-            "false",
-            "n/a",
-            "ok",
-            "-",
-            "no error",
-            "no errors",
-        )
-        return "" if calm else value
+        return "" if value.strip().lower() in _CALM else value
     if isinstance(value, Mapping) and value:
         return (
             _said({str(k).lower(): v for k, v in value.items()}) or json.dumps(value, ensure_ascii=False)[:QUOTE_CHARS]

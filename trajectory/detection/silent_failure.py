@@ -12,6 +12,7 @@ import msgspec
 
 from trajectory.detection.failure_text import Failure, failure_in, first_line, is_empty_result
 from trajectory.detection.shown import ShownAnswers
+from trajectory.detection.touched import Touched
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanLinked, SpanStarted, SpanUpdated
@@ -39,8 +40,7 @@ class SilentFailures:
     reads = (SpanEnded, SpanStarted, SpanUpdated, SpanLinked)
 
     def __init__(self) -> None:
-        self._touched: dict[bytes, None] = {}
-        self._unread: dict[bytes, Span] = {}
+        self._touched = Touched()
         self._faults: dict[tuple[str, int], dict[bytes, tuple[Span, Finding]]] = {}  # (tool, owner) → not got over yet
         self._successes: dict[tuple[str, int], dict[str, Span]] = {}  # (tool, owner) → arguments → latest success
         self._kept_count = 0
@@ -49,24 +49,17 @@ class SilentFailures:
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         """Notes a span to be looked at when the trace settles."""
         if type(fact) in self.reads:
-            self._touched[fact.span_id] = None  # type: ignore[union-attr]
+            self._touched.note(fact, trace)
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on the calls that finished since the last time, and on faults that those calls got over."""
-        touched, self._touched = self._touched, {}
-        for span_id in touched:
-            span = trace.spans.get(span_id)
-            if span is not None:
-                self._shown.note(span)
-                if span.kind in ANSWERING and span.end_ns:
-                    self._unread[span_id] = span
-        spans = sorted(self._unread.values(), key=lambda s: (s.end_ns, s.span_id))
-        self._unread = {}
+        spans = self._touched.take(trace)
         for span in spans:
-            yield from self._read(span, result_text(span, trace), trace)
-            if not _is_placed(span):
-                self._unread[span.span_id] = span  # read again when it is known whose work it is
+            self._shown.note(span)
+        for span in sorted(spans, key=lambda s: (s.end_ns, s.span_id)):
+            if span.kind in ANSWERING and span.end_ns:
+                yield from self._read(span, result_text(span, trace), trace)
         for span, text in self._shown.found(trace):
             yield from self._read(span, text, trace)
 
@@ -108,16 +101,6 @@ class SilentFailures:
         faults = self._faults.get(place, {})
         for span_id in [i for i, (failed, _) in faults.items() if repeats(success, failed)]:
             yield _handled(faults.pop(span_id)[1])
-
-
-def _is_placed(span: Span) -> bool:
-    """Whether every span above is known: children may come before their parents."""
-    above = span.parent
-    while above is not None:
-        if above.is_placeholder:
-            return False
-        above = above.parent
-    return True
 
 
 def is_tool_work(span: Span) -> bool:
