@@ -264,6 +264,47 @@ def rewritten() -> Scenario:
     return run
 
 
+QUOTE = {
+    "type": "object",
+    "properties": {
+        "hotel": {"type": "string"},
+        "nights": {"type": "integer"},
+        "unit": {"type": "string", "enum": ["EUR", "USD"]},
+    },
+    "required": ["hotel", "nights"],
+    "additionalProperties": False,
+}
+
+
+def quoted_with(arguments: object, error: tuple[str, str] | None = None) -> Scenario:
+    """A booker is offered a tool and calls it."""
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        with run.delegate("booker", FULL_TASK):
+            run.says("", tools=[{"name": "quote", "input_schema": QUOTE}], calls=[("q", "quote", arguments)])
+            run.tool("quote", arguments, "H7: 640 EUR, firm.", error=error, call_id="q")
+            run.says("H7 costs 640 EUR." if error is None else "There is no quote: my call was wrong.")
+        run.says("Booked H7 for 640 EUR." if error is None else "There is no quote.")
+    return run
+
+
+def tried_again(
+    result: object = "Error: 404 no hotel H99", times: int = 2, then: object = None, edits: bool = False
+) -> Scenario:
+    """An agent makes a failing call again, perhaps after it did something else."""
+    run = Scenario()
+    with run.agent("worker", task="Get a quote for H99."):
+        for _ in range(times):
+            run.says("Asking.")
+            run.tool("quote", {"hotel": "H99"}, result)
+            if edits:
+                run.tool("register", {"hotel": "H99"}, "registered")
+        if then is not None:
+            run.tool("quote", {"hotel": "H99"}, then)
+        run.says("There is no quote.")
+    return run
+
+
 def stuck() -> Scenario:
     """A tool that does not come back, and an agent that waits for it."""
     run = Scenario()
@@ -285,6 +326,12 @@ FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
     "escaped": (escaped, {("cascade", "researcher")}),
     "forgetful": (forgetful, {("context.lost", "researcher")}),
     "altered": (altered, {("context.altered", "researcher")}),
+    "wrong type": (lambda: quoted_with({"hotel": "H7", "nights": "two"}), {("tool.bad_arguments", "booker")}),
+    "missing argument": (
+        lambda: quoted_with({"hotel": "H7"}, ("ValidationError", "nights: field required")),
+        {("tool.bad_arguments", "booker")},
+    ),
+    "tried again": (tried_again, {("tool.blind_retry", "worker")}),
 }
 
 CLEAN: dict[str, Story] = {
@@ -299,5 +346,11 @@ CLEAN: dict[str, Story] = {
     "in a form": in_a_form,
     "derived": derived,
     "rewritten": rewritten,
+    "mended arguments": lambda: quoted_with({"hotel": "H7", "nights": "2", "unit": None}),
+    "polled": lambda: tried_again({"status": "pending"}, times=5, then="H99: 310 EUR"),
+    "tried again after a change": lambda: tried_again(edits=True, times=3),
+    "asked to wait": lambda: tried_again(
+        {"status": "queued", "message": "try again later"}, times=4, then="H99: 310 EUR"
+    ),
     "not captured": lambda: trip(task="Find a hotel.", searched=DOWN, found="H99", hotel="H99", captures=False),
 }

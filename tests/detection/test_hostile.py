@@ -51,9 +51,17 @@ _VALUES = st.recursive(
                     "text",
                     "properties",
                     "function",
+                    "name",
+                    "parameters",
+                    "arguments",
+                    "required",
+                    "anyOf",
+                    "$ref",
+                    "enum",
                 ]
             ),
-            inner | st.sampled_from(["user", "tool_call_response", "text", "tool"]),
+            inner
+            | st.sampled_from(["user", "tool_call_response", "tool_call", "text", "tool", "planner", "object", "#"]),
             max_size=4,
         )
     ),
