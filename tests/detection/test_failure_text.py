@@ -193,3 +193,14 @@ def test_a_million_characters_of_anything_hang_nothing(unit: str) -> None:
     failure_in(text)
     says_failure(text)
     assert time.process_time() - start < 10  # the square of it would take hours
+
+
+def test_a_traceback_is_quoted_by_its_exception_whatever_is_told_around_it() -> None:
+    text = "Your solution failed the test:\nTraceback (most recent call last):\n  File x\n    raise ValueError(\nKeyError: 'a'\n\nMind it."
+    failure = failure_in(text)
+    assert failure is not None and failure.quote == "KeyError: 'a'"
+
+
+def test_what_a_program_printed_though_it_ended_well_is_less_sure() -> None:
+    failure = failure_in("exitcode: 0 (execution succeeded)\nCode output: Error: the engine coughed")
+    assert failure is not None and (failure.quote, failure.confidence) == ("Error: the engine coughed", 0.75)

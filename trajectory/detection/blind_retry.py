@@ -255,9 +255,9 @@ class BlindRetries:
         first = trace.spans[run.first.span_id]
         severity = _severity(run, has_clock=not first.attributes.get(SYNTHETIC_TIME))
         given = next((t for d in first.digests(Slot.ARGUMENTS) if (t := trace.text(d)) is not None), "")
-        shown = [run.first.span_id, *(i for i in run.latest)]
+        shown = [run.first.span_id, *run.latest]
         evidence = [Evidence(first.span_id, f"arguments: {shorten(given, 300)}")]
-        evidence += [Evidence(i, shorten(run.failed.quote)) for i in shown[:1] + shown[1:][-2:]]
+        evidence += [Evidence(i, shorten(run.failed.quote)) for i in (shown[0], shown[-1])]
         return Finding(
             kind=KIND,
             severity=severity,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 READ_CHARS = 64 * 1024
 QUOTE_CHARS = 160
+_TRACEBACK_LINES = 400
 _SHORT_CHARS = 400  # a sentence or two: a whole result that is nothing but a complaint
 
 
@@ -210,7 +211,7 @@ def _in_text(text: str, *, is_printed: bool = False) -> Failure | None:
     if text.startswith("Traceback (most recent call last)"):
         return _in_traceback(text) or Failure("error text", line, 0.9, True)
     if "\nTraceback (most recent call last)" in text[:_SHORT_CHARS] and _SAYS_FAILURE.search(line):
-        return Failure("error text", line, 0.9, True)
+        return Failure("error text", _died_of(text) or line, 0.9, True)
     if _HEAD.match(line) and not _NOTHING_WRONG.search(line):
         return Failure("error text", line, 0.95 if len(text) <= 2000 else 0.7, _is_fault(line, text))
     if _HTTP.match(line) and (len(text) <= 2000 or line.lower().startswith("http")):
@@ -252,6 +253,13 @@ def _in_traceback(text: str) -> Failure | None:
     if _EXCEPTION_LINE.match(last):
         return Failure("error text", first_line(last), 0.9, True)
     return None
+
+
+def _died_of(text: str) -> str:
+    """The exception that a traceback ends in, whatever is told after it."""
+    _, _, told = text.partition("Traceback (most recent call last)")
+    lines = told.splitlines()[1:_TRACEBACK_LINES]
+    return next((first_line(line) for line in lines if _EXCEPTION_LINE.match(line)), "")
 
 
 def _ends_with(text: str, said: str) -> bool:
