@@ -11,8 +11,8 @@ from tests.detection.asking import judged, last
 from tests.scenarios import Scenario
 from trajectory.detection.bad_arguments import BadArguments
 from trajectory.detection.judge import TraceJudge
-from trajectory.model.fact import Finding, Payload
-from trajectory.model.words import Severity
+from trajectory.model.fact import Finding, Payload, SpanUpdated
+from trajectory.model.words import Severity, Slot, SpanKind
 
 SCHEMA = {
     "type": "object",
@@ -209,6 +209,30 @@ def test_arguments_that_are_no_object_are_not_judged(arguments: Any) -> None:
 )
 def test_where_no_schema_is_on_offer_nothing_is_said(tools: Any) -> None:
     assert found(one_call(tools=tools)) == []
+
+
+def test_a_call_that_nested_model_spans_tell_of_is_one() -> None:
+    run = Scenario()
+    with run.agent("worker"):
+        outer = run.opens(SpanKind.MODEL, "llm")
+        run._stack.append(outer)
+        run.says("", tools=OPENAI, calls=[("", "search", WRONG)])
+        run._stack.pop()
+        run.ends(outer)
+        run.tool("search", WRONG, "ok")
+        run.says("Done.")
+    (finding,) = found(run)
+    assert finding.path == [outer, run.names["search"]]
+
+
+def test_tools_that_only_the_agent_s_span_has_on_offer_count() -> None:
+    run = Scenario()
+    with run.agent("worker") as agent:
+        run.says("", calls=[("c", "search", WRONG)])
+        run.tool("search", WRONG, "ok", call_id="c")
+    held = run._store({Slot.TOOLS: [OPENAI]})
+    run.facts.append(SpanUpdated(run.trace_id, agent, run.now_ns, run.now_ns, {}, held))
+    assert len(found(run)) == 1
 
 
 def test_nothing_is_said_where_content_was_not_captured() -> None:

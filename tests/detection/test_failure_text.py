@@ -196,7 +196,7 @@ def test_a_million_characters_of_anything_hang_nothing(unit: str) -> None:
 
 
 def test_a_traceback_is_quoted_by_its_exception_whatever_is_told_around_it() -> None:
-    text = "Your solution failed the test:\nTraceback (most recent call last):\n  File x\n    raise ValueError(\nKeyError: 'a'\n\nMind it."
+    text = "The solution failed:\nTraceback (most recent call last):\n  File x\n    raise E(\nKeyError: 'a'\n\nMind it."
     failure = failure_in(text)
     assert failure is not None and failure.quote == "KeyError: 'a'"
 

@@ -17,7 +17,7 @@ import msgspec
 
 from trajectory.detection.calls import AskedCall, arguments_in, calls_in, key_of, unwrapped
 from trajectory.detection.failure_text import failure_in, first_line
-from trajectory.detection.offers import Offer, is_on_offer, offer_in, plain_name
+from trajectory.detection.offers import Offers, is_on_offer, plain_name
 from trajectory.detection.schemas import Schema, Violation
 from trajectory.detection.shown import answers_in
 from trajectory.detection.silent_failure import failure_of, result_text
@@ -40,13 +40,13 @@ _MAX_KEPT_COUNT = 16_384  # calls, and ids of calls
 _MAX_PLACED_COUNT = 262_144
 _MAX_LOOSE_COUNT = 256  # of one name
 _MAX_WAITING_COUNT = 1_024  # model calls whose agent has not gone on
-_MAX_OFFERS_COUNT = 4_096
-_MAX_SCHEMAS_COUNT = 8  # of one name
 _MAX_SHOWN_COUNT = 16
+_MAX_CALLS_COUNT = 64  # of one model call
+_MAX_NESTED_COUNT = 8
+_OFFERING = (SpanKind.MODEL, SpanKind.AGENT)
 
 
 _At = tuple[int, bytes]  # a span's place in time
-_Schemas = dict[bytes, Schema]  # by digest
 
 
 class _Work:
@@ -55,8 +55,6 @@ class _Work:
     def __init__(self) -> None:
         self.models: list[_At] = []
         self.tools: dict[str, list[_At]] = {}
-        self.offers: dict[str, _Schemas] = {}
-        self.noted: set[bytes] = set()  # payloads whose offers are known here
 
 
 class _Judged(NamedTuple):
@@ -85,10 +83,7 @@ class BadArguments:
         self._calls: dict[bytes, list[AskedCall]] = {}  # model call → what it asked for
         self._asked: dict[str, tuple[bytes, AskedCall]] = {}  # call id → who asked
         self._tools: dict[str, bytes] = {}  # call id → tool span
-        self._bodies: dict[bytes, Offer] = {}
-        self._schemas: _Schemas = {}
-        self._by_agent: dict[tuple[str, str], _Schemas] = {}
-        self._by_name: dict[str, _Schemas] = {}
+        self._offers = Offers()
         self._loose: dict[str, dict[bytes, None]] = {}  # tool → calls judged by another's schema, or none
         self._again: dict[bytes, None] = {}
         self._said: dict[tuple[bytes, str], Finding] = {}  # by span, and by call where there is none of its own
@@ -104,6 +99,9 @@ class BadArguments:
         """Findings on the calls that are over, by their spans or because their agents have gone on."""
         touched = self._touched.take(trace)
         for span in touched:
+            if span.kind in _OFFERING:
+                for name in self._offers.note(span, trace):
+                    self._again.update(self._loose.pop(name, {}))
             if span.kind == SpanKind.MODEL:
                 self._note_model(span, trace)
         due = self._again
@@ -130,79 +128,45 @@ class BadArguments:
         if known == place or (known is None and len(self._placed) >= _MAX_PLACED_COUNT):
             return
         if known is not None:
-            former = self._works[known[0]]
-            held = former.tools[known[1]] if known[1] else former.models
-            del held[bisect_left(held, known[2])]
+            self._unplace(span.span_id)
         self._placed[span.span_id] = place
         work = self._work(span)
         insort(work.tools.setdefault(name, []) if name else work.models, span.order_key)
 
+    def _unplace(self, span_id: bytes) -> None:
+        line, name, at = self._placed.pop(span_id)
+        held = self._works[line].tools[name] if name else self._works[line].models
+        del held[bisect_left(held, at)]
+
     def _note_model(self, span: Span, trace: Trace) -> None:
-        self._place(span, "")
-        work = self._work(span)
-        addresses = span.digests(Slot.TOOLS)
-        if not work.noted.issuperset(addresses):
-            offer = self._offered(span, trace)
-            work.noted.update(address for address in addresses if address in self._bodies)
-            for name, schema in offer.schemas.items():
-                self._note_offer(span, work, name, schema)
-        if not span.end_ns:
-            return
-        asked = [call for d in span.digests(Slot.OUTPUT) for call in calls_in(trace.body(d))]
+        turn = _turn(span)
+        if turn is not span and span.span_id in self._placed:  # its wrapper came after it
+            self._unplace(span.span_id)
+            self._waiting.pop(span.span_id, None)
+            self._calls.pop(span.span_id, None)
+        self._place(turn, "")
+        asked = [c for d in span.digests(Slot.OUTPUT) for c in calls_in(trace.body(d))] if span.end_ns else []
         if not asked or len(self._calls) >= _MAX_KEPT_COUNT:
             return
-        self._calls[span.span_id] = asked
-        self._waiting[span.span_id] = None
+        held = self._calls.setdefault(turn.span_id, [])
+        held += [call for call in asked if call not in held][:_MAX_CALLS_COUNT]
+        self._waiting[turn.span_id] = None
         for call in asked:
             if call.call_id:
-                self._asked.setdefault(call.call_id, (span.span_id, call))
+                known = self._asked.get(call.call_id)
+                if known is None or trace.spans[known[0]].order_key >= turn.order_key:
+                    self._asked[call.call_id] = (turn.span_id, call)
                 if (tool_id := self._tools.get(call.call_id)) is not None:
                     self._again[tool_id] = None
         for name in {plain_name(call.name) for call in asked}:  # whoever came before the model call that asked
-            held = work.tools.get(name, [])
-            self._again.update((i, None) for _, i in held[bisect_left(held, span.order_key) :][:_MAX_SHOWN_COUNT])
+            tools = self._work(turn).tools.get(name, [])
+            self._again.update((i, None) for _, i in tools[bisect_left(tools, turn.order_key) :][:_MAX_SHOWN_COUNT])
 
     def _note_tool(self, span: Span) -> None:
         self._place(span, plain_name(tool_name(span)))
         call_id = _call_id(span)
         if call_id and len(self._tools) < _MAX_KEPT_COUNT:
             self._tools.setdefault(call_id, span.span_id)
-
-    def _note_offer(self, span: Span, work: _Work, name: str, schema: Schema | None) -> None:
-        plain = plain_name(name)
-        if schema is None or len(self._by_agent) >= _MAX_OFFERS_COUNT:
-            return
-        known = self._by_name.setdefault(plain, {})
-        own = work.offers.setdefault(plain, {})
-        agent = self._by_agent.setdefault((span.agent_name, plain), {})
-        if schema.key not in known or (len(known) > 1 and not (schema.key in own and schema.key in agent)):
-            self._again.update(self._loose.pop(plain, {}))  # now it may be known better by what they are to be judged
-        for held in (known, own, agent):
-            if len(held) < _MAX_SCHEMAS_COUNT:
-                held[schema.key] = schema
-
-    def _offered(self, span: Span, trace: Trace) -> Offer:
-        """What a model call had on offer, by its own span."""
-        schemas: dict[str, Any] = {}
-        is_whole = True
-        for address in span.digests(Slot.TOOLS):
-            if address not in self._bodies:
-                body = trace.body(address)
-                if body is None or len(self._bodies) >= _MAX_OFFERS_COUNT:
-                    is_whole = False
-                    continue
-                self._bodies[address] = self._made(offer_in(body))
-            schemas.update(self._bodies[address].schemas)
-            is_whole = is_whole and self._bodies[address].is_whole
-        return Offer(schemas, is_whole and bool(schemas))
-
-    def _made(self, offer: Offer) -> Offer:
-        """An offer with each schema made once, however many calls it is on offer to."""
-        made: dict[str, Any] = {}
-        for name, said in offer.schemas.items():
-            schema = Schema(said) if said is not None else None
-            made[name] = self._schemas.setdefault(schema.key, schema) if schema is not None else None
-        return Offer(made, offer.is_whole)
 
     # --- judging -------------------------------------------------------------------------------------------------------
 
@@ -262,7 +226,7 @@ class BadArguments:
             return None
         answer = self._answer(call, asker, trace)
         failure = failure_in(answer) if answer else None
-        if answer and failure is None and not is_on_offer(call.name, self._offered(asker, trace).schemas):
+        if answer and failure is None and not is_on_offer(call.name, self._offers.of(_parts(asker), trace).schemas):
             return None  # whoever answered knew the tool
         return _Judged(call.name, call.arguments, call.broken, asker, None, True, failure.quote if failure else "")
 
@@ -273,7 +237,8 @@ class BadArguments:
         models = self._work(asker).models
         after = bisect_right(models, asker.order_key)
         for _, span_id in models[after : after + 1]:
-            for address in trace.spans[span_id].digests(Slot.INPUT)[-_MAX_SHOWN_COUNT:]:
+            shown = [d for part in _parts(trace.spans[span_id]) for d in part.digests(Slot.INPUT)[-_MAX_SHOWN_COUNT:]]
+            for address in shown:
                 for call_id, text in answers_in(trace.body(address)):
                     if call_id == call.call_id:
                         return text
@@ -283,18 +248,13 @@ class BadArguments:
         """The schemas by which a call is judged, and whether they are its own model call's."""
         plain = plain_name(call.name)
         if call.asker is not None:
-            for name, schema in self._offered(call.asker, trace).schemas.items():
+            for name, schema in self._offers.of(_parts(call.asker), trace).schemas.items():
                 if schema is not None and plain_name(name) == plain:
                     return [schema], True
         place = call.tool or call.asker
         if place is None:
             return [], False
-        held = (
-            self._work(place).offers.get(plain)
-            or self._by_agent.get((place.agent_name, plain))
-            or self._by_name.get(plain, {})
-        )
-        return [held[key] for key in sorted(held)], False
+        return self._offers.named(plain, line_of(place), place.agent_name), False
 
     def _say(self, span_id: bytes, part: str, call: _Judged | None, trace: Trace) -> Iterator[Finding]:
         finding = self._finding(call, trace) if call is not None else None
@@ -368,7 +328,7 @@ class BadArguments:
         """That a tool was not on offer to the model call that asked for it. One that then worked was known all the same."""
         if call.asker is None or (call.tool is not None and not call.failed):
             return None
-        offered = self._offered(call.asker, trace)
+        offered = self._offers.of(_parts(call.asker), trace)
         if not offered.is_whole or is_on_offer(call.name, offered.schemas):
             return None
         if not (call.is_raw or _NO_TOOL.search(call.failed)):
@@ -390,6 +350,25 @@ def _failure(tool: Span, text: str) -> str:
         return said if tool.error_type in said else first_line(f"{tool.error_type}: {said}")
     failure = failure_of(tool, text or None)
     return failure.quote if failure is not None and failure.reason != "empty result" else ""
+
+
+def _turn(span: Span) -> Span:
+    """The outermost of the model spans that tell of one call: instrumentations wrap each other."""
+    for _ in range(_MAX_NESTED_COUNT):
+        if span.parent is None or span.parent.kind != SpanKind.MODEL:
+            break
+        span = span.parent
+    return span
+
+
+def _parts(turn: Span) -> list[Span]:
+    """The model spans that tell of one call, the outermost first."""
+    parts = [turn]
+    for part in parts:
+        if len(parts) > _MAX_NESTED_COUNT:
+            break
+        parts += [below for below in part.children[:_MAX_NESTED_COUNT] if below.kind == SpanKind.MODEL]
+    return parts
 
 
 def _is_over(span: Span) -> bool:
