@@ -103,8 +103,7 @@ class BlindRetries:
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on the series that have grown since the last time."""
         for span in self._touched.take(trace):
-            if span.kind == SpanKind.MODEL or (span.kind in _CALLS and span.end_ns):
-                self._shown.note(span)
+            self._shown.note(span)
             self._keep(span, trace)
         for span, text in self._shown.found(trace):
             self._told[span.span_id] = text
