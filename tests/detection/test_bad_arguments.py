@@ -199,6 +199,14 @@ def test_text_that_was_meant_to_be_json_is_for_information_and_a_warning_where_t
     assert (finding.severity, "they are not JSON" in finding.message) == (Severity.WARNING, True)
 
 
+def test_what_some_frameworks_mend_is_a_warning_only_where_the_call_failed_over_it() -> None:
+    doubtful = {"city": 69001, "nights": 2}
+    assert [f.severity for f in found(one_call(doubtful))] == [Severity.INFO]
+    assert [f.severity for f in found(one_call(doubtful, error=("TimeoutError", "no answer")))] == [Severity.INFO]
+    (finding,) = found(one_call(doubtful, error=("ValidationError", "city: not a string")))
+    assert finding.severity == Severity.WARNING
+
+
 @pytest.mark.parametrize("arguments", ["Lyon", "", None, "[1, 2]"])
 def test_arguments_that_are_no_object_are_not_judged(arguments: Any) -> None:
     assert found(one_call(arguments, asked="")) == []

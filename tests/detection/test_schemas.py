@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trajectory.detection.schemas import Schema, Violation
+from trajectory.detection.schemas import Schema
+from trajectory.detection.violations import Violation
 
 SEARCH = {
     "type": "object",

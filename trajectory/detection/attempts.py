@@ -39,7 +39,7 @@ _HOPELESS = re.compile(
     r"validation|mismatch|does ?n[o'’]t (?:add up|match|belong)|unprocessable|bad request|malformed|missing|required|must\b|"
     r"should be|unexpected (?:keyword|argument|type|value|propert)|"
     r"not (?:a valid|allowed|permitted|supported|authori[sz]ed|eligible)|"
-    r"permission|forbidden|denied|unauthori[sz]ed|\b(?:type|value|key|attribute|name|syntax|modulenotfound|notimplemented)error\b",
+    r"permission|forbidden|denied|unauthori[sz]ed|\b(?:type|value|key|attribute|name|syntax|modulenotfound|notimplemented|jsondecode)error\b",
     re.I,
 )
 _INVITING = re.compile(

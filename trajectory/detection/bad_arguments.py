@@ -4,33 +4,32 @@ Invariant: a call is judged by what its model asked for, where that is known, el
 this model call offered, else one of the same invocation, agent or trace that offers the name, and where those differ only if
 it violates all of them. A call without a span is judged when its agent has gone on. Where schema or arguments were not
 captured, nothing is said. A violation that no usual framework mends is a warning, every other one is for information
-unless the call then failed. Registered under `trajectory.detectors`.
+unless the call then failed over it. Registered under `trajectory.detectors`.
 """
 
 import re
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
 
 import msgspec
 
+from trajectory.detection.bad_call import KIND, JudgedCall, finding_of
 from trajectory.detection.calls import AskedCall, arguments_in, calls_in, key_of, unwrapped
 from trajectory.detection.failure_text import failure_in, first_line
 from trajectory.detection.offers import Offers, is_on_offer, plain_name
-from trajectory.detection.schemas import Schema, Violation
+from trajectory.detection.schemas import Schema
 from trajectory.detection.shown import answers_in
 from trajectory.detection.silent_failure import failure_of, result_text
 from trajectory.detection.touched import Line, Touched, line_of
+from trajectory.detection.violations import Violation
 from trajectory.detection.words import shorten
 from trajectory.graph.invocation import repeats_parent
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.content import canonical_json
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
+from trajectory.model.fact import Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
 from trajectory.model.words import TOOL_CALL_ID, Severity, Slot, SpanKind
 
-KIND = "tool.bad_arguments"
 _NO_TOOL = re.compile(
     r"(?:no|not|unknown|invalid|unrecogni[sz]ed|undefined)\b.{0,60}\b(?:tool|function)|(?:tool|function)\b.{0,60}\bnot\b",
     re.I,
@@ -55,18 +54,6 @@ class _Work:
     def __init__(self) -> None:
         self.models: list[_At] = []
         self.tools: dict[str, list[_At]] = {}
-
-
-class _Judged(NamedTuple):
-    """A call with all that is known of it."""
-
-    name: str
-    arguments: dict[str, Any] | None
-    broken: str
-    asker: Span | None
-    tool: Span | None
-    is_raw: bool  # as the model asked, and not as a span tells
-    failed: str  # what the call said, where it failed
 
 
 class BadArguments:
@@ -170,17 +157,17 @@ class BadArguments:
 
     # --- judging -------------------------------------------------------------------------------------------------------
 
-    def _of_span(self, tool: Span, trace: Trace) -> _Judged | None:
+    def _of_span(self, tool: Span, trace: Trace) -> JudgedCall | None:
         """The call that a finished tool span is; None where its arguments are not known."""
         asker, call = self._asker(tool, trace)
         failed = _failure(tool, result_text(tool, trace) or self._answer(call, asker, trace))
         if call is not None and (call.arguments is not None or call.broken):
-            return _Judged(call.name, call.arguments, call.broken, asker, tool, True, failed)
+            return JudgedCall(call.name, call.arguments, call.broken, asker, tool, True, failed)
         given = tool.digests(Slot.ARGUMENTS)
         arguments, broken = arguments_in(trace.body(given[0])) if given else (None, "")
         if arguments is None and not broken:
             return None
-        return _Judged(tool_name(tool), arguments, broken, asker, tool, False, failed)
+        return JudgedCall(tool_name(tool), arguments, broken, asker, tool, False, failed)
 
     def _asker(self, tool: Span, trace: Trace) -> tuple[Span | None, AskedCall | None]:
         """The model call that asked for a tool call, and what it asked for, by the call's id; else the one before it."""
@@ -215,7 +202,7 @@ class BadArguments:
                 judged = self._of_model(asker, call, until, trace)
                 yield from self._say(span_id, call.call_id or call.key.hex(), judged, trace)
 
-    def _of_model(self, asker: Span, call: AskedCall, until: _At, trace: Trace) -> _Judged | None:
+    def _of_model(self, asker: Span, call: AskedCall, until: _At, trace: Trace) -> JudgedCall | None:
         """A call as its model asked for it; None where its own span is judged."""
         tool_id = self._tools.get(call.call_id) if call.call_id else None
         if tool_id is None:
@@ -228,7 +215,7 @@ class BadArguments:
         failure = failure_in(answer) if answer else None
         if answer and failure is None and not is_on_offer(call.name, self._offers.of(_parts(asker), trace).schemas):
             return None  # whoever answered knew the tool
-        return _Judged(call.name, call.arguments, call.broken, asker, None, True, failure.quote if failure else "")
+        return JudgedCall(call.name, call.arguments, call.broken, asker, None, True, failure.quote if failure else "")
 
     def _answer(self, call: AskedCall | None, asker: Span | None, trace: Trace) -> str:
         """What the agent's next model call was told of a call; empty where nothing was."""
@@ -244,7 +231,7 @@ class BadArguments:
                         return text
         return ""
 
-    def _judging(self, call: _Judged, trace: Trace) -> tuple[list[Schema], bool]:
+    def _judging(self, call: JudgedCall, trace: Trace) -> tuple[list[Schema], bool]:
         """The schemas by which a call is judged, and whether they are its own model call's."""
         plain = plain_name(call.name)
         if call.asker is not None:
@@ -256,8 +243,9 @@ class BadArguments:
             return [], False
         return self._offers.named(plain, line_of(place), place.agent_name), False
 
-    def _say(self, span_id: bytes, part: str, call: _Judged | None, trace: Trace) -> Iterator[Finding]:
-        finding = self._finding(call, trace) if call is not None else None
+    def _say(self, span_id: bytes, part: str, call: JudgedCall | None, trace: Trace) -> Iterator[Finding]:
+        found = self._wrong(call, trace) if call is not None else []
+        finding = finding_of(call, found, trace) if call is not None and found else None
         known = self._said.pop((span_id, part), None)
         if known is not None:
             self._held[known.key] -= 1
@@ -270,40 +258,7 @@ class BadArguments:
             told = f"{known.message}; taken back: what came later tells otherwise"
             yield msgspec.structs.replace(known, severity=Severity.INFO, message=told)
 
-    def _finding(self, call: _Judged, trace: Trace) -> Finding | None:
-        found = self._wrong(call, trace)
-        if not found:
-            return None
-        place = call.tool or call.asker
-        assert place is not None
-        where, first = trace.span_label(place), found[0]
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        failed = f"; the call failed with “{shorten(call.failed, 100)}”" if call.failed else ""
-        given = call.broken if call.arguments is None else canonical_json(call.arguments).decode("utf-8", "replace")
-        is_loud = call.failed or (first.is_certain and (call.is_raw or first.reason != "unknown"))
-        evidence = [Evidence(place.span_id, f"arguments: {shorten(given, 300)}")]
-        evidence += [
-            Evidence((call.asker or place).span_id, f"on offer: {v.path or call.name}: {v.schema}") for v in found[:3]
-        ]
-        if call.failed:
-            evidence.append(Evidence(place.span_id, f"failed: {shorten(call.failed)}"))
-        path = [s.span_id for s in (call.asker, call.tool) if s is not None]
-        return Finding(
-            kind=KIND,
-            severity=Severity.WARNING if is_loud else Severity.INFO,
-            confidence=0.97 if first.is_certain and call.is_raw else 0.9 if first.is_certain else 0.7,
-            trace_id=trace.trace_id,
-            span_id=place.span_id,
-            message=_sentence(call, first, f" in {where}" if where else "") + more + failed,
-            agent=place.agent_name,
-            value=f"{call.name}({shorten(given)})",
-            root_span_id=path[0],
-            path=path,
-            evidence=evidence,
-            at_ns=place.end_ns or place.start_ns,
-        )
-
-    def _wrong(self, call: _Judged, trace: Trace) -> list[Violation]:
+    def _wrong(self, call: JudgedCall, trace: Trace) -> list[Violation]:
         """What is wrong with a call: its name, its writing, or what every schema on offer has against its arguments."""
         unknown = self._unknown(call, trace)
         if unknown is not None:
@@ -315,7 +270,7 @@ class BadArguments:
                 held[call.tool.span_id] = None
         if call.arguments is None:
             is_judged = call.broken and schemas
-            return [Violation("", "json", "they are not JSON", "type object", bool(call.failed))] if is_judged else []
+            return [Violation("", "json", "they are not JSON", "type object", False)] if is_judged else []
         found: list[Violation] = []
         for schema in schemas:
             given = call.arguments if call.is_raw else unwrapped(call.arguments, schema.names)
@@ -324,7 +279,7 @@ class BadArguments:
                 return []
         return found
 
-    def _unknown(self, call: _Judged, trace: Trace) -> Violation | None:
+    def _unknown(self, call: JudgedCall, trace: Trace) -> Violation | None:
         """That a tool was not on offer to the model call that asked for it. One that then worked was known all the same."""
         if call.asker is None or (call.tool is not None and not call.failed):
             return None
@@ -335,12 +290,6 @@ class BadArguments:
             return None  # perhaps no model's call at all
         names = shorten(", ".join(sorted(offered.schemas)), 120)
         return Violation("", "tool", f"on offer were only {names}", names, bool(call.failed))
-
-
-def _sentence(call: _Judged, first: Violation, where: str) -> str:
-    if first.reason == "tool":
-        return f"{shorten(call.name, 80)}{where} was asked for and is no tool that was on offer: {first.says}"
-    return f"{shorten(call.name, 80)}{where} was called with arguments that do not fit its schema: {first.says}"
 
 
 def _failure(tool: Span, text: str) -> str:
