@@ -3,14 +3,31 @@
 import pytest
 
 from tests.dialects.build import ended, facts, otel_span, raw
-from trajectory.dialects.faults import fault_of, is_control_flow
+from trajectory.dialects.faults import fault_of
 from trajectory.dialects.raw import RawEvent
+from trajectory.model.control_flow import is_control_flow
 from trajectory.model.fact import SpanEvent
 
 
 @pytest.mark.parametrize(
     "name",
-    ["ParentCommand", "langgraph.errors.ParentCommand", "GraphInterrupt", "NodeInterrupt", "GraphBubbleUp", "Handoff"],
+    [
+        "ParentCommand",
+        "langgraph.errors.ParentCommand",
+        "GraphInterrupt",
+        "NodeInterrupt",
+        "GraphBubbleUp",
+        "Handoff",
+        "StopIteration",
+        "StopAsyncIteration",
+        "GeneratorExit",
+        "asyncio.exceptions.CancelledError",
+        "trio.Cancelled",
+        "TaskCancelled",
+        "pydantic_ai.exceptions.ModelRetry",
+        "ToolRetryError",
+        "ApprovalRequired",
+    ],
 )
 def test_exceptions_that_steer_are_no_errors(name):
     assert is_control_flow(name)
@@ -19,7 +36,20 @@ def test_exceptions_that_steer_are_no_errors(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["ConnectionError", "KeyboardInterrupt", "InvalidCommand", "HandoffError", "OSError", ""]
+    "name",
+    [
+        "ConnectionError",
+        "KeyboardInterrupt",
+        "InvalidCommand",
+        "HandoffError",
+        "OSError",
+        "MaxRetryError",
+        "RetryError",
+        "OrderCancelledError",
+        "TimeoutError",
+        "StopLossError",
+        "",
+    ],
 )
 def test_exceptions_that_fail_are_errors(name):
     assert not is_control_flow(name)

@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.detection.asking import judged
+from tests.detection.stories import invented
 from tests.export.build import TRACE_ID, Scene, fold, trip
 from tests.export.strategies import attributes, calm, wild
+from trajectory.detection.cascade import Cascades
 from trajectory.dialects.otlp import read_request
-from trajectory.export.contract import Exporter
+from trajectory.export.contract import Exporter, Subject
 from trajectory.export.otlp import OTLP_JSON, OTLP_PROTOBUF
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import SpanEvent
+from trajectory.model.fact import Found, SpanEvent, SpanLinked
 from trajectory.model.lists import expand
 from trajectory.model.words import Slot
 
@@ -197,3 +200,23 @@ def test_bodies_that_are_no_text_come_back(texts: list[str]) -> None:
     after = fold(read_request(written(OTLP_PROTOBUF, scene), "protobuf").batches)
     ((span,), (before,)) = after.spans.values(), scene.trace().spans.values()
     assert [after.body(d) for d in span.digests("context")] == [scene.bodies[d] for d in before.digests("context")]
+
+
+def test_links_that_were_worked_out_are_written_and_not_read_again() -> None:
+    subject = Subject(_cascading())
+    out = io.BytesIO()
+    OTLP_JSON.write(subject, out)
+    spans = [s for g in json.loads(out.getvalue())["resourceSpans"] for c in g["scopeSpans"] for s in c["spans"]]
+    kinds = {attribute["value"]["stringValue"] for span in spans for link in span.get("links", ())
+             for attribute in link["attributes"] if attribute["key"] == "trajectory.link.kind"}  # fmt: skip
+    assert kinds == {"caused", "used_value_of"}
+    (batch,) = read_request(out.getvalue(), "json").batches
+    assert not [fact for fact in batch.facts if isinstance(fact, SpanLinked)]
+
+
+def _cascading() -> Trace:
+    run = invented()
+    trace, said = judged(run, [Cascades])
+    for finding in said:
+        trace.apply(Found(run.now_ns, finding), run.source)
+    return trace

@@ -320,7 +320,8 @@ def test_the_graph_of_delegations_has_an_edge_for_each_pair_and_says_what_failed
 def test_the_graph_of_spans_has_parents_and_links() -> None:
     graph = span_graph(story())
     relations = {(int(s, 16), int(t, 16)): d["relation"] for s, t, d in graph.edges(data=True)}
-    assert relations == {(1, 2): "child", (2, 3): "child", (1, 4): "child", (3, 4): "caused"}
+    assert relations == {(1, 2): "child", (2, 3): "child", (1, 4): "child", (3, 4): "caused", (3, 1): "caused"}
+    assert graph.edges[span_id(3).hex(), span_id(1).hex()]["on_error_path"] is True  # a step of the cascade
     assert graph.nodes[span_id(3).hex()]["on_error_path"] is True
 
 

@@ -100,7 +100,7 @@ attributes = st.dictionaries(texts, values, max_size=4)
 contents = st.dictionaries(texts, st.lists(ids16, max_size=3), max_size=3)
 findings = st.builds(
     Finding, texts, texts, st.floats(0, 1), ids16, ids8, texts, texts, texts, texts, ids8, st.lists(ids8),
-    st.lists(st.builds(Evidence, ids8, texts), max_size=2), texts, times, texts,
+    st.lists(st.builds(Evidence, ids8, texts), max_size=2), texts, times, texts, attributes,
 )  # fmt: skip
 bodies = st.builds(lambda kind, body: Payload(content.digest(kind, body), kind, body), texts, st.binary(max_size=50))
 facts = st.one_of(

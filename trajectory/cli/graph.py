@@ -1,4 +1,4 @@
-"""`trajectory graph`: who asked whom, or every span, as a graph in the format that the file's suffix names."""
+"""`trajectory graph`: who asked whom, every span, or where values came from, as a graph in the format that a suffix names."""
 
 import argparse
 from contextlib import closing
@@ -10,7 +10,10 @@ from trajectory.cli.places import add_store, add_trace, open_store, open_trace
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trace(parser)
     parser.add_argument(
-        "--of", choices=("delegations", "spans"), default="delegations", help="what to draw (default: %(default)s)"
+        "--of",
+        choices=("delegations", "spans", "provenance"),
+        default="delegations",
+        help="what to draw (default: %(default)s)",
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="ends in .graphml .gexf .dot .mmd .json .svg"

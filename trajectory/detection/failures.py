@@ -1,21 +1,29 @@
 """The failures of a trace that may spread: where each began, and whether the agent that met it got over it.
 
-Invariant: a failure is read once, when its span is done, and one that an exception only passes on is not one. Called by the
-cascade detector. An agent gets over a failure when the same call, made again, succeeds; what else counts as handled depends
-on what the agent then said, and is judged where values are followed.
+Invariant: a failure is read when its span has changed, and one that an exception only passes on is not one; what is known is a
+function of the facts so far, and a refresh costs what changed. Called by the cascade detector. An agent gets over a failure when
+the same call, made again, succeeds; what else counts as handled depends on what the agent then said, and is judged where values
+are followed.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import first_line
 from trajectory.detection.shown import ShownAnswers
-from trajectory.detection.silent_failure import ANSWERING, failure_of, is_tool_work, repeats, result_text
+from trajectory.detection.silent_failure import arguments_key, failure_of, is_tool_work, result_text
+from trajectory.graph.faults import begins_error
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.words import SpanKind
+from trajectory.model.words import LinkKind, SpanKind
 
 _TOOLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
+_MAX_ABOVE_COUNT = 256  # good spans over one up to the next failed one
+
+_Place = tuple[int, bytes]
+_Call = tuple[object, ...]
 
 
 class Root(NamedTuple):
@@ -37,73 +45,132 @@ class Root(NamedTuple):
         return self.span.name or str(self.span.kind)
 
 
+class _Known(NamedTuple):
+    root: Root
+    place: _Place
+    call: _Call
+
+
 class Failures:
-    """The failures of one trace so far, kept from fact to fact."""
+    """The failures of one trace so far, by time, kept up to date by `refresh`."""
 
-    def __init__(self) -> None:
-        self._touched: dict[bytes, None] = {}
-        self._silent: dict[bytes, Root] = {}
-        self._has_errors = False
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._changed = trace.watch()
         self._shown = ShownAnswers()
+        self._said: dict[bytes, str] = {}  # failed answers that only a later model call was shown
+        self._roots: dict[bytes, _Known] = {}
+        self._order: list[_Place] = []
+        self._failed: set[bytes] = set()  # spans that ended in error
+        self._calls: dict[bytes, tuple[_Call, _Place]] = {}  # the successful calls
+        self._successes: dict[_Call, list[_Place]] = {}
+        self._alike: dict[_Call, set[bytes]] = {}  # the failed calls
+        self._retried: dict[bytes, set[bytes]] = {}  # failed call → the successful ones that say that they repeat it
 
-    def touch(self, span_id: bytes) -> None:
-        """Notes a span that has changed."""
-        self._touched[span_id] = None
+    def __len__(self) -> int:
+        return len(self._order)
 
-    def roots(self, trace: Trace) -> list[Root]:
+    def __iter__(self) -> Iterator[Root]:
         """Failures where they began, by time."""
-        touched, self._touched = self._touched, {}
-        for span_id in touched:
-            span = trace.spans.get(span_id)
-            if span is None:
+        return (self._roots[span_id].root for _, span_id in self._order)
+
+    def get(self, span_id: bytes) -> Root | None:
+        """The failure that began at a span."""
+        known = self._roots.get(span_id)
+        return known.root if known is not None else None
+
+    def refresh(self) -> set[bytes]:
+        """Reads what changed; returns the spans at which a failure began, or is none any more, or was got over."""
+        changed: dict[bytes, Span] = {}
+        for span_id in self._changed:
+            span = self._trace.spans.get(span_id)
+            if span is None or span.is_placeholder:
                 continue
-            self._has_errors = self._has_errors or span.is_error
+            changed[span_id] = span
             self._shown.note(span)
-            if span.kind in ANSWERING and span.end_ns:
-                self._read(span, result_text(span, trace), trace)
-        for span, text in self._shown.found(trace):
-            self._read(span, text, trace)
-        raised = trace.root_errors() if self._has_errors else []
-        found = [*self._silent.values(), *(_raised(span) for span in raised)]
-        return sorted(found, key=lambda r: (r.at_ns, r.span.span_id))
+            changed.update((other.span_id, other) for other in self._concerned(span))
+        self._changed.clear()
+        for span, text in self._shown.found(self._trace):
+            self._said[span.span_id] = text
+            changed[span.span_id] = span
+        found: set[bytes] = set()
+        for span in changed.values():
+            self._read(span, found)
+        return found
 
-    def _read(self, span: Span, text: str | None, trace: Trace) -> None:
-        if text is not None or span.is_error:
-            self._silent.pop(span.span_id, None)
-        if text is None or span.is_error or not is_tool_work(span):
+    def is_repeated(self, root: Root) -> bool:
+        """Whether the failed call was made again, with success, by the same agent."""
+        if root.span.kind not in _TOOLS or root.span.owner is None:
+            return False
+        if self._retried.get(root.span.span_id):
+            return True
+        alike = self._successes.get(_call(root.span), []) if arguments_key(root.span) else []
+        return bool(alike) and alike[-1] > root.span.order_key
+
+    def _concerned(self, span: Span) -> Iterator[Span]:
+        """The spans whose failure a changed one may explain: the next failed one above, which may only pass it on; and calls
+        around it or in it, which may be no tools' own work."""
+        if span.is_error:
+            self._failed.add(span.span_id)
+        elif self._failed:
+            self._failed.discard(span.span_id)
+        for above in islice(span.ancestors() if self._failed or self._roots else (), _MAX_ABOVE_COUNT):
+            if above.is_error or above.span_id in self._roots:
+                yield above
+                break
+        if span.kind == SpanKind.TOOL and self._roots:
+            yield from (below for below in span.children if below.span_id in self._roots)
+
+    def _read(self, span: Span, found: set[bytes]) -> None:
+        """Reads one span; puts the failures about which that says something new among those found."""
+        root = self._root(span)
+        if self._put(span, root):
+            found.add(span.span_id)
+        is_success = root is None and span.kind in _TOOLS and bool(span.end_ns) and not span.is_error
+        call = (_call(span), span.order_key) if is_success else None
+        before = self._calls.pop(span.span_id, None)
+        if call is not None:
+            self._calls[span.span_id] = call
+        for link in span.links:
+            if link.kind == LinkKind.RETRY_OF:
+                repeating = self._retried.setdefault(link.to_span_id, set())
+                if (span.span_id in repeating) is not is_success:
+                    found.add(link.to_span_id)
+                (repeating.add if is_success else repeating.discard)(span.span_id)
+        if call == before:
             return
-        failure = failure_of(span, text)
-        if failure is not None and span.span_id not in trace.vehicles():
-            self._silent[span.span_id] = Root(span, failure.quote, True)
+        if before is not None:
+            alike = self._successes[before[0]]
+            del alike[bisect_left(alike, before[1])]
+            found.update(self._alike.get(before[0], ()))
+        if call is not None:
+            insort(self._successes.setdefault(call[0], []), call[1])
+            found.update(self._alike.get(call[0], ()))
+
+    def _put(self, span: Span, root: Root | None) -> bool:
+        known = self._roots.pop(span.span_id, None)
+        if known is not None:
+            del self._order[bisect_left(self._order, known.place)]
+            self._alike[known.call].discard(span.span_id)
+        if root is None:
+            return known is not None
+        now = self._roots[span.span_id] = _Known(root, (root.at_ns, span.span_id), _call(span))
+        insort(self._order, now.place)
+        self._alike.setdefault(now.call, set()).add(span.span_id)
+        return known != now
+
+    def _root(self, span: Span) -> Root | None:
+        if span.is_error:
+            return _raised(span) if begins_error(span) else None
+        if span.kind not in _TOOLS or not span.end_ns or not is_tool_work(span):
+            return None
+        text = result_text(span, self._trace)
+        failure = failure_of(span, text if text is not None else self._said.get(span.span_id))
+        return Root(span, failure.quote, True) if failure is not None else None
 
 
-def without_repeated(roots: list[Root]) -> list[Root]:
-    """Those whose call was not made again, with success, by the same agent. Each agent's spans are gone through once."""
-    failed = {root.span.span_id for root in roots}
-    successes: dict[int, dict[tuple[str, str], list[Span]]] = {}
-    kept = []
-    for root in roots:
-        owner = root.span.owner
-        if owner is not None and root.span.kind in _TOOLS:
-            if id(owner) not in successes:
-                successes[id(owner)] = _successes(owner.spans.values(), failed)
-            alike = successes[id(owner)].get(_call(root.span), ())
-            if any(repeats(later, root.span) for later in alike):
-                continue
-        kept.append(root)
-    return kept
-
-
-def _successes(spans: Iterable[Span], failed: set[bytes]) -> dict[tuple[str, str], list[Span]]:
-    found: dict[tuple[str, str], list[Span]] = {}
-    for span in spans:
-        if span.kind in _TOOLS and span.end_ns and not span.is_error and span.span_id not in failed:
-            found.setdefault(_call(span), []).append(span)
-    return found
-
-
-def _call(span: Span) -> tuple[str, str]:
-    return str(span.kind), tool_name(span)
+def _call(span: Span) -> _Call:
+    return span.owner, str(span.kind), tool_name(span), arguments_key(span)
 
 
 def _raised(span: Span) -> Root:

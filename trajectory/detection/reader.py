@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from trajectory.detection.constraints import SENTENCE, Constraint, constraints_in
 from trajectory.detection.items import Item, items_in, keys_of, lookup_key
@@ -29,7 +28,7 @@ class Reader:
     """Readings of one trace's payloads. None, and nothing, where a body is not at hand."""
 
     def __init__(self, trace: Trace) -> None:
-        self._body = trace.payload_source  # not the trace: its reader must not keep it alive
+        self._body = trace.payload_source
         self._cache: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
         self._said: dict[bytes, _Said] = {}
         self._said_chars = 0
@@ -42,10 +41,6 @@ class Reader:
         """What a payload says; bounded."""
         said = self._read(digest)
         return said.text[:READ_CHARS] if said is not None else None
-
-    def folded(self, digest: bytes) -> str:
-        """What a payload says, without case; empty where it is not at hand."""
-        return (self.text(digest) or "").casefold()
 
     def tokens(self, digest: bytes) -> frozenset[str]:
         """What values are looked up by: a payload's words and numbers, whole and in parts, without case."""
@@ -162,14 +157,11 @@ def _sentences(text: str) -> dict[str, frozenset[str]]:
 _UNREADABLE = object()
 
 
-_READERS: WeakKeyDictionary[Trace, Reader] = WeakKeyDictionary()
-
-
 def reader_of(trace: Trace) -> Reader:
     """The one reader of a trace; it goes when the trace goes."""
-    reader = _READERS.get(trace)
+    reader: Reader | None = trace.notes.get(Reader)
     if reader is None:
-        reader = _READERS[trace] = Reader(trace)
+        reader = trace.notes[Reader] = Reader(trace)
     return reader
 
 

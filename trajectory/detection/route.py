@@ -4,22 +4,24 @@ Invariant: each hop follows from the one before: a delegation whose task held th
 order of time and each occurs once. Called by the cascade detector, which found the value.
 """
 
-from trajectory.detection.provenance import ARGUMENT, GIVEN, SAID, Occurrence
+from itertools import pairwise
+
+from trajectory.detection.occurrences import ARGUMENT, GIVEN, SAID, Occurrence, Occurrences
 from trajectory.detection.spread import Spread
+from trajectory.detection.structure import Structure
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
-from trajectory.model.words import DelegationMode, SpanKind
 
 _MAX_HOPS_COUNT = 32
 
 
-def route_of(spread: Spread, answered: Occurrence | None, trace: Trace) -> list[Span]:
+def route_of(spread: Spread, answered: Occurrence | None, structure: Structure) -> list[Span]:
     """The path of a value: its root, where it came up, who passed it on, where it surfaced as a failure or was last used,
     and the answer that it reached."""
     start = [spread.root.span, *([spread.origin.span] if spread.how == "substitute" else []), spread.said.span]
     end = _end(spread, answered)
-    middle = _Way(spread, trace).to(end.owner, end.at_ns) if end is not None else []
+    middle = _Way(spread, structure).to(end.owner, end.at_ns) if end is not None else []
     path = [
         *start,
         *middle,
@@ -29,20 +31,19 @@ def route_of(spread: Spread, answered: Occurrence | None, trace: Trace) -> list[
     return list({span.span_id: span for span in path}.values())
 
 
-def answer_spans(trace: Trace) -> set[bytes]:
+def answer_spans(trace: Trace, occurrences: Occurrences, structure: Structure) -> frozenset[bytes]:
     """Ids of the spans that give the trace's final answer, once it is complete: the last to speak among those whose answer
     no other agent waits for, with their agent's span and the trace's root. Empty while the trace is live."""
     root = trace.root
     if trace.open_count or root is None:
-        return set()
-    awaited = {id(d.target) for d in trace.delegations() if d.mode != DelegationMode.TRANSFER and d.target is not None}
-    speaking = [s for s in trace.spans.values() if s.kind == SpanKind.MODEL and id(s.owner) not in awaited]
-    last = max(speaking, key=lambda s: (s.end_ns, s.order_key), default=None)
+        return frozenset()
+    speaking = (trace.spans[span_id] for _, span_id in reversed(occurrences.speaking))
+    last = next((span for span in speaking if not structure.is_awaited(span.owner)), None)
     if last is None:
-        free = [i.span for i in trace.invocations() if i.span is not None and id(i) not in awaited]
-        return {span.span_id for span in free[-1:]}
+        free = [i.span for i in structure.invocations if i.span is not None and not structure.is_awaited(i)]
+        return frozenset(span.span_id for span in free[-1:])
     outer = last.owner.span if last.owner is not None else None
-    return {last.span_id, root.span_id, *((outer.span_id,) if outer is not None else ())}
+    return frozenset((last.span_id, root.span_id, *((outer.span_id,) if outer is not None else ())))
 
 
 def _end(spread: Spread, answered: Occurrence | None) -> Occurrence | None:
@@ -60,10 +61,10 @@ def _end(spread: Spread, answered: Occurrence | None) -> Occurrence | None:
 class _Way:
     """Walks a value's occurrences back from an agent to the one that it came from."""
 
-    def __init__(self, spread: Spread, trace: Trace) -> None:
+    def __init__(self, spread: Spread, structure: Structure) -> None:
         self._source = spread.root.span.owner
         self._trail = [o for o in spread.trail if o.at_ns >= spread.said.at_ns]
-        self._delegations = trace.delegations()
+        self._structure = structure
         self._holding = {o.span.span_id for o in self._trail if o.role == GIVEN}
 
     def to(self, owner: Invocation | None, before_ns: int) -> list[Span]:
@@ -89,18 +90,29 @@ class _Way:
 
     def _entry(self, owner: Invocation, until_ns: int) -> Delegation | None:
         """The delegation by which an agent was given the value."""
-        return next(
-            (
-                d
-                for d in self._delegations
-                if d.target is owner and d.sent_ns <= until_ns and d.delegation_id in self._holding
-            ),
-            None,
-        )
+        given = (d for d in self._structure.given_to(owner) if d.sent_ns <= until_ns)
+        return next((d for d in given if d.delegation_id in self._holding), None)
 
     def _giver(self, owner: Invocation, until_ns: int) -> Occurrence | None:
         """Whoever said the value before an agent did: its delegatee first, else the latest to speak."""
         first = next((o.at_ns for o in self._trail if o.owner is owner), until_ns)
-        below = {id(d.target) for d in self._delegations if d.source is owner}
         said = [o for o in self._trail if o.owner is not owner and o.role in (SAID, GIVEN) and o.at_ns <= first]
-        return next((o for o in said if id(o.owner) in below), said[-1] if said else None)
+        below = (o for o in said if any(d.source is owner for d in self._structure.given_to(o.owner)))
+        return next(below, said[-1] if said else None)
+
+
+def boundary_on(path: list[Span], structure: Structure) -> tuple[Span, str] | None:
+    """The first hand-over on a path, at which somebody else could have seen that something was wrong: the span that carries it,
+    and whether it was passed on in a `task` or in an `answer`. None where the path stays with one agent."""
+    owned = [span for span in path if span.owner is not None]
+    for before, after in pairwise(owned):
+        if before.owner is after.owner:
+            continue
+        for delegation in structure.given_to(before.owner):
+            if delegation.source is after.owner:
+                return delegation.span, "answer"
+        for delegation in structure.given_to(after.owner):
+            if delegation.source is before.owner:
+                return delegation.span, "task"
+        return after, "words"
+    return None

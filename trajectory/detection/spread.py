@@ -12,34 +12,30 @@ Pure; called by the cascade detector.
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import says_failure
-from trajectory.detection.failures import Root
+from trajectory.detection.failures import Failures, Root
 from trajectory.detection.items import Item, items_in
-from trajectory.detection.provenance import (
-    ARGUMENT,
-    GIVEN,
-    SAID,
-    USES,
-    Occurrence,
-    holdings,
-    said_after,
-    sayings,
-    trails,
-)
-from trajectory.detection.reader import Reader
+from trajectory.detection.occurrences import ARGUMENT, GIVEN, SAID, USES, Doings, Occurrence, Owner
+from trajectory.detection.provenance import Provenance
+from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.silent_failure import is_tool_work, result_text
 from trajectory.detection.words import STOP_WORDS, plain
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace, tool_name
-from trajectory.model.words import CONFIDENCE, EVENT_THOUGHT, Slot, SpanKind
+from trajectory.model.fact import SpanEvent
+from trajectory.model.words import CONFIDENCE, Slot, SpanKind
 
 _TOOLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
 _MAX_SAID_COUNT = 12
 _MAX_VALUES_COUNT = 40
 _MAX_SUBSTITUTES_COUNT = 4
+_MAX_LOOKED_COUNT = 64  # calls after a failed one
+_MAX_THOUGHTS_COUNT = 64
+_ALWAYS_NS = 1 << 80
+_LONG_COUNT = 64  # occurrences of a value
 _LOW_CONFIDENCE_RATIO = 0.5
 _ANY_WORD = re.compile(r"[^\W_]{2,64}(?:[-_][^\W_]{1,64}){0,6}")
 _CODE = re.compile(r"```[^`]*(?:```|$)")
@@ -69,77 +65,102 @@ class Spread(NamedTuple):
         return len({id(o.owner) for o in self.trail if o.role in USES and o.owner is not self.root.span.owner})
 
 
-class _Suspect(NamedTuple):
-    """A failure that may have spread: what its agent said afterwards, by which other calls it went on, which values it said."""
-
-    root: Root
-    owner: Invocation
-    stand_ins: list[Span]
-    candidates: list[Item]
-
-
 class Spreads:
-    """The ways of all failures of a trace, followed together: one pass over the trace for every value of every failure."""
+    """The ways of a trace's failures, each judged again when what it was judged by has changed."""
 
-    def __init__(self, roots: list[Root], answers: set[bytes], trace: Trace, reader: Reader) -> None:
-        self._roots = {root.span.span_id: root for root in roots}
-        self._answers = answers
+    def __init__(self, failures: Failures, provenance: Provenance, trace: Trace) -> None:
+        self._failures = failures
+        self._provenance = provenance
         self._trace = trace
-        self._reader = reader
-        self._sayings: dict[int, list[Occurrence]] = {}  # by invocation, gathered once for all of its failures
-        suspects = [s for root in roots if (s := self._suspect(root)) is not None]
-        self._suspects = {suspect.root.span.span_id: suspect for suspect in suspects}
-        values = {(v.kind, v.key): v for suspect in suspects for v in suspect.candidates}
-        self._trails = trails(holdings(trace), reader, values.values()) if values else {}
+        self._interest = provenance.interest()
+        self._owners: dict[bytes, Owner] = {}
+        self._judged_until_ns: dict[Owner, dict[bytes, int]] = {}  # what an agent did later says nothing of the failure
+        self._sizes: dict[bytes, int] = {}  # how often a failure's values occur
+        self._answers: frozenset[bytes] = frozenset()
 
-    def of(self, root: Root) -> Spread | None:
-        """The value that carried a failure furthest; None where none crossed to another agent unannounced."""
-        suspect = self._suspects.get(root.span.span_id)
-        if suspect is None:
-            return None
-        judge = _Judge(root, suspect.owner, self._roots, suspect.stand_ins, self._answers, self._trace, self._reader)
-        found = [s for v in suspect.candidates if (s := judge.spread(v, self._trails[(v.kind, v.key)])) is not None]
-        return max(found, key=lambda s: (len(s.surfaced) > 0, s.owners, s.confidence, -s.said.at_ns), default=None)
+    def refresh(self, failed: set[bytes], answers: frozenset[bytes]) -> set[bytes]:
+        """The failures that are to be judged again. At `failed` one began, or was got over; `answers` give the final answer."""
+        concerned = failed | (answers ^ self._answers)
+        self._answers = answers
+        for span in [self._trace.spans[span_id] for span_id in concerned if span_id in self._trace.spans]:
+            for occurrence in self._provenance.occurrences.told_by(span):
+                self._interest.doubted.update(self._interest.payloads.get(occurrence.digest, ()))
+        stale, self._interest.doubted = self._interest.doubted, set()
+        stale.update([who for who, count in self._interest.stale.items() if self._is_ripe(who, count)])
+        for who in stale:
+            self._interest.stale.pop(who, None)
+        owners, self._interest.owners = self._interest.owners, {}
+        for owner, from_ns in owners.items():
+            judged = self._judged_until_ns.get(owner, {})
+            stale.update(span_id for span_id, until_ns in judged.items() if from_ns <= until_ns)
+        return stale
 
-    def _suspect(self, root: Root) -> _Suspect | None:
+    def _is_ripe(self, span_id: bytes, heard_count: int) -> bool:
+        """Whether enough was heard of a failure's values: where they are everywhere, not each time of a live trace is one."""
+        size = self._sizes.get(span_id, 0)
+        return size < _LONG_COUNT or heard_count >= size // 8 or not self._trace.open_count
+
+    def judge(self, root: Root) -> list[Spread]:
+        """The values that carried a failure on, the one that went furthest first; none that was owned up to."""
+        self.forget(root.span.span_id)
         owner = root.span.owner
-        if owner is None:
-            return None
-        said = self._sayings.get(id(owner))
-        if said is None:
-            said = self._sayings[id(owner)] = sayings(owner, self._trace)
-        said = said_after(said, owner, root.at_ns, _MAX_SAID_COUNT)
-        candidates = _candidates(said, self._reader)
-        if not candidates:
-            return None
-        stand_ins = _stand_ins(root, owner, self._roots.keys(), self._trace, self._reader)
-        return _Suspect(root, owner, stand_ins, candidates)
+        if owner is None or self._failures.is_repeated(root):
+            return []
+        doings = self._provenance.occurrences.doings(owner)
+        said = said_after(doings.sayings, owner, root.at_ns, _MAX_SAID_COUNT)
+        stand_ins, until_ns = self._stand_ins(root, doings)
+        until_ns = max(until_ns, said[-1].at_ns if len(said) == _MAX_SAID_COUNT else _ALWAYS_NS)
+        self._owners[root.span.span_id] = owner
+        self._judged_until_ns.setdefault(owner, {})[root.span.span_id] = until_ns
+        judge = _Judge(root, owner, self._failures, stand_ins, self._answers, self._trace, self._provenance)
+        found: list[Spread] = []
+        for value in _candidates(said, reader_of(self._trace)):
+            early = self._provenance.first_before(value, root.at_ns)
+            if early is not None:
+                self._interest.witnesses.setdefault(early.digest, set()).add(root.span.span_id)
+                continue
+            trail = self._provenance.trail(value)
+            self._sizes[root.span.span_id] = max(self._sizes.get(root.span.span_id, 0), len(trail))
+            self._provenance.watch(self._interest, root.span.span_id, value)
+            spread = judge.spread(value, trail) if trail else None
+            found += [spread] if spread is not None else []
+        found.sort(key=lambda s: (not s.surfaced, -s.owners, -s.confidence, s.said.at_ns, s.value.kind, s.value.key))
+        return found
+
+    def forget(self, span_id: bytes) -> None:
+        """A failure that is to be judged anew, or is none any more."""
+        self._sizes.pop(span_id, None)
+        self._judged_until_ns.get(self._owners.pop(span_id, None), {}).pop(span_id, None)
+
+    def _stand_ins(self, root: Root, doings: Doings) -> tuple[list[Span], int]:
+        """Calls after a failed one that asked for the same thing elsewhere, and were answered; and until when was looked."""
+        if root.span.kind not in _TOOLS:
+            return [], 0
+        reader = reader_of(self._trace)
+        wanted = _asked_for(root.span, reader)
+        found: list[Span] = []
+        begin = bisect_left(doings.calls, (root.at_ns, b""))
+        looked = doings.calls[begin : begin + _MAX_LOOKED_COUNT]
+        for at_ns, span_id in looked:
+            span = self._trace.spans[span_id]
+            if self._failures.get(span_id) is not None or span.is_error or not is_tool_work(span):
+                continue
+            if result_text(span, self._trace) is not None and wanted & _asked_for(span, reader):
+                found.append(span)
+                if len(found) == _MAX_SUBSTITUTES_COUNT:
+                    return found, at_ns
+        return found, looked[-1][0] if len(looked) == _MAX_LOOKED_COUNT else _ALWAYS_NS
 
 
 def _candidates(said: list[Occurrence], reader: Reader) -> list[Item]:
     """Values that the agent said after the failure and that cannot be met by chance; names in code are the author's own."""
     found: dict[tuple[str, str], Item] = {}
     for occurrence in said:
-        for item in items_in(_CODE.sub(" ", reader.text(occurrence.digest) or "")):
+        text = reader.text(occurrence.digest) or ""
+        for item in items_in(_CODE.sub(" ", text)) if "```" in text else reader.items(occurrence.digest):
             if item.is_distinctive and len(found) < _MAX_VALUES_COUNT:
                 found.setdefault((item.kind, item.key), item)
     return list(found.values())
-
-
-def _stand_ins(root: Root, owner: Invocation, failed: Container[bytes], trace: Trace, reader: Reader) -> list[Span]:
-    """Calls after a failed one that asked for the same thing elsewhere, and were answered."""
-    if root.span.kind not in _TOOLS:
-        return []
-    wanted = _asked_for(root.span, reader)
-    found: list[Span] = []
-    for span in sorted(owner.spans.values(), key=lambda s: s.order_key):
-        if span.kind not in _TOOLS or span.start_ns < root.at_ns or span.span_id in failed or span.is_error:
-            continue
-        if not is_tool_work(span) or result_text(span, trace) is None:
-            continue
-        if wanted & _asked_for(span, reader) and len(found) < _MAX_SUBSTITUTES_COUNT:
-            found.append(span)
-    return found
 
 
 def _asked_for(span: Span, reader: Reader) -> set[str]:
@@ -154,25 +175,23 @@ class _Judge(NamedTuple):
 
     root: Root
     owner: Invocation
-    roots: Mapping[bytes, Root]
+    failures: Failures
     stand_ins: list[Span]
-    answers: set[bytes]
+    answers: frozenset[bytes]
     trace: Trace
-    reader: Reader
+    provenance: Provenance
 
     def spread(self, value: Item, trail: list[Occurrence]) -> Spread | None:
-        """How a value carried the failure on; None where it did not."""
+        """How a value that occurs after the failure carried it on; None where it did not."""
         root = self.root
         own = (o for o in trail if o.owner is self.owner and o.role in (SAID, GIVEN) and o.at_ns >= root.at_ns)
         said = next(own, None)
-        if said is None or trail[0].at_ns < root.at_ns:
+        if said is None or not any(_is_use(o, self.owner, self.answers) and o.at_ns >= said.at_ns for o in trail):
             return None
-        if not any(_is_use(o, self.owner, self.answers) and o.at_ns >= said.at_ns for o in trail):
+        surfaced = self._surfaced(trail)
+        if _is_announced(said, reader_of(self.trace)) and not surfaced:
             return None
-        surfaced = _surfaced(trail, root, self.roots)
-        if _is_announced(said, self.reader) and not surfaced:
-            return None
-        how = _how(trail[0], root, self.owner, self.stand_ins, self.trace)
+        how = self._how(trail[0])
         confidence = self._confidence(how, trail[0], said, bool(surfaced))
         return Spread(root, value, how, trail[0], said, trail, surfaced, confidence) if confidence else None
 
@@ -181,38 +200,61 @@ class _Judge(NamedTuple):
         if how == "invented":
             return 0.95 if has_surfaced else 0.85
         if how == "substitute":
-            doubted = _is_second_best(origin.span, said, self.root, self.trace, self.reader)
+            doubted = self._is_second_best(origin.span, said)
             return round(0.6 + 0.15 * doubted + 0.2 * has_surfaced, 2) if doubted or has_surfaced else 0.0
         return 0.0
 
+    def _how(self, origin: Occurrence) -> str:
+        if any(origin.span is span for span in self.stand_ins):
+            return "substitute"
+        if origin.owner is not self.owner or origin.role not in (SAID, GIVEN):
+            return ""
+        return "invented" if self._saw_nothing_else(origin) else ""
 
-def _is_use(occurrence: Occurrence, owner: Invocation, answers: set[bytes]) -> bool:
+    def _saw_nothing_else(self, origin: Occurrence) -> bool:
+        """Whether an agent had nothing new between a failure and what it said: no other tool's or agent's answer; and its
+        view was captured, so a value that is nowhere else can be called new."""
+        doings = self.provenance.occurrences.doings(self.owner)
+        begin = bisect_left(doings.answers, (self.root.at_ns + 1, b""))
+        if any(end_ns <= origin.at_ns for end_ns, _ in doings.answers[begin : begin + 1]):
+            return False
+        span = self.owner.span
+        given = span is not None and bool(span.contents.get(Slot.TASK) or span.contents.get(Slot.INPUT))
+        return given or bool(doings.views and doings.views[0][0] <= origin.at_ns)
+
+    def _is_second_best(self, stand_in: Span, said: Occurrence) -> bool:
+        words = [tool_name(stand_in).replace("_", " "), *self.trace.texts(stand_in, Slot.ARGUMENTS, Slot.RESULT)]
+        if any(_SECOND_BEST.search(text[:4096].replace("_", " ")) for text in words):
+            return True
+        thoughts = self.provenance.occurrences.doings(self.owner).thoughts
+        begin = bisect_left(thoughts, self.root.at_ns, key=lambda t: t[0][0])
+        end = bisect_right(thoughts, said.at_ns, key=lambda t: t[0][0])
+        return any(_is_doubt(event, reader_of(self.trace)) for _, _, event in thoughts[begin:end][:_MAX_THOUGHTS_COUNT])
+
+    def _surfaced(self, trail: list[Occurrence]) -> list[Root]:
+        """Later failures of calls that were given the value."""
+        used = dict.fromkeys(o.span.span_id for o in trail if o.role in USES and o.span.kind in _TOOLS)
+        later = [root for span_id in used if (root := self.failures.get(span_id)) is not None]
+        return [r for r in later if r.at_ns > self.root.at_ns and not self.failures.is_repeated(r)]
+
+
+def said_after(said: list[Occurrence], invocation: Invocation, after_ns: int, limit: int) -> list[Occurrence]:
+    """The first of an invocation's sayings by work that began at `after_ns` or later, and by itself."""
+    found: list[Occurrence] = []
+    for at in range(bisect_left(said, after_ns, key=lambda o: o.at_ns), len(said)):
+        span = said[at].span
+        if span is invocation.span or span.start_ns >= after_ns:
+            found.append(said[at])
+            if len(found) == limit:
+                break
+    return found
+
+
+def _is_use(occurrence: Occurrence, owner: Invocation, answers: frozenset[bytes]) -> bool:
     """Whether another agent acted on a value: passed it on, called a tool with it, or gave it as the final answer."""
     if occurrence.owner is owner:
         return False
     return occurrence.role in (GIVEN, ARGUMENT) or (occurrence.role == SAID and occurrence.span.span_id in answers)
-
-
-def _how(origin: Occurrence, root: Root, owner: Invocation, stand_ins: list[Span], trace: Trace) -> str:
-    if any(origin.span is span for span in stand_ins):
-        return "substitute"
-    if origin.owner is not owner or origin.role not in (SAID, GIVEN):
-        return ""
-    return "invented" if _saw_nothing_else(origin, root, owner, trace) else ""
-
-
-def _saw_nothing_else(origin: Occurrence, root: Root, owner: Invocation, trace: Trace) -> bool:
-    """Whether an agent had nothing new between a failure and what it said: no other tool's or agent's answer; and its
-    view was captured, so a value that is nowhere else can be called new."""
-    vehicles = trace.vehicles()
-    for span in owner.spans.values():
-        answers = span.kind in _TOOLS or span.kind == SpanKind.DELEGATION or span.span_id in vehicles
-        if answers and span is not root.span and root.at_ns < span.end_ns <= origin.at_ns and not span.is_error:
-            return False
-    if origin.span.kind == SpanKind.MODEL and origin.span.digests(Slot.INPUT):
-        return True
-    given = owner.span is not None and bool(owner.span.digests(Slot.TASK) or owner.span.digests(Slot.INPUT))
-    return given or any(s.kind == SpanKind.MODEL and s.digests(Slot.INPUT) for s in owner.spans.values())
 
 
 def _is_announced(said: Occurrence, reader: Reader) -> bool:
@@ -221,33 +263,11 @@ def _is_announced(said: Occurrence, reader: Reader) -> bool:
     return says_failure(text) or bool(_SECOND_BEST.search(text))
 
 
-def _is_second_best(stand_in: Span, said: Occurrence, root: Root, trace: Trace, reader: Reader) -> bool:
-    words = [tool_name(stand_in).replace("_", " "), *trace.texts(stand_in, Slot.ARGUMENTS, Slot.RESULT)]
-    if any(_SECOND_BEST.search(text[:4096].replace("_", " ")) for text in words):
+def _is_doubt(thought: SpanEvent, reader: Reader) -> bool:
+    """Whether a thought calls something second best, or is not sure."""
+    confidence = thought.attributes.get(CONFIDENCE)
+    if isinstance(confidence, (int, float)) and confidence < _LOW_CONFIDENCE_RATIO:
         return True
-    return any(
-        _is_doubt(text, confidence) for text, confidence in _thoughts(stand_in.owner, root.at_ns, said.at_ns, reader)
-    )
-
-
-def _is_doubt(text: str, confidence: float | None) -> bool:
-    return bool(_SECOND_BEST.search(text)) or (confidence is not None and confidence < _LOW_CONFIDENCE_RATIO)
-
-
-def _thoughts(owner: Invocation | None, from_ns: int, to_ns: int, reader: Reader) -> Iterator[tuple[str, float | None]]:
-    """What an agent thought in a stretch of time, with its confidence where it gave one."""
-    for span in owner.spans.values() if owner is not None else ():
-        for event in span.events:
-            if event.name == EVENT_THOUGHT and from_ns <= event.at_ns <= to_ns:
-                confidence = event.attributes.get(CONFIDENCE)
-                told = [str(event.attributes.get("text", ""))]
-                told += [reader.text(d) or "" for digests in event.contents.values() for d in digests]
-                number = float(confidence) if isinstance(confidence, (int, float)) else None
-                yield " ".join(told), number
-
-
-def _surfaced(trail: list[Occurrence], root: Root, roots: Mapping[bytes, Root]) -> list[Root]:
-    """Later failures of calls that were given the value."""
-    used = dict.fromkeys(o.span.span_id for o in trail if o.role in USES and o.span.kind in _TOOLS)
-    later = [roots[span_id] for span_id in used if span_id in roots and span_id != root.span.span_id]
-    return [r for r in later if r.at_ns > root.at_ns]
+    told = [str(thought.attributes.get("text", ""))]
+    told += [reader.text(d) or "" for digests in thought.contents.values() for d in digests]
+    return any(_SECOND_BEST.search(text) for text in told)

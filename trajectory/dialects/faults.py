@@ -11,14 +11,11 @@ from typing import Any
 
 from trajectory.dialects.raw import RawEvent, RawSpan
 from trajectory.dialects.values import clean, decoded, name_of
+from trajectory.model.control_flow import is_control_flow
 from trajectory.model.words import ERROR_TYPE, EVENT_EXCEPTION, SpanStatus
 
 MAX_MESSAGE_CHARS = 1000
 EVENT_CONTROL_FLOW = "control_flow"
-_STEERS = re.compile(
-    r"(?:Command|Interrupt|BubbleUp)$|^(?:Graph|Agent)?(?:Hand_?[oO]ff|HandOver|Delegate|Transfer)(?:Signal)?$"
-)
-_REAL = re.compile(r"^(?:Invalid|Unknown|Bad|Missing|Illegal|Unsupported)|^KeyboardInterrupt$")
 _LEADING_TYPE = re.compile(
     r"^\s*([A-Za-z_][\w.]{0,120}?(?:Error|Exception|Timeout|Refused|ParentCommand|Interrupt))\s*[:(]"
 )
@@ -33,12 +30,6 @@ class Fault:
     message: str = ""
     error_type: str = ""
     control_flow: str = ""
-
-
-def is_control_flow(exception_type: str) -> bool:
-    """Whether an exception of this type (with or without its module) steers and does not fail."""
-    name = exception_type.rsplit(".", 1)[-1].strip()
-    return bool(_STEERS.search(name)) and not _REAL.search(name)
 
 
 def fault_of(span: RawSpan) -> Fault:

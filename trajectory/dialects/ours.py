@@ -43,6 +43,9 @@ UNSTARTED = "unstarted"  # the start was never told
 END = "trajectory.span.end_ns"  # where the clock was set back, and the end is before the start
 LINK_KIND = "trajectory.link.kind"
 LINK_AT = "trajectory.link.at_ns"
+LINK_DERIVED = "trajectory.link.derived"  # true where no emitter sent it: it is worked out again, and not read
+LINK_ROOT = "trajectory.link.root"  # of a step of a cascade: the span at which it began
+LINK_VALUE = "trajectory.link.value"  # of a value that was used: as it was written
 OPERATIONS: dict[str, str] = {  # the conventions' word for a kind of span
     SpanKind.AGENT: "invoke_agent",
     SpanKind.MODEL: "chat",
@@ -89,7 +92,8 @@ def facts_of(span: RawSpan, contents: dict[str, list[Body]], slots: Slots) -> li
     elif not end_ns:
         facts.append(SpanUpdated(trace_id, span_id, start_ns, 0, attributes, slots(contents)))
     facts += [_event(span, event, slots) for event in span.events]
-    facts += [_link(span, link) for link in span.links if len(link.trace_id) == 16 and len(link.span_id) == 8]
+    sent = [link for link in span.links if link.attributes.get(LINK_DERIVED) is not True]
+    facts += [_link(span, link) for link in sent if len(link.trace_id) == 16 and len(link.span_id) == 8]
     if end_ns:
         ended = (trace_id, span_id, end_ns, 0, str(span.status), span.message, attributes, slots(contents))
         facts.append(SpanEnded(*ended))

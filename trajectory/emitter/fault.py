@@ -6,6 +6,7 @@ Invariant: the exception itself is read and never changed. Called by a span at i
 import traceback
 from typing import Any, NamedTuple
 
+from trajectory.model.control_flow import is_control_flow
 from trajectory.model.words import ERROR_TYPE, INTERRUPTED, SpanStatus
 
 MAX_STACK = 8 * 1024  # characters; the end of a stack says more than its beginning
@@ -26,7 +27,7 @@ class Outcome(NamedTuple):
 def outcome_of(fault: BaseException) -> Outcome:
     """What the end of a span says about the exception that ended it."""
     kind = type_name(fault)
-    if is_interruption(fault):
+    if is_interruption(fault) or is_control_flow(kind):
         return Outcome(str(SpanStatus.UNSET), "", {INTERRUPTED: kind}, {})
     message = text_of(fault)
     event = {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack_of(fault)}

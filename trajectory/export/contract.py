@@ -20,9 +20,9 @@ from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch
 
 ENTRY_POINT = "trajectory.exporters"
-TRACE, DELEGATIONS, SPANS = "trace", "delegations", "spans"
-GRAPHS = frozenset({DELEGATIONS, SPANS})
-_LATER = dict.fromkeys(("provenance", ".html", ".htm"), " (a later release will)")
+TRACE, DELEGATIONS, SPANS, PROVENANCE = "trace", "delegations", "spans", "provenance"
+GRAPHS = frozenset({DELEGATIONS, SPANS, PROVENANCE})
+_LATER = dict.fromkeys((".html", ".htm"), " (a later release will)")
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class Subject(msgspec.Struct, frozen=True):
 
 class Exporter(Protocol):
     """Writes one file format. `suffix` is lower case and starts with a dot; `of` are the subjects that it can write:
-    `trace`, or the graphs `delegations` and `spans`."""
+    `trace`, or the graphs `delegations`, `spans` and `provenance`."""
 
     suffix: str
     of: frozenset[str]
@@ -52,7 +52,7 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
     entry points where others than the installed ones are to count.
     """
     if of not in (TRACE, *GRAPHS):
-        raise ConfigError(f"cannot export {of!r:.40}{_LATER.get(of, '')}: choose delegations or spans", "of")
+        raise ConfigError(f"cannot export {of!r:.40}: choose delegations, spans or provenance", "of")
     known = list(entry_points(group=ENTRY_POINT) if entries is None else entries)
     name = Path(path).name.lower()
     for entry in sorted(known, key=lambda e: (-len(e.name), e.name)):

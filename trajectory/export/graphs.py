@@ -7,13 +7,17 @@ first, and two nodes that would then share an id are told apart. Called through 
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from trajectory.export.contract import GRAPHS, SPANS, Subject
+from trajectory.export.contract import GRAPHS, PROVENANCE, SPANS, Subject
 from trajectory.export.escape import json_bytes, xml_text
 from trajectory.graph.network import delegation_graph, span_graph
 
 
 def graph_of(subject: Subject) -> Any:
     """The networkx graph that is asked for."""
+    if subject.of == PROVENANCE:
+        from trajectory.export.provenance import provenance_graph
+
+        return provenance_graph(subject.trace)
     return span_graph(subject.trace) if subject.of == SPANS else delegation_graph(subject.trace)
 
 

@@ -66,7 +66,8 @@ class OtlpJson:
     def write(self, subject: Subject, out: BinaryIO) -> None:
         from google.protobuf.json_format import MessageToDict
 
-        document = MessageToDict(request_of(subject.trace), use_integers_for_enums=True)
+        request = linked(request_of(subject.trace), subject.trace)
+        document = MessageToDict(request, use_integers_for_enums=True)
         _hexadecimal(document)
         out.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
@@ -78,7 +79,19 @@ class OtlpProtobuf:
     of = frozenset({TRACE})
 
     def write(self, subject: Subject, out: BinaryIO) -> None:
-        out.write(request_of(subject.trace).SerializeToString())
+        out.write(linked(request_of(subject.trace), subject.trace).SerializeToString())
+
+
+def linked(request: Any, trace: Trace) -> Any:
+    """A request with the links that were worked out: where values came from, and the steps of cascades. They say that no emitter
+    sent them, and are not read again."""
+    from trajectory.export.links import derived_links
+
+    links = derived_links(trace)
+    for message in (span for group in request.resource_spans for scope in group.scope_spans for span in scope.spans):
+        for to_span_id, attributes in links.get(message.span_id, ()):
+            _put(message.links.add(trace_id=trace.trace_id, span_id=to_span_id).attributes, attributes)
+    return request
 
 
 def request_of(

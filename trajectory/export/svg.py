@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, SubElement
 import networkx
 
 from trajectory.errors import ConfigError
-from trajectory.export.contract import GRAPHS, Subject
+from trajectory.export.contract import DELEGATIONS, GRAPHS, PROVENANCE, SPANS, Subject
 from trajectory.export.escape import label
 from trajectory.export.graphs import graph_of
 from trajectory.export.layers import Box, Placed, Point, place
@@ -86,12 +86,8 @@ def draw(graph: Any, title: str) -> Element:
         _node(body, placed.boxes[name], lines, data)
     for number, (source, _, data) in enumerate(edges):
         _edge_mark(body, placed.lines[number], data, 0.7 if source in fans else 0.5)
-    _legend(root, placed.height + _HEAD + _MARGIN + 34, "mode" in _first(edges))
+    _legend(root, placed.height + _HEAD + _MARGIN + 34, str(graph.graph.get("of", "")))
     return root
-
-
-def _first(edges: Sequence[tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:
-    return edges[0][2] if edges else {}
 
 
 def _size(lines: Sequence[str]) -> tuple[float, float]:
@@ -146,7 +142,7 @@ def _edge(body: Element, placed: Placed, number: int, data: dict[str, Any]) -> N
 def _classes(data: dict[str, Any]) -> list[str]:
     """Ours only: an edge's words may come from elsewhere, and a class is markup."""
     said = {str(data.get("mode", "")), str(data.get("grade", ""))}
-    link = ["link"] if data.get("relation", "child") != "child" else []
+    link = ["link"] if data.get("relation", "child") != "child" and "value" not in data else []
     return [*sorted(said & {"transfer", "declared", "inferred"}), *link]
 
 
@@ -162,12 +158,8 @@ def _edge_mark(body: Element, points: Sequence[Point], data: dict[str, Any], at:
     mark.set("text-anchor", "middle")
 
 
-def _legend(root: Element, y: float, is_delegations: bool) -> None:
-    told = (
-        [("call", ""), ("transfer", "transfer"), ("inferred", "inferred"), ("on an error's path", "hot")]
-        if is_delegations
-        else [("child", ""), ("link", "link")]
-    )
+def _legend(root: Element, y: float, of: str) -> None:
+    told = _LEGENDS.get(of, _LEGENDS[DELEGATIONS])
     x = _MARGIN
     for text, kind in told:
         drawn = f"M{_px(x)} {_px(y)} H{_px(x + 34)}"
@@ -175,6 +167,14 @@ def _legend(root: Element, y: float, is_delegations: bool) -> None:
         SubElement(root, "path", {"class": f"edge {kind}".strip(), "d": drawn, "marker-end": tip})
         _text(root, x + 41, y + 3.6, text, "mark")
         x += 41 + len(text) * _LABEL_CELL + 22
+
+
+_ON_PATH = ("on an error's path", "hot")
+_LEGENDS = {
+    DELEGATIONS: [("call", ""), ("transfer", "transfer"), ("inferred", "inferred"), _ON_PATH],
+    SPANS: [("child", ""), ("link", "link"), _ON_PATH],
+    PROVENANCE: [("said by the emitter", ""), ("a value went on, inferred", "inferred"), _ON_PATH],
+}
 
 
 def _curve(points: Sequence[Point]) -> str:

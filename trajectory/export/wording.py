@@ -6,13 +6,13 @@ drawing exporters, with the attributes of `trajectory.graph.network`.
 
 from typing import Any
 
-from trajectory.export.contract import SPANS, Subject
+from trajectory.export.contract import DELEGATIONS, GRAPHS, Subject
 from trajectory.export.escape import label
 
 
 def title_of(subject: Subject) -> str:
     """One line: what the drawing is of."""
-    what = "spans" if subject.of == SPANS else "delegations"
+    what = subject.of if subject.of in GRAPHS else DELEGATIONS
     return f"{label(subject.trace.title, 70) or 'trace'} · {what} · {subject.trace.trace_id.hex()[:8]}"
 
 
@@ -37,7 +37,9 @@ def node_lines(node: str, data: dict[str, Any], limit: int = 34) -> list[str]:
 
 
 def edge_label(data: dict[str, Any]) -> str:
-    """`call ×3, 1 failed, inferred`; for a link between spans its kind, for a child nothing."""
+    """`call ×3, 1 failed, inferred`; for a link between spans its kind, or the value that it is about; for a child nothing."""
+    if data.get("value"):
+        return label(str(data["value"]), 44)
     if "relation" in data:
         return "" if data["relation"] == "child" else label(str(data["relation"]).replace("_", " "), 30)
     count, failed = data.get("count", 1), data.get("failed", 0)
@@ -49,8 +51,8 @@ def edge_label(data: dict[str, Any]) -> str:
 
 
 def is_failed(data: dict[str, Any]) -> bool:
-    """Whether a node is to be marked: a span that ended in error, an agent with an error in its own work."""
-    return data.get("status") == "error" or bool(data.get("errors"))
+    """Whether a node is to be marked: a span that ended in error or began a cascade, an agent with an error in its own work."""
+    return data.get("status") == "error" or bool(data.get("errors") or data.get("is_cascade_root"))
 
 
 def counted(count: int, noun: str) -> str:

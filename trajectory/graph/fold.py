@@ -152,6 +152,7 @@ class Fold(Tree):
 
     def _changed(self, span: Span) -> Span:
         """Forgets what was worked out of a span that has changed."""
+        self._note_change(span)
         if span.owner is not None:
             span.owner.changed()
         elif span.children:

@@ -4,12 +4,16 @@ Invariant: node and edge attributes are plain text, numbers and booleans, so eve
 exports and by on-demand analysis; never by the fold.
 """
 
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import networkx as nx
 
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.words import SpanKind
+from trajectory.model.fact import Finding
+from trajectory.model.words import LinkKind, SpanKind
 
 
 def delegation_graph(trace: Trace) -> nx.MultiDiGraph:
@@ -53,28 +57,57 @@ def delegation_graph(trace: Trace) -> nx.MultiDiGraph:
 
 
 def span_graph(trace: Trace) -> nx.DiGraph:
-    """Spans as nodes (by hexadecimal id), `relation` `child` from parent to child, and every link under its own name."""
+    """Spans as nodes (by hexadecimal id), `relation` `child` from parent to child, every link under its own name, and `caused`
+    for each step of a cascade's path that is no edge yet. Edges on such a path have `on_error_path` and `root`, the span at
+    which the cascade began."""
     graph = nx.DiGraph(trace_id=trace.trace_id.hex(), of="spans")
-    on_path = error_path_spans(trace)
-    for span in sorted(trace.spans.values(), key=lambda s: s.order_key):
-        graph.add_node(
-            span.span_id.hex(),
-            label=(tool_name(span) if span.kind == SpanKind.TOOL else span.name) or "(not seen)",
-            kind=str(span.kind),
-            agent=trace.span_label(span),
-            service=span.service,
-            status=str(span.status),
-            start_ns=span.start_ns,
-            end_ns=span.end_ns,
-            on_error_path=span.span_id in on_path,
-        )
+    graph.add_nodes_from(span_nodes(trace, trace.spans.values()))
     for span in trace.spans.values():
         if span.parent is not None:
             graph.add_edge(span.parent.span_id.hex(), span.span_id.hex(), relation="child")
         for link in span.links:
             if link.to_span_id in trace.spans and not graph.has_edge(span.span_id.hex(), link.to_span_id.hex()):
-                graph.add_edge(span.span_id.hex(), link.to_span_id.hex(), relation=str(link.kind))
+                graph.add_edge(span.span_id.hex(), link.to_span_id.hex(), relation=str(link.kind), grade="observed")
+    for cause, effect, finding in cascade_steps(trace):
+        ends = cause.span_id.hex(), effect.span_id.hex()
+        if not graph.has_edge(*ends):
+            graph.add_edge(*ends, relation=str(LinkKind.CAUSED), grade=finding.grade)
+        graph.edges[ends].update(on_error_path=True, root=finding.root_span_id.hex())
     return graph
+
+
+def span_nodes(trace: Trace, spans: Iterable[Span]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Nodes of spans, by start: label, kind, agent, service, status, start_ns, end_ns, on_error_path, is_cascade_root."""
+    on_path = error_path_spans(trace)
+    roots = {f.root_span_id for f in trace.findings.values() if f.kind == "cascade"}
+    for span in sorted(spans, key=lambda s: s.order_key):
+        said = _span_node(trace, span)
+        yield (
+            span.span_id.hex(),
+            {**said, "on_error_path": span.span_id in on_path, "is_cascade_root": span.span_id in roots},
+        )
+
+
+def _span_node(trace: Trace, span: Span) -> dict[str, Any]:
+    return {
+        "label": (tool_name(span) if span.kind == SpanKind.TOOL else span.name) or "(not seen)",
+        "kind": str(span.kind),
+        "agent": trace.span_label(span),
+        "service": span.service,
+        "status": str(span.status),
+        "start_ns": span.start_ns,
+        "end_ns": span.end_ns,
+    }
+
+
+def cascade_steps(trace: Trace) -> list[tuple[Span, Span, Finding]]:
+    """The steps of every cascade's path: cause, effect, and the finding that tells of it."""
+    found: list[tuple[Span, Span, Finding]] = []
+    for finding in trace.findings.values():
+        if finding.kind == "cascade":
+            path = [span for span_id in finding.path if (span := trace.spans.get(span_id)) is not None]
+            found += [(cause, effect, finding) for cause, effect in pairwise(path)]
+    return found
 
 
 def error_path_spans(trace: Trace) -> set[bytes]:

@@ -108,9 +108,10 @@ class _Pairing:
 
     def answer(self) -> None:
         """Delegation spans, each with the invocation that answers it."""
+        nested = {d.span.span_id: d for d in self.found.values()}
         for span in self._sent:
             if span.span_id in self._taken:
-                self._used_asked(span, self._own(span))
+                self._used_asked(span, nested.get(span.span_id))
             elif not _repeats_outer(span):
                 met = next((i for i in self.invocations if self._answers(i, span)), None)
                 delegation = self._from_span(span, met)
@@ -211,9 +212,6 @@ class _Pairing:
             return same_agent(invocation.agent, target)
         named = str(span.attributes.get(DELEGATION_SOURCE, "")) or (sender.agent if sender is not None else "")
         return not same_agent(invocation.agent, named)
-
-    def _own(self, span: Span) -> Delegation | None:
-        return next((d for d in self.found.values() if d.span is span), None)
 
     def _gives_way(self, nested: Delegation, sender: "Invocation | None", target: str) -> bool:
         """Whether a place explains less than a delegation span does: that of the sender's own call, or, where the span names

@@ -7,6 +7,7 @@ changes it. Called by the collector's pipeline and by readers of a store; detect
 from collections import Counter
 from collections.abc import Iterator
 from operator import attrgetter
+from typing import Any
 
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.faults import root_errors
@@ -38,6 +39,7 @@ class Trace(Fold):
 
     def __init__(self, trace_id: bytes, payload: PayloadSource = lambda digest: None) -> None:
         super().__init__(trace_id, payload)
+        self.notes: dict[type, Any] = {}  # what readers worked out of it and keep with it; it goes when the trace goes
         self._derived_version = -1
         self._root_errors: list[Span] = []
         self._root_errors_version = -1
@@ -56,6 +58,12 @@ class Trace(Fold):
             span.parent = span.owner = None
             span.children = ()
         vars(self).clear()
+
+    def watch(self) -> dict[bytes, None]:
+        """The ids of the spans that changed, or changed hands: all at first, filled here, emptied by whoever asked."""
+        changed = dict.fromkeys(self.spans)
+        self._watches.append(changed)
+        return changed
 
     @property
     def told_version(self) -> int:
@@ -92,6 +100,11 @@ class Trace(Fold):
             ]
             self._root, self._root_version = min(started, key=_order_key, default=None), self.version
         return self._root
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is open, and no span stands under one that nobody told of."""
+        return not self.open_count and not any(s.is_placeholder for s in self._parentless.values())
 
     @property
     def service(self) -> str:

@@ -134,7 +134,8 @@ class Finding(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `span_id` is where it is seen, `root_span_id` where it began (empty if unknown), `path` runs from the root to the last
     affected span, `value` is the constraint, entity or text itself, as written. `confidence` is 0 to 1. Two findings with
-    one `key` are the same finding: the later one is the grown one.
+    one `key` are the same finding: the later one is the grown one. `attributes` are what its detector has to say beyond that,
+    for screens and programs: texts, numbers, and lists of them.
     """
 
     kind: str
@@ -152,6 +153,7 @@ class Finding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     grade: str = "observed"
     at_ns: int = 0  # when what it describes happened, by the facts' clock
     detector: str = ""
+    attributes: dict[str, Any] = {}
 
     @property
     def key(self) -> str:

@@ -50,6 +50,24 @@ def expand(entries: Sequence[bytes], payload: Payload) -> list[bytes]:
     return digests
 
 
+def newest(entries: Sequence[bytes], payload: Payload, count: int) -> list[bytes]:
+    """The last `count` bodies' digests that entries name, newest first: a list is walked from its end, and no further."""
+    digests: list[bytes] = []
+    for entry in reversed(entries):
+        listed = list_of(entry)
+        if listed is None:
+            digests.append(entry)
+        while listed and len(digests) < count:
+            found = payload(listed)
+            if found is None or found[0] != LIST:
+                break
+            listed, added = read(found[1])
+            digests += reversed(added)
+        if len(digests) >= count:
+            break
+    return digests[:count]
+
+
 def named(entries: Iterable[bytes], payload: Payload) -> set[bytes]:
     """Every payload that entries need: bodies, lists, and the lists that these extend."""
     needed: set[bytes] = set()

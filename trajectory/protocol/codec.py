@@ -216,6 +216,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "evidence": [{"span_id": e.span_id.hex(), "text": e.text} for e in finding.evidence],
         "time_unix_nano": finding.at_ns,
         "grade": finding.grade,
+        **({"attributes": finding.attributes} if finding.attributes else {}),
     }
 
 
