@@ -23,7 +23,9 @@ from trajectory.detection.route import answer_spans
 from trajectory.detection.spread import Spread, Spreads
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding
+from trajectory.model.words import SpanKind
 
+_TOOLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
 MAX_ROOTS_COUNT = 1000  # of one trace that are followed
 
 
@@ -116,7 +118,8 @@ class _Followed:
         if escape is not None:
             return _Judged(root, escape, explains=frozenset(span.span_id for span in escape.path))
         spreads = tuple(self._spreads.judge(root))
-        explains = frozenset(o.span.span_id for o in spreads[0].trail) if spreads else frozenset()
+        trail = [o.span for o in spreads[0].trail] if spreads else []
+        explains = frozenset(span.span_id for span in trail if span.is_error or span.kind in _TOOLS)
         return _Judged(root, None, spreads, explains)
 
     def _tell(self) -> list[Finding]:
