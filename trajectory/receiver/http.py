@@ -48,7 +48,7 @@ class HttpApp:
                 extra.append((b"allow", b"POST"))
             if fault.status == 401:
                 extra.append((b"www-authenticate", b"Bearer"))
-            if scope["state"].get(IS_CROWDED):
+            if scope.get("state", {}).get(IS_CROWDED):  # a server that is not ours may have none
                 extra.append((b"connection", b"close"))
             await _send(send, fault.status, requests.written(requests.refused(fault), media), media, extra)
             return
@@ -63,7 +63,7 @@ class HttpApp:
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, held: Hold) -> Any:
         self._gate.check(headers)
-        if scope["state"].get(IS_CROWDED):
+        if scope.get("state", {}).get(IS_CROWDED):  # a server that is not ours may have none
             raise RefusedError(503, "too many are connected: come again", _BUSY_S)
         signal = _SIGNALS.get(scope["path"].rstrip("/"))
         if signal is None:
