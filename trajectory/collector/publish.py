@@ -15,6 +15,7 @@ from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import span_rows, span_view
+from trajectory.collector.suspects import limits, suspects
 from trajectory.errors import QueryError
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
@@ -159,6 +160,8 @@ class Publisher:
             spans=spans,
             spans_total=len(folded.trace.spans) if query.spans > 0 else 0,
             spans_matching=matching_count,
+            suspects=suspects(folded, query.suspects) if query.suspects > 0 else [],
+            limits=limits(rows) if query.suspects > 0 else [],
         )
 
     @staticmethod

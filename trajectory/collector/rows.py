@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import cached_property
 from itertools import islice
 
-from trajectory.alerting.alerts import Alert, alerts_of
+from trajectory.alerting.alerts import alerts_of
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.folded import FoldedTrace, Step
 from trajectory.collector.wording import (
     PREVIEW_CHARS,
@@ -25,9 +26,8 @@ from trajectory.graph.delegations import Delegation
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
-from trajectory.model.fact import Finding
 from trajectory.model.words import DELEGATION_TARGET, INTERRUPTED, DelegationMode, Severity, Slot, SpanKind
-from trajectory.view.rows import AlertRow, DelegationRow, EvidenceRow, Lane, LaneBar, PathStep, StepRow, TraceRow
+from trajectory.view.rows import AlertRow, DelegationRow, Lane, LaneBar, StepRow, TraceRow
 from trajectory.view.text import clean
 
 SILENT_AFTER_NS = 15_000_000_000
@@ -246,59 +246,7 @@ class TraceRows:
 
     def alert_rows(self) -> list[AlertRow]:
         """The alerts: those that wait for somebody first, then by severity, then by age."""
-        rank = {str(severity): severity.rank for severity in Severity}
-        ordered = sorted(self.alerts, key=lambda a: (a.state != "open", -rank.get(a.severity, 0), a.opened_ns))
-        return [self._alert_row(alert) for alert in ordered]
-
-    def _alert_row(self, alert: Alert) -> AlertRow:
-        chief = alert.chief
-        evidence = [EvidenceRow(e.span_id.hex(), clean(e.text)) for f in alert.findings for e in f.evidence]
-        return AlertRow(
-            key=alert.key,
-            alert_id=alert.alert_id,
-            trace_id=self.trace.trace_id.hex(),
-            severity=clean(str(chief.severity)),
-            kind=clean(chief.kind),
-            state=alert.state,
-            opened_ns=alert.opened_ns,
-            summary=self._summary(alert),
-            message=" ".join(dict.fromkeys(clean(f.message) for f in alert.findings)),
-            confidence=chief.confidence,
-            agent=clean(chief.agent),
-            peer_agent=clean(chief.peer_agent),
-            value=", ".join(clean(v) for v in alert.values),
-            grade=clean(str(chief.grade)),
-            span_id=chief.span_id.hex(),
-            root_span_id=(chief.root_span_id or chief.span_id).hex(),
-            count=len(alert.findings),
-            path=[self._path_step(span_id) for span_id in chief.path if span_id in self.trace.spans],
-            evidence=list(dict.fromkeys(evidence)),
-        )
-
-    def _summary(self, alert: Alert) -> str:
-        """One line: who, and what, as short as a list can show."""
-        chief = alert.chief
-        labels = self._path_labels(chief)
-        if chief.kind == "cascade" and len(labels) > 1:
-            return " ▸ ".join(labels)
-        span = self.trace.spans.get(chief.span_id)
-        who = self.trace.span_label(span) if span is not None else chief.agent
-        where = f"{chief.peer_agent} ⇢ {who}" if chief.peer_agent else who
-        what = ", ".join(alert.values) or chief.message
-        if chief.peer_agent:
-            what = f"{chief.kind.partition('.')[2]} {what}"
-        elif span is not None and span.kind != SpanKind.AGENT:
-            what = f"{name_of(span)}: {what}"
-        return clean(f"{where}  {what}")
-
-    def _path_labels(self, finding: Finding) -> list[str]:
-        labels = [self.trace.span_label(self.trace.spans[s]) for s in finding.path if s in self.trace.spans]
-        return [clean(label) for n, label in enumerate(labels) if label and (n == 0 or labels[n - 1] != label)]
-
-    def _path_step(self, span_id: bytes) -> PathStep:
-        span = self.trace.spans[span_id]
-        text = self.outcome(span)
-        return PathStep(span_id.hex(), clean(self.trace.span_label(span)), name_of(span), span.start_ns, text)
+        return alert_rows(self)
 
     # --- tail -------------------------------------------------------------------------------------------------------
 

@@ -75,13 +75,18 @@ class DelegationRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class PathStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One hop of a cascade: where the fault was, and as what."""
+    """One hop of a cascade: where the fault was, and as what. `way`: how it came here from another agent's step before, in
+    a task, an answer, an error, or in words that no delegation carried; nothing where the agent is the same."""
 
     span_id: str
     label: str  # lane label
     name: str
-    at_ns: int
-    text: str = ""
+    at_ns: int  # when it showed here: an agent's own span and a failure at their end, anything else at its beginning
+    text: str = ""  # the evidence, else a preview of what came out
+    kind: str = ""
+    status: str = ""  # as in SpanRow
+    way: str = ""  # task, answer, error, words, or nothing
+    delegation_id: str = ""  # the delegation that it crossed to come here, where one is known
 
 
 class EvidenceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -90,7 +95,9 @@ class EvidenceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What the operator sees of findings that are one. `state`: open, acknowledged, muted."""
+    """What the operator sees of findings that are one. `state`: open, acknowledged, muted. `ending` is where a path came to:
+    answer (the final answer holds it), run (the run ended in it), stopped (neither), open (the run goes on); nothing where
+    there is no path."""
 
     key: str
     alert_id: str  # A1, A2, ... in order of opening within the trace
@@ -111,6 +118,27 @@ class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     count: int = 1
     path: list[PathStep] = []
     evidence: list[EvidenceRow] = []
+    ending: str = ""
+    affected_spans: int = 0  # of the path and beside it
+    affected_agents: list[str] = []  # lane labels, in the order in which it came to them
+    beside: list[PathStep] = []  # affected, but not on the path: the first of them
+    related: list[str] = []  # keys of the other alerts on its way: at a step, an agent or a delegation of the path
+    unknown: list[str] = []  # what is not proved, one sentence each
+
+
+class SuspectRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One candidate for the decisive step, best first. A ranking by signs in what was recorded, not a verdict."""
+
+    rank: int  # from 1
+    agent: str
+    span_id: str
+    step: int  # its place in the run, as blame counts
+    score: float  # 0 to 1
+    reasons: list[str] = []  # one sentence each, the weightiest first
+    label: str = ""  # lane label
+    name: str = ""
+    kind: str = ""
+    at_ns: int = 0
 
 
 class StepRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -209,13 +237,14 @@ class RunsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="run
 
 
 class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="trace"):
-    """One run. `tail` and `spans` bound how many of those rows come (0: none); the tail's are the newest."""
+    """One run. `tail`, `spans` and `suspects` bound how many of those rows come (0: none); the tail's are the newest."""
 
     trace_id: str
     filter: str = ""
     tail: int = 200
     spans: int = 0
     spans_offset: int = 0
+    suspects: int = 0
 
 
 class SpanQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):
@@ -249,6 +278,8 @@ class TraceView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tra
     spans: list[SpanRow] = []
     spans_total: int = 0  # before filter and limit
     spans_matching: int = 0  # before limit
+    suspects: list[SuspectRow] = []
+    limits: list[str] = []  # with suspects: what cannot be seen in this run, one sentence each
 
 
 class SpanView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):

@@ -1,0 +1,208 @@
+"""The alerts of a trace as rows: what went wrong, the way that it took from agent to agent, and how far it came.
+
+Invariant: pure; a path's steps are spans that exist, in the finding's order, and what is not known is said so. What a detector
+says beyond the finding's fields (its attributes) is taken where it has the expected shape. Called by `rows`.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from trajectory.alerting.alerts import Alert
+from trajectory.collector.wording import PREVIEW_CHARS, name_of
+from trajectory.graph.delegations import Delegation
+from trajectory.graph.span import Span
+from trajectory.graph.trace import Invocation
+from trajectory.model.fact import Finding
+from trajectory.model.words import Severity, SpanKind
+from trajectory.view.rows import AlertRow, EvidenceRow, PathStep
+from trajectory.view.text import clean
+
+if TYPE_CHECKING:
+    from trajectory.collector.rows import TraceRows
+
+_MAX_BESIDE_COUNT = 20
+_MAX_RELATED_COUNT = 20
+
+
+def alert_rows(rows: "TraceRows") -> list[AlertRow]:
+    """The alerts: those that wait for somebody first, then by severity, then by age."""
+    rank = {str(severity): severity.rank for severity in Severity}
+    ordered = sorted(rows.alerts, key=lambda a: (a.state != "open", -rank.get(a.severity, 0), a.opened_ns))
+    return _AlertRows(rows).of(ordered)
+
+
+class _AlertRows:
+    """Makes the rows of all alerts of one trace; delegations and what alerts have in common are looked up once."""
+
+    def __init__(self, rows: "TraceRows") -> None:
+        self._rows = rows
+        self._trace = rows.trace
+        self._between: dict[tuple[int, int], Delegation] = {}
+        for delegation in self._trace.delegations():
+            if delegation.source is not None and delegation.target is not None:
+                self._between.setdefault((id(delegation.source), id(delegation.target)), delegation)
+        self._naming: dict[bytes, list[str]] = {}
+        for alert in rows.alerts:
+            for span_id in dict.fromkeys(s for f in alert.findings for s in _named(f)):
+                self._naming.setdefault(span_id, []).append(alert.key)
+
+    def of(self, alerts: Iterable[Alert]) -> list[AlertRow]:
+        return [self._row(alert) for alert in alerts]
+
+    def _row(self, alert: Alert) -> AlertRow:
+        chief, told = alert.chief, getattr(alert.chief, "attributes", {})
+        evidence = [EvidenceRow(e.span_id.hex(), clean(e.text)) for f in alert.findings for e in f.evidence]
+        path = [self._trace.spans[s] for s in chief.path if s in self._trace.spans]
+        steps = self._steps(path, alert)
+        affected = self._affected(path, told) if path else []
+        ending = self._ending(path, told, chief)
+        return AlertRow(
+            key=alert.key,
+            alert_id=alert.alert_id,
+            trace_id=self._trace.trace_id.hex(),
+            severity=clean(str(chief.severity)),
+            kind=clean(chief.kind),
+            state=alert.state,
+            opened_ns=alert.opened_ns,
+            summary=self._summary(chief, alert.values),
+            message=" ".join(dict.fromkeys(clean(f.message) for f in alert.findings)),
+            confidence=chief.confidence,
+            agent=clean(chief.agent),
+            peer_agent=clean(chief.peer_agent),
+            value=", ".join(clean(v) for v in alert.values),
+            grade=clean(str(chief.grade)),
+            span_id=chief.span_id.hex(),
+            root_span_id=(chief.root_span_id or chief.span_id).hex(),
+            count=len(alert.findings),
+            path=steps,
+            evidence=list(dict.fromkeys(evidence)),
+            ending=ending,
+            affected_spans=_count(told, len(affected)) if path else 0,
+            affected_agents=list(dict.fromkeys(label for s in affected if (label := self._label(s)))),
+            beside=self._beside(path, affected),
+            related=self._related(alert, path, steps),
+            unknown=self._unknown(steps, ending, chief),
+        )
+
+    def _label(self, span: Span) -> str:
+        return clean(self._trace.span_label(span))
+
+    def _summary(self, chief: Finding, values: list[str]) -> str:
+        """One line: who, and what, as short as a list can show."""
+        labels = self._path_labels(chief)
+        if chief.kind == "cascade" and len(labels) > 1:
+            return " ▸ ".join(labels)
+        span = self._trace.spans.get(chief.span_id)
+        who = self._trace.span_label(span) if span is not None else chief.agent
+        where = f"{chief.peer_agent} ⇢ {who}" if chief.peer_agent else who
+        what = ", ".join(values) or chief.message
+        if chief.peer_agent:
+            what = f"{chief.kind.partition('.')[2]} {what}"
+        elif span is not None and span.kind != SpanKind.AGENT:
+            what = f"{name_of(span)}: {what}"
+        return clean(f"{where}  {what}")
+
+    def _path_labels(self, finding: Finding) -> list[str]:
+        labels = [self._trace.span_label(self._trace.spans[s]) for s in finding.path if s in self._trace.spans]
+        return [clean(label) for n, label in enumerate(labels) if label and (n == 0 or labels[n - 1] != label)]
+
+    # --- the path ---------------------------------------------------------------------------------------------------
+
+    def _steps(self, path: list[Span], alert: Alert) -> list[PathStep]:
+        quotes: dict[bytes, str] = {}
+        for finding in alert.findings:
+            for evidence in finding.evidence:
+                quotes.setdefault(evidence.span_id, evidence.text)
+        steps: list[PathStep] = []
+        before: Invocation | None = None
+        for number, span in enumerate(path):
+            way, delegation_id = self._way(before, span) if before is not None else ("", "")
+            steps.append(self._step(span, quotes.get(span.span_id, ""), number == 0, way, delegation_id))
+            before = span.owner or before
+        return steps
+
+    def _step(self, span: Span, quote: str, is_root: bool, way: str = "", delegation_id: str = "") -> PathStep:
+        shows_late = span.kind == SpanKind.AGENT or (span.is_error and not is_root)
+        return PathStep(
+            span_id=span.span_id.hex(),
+            label=self._label(span),
+            name=name_of(span),
+            at_ns=(span.end_ns if shows_late else 0) or span.start_ns,
+            text=clean(quote[: 2 * PREVIEW_CHARS]) if quote else self._rows.outcome(span),
+            kind=clean(str(span.kind)),
+            status=self._rows.status(span),
+            way=way,
+            delegation_id=delegation_id,
+        )
+
+    def _way(self, before: Invocation, span: Span) -> tuple[str, str]:
+        """How a fault came from an agent to a span, and the delegation that it crossed."""
+        after = span.owner
+        if after is None or after is before:
+            return "", ""
+        given = self._between.get((id(before), id(after)))
+        if given is not None:
+            return "task", given.delegation_id.hex()
+        returned = self._between.get((id(after), id(before)))
+        if returned is not None:
+            return "error" if span.is_error else "answer", returned.delegation_id.hex()
+        return "words", ""
+
+    # --- how far it came --------------------------------------------------------------------------------------------
+
+    def _affected(self, path: list[Span], told: dict[str, Any]) -> list[Span]:
+        named = told.get("affected_spans")
+        others = [self._span(text) for text in named] if isinstance(named, list) else []
+        return list(dict.fromkeys([*path, *(span for span in others if span is not None)]))
+
+    def _span(self, text: object) -> Span | None:
+        try:
+            return self._trace.spans.get(bytes.fromhex(text)) if isinstance(text, str) else None
+        except ValueError:
+            return None
+
+    def _beside(self, path: list[Span], affected: list[Span]) -> list[PathStep]:
+        on_path = set(map(id, path))
+        beside = [span for span in affected if id(span) not in on_path]
+        return [self._step(span, "", is_root=False) for span in beside[:_MAX_BESIDE_COUNT]]
+
+    def _ending(self, path: list[Span], told: dict[str, Any], chief: Finding) -> str:
+        if not path:
+            return ""
+        if told.get("reached_answer", chief.severity == Severity.CRITICAL) is True:
+            return "run" if path[-1].is_error else "answer"
+        return "open" if self._rows.state() == "live" else "stopped"
+
+    def _related(self, alert: Alert, path: list[Span], steps: list[PathStep]) -> list[str]:
+        """Keys of the alerts that name a span of the path, an agent on it, or a delegation that it crossed."""
+        on_way = [alert.chief.span_id, *(span.span_id for span in path)]
+        on_way += [span.owner.span_id for span in path if span.owner is not None]
+        on_way += [bytes.fromhex(step.delegation_id) for step in steps if step.delegation_id]
+        keys = (key for span_id in dict.fromkeys(on_way) for key in self._naming.get(span_id, ()))
+        return [key for key in dict.fromkeys(keys) if key != alert.key][:_MAX_RELATED_COUNT]
+
+    def _unknown(self, steps: list[PathStep], ending: str, chief: Finding) -> list[str]:
+        """What the finding does not show, though somebody who reads it may take it to."""
+        found = []
+        if ending == "open":
+            found.append("whether it reaches the answer: the run goes on")
+        if chief.grade == "inferred":
+            found.append("that it was passed on: the same value came up again, and nothing else says so")
+        for before, step in pairwise(steps):
+            if step.way == "words":
+                found.append(f"how it came to {step.label}: no delegation from {before.label} is known")
+        silent = sum(1 for step in steps if not step.text)
+        if silent:
+            found.append(f"what {silent} of {len(steps)} steps said: no content was recorded there")
+        return list(dict.fromkeys(found))
+
+
+def _named(finding: Finding) -> Iterable[bytes]:
+    """Every span that a finding points to."""
+    return (finding.span_id, finding.root_span_id, *finding.path, *(e.span_id for e in finding.evidence))
+
+
+def _count(told: dict[str, Any], least: int) -> int:
+    count = told.get("affected_count")
+    return max(count, least) if isinstance(count, int) else least
