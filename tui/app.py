@@ -20,12 +20,13 @@ from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
 from trajectory.view.feed import Feed
-from trajectory.view.rows import AlertRow, Health, Query, TraceRow
+from trajectory.view.rows import AlertRow, Health, Query, TraceRow, TraceView
 from tui import keys
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, wall
 from tui.plain import to_plain
+from tui.screens.alert import AlertScreen
 from tui.screens.base import DataScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
@@ -228,8 +229,12 @@ class TrajectoryApp(App[None]):
         """Opens a span in the inspector."""
         self.push_screen(SpanScreen(trace_id, span_id, start_ns))
 
+    def open_alert(self, trace_id: str, alert_key: str, alert_id: str = "", trace: TraceRow | None = None) -> None:
+        """Opens an alert's page."""
+        self.push_screen(AlertScreen(trace_id, alert_key, alert_id, trace))
+
     def go_to(self, text: str) -> None:
-        """Goes to `runs`, `alerts`, a run by id or title, an agent or a span of the run that is open."""
+        """Goes to `runs`, `alerts`, a run by id or title; an alert, an agent or a span of the run that is open."""
         wanted = text.strip().casefold()
         screen = self.data_screen
         if not wanted or screen is None:
@@ -239,8 +244,8 @@ class TrajectoryApp(App[None]):
         elif wanted == "alerts" and any(isinstance(each, CockpitScreen) for each in self.screen_stack):
             self._back_to(CockpitScreen)
             self.call_after_refresh(self._focus_alerts)
-        elif not (self._go_to_run(wanted) or self._go_inside(wanted)):
-            screen.say(f"no run, agent or span is called {text.strip()}")
+        elif not (self._go_to_alert(wanted) or self._go_to_run(wanted) or self._go_inside(wanted)):
+            screen.say(f"no run, alert, agent or span is called {text.strip()}")
 
     def _focus_alerts(self) -> None:
         if isinstance(self.data_screen, CockpitScreen):
@@ -259,9 +264,21 @@ class TrajectoryApp(App[None]):
                 return True
         return False
 
-    def _go_inside(self, wanted: str) -> bool:
+    @property
+    def _open_view(self) -> TraceView | None:
+        """What is known of the run whose cockpit is open."""
         cockpit = next((each for each in reversed(self.screen_stack) if isinstance(each, CockpitScreen)), None)
-        view = cockpit.view if cockpit else None
+        return cockpit.view if cockpit else None
+
+    def _go_to_alert(self, wanted: str) -> bool:
+        view = self._open_view
+        found = next((row for row in (view.alerts if view else []) if row.alert_id.casefold() == wanted), None)
+        if view is not None and found is not None:
+            self.open_alert(view.trace.trace_id, found.key, found.alert_id, view.trace)
+        return found is not None
+
+    def _go_inside(self, wanted: str) -> bool:
+        view = self._open_view
         if view is None:
             return False
         for lane in view.lanes:

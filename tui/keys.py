@@ -11,7 +11,7 @@ from textual.binding import Binding
 
 from tui.signs import Signs
 
-DATA_SCREENS = ("runs", "cockpit", "timeline", "span")
+DATA_SCREENS = ("runs", "cockpit", "timeline", "span", "alert")
 OVERLAYS = ("help", "health")
 SCREENS = (*DATA_SCREENS, *OVERLAYS)
 GROUPS = ("Move", "Find", "Live", "Look", "Take away", "Alerts", "App")
@@ -54,8 +54,8 @@ KEYS: tuple[Key, ...] = (
     Key("pane('{key}')", tuple("123456789"), "1–9", "pane", "pane or tab by number", "Move"),
     Key("open", ("enter",), "⏎", "open", "open", "Move"),
     Key("back", ("escape",), "esc", "back", "back; never quits", "Move", SCREENS),
-    Key("sibling(-1)", ("[",), "[", "siblings", "sibling spans", "Move", ("span",)),
-    Key("sibling(1)", ("]",), "]", "siblings", "sibling spans", "Move", ("span",)),
+    Key("sibling(-1)", ("[",), "[", "siblings", "sibling spans, alerts", "Move", ("span", "alert")),
+    Key("sibling(1)", ("]",), "]", "siblings", "sibling spans, alerts", "Move", ("span", "alert")),
     Key("filter", ("/",), "/", "filter", "filter; find in content", "Find"),
     Key("match(1)", ("n",), "n", "match", "next, previous match", "Find"),
     Key("match(-1)", ("N",), "N", "match", "next, previous match", "Find"),
@@ -63,9 +63,10 @@ KEYS: tuple[Key, ...] = (
     Key("go_to", (":",), ":", "go to", "go to run, agent, span", "Find"),
     Key("follow", ("f",), "f", "follow", "follow the newest", "Live", ("runs", "cockpit")),
     Key("pause", ("space",), "space", "pause", "pause the view", "Live"),
-    Key("timeline", ("t",), "t", "timeline", "timeline of the run", "Look", ("runs", "cockpit", "span")),
+    Key("timeline", ("t",), "t", "timeline", "timeline of the run", "Look", ("runs", "cockpit", "span", "alert")),
     Key("delegations", ("d",), "d", "delegations", "who asked whom", "Look", ("runs", "cockpit")),
     Key("alerts", ("a",), "a", "alerts", "what is wrong", "Look", ("runs", "cockpit")),
+    Key("suspects", ("b",), "b", "suspects", "suspected steps", "Look", ("cockpit", "alert")),
     Key("zoom", ("z",), "z", "zoom", "this pane alone", "Look"),
     Key("sort", ("s",), "s", "sort", "next order of the runs", "Look", ("runs",)),
     Key("wrap", ("w",), "w", "wrap", "wrap lines, or pan", "Look", ("span",)),
@@ -75,8 +76,8 @@ KEYS: tuple[Key, ...] = (
     Key("copy", ("y",), "y", "copy", "copy value", "Take away"),
     Key("copy_json", ("Y",), "Y", "copy JSON", "copy row as JSON", "Take away"),
     Key("picture", ("S",), "S", "picture", "screen as SVG", "Take away", SCREENS),
-    Key("acknowledge", ("x",), "x", "acknowledge", "acknowledge, reopen", "Alerts", ("cockpit", "span")),
-    Key("mute", ("M",), "M", "mute", "mute, unmute", "Alerts", ("cockpit", "span")),
+    Key("acknowledge", ("x",), "x", "acknowledge", "acknowledge, reopen", "Alerts", ("cockpit", "span", "alert")),
+    Key("mute", ("M",), "M", "mute", "mute, unmute", "Alerts", ("cockpit", "span", "alert")),
     Key("help", ("?",), "?", "help", "this help", "App", SCREENS),
     Key("app.quit", ("q", "ctrl+c"), "q", "quit", "quit at once", "App", SCREENS),
     Key("app.suspend_process", ("ctrl+z",), "^z", "suspend", "suspend to the shell", "App", SCREENS),
@@ -90,17 +91,19 @@ FOOTERS: dict[str, tuple[str, ...]] = {
         "timeline",
         "delegations",
         "alerts",
-        "filter",
+        "suspects",
         "help",
+        "filter",
         "pause",
         "zoom",
-        "next_error",
         "app.quit",
     ),
-    "cockpit.alerts": ("open", "acknowledge", "mute", "copy", "timeline", "help", "pause", "zoom", "back", "app.quit"),
+    "cockpit.alerts": ("open", "acknowledge", "mute", "suspects", "copy", "help", "pause", "zoom", "back", "app.quit"),
+    "cockpit.suspects": ("open", "alerts", "timeline", "copy", "zoom", "help", "pause", "filter", "back", "app.quit"),
     "cockpit.tail": ("open", "follow", "pause", "filter", "next_error", "help", "zoom", "timeline", "back", "app.quit"),
     "timeline": ("open", "fold", "unfold", "filter", "next_error", "help", "match", "times", "back", "app.quit"),
     "span": ("next_pane", "sibling", "wrap", "filter", "copy", "help", "copy_json", "timeline", "back", "app.quit"),
+    "alert": ("open", "suspects", "sibling", "acknowledge", "mute", "help", "timeline", "copy", "back", "app.quit"),
     "help": ("back", "help", "app.quit"),
     "health": ("back", "app.quit"),
 }

@@ -31,6 +31,8 @@ class Signs:
     low: str = "▽"
     root: str = "◆"
     carried: str = "◇"
+    gate: str = "╫"
+    answer: str = "★"
     call: str = "⇢"
     transfer: str = "⇒"
     back: str = "◂"
@@ -78,6 +80,7 @@ _ASCII_SHAPES = {
     "low": ".",
     "root": "@",
     "carried": "%",
+    "answer": "A",
     "call": "->",
     "transfer": "=>",
     "back": "<-",
@@ -97,6 +100,7 @@ _ASCII_REST = {
     "retry": "~",
     "gap": ":",
     "waiting": ".",
+    "gate": "H",
     "cursor": ">",
     "times": "x",
     "dot": "-",
@@ -111,7 +115,7 @@ _ASCII_REST = {
     "frame": "+-+|++",
     "frame_focus": "#=####",
     "lines": " |||-'++-`++-+++",
-    "lines_heavy": " !!!='++=`++=+++",
+    "lines_heavy": " !!!_'++_`++_+++",
     "lines_dotted": "-",
 }
 
@@ -149,10 +153,9 @@ def severity_sign(signs: Signs, severity: str) -> tuple[str, str]:
 
 
 def mark_sign(signs: Signs, mark: str) -> tuple[str, str]:
-    """Sign and role of a place on a cascade: its root, or one that carried it on; a space for neither."""
-    if mark == "root":
-        return signs.root, "mark"
-    return (signs.carried, "mark") if mark == "carried" else (" ", "")
+    """Sign and role of a place on a cascade: its root, one that carried it on, the answer; a space for neither."""
+    sign = {"root": signs.root, "carried": signs.carried, "answer": signs.answer}.get(mark, "")
+    return (sign, "mark") if sign else (" ", "")
 
 
 _STATES = {

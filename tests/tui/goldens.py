@@ -17,16 +17,18 @@ PATHS: dict[str, list[str]] = {
     "cockpit": ["enter"],
     "delegations": ["enter", "d"],
     "timeline": ["t", "j", "j", "j", "j"],
-    "span": ["enter", "a", "enter"],
+    "suspects": ["enter", "b"],
+    "alert": ["enter", "a", "enter"],
+    "span": ["enter", "a", "enter", "enter"],
     "help": ["enter", "question_mark"],
 }
 # One app for each group: its name, the size, the level of signs, and the screens that it is led through.
 GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "80x24": ((80, 24), "unicode", tuple(PATHS)),
     "120x36": ((120, 36), "unicode", tuple(PATHS)),
-    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "timeline", "help")),
-    "200x50": ((200, 50), "unicode", ("cockpit",)),
-    "60x20": ((60, 20), "unicode", ("cockpit",)),
+    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "suspects", "alert", "timeline", "help")),
+    "200x50": ((200, 50), "unicode", ("cockpit", "alert")),
+    "60x20": ((60, 20), "unicode", ("cockpit", "alert")),
 }
 STATES = ("empty", "connecting", "reconnecting", "overload")
 

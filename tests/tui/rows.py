@@ -2,7 +2,18 @@
 
 from hypothesis import strategies as st
 
-from trajectory.view.rows import AlertRow, DelegationRow, Lane, LaneBar, SpanRow, StepRow, TraceRow
+from trajectory.view.rows import (
+    AlertRow,
+    DelegationRow,
+    EvidenceRow,
+    Lane,
+    LaneBar,
+    PathStep,
+    SpanRow,
+    StepRow,
+    SuspectRow,
+    TraceRow,
+)
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202egnp.exe\u200b\r\n\t日本\ud800e\u0301"
 texts = st.one_of(
@@ -46,6 +57,18 @@ delegations = st.builds(
     on_error_path=st.booleans(),
     lost=st.lists(texts, max_size=3),
 )
+_ways = ["", "task", "answer", "error", "words", "new way"]
+_labels = ["planner#1", "research#1", "日本#1", "x" * 40, "gone", "", HOSTILE]
+_said = ["", "long " * 200, HOSTILE]
+path_steps = st.sampled_from(
+    [
+        PathStep(
+            str(n % 9), _labels[n % 7], HOSTILE, n % 11 * 10**10, _said[n % 3], "tool", "ok", _ways[n % 6], str(n % 5)
+        )
+        for n in range(36)
+    ]
+)
+_evidence = st.sampled_from([EvidenceRow(str(n), HOSTILE * n) for n in range(5)])
 alerts = st.builds(
     AlertRow,
     key=texts,
@@ -65,6 +88,27 @@ alerts = st.builds(
     span_id=texts,
     root_span_id=texts,
     count=st.integers(1, 99),
+    path=st.lists(path_steps, max_size=6),
+    evidence=st.lists(_evidence, max_size=3),
+    ending=st.sampled_from(["", "answer", "run", "stopped", "open", "new"]),
+    affected_spans=counts,
+    affected_agents=st.lists(labels, max_size=3),
+    beside=st.lists(path_steps, max_size=3),
+    related=st.lists(texts, max_size=3),
+    unknown=st.lists(texts, max_size=3),
+)
+suspects = st.builds(
+    SuspectRow,
+    rank=st.integers(1, 99),
+    agent=texts,
+    span_id=st.integers(0, 9).map(str),
+    step=counts,
+    score=st.floats(),
+    reasons=st.lists(texts, max_size=3),
+    label=labels,
+    name=texts,
+    kind=kinds,
+    at_ns=times,
 )
 steps = st.builds(
     StepRow,

@@ -26,6 +26,7 @@ from trajectory.view.rows import (
     SpanRow,
     SpanView,
     StepRow,
+    SuspectRow,
     TraceQuery,
     TraceRow,
     TraceView,
@@ -354,6 +355,11 @@ DELEGATIONS = [
     _edge(9, "coder#1", "research#1", 52, 53, grade="inferred", reason="the same table was quoted"),
 ]
 
+_CACHED = (
+    '{"source": "S3", "as_of": "2024-11-02T00:00:00Z", "rows": [{"region": "EU", "q3": 38.9, "unit": "M", "ccy": "EUR"}, '
+    '{"region": "US", "q3": 70.4, "unit": "M", "ccy": "USD"}], "cached": true, "note": null}'
+)
+
 ALERTS = [
     AlertRow(
         key="cascade:91c4",
@@ -373,14 +379,26 @@ ALERTS = [
         span_id="c3f1",
         root_span_id="91c4",
         path=[
-            PathStep("91c4", "research#2", "read_cache S3", at(33.5), "value 38.9M is 330 days old"),
-            PathStep("b2d0", "writer#1", "draft 3", at(95.4), "copied verbatim"),
-            PathStep("c3f8", "reviewer#1", "check_totals", at(101.2), "41.2M ≠ 38.9M"),
+            PathStep("91c4", "research#2", "read_cache S3", at(33.5), _CACHED, "tool", "ok"),
+            PathStep("3008", "research#2", "chat", at(33.7), "EU 38.9M (S3)", "model", "ok"),
+            PathStep("de06", "planner#1", "writer#1", at(75.2), "EU 38.9M", "delegation", "ok", "answer", "d2"),
+            PathStep("b2d0", "writer#1", "chat", at(95.4), "draft 3, 412 words", "model", "ok", "task", "d6"),
+            PathStep("c3f8", "reviewer#1", "check_totals", at(101.2), "41.2M ≠ 38.9M", "tool", "error", "task", "d8"),
         ],
         evidence=[
             EvidenceRow("91c4", "as_of is 330 days before the run"),
             EvidenceRow("c3f8", "disproved by check_totals"),
+            EvidenceRow("8f02", "fetch_page S3 had failed 2.2 s before"),
         ],
+        ending="open",
+        affected_spans=8,
+        affected_agents=["research#2", "planner#1", "writer#1", "reviewer#1", "coder#1"],
+        beside=[
+            PathStep("b2cf", "writer#1", "chat", at(76), "draft 1", "model", "ok"),
+            PathStep("4002", "coder#1", "chat", at(51), "def chart(rows): ...", "model", "ok"),
+        ],
+        related=["context:d4", "retries:a07e"],
+        unknown=["whether it reaches the answer: the run goes on"],
     ),
     AlertRow(
         "context:d4",
@@ -418,6 +436,35 @@ ALERTS = [
         "3002",
         "",
     ),
+]
+
+
+SUSPECTS = [
+    SuspectRow(
+        1,
+        "research",
+        "91c4",
+        7,
+        0.34,
+        ["took 38.9M from a cache that is 330 days old", "the figure reaches a check that disproves it"],
+        "research#2",
+        "read_cache S3",
+        "tool",
+        at(33.5),
+    ),
+    SuspectRow(
+        2,
+        "research",
+        "3008",
+        8,
+        0.21,
+        ["states 38.9M without its date, which no other source holds", "the step before said that S3 was down"],
+        "research#2",
+        "chat",
+        "model",
+        at(33.7),
+    ),
+    SuspectRow(3, "planner", "1001", 1, 0.06, ["leaves fiscal_year out"], "planner#1", "chat", "model", at(0.2)),
 ]
 
 
@@ -485,10 +532,6 @@ def _steps() -> list[StepRow]:
 
 
 STEPS = _steps()
-_CACHED = (
-    '{"source": "S3", "as_of": "2024-11-02T00:00:00Z", "rows": [{"region": "EU", "q3": 38.9, "unit": "M", "ccy": "EUR"}, '
-    '{"region": "US", "q3": 70.4, "unit": "M", "ccy": "USD"}], "cached": true, "note": null}'
-)
 
 
 def span_view(span_id: str) -> SpanView | None:
@@ -551,6 +594,8 @@ class StoryFeed:
         self.alerts = list(ALERTS)
         self.steps = list(STEPS)
         self.spans = list(SPANS)
+        self.suspects = list(SUSPECTS)
+        self.limits = ["The run goes on: what comes may change it."]
         self.lost = False
         self.asked: list[Query] = []
         self.marks: list[tuple[str, str, str]] = []
@@ -607,4 +652,6 @@ class StoryFeed:
             spans[query.spans_offset : query.spans_offset + query.spans] if query.spans else [],
             214 if len(self.spans) == len(SPANS) else len(self.spans),
             len(spans),
+            self.suspects[: query.suspects],
+            list(self.limits) if query.suspects else [],
         )

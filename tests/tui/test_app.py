@@ -9,12 +9,19 @@ from tests.tui.story import NOW_NS, START_NS, TRACE_ID, StoryFeed, health, run
 from trajectory.view.feed import RecordedFeed
 from trajectory.view.rows import Missing, RunsQuery, RunsView, SpanQuery, StepRow, TraceQuery
 from tui.keys import DATA_SCREENS, keys_on
+from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
 
-PATHS = {"runs": [], "cockpit": ["enter"], "timeline": ["t"], "span": ["enter", "a", "enter"]}
+PATHS = {
+    "runs": [],
+    "cockpit": ["enter"],
+    "timeline": ["t"],
+    "span": ["enter", "a", "enter", "enter"],
+    "alert": ["enter", "a", "enter"],
+}
 SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
 
 
@@ -81,9 +88,12 @@ async def test_q_quits_at_once_from_anywhere() -> None:
             assert not driver.app.is_running
 
 
-async def test_three_keys_lead_from_the_door_to_the_root_of_a_cascade() -> None:
+async def test_three_keys_lead_from_the_door_to_the_root_of_a_cascade_and_a_fourth_opens_it() -> None:
     async with driving() as driver:
         await driver.press("enter", "a", "enter")
+        assert isinstance(driver.app.screen, AlertScreen)
+        assert "◆ ✓ research#2     tool       read_cache S3" in driver.text
+        await driver.press("enter")
         screen = driver.app.screen
         assert isinstance(screen, SpanScreen)
         assert screen.span_id == "91c4"
@@ -100,7 +110,7 @@ async def test_a_lane_opens_the_timeline_on_its_span() -> None:
 
 async def test_brackets_walk_the_siblings() -> None:
     async with driving() as driver:
-        await driver.press("enter", "a", "enter", "[")
+        await driver.press("enter", "a", "enter", "enter", "[")
         assert isinstance(driver.app.screen, SpanScreen)
         assert driver.app.screen.view is not None and driver.app.screen.view.row.span_id == "8f02"
         await driver.press("]")
@@ -109,7 +119,14 @@ async def test_brackets_walk_the_siblings() -> None:
 
 @pytest.mark.parametrize(
     ("text", "where"),
-    [("research#2", "timeline"), ("c3f8", "span"), ("7f2e", "cockpit"), ("runs", "runs"), ("alerts", "cockpit")],
+    [
+        ("research#2", "timeline"),
+        ("c3f8", "span"),
+        ("7f2e", "cockpit"),
+        ("runs", "runs"),
+        ("alerts", "cockpit"),
+        ("a2", "alert"),
+    ],
 )
 async def test_go_to_finds_runs_agents_and_spans(text: str, where: str) -> None:
     async with driving() as driver:
@@ -126,7 +143,7 @@ async def test_a_trace_can_be_open_from_the_start() -> None:
 async def test_going_nowhere_says_so() -> None:
     async with driving() as driver:
         await driver.press("colon", "z", "z", "enter")
-        assert "no run, agent or span is called zz" in driver.text
+        assert "no run, alert, agent or span is called zz" in driver.text
 
 
 async def test_a_pane_has_the_focus_before_the_next_key_is_read() -> None:
@@ -136,7 +153,7 @@ async def test_a_pane_has_the_focus_before_the_next_key_is_read() -> None:
         screen.action_alerts()
         assert screen.focused is screen.alerts
         screen.action_open()
-        assert isinstance(driver.app.screen, SpanScreen)
+        assert isinstance(driver.app.screen, AlertScreen)
         await driver.beat()
 
 
@@ -364,7 +381,7 @@ async def test_folding_keeps_the_cursor_on_its_span() -> None:
 
 async def test_a_content_is_searched_line_by_line() -> None:
     async with driving() as driver:
-        await driver.press("enter", "a", "enter", "slash", *"region", "enter", "n")
+        await driver.press("enter", "a", "enter", "enter", "slash", *"region", "enter", "n")
         screen = driver.app.screen
         assert isinstance(screen, SpanScreen)
         first = screen.content.cursor
@@ -443,7 +460,7 @@ async def test_hostile_text_is_shown_as_text_on_every_screen() -> None:
 async def test_hostile_content_is_shown_as_text_in_the_inspector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.tui.story._CACHED", HOSTILE * 3)
     async with driving() as driver:
-        await driver.press("enter", "a", "enter")
+        await driver.press("enter", "a", "enter", "enter")
         assert "[bold red]x[/]" in driver.text
         assert not any(char in driver.text for char in "\x1b\x07\u202e")
 
@@ -498,5 +515,5 @@ async def test_a_terminal_that_is_too_small_is_told_so() -> None:
 async def test_the_inspector_asks_for_one_span() -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:
-        await driver.press("enter", "a", "enter")
+        await driver.press("enter", "a", "enter", "enter")
         assert SpanQuery(TRACE_ID, "91c4") in feed.asked

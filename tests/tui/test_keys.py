@@ -16,6 +16,7 @@ from tui.keys import (
     keys_on,
     manual,
 )
+from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
 from tui.screens.runs import RunsScreen
@@ -24,7 +25,8 @@ from tui.screens.timeline import TimelineScreen
 from tui.signs import UNICODE, signs_at
 
 CLASSES = {
-    each.name_here: each for each in (RunsScreen, CockpitScreen, TimelineScreen, SpanScreen, HelpScreen, HealthScreen)
+    each.name_here: each
+    for each in (RunsScreen, CockpitScreen, TimelineScreen, SpanScreen, AlertScreen, HelpScreen, HealthScreen)
 }
 
 

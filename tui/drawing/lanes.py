@@ -14,23 +14,14 @@ from dataclasses import dataclass, field
 from trajectory.view.rows import DelegationRow, Lane, LaneBar
 from trajectory.view.scale import Scale
 from trajectory.view.text import cells, clean
+from tui.drawing.cell import Cell
 from tui.drawing.line import Bit, Line, cut, joined, put, put_label
+from tui.drawing.path import Way
+from tui.drawing.way import lay_way
 from tui.signs import DOWN, LEFT, RIGHT, UP, Signs, mark_sign, state_sign
 
 _KINDS = {"model": "model", "tool": "tool", "retry": "retry", "retrieval": "tool"}
 _STATE_WIDTH = 4
-
-
-@dataclass(slots=True)
-class _Cell:
-    text: str = " "
-    role: str = ""
-    lines: int = 0  # directions of elbows that meet here
-    heavy: bool = False
-
-    @property
-    def is_free(self) -> bool:
-        return self.role in ("", "waiting")
 
 
 @dataclass(slots=True)
@@ -42,6 +33,7 @@ class _Elbow:
     target: int
     column: int
     opens: bool  # whether the target's lane begins with it
+    heavy: bool = False  # whether a cascade took it
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +64,28 @@ def draw_lanes(
     now_ns: int,
     axis_lines: int = 1,
     end_label: str = "now",
+    way: Way | None = None,
 ) -> LaneDrawing:
-    """The chart of a run from start_ns to now_ns. `axis_lines`: 0 none, 1 labels, 2 labels and a ruler with its end labelled."""
+    """The chart of a run from start_ns to now_ns. `axis_lines`: 0 none, 1 labels, 2 labels and a ruler with its end labelled.
+    With a way, its path alone is drawn over the lanes; without, every cascade's root is marked."""
     plan = _plan(lanes, width, start_ns, now_ns)
-    grid = [[_Cell() for _ in range(plan.scale.cells)] for _ in lanes]
+    grid = [[Cell() for _ in range(plan.scale.cells)] for _ in lanes]
     elbows = _elbows(lanes, delegations, plan.scale)
     plan.first = [0] * len(lanes)
     _settle_columns(lanes, elbows, plan, now_ns)
     for index, lane in enumerate(lanes):
-        _paint_lane(grid[index], lane, plan.scale, plan.first[index], now_ns, signs)
+        _paint_lane(grid[index], lane, plan.scale, plan.first[index], now_ns, signs, marks_roots=way is None)
     for elbow in elbows:
+        elbow.heavy = elbow.row.on_error_path if way is None else elbow.row.delegation_id in way.delegations
         _join(grid, elbow)
     _paint_ends(grid, lanes, delegations, elbows, plan, now_ns, signs)
-    lines = [_line(grid[index], lane, plan, width, signs) for index, lane in enumerate(lanes)]
+    if way is not None:
+        lane_of = {lane.label: index for index, lane in enumerate(lanes)}
+        lay_way(grid, way, lane_of, plan.first, plan.scale, {e.row.delegation_id for e in elbows}, signs)
+    marks = {lane.label: lane.mark for lane in lanes} if way is None else way.marks
+    lines = [
+        _line(grid[index], lane, marks.get(lane.label, ""), plan, width, signs) for index, lane in enumerate(lanes)
+    ]
     return LaneDrawing(_axis(plan, width, axis_lines, signs, end_label), lines, plan.scale, plan.labels + 1)
 
 
@@ -132,7 +133,9 @@ def _settle_columns(lanes: Sequence[Lane], elbows: list[_Elbow], plan: _Plan, no
             plan.first[elbow.target] = elbow.column + 2
 
 
-def _paint_lane(grid: list[_Cell], lane: Lane, scale: Scale, first: int, now_ns: int, signs: Signs) -> None:
+def _paint_lane(
+    grid: list[Cell], lane: Lane, scale: Scale, first: int, now_ns: int, signs: Signs, *, marks_roots: bool
+) -> None:
     start, end = scale.stretch(lane.start_ns, lane.end_ns or now_ns)
     for column in range(max(start, first), end + 1):
         grid[column].text, grid[column].role = signs.waiting, "waiting"
@@ -144,13 +147,13 @@ def _paint_lane(grid: list[_Cell], lane: Lane, scale: Scale, first: int, now_ns:
             cell.text, cell.role = getattr(signs, role) if role else signs.gap, role or "dim"
         if bar.status == "error":
             marks.append((high, signs.error, "error"))
-        if bar.mark == "root":
+        if bar.mark == "root" and marks_roots:
             marks.append((low, signs.root, "mark"))
     for column, text, role in marks:
         grid[column].text, grid[column].role = text, role
 
 
-def _join(grid: list[list[_Cell]], elbow: _Elbow) -> None:
+def _join(grid: list[list[Cell]], elbow: _Elbow) -> None:
     down = elbow.target > elbow.source
     step = 1 if down else -1
     ends = {elbow.source: LEFT | (DOWN if down else UP), elbow.target: RIGHT | (UP if down else DOWN)}
@@ -158,11 +161,11 @@ def _join(grid: list[list[_Cell]], elbow: _Elbow) -> None:
         cell = grid[lane][elbow.column]
         if cell.is_free or lane == elbow.source or (lane == elbow.target and elbow.opens):
             cell.lines |= ends.get(lane, UP | DOWN)
-            cell.heavy = cell.heavy or elbow.row.on_error_path
+            cell.heavy = cell.heavy or elbow.heavy
 
 
 def _paint_ends(
-    grid: list[list[_Cell]],
+    grid: list[list[Cell]],
     lanes: Sequence[Lane],
     delegations: Sequence[DelegationRow],
     elbows: list[_Elbow],
@@ -174,7 +177,7 @@ def _paint_ends(
     for elbow in elbows:
         head = grid[elbow.target][elbow.column + 1]
         if elbow.opens or head.is_free:
-            head.text, head.role, head.lines = signs.arrow, "error" if elbow.row.on_error_path else "delegation", 0
+            head.text, head.role, head.lines = signs.arrow, "error" if elbow.heavy else "delegation", 0
         if elbow.row.returned_ns:
             _paint_return(grid[elbow.target], plan.scale.cell(elbow.row.returned_ns), elbow.column + 2, signs)
     at = {lane.label: index for index, lane in enumerate(lanes)}
@@ -189,14 +192,14 @@ def _paint_ends(
             tip.text, tip.role = signs.goes_on, "running"
 
 
-def _paint_return(grid: list[_Cell], column: int, first: int, signs: Signs) -> None:
+def _paint_return(grid: list[Cell], column: int, first: int, signs: Signs) -> None:
     for cell in grid[max(column, first) : column + 4]:
         if cell.is_free and not cell.lines:
             cell.text, cell.role = signs.lines[UP | LEFT], "delegation"
             return
 
 
-def _bits(grid: list[_Cell], signs: Signs) -> Line:
+def _bits(grid: list[Cell], signs: Signs) -> Line:
     """The cells of a lane, neighbours of one role as one bit."""
     line: list[Bit] = []
     for cell in grid:
@@ -211,10 +214,10 @@ def _bits(grid: list[_Cell], signs: Signs) -> Line:
     return line
 
 
-def _line(grid: list[_Cell], lane: Lane, plan: _Plan, width: int, signs: Signs) -> Line:
+def _line(grid: list[Cell], lane: Lane, mark: str, plan: _Plan, width: int, signs: Signs) -> Line:
     sign, role = state_sign(signs, lane.state)
     label_role = "strong" if lane.state == "running" else ""
-    end: Line = [(" ", ""), mark_sign(signs, lane.mark), (sign, role), (" ", "")]
+    end: Line = [(" ", ""), mark_sign(signs, mark), (sign, role), (" ", "")]
     if plan.notes:
         end.append(put(lane.note, plan.notes, "warning"))
     return cut([put_label(lane.label, plan.labels, label_role), (" ", ""), *_bits(grid, signs), *end], width)
@@ -238,7 +241,7 @@ def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs, end_label: str
 def lanes_legend(signs: Signs) -> Line:
     """What the bars and elbows mean, in one line, the least obvious last."""
     named = [(signs.model, "model", "model"), (signs.tool, "tool", "tool"), (signs.retry, "retry", "retry")]
-    named += [(signs.error, "error", "error"), (signs.root, "root", "mark")]
+    named += [(signs.error, "error", "error"), (signs.root, "root", "mark"), (signs.gate, "let through", "mark")]
     named.append((signs.lines[LEFT | DOWN] + signs.lines[UP | RIGHT] + signs.arrow, "call", "delegation"))
     named += [(signs.lines[UP | LEFT], "return", "delegation"), (signs.waiting, "wait", "waiting")]
     return joined(([(sign, role), (f" {word}", "dim")] for sign, word, role in named), "  ")

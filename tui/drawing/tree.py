@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trajectory.view.rows import DelegationRow, Lane
 from tui.drawing.line import Line, measure, spread
 from tui.drawing.numbers import elapsed, many
+from tui.drawing.path import Way, hop_sign
 from tui.signs import LEFT, RIGHT, UP, Signs, mark_sign, state_sign
 
 
@@ -61,28 +62,36 @@ def _below(rows: list[DelegationRow], rails: tuple[bool, ...]) -> list[tuple[Del
     return [(row, rails, index == len(rows) - 1) for index, row in enumerate(rows)][::-1]
 
 
-def branch_line(branch: Branch, lanes: dict[str, Lane], width: int, signs: Signs, start_ns: int) -> Line:
-    """One line of the tree in exactly `width` cells: who, as drawn from its lane; how it went; what was lost."""
+def branch_line(
+    branch: Branch, lanes: dict[str, Lane], width: int, signs: Signs, start_ns: int, way: Way | None = None
+) -> Line:
+    """One line of the tree in exactly `width` cells: who, as drawn from its lane; how it went; what was lost. With a way, what
+    is marked is its path alone: its agents, the number of the hop that crossed a delegation, and the gate."""
     lane = lanes.get(branch.label)
     row = branch.row
     state = lane.state if lane and not (row and row.state in ("failed", "lost")) else (row.state if row else "")
-    line: Line = [*_stem(branch, signs), (branch.label, "strong" if row is None else "")]
+    hop = way.delegations.get(row.delegation_id, -1) if way is not None and row else -1
+    heavy = hop >= 0 if way is not None else row is not None and row.on_error_path
+    line: Line = [*_stem(branch, heavy, signs), (branch.label, "strong" if row is None else "")]
     line += [(" ", ""), state_sign(signs, state)]
-    if lane and lane.mark:
-        line += [mark_sign(signs, lane.mark)]
+    mark = way.marks.get(branch.label, "") if way is not None else lane.mark if lane else ""
+    if mark:
+        line += [mark_sign(signs, mark)]
+    if hop >= 0 and way is not None:
+        line += [(f" {signs.gate if hop == way.gate else signs.crumb}{hop_sign(hop, signs)}", "mark")]
     if branch.is_again:
         line += [(f" {signs.again}", "dim")]
     return spread(line, _outcome(row, width - measure(line) - 1, signs, start_ns) if row else [], width)
 
 
-def _stem(branch: Branch, signs: Signs) -> Line:
+def _stem(branch: Branch, heavy: bool, signs: Signs) -> Line:
     if branch.row is None:
         return []
     row = branch.row
-    role = "error" if row.on_error_path else "delegation"
+    role = "error" if heavy else "delegation"
     rails = "".join(f"{signs.lines[3]}   " if goes_on else "    " for goes_on in branch.rails)
     corner = UP | RIGHT if branch.is_last else UP | RIGHT | 2
-    table = signs.lines_heavy if row.on_error_path else signs.lines
+    table = signs.lines_heavy if heavy else signs.lines
     stroke = signs.lines_dotted if row.grade == "inferred" else table[LEFT | RIGHT]
     head = signs.transfer[-1] if row.mode == "transfer" else signs.arrow
     return [(rails, "delegation"), (table[corner] + stroke + head + " ", role)]

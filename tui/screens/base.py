@@ -41,7 +41,7 @@ class DataScreen(FramedScreen):
         self.pane.move(len(self.pane.keys))
 
     def action_next_pane(self, delta: int) -> None:
-        shown = [pane for pane in self.panes() if pane.display]
+        shown = [pane for pane in self.panes() if pane.display and pane.can_focus]
         at = shown.index(self.pane) if self.pane in shown else 0
         self.set_focus(shown[(at + delta) % len(shown)], scroll_visible=False)
 

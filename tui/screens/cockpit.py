@@ -1,7 +1,8 @@
-"""One run in four panes: who is working, who asked whom, what is wrong, what just happened.
+"""One run in five panes: who is working, who asked whom, what is wrong, what just happened, and which steps are suspected.
 
 Invariant: at any size each pane is one key away; the tail never moves while it is scrolled up; alerts go on while the view
-is paused. Asks for the run's lanes, delegations, alerts and newest steps.
+is paused; the path of the alert under the cursor is drawn over lanes and delegations, and no other. Asks for the run's
+lanes, delegations, alerts, newest steps and suspects.
 """
 
 from typing import ClassVar
@@ -10,20 +11,35 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
-from trajectory.view.rows import AlertRow, DelegationRow, Lane, StepRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.rows import (
+    AlertRow,
+    DelegationRow,
+    Lane,
+    StepRow,
+    SuspectRow,
+    TraceQuery,
+    TraceRow,
+    TraceView,
+    View,
+)
 from tui.drawing.alerts import alert_line, alerts_title
 from tui.drawing.bars import run_summary
 from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, took
+from tui.drawing.page import PageLine
+from tui.drawing.path import Way, way_line
+from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
 from tui.drawing.tail import step_line
 from tui.drawing.tree import Branch, branch_line, branches, tree_legend
 from tui.keys import bindings_on
+from tui.screens.alert import SUSPECTS_SHOWN
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
 
 _TAIL_PULLED = 400
 _TAIL_KEPT = 5000
+_WIDE = 160  # columns from which alerts and suspects stand side by side
 
 
 class CockpitScreen(DataScreen):
@@ -40,9 +56,12 @@ class CockpitScreen(DataScreen):
         self._first_pane = pane
         self._shows_graph = False  # on narrow screens, the second pane in the place of the first
         self._drawn: LaneDrawing | None = None
-        self._drawn_for: tuple[TraceView | None, int, int] = (None, 0, 0)
+        self._drawn_for: tuple[TraceView | None, Way | None, int, int] = (None, None, 0, 0)
         self._branches: list[Branch] = []
         self._alert_rows: list[AlertRow] = []
+        self._shows_suspects = False  # but on the widest screens, the suspects in the place of the alerts
+        self._suspects: list[PageLine] = []
+        self._way: Way | None = None
         self._steps: list[StepRow] = []
         self._step_keys: list[str] = []
         self._steps_filter = ""
@@ -52,15 +71,18 @@ class CockpitScreen(DataScreen):
         self.agents = Pane("agents", signs, title="Agents", number=1)
         self.delegations = Pane("delegations", signs, title="Delegations", number=2)
         self.alerts = Pane("alerts", signs, title="Alerts", number=3)
+        self.suspects = Pane("suspects", signs, title="Suspects", number=5)
+        self.suspects.status = NOT_A_VERDICT
+        self.suspects.refit = self._refit_suspects
         self.tail = Pane("tail", signs, title="Tail", number=4)
         self.tail.can_follow = self.tail.follows = True
         self.agents.legend, self.delegations.legend = lanes_legend(signs), tree_legend(signs)
         yield Container(self.agents, self.delegations, id="above", classes="columns")
-        yield self.alerts
+        yield Container(self.alerts, self.suspects, id="middle", classes="columns")
         yield self.tail
 
     def panes(self) -> list[Pane]:
-        return [self.agents, self.delegations, self.alerts, self.tail]
+        return [self.agents, self.delegations, self.alerts, self.tail, self.suspects]
 
     def begin(self) -> None:
         self.focus_named(self._first_pane or "agents")
@@ -73,7 +95,7 @@ class CockpitScreen(DataScreen):
         return ["runs", f"{self.trace_id[:4]} {self.run_title}"]
 
     def asks(self) -> TraceQuery:
-        return TraceQuery(self.trace_id, filter=self.filter_text, tail=_TAIL_PULLED)
+        return TraceQuery(self.trace_id, filter=self.filter_text, tail=_TAIL_PULLED, suspects=SUSPECTS_SHOWN)
 
     def takes(self, view: View) -> bool:
         return isinstance(view, TraceView) and view.trace.trace_id == self.trace_id
@@ -81,7 +103,8 @@ class CockpitScreen(DataScreen):
     # Layout
 
     def lay_out(self, width: int, height: int) -> None:
-        above = self.query_one("#above")
+        above, middle = self.query_one("#above"), self.query_one("#middle")
+        above.display = middle.display = True
         if width < 60:
             self._arrange_one()
             return
@@ -90,20 +113,26 @@ class CockpitScreen(DataScreen):
         self.delegations.display = not stacked or self._shows_graph
         self.delegations.styles.width = "1fr" if stacked else max(46, width * 46 // 120)
         low = height < 14
-        alert_size = self._alert_size(height)
+        alert_size = self._alert_size(width, height)
         lane_size = self._lane_size(height - (0 if low else alert_size), stacked)
-        self.alerts.display = not low
-        above.styles.height, self.alerts.styles.height = lane_size, max(alert_size, 3)
+        middle.display = not low or self._shows_suspects
+        self.alerts.display = width >= _WIDE or not self._shows_suspects
+        self.suspects.display = width >= _WIDE or self._shows_suspects
+        above.styles.height, middle.styles.height = lane_size, alert_size
 
-    def _alert_size(self, height: int) -> int:
-        """Lines of the alerts' pane: as many as there are, within a sixth of the screen or so."""
+    def _alert_size(self, width: int, height: int) -> int:
+        """Lines of the alerts' and the suspects' panes: as many as there are, within a sixth of the screen or so; suspects, who
+        need more for their reasons, have a third while they are in the alerts' place."""
+        if self._shows_suspects and width < _WIDE:
+            return max(4, min(len(self._suspects) + 2, height // 3 + 1))
         most = 4 if height < 28 else 6 if height < 40 else 9
-        return max(3, min(len(self._alert_rows) + 2, most))
+        rows = max(len(self._alert_rows), len(self._suspects) if width >= _WIDE else 0)
+        return max(3, min(rows + 2, most))
 
     def _lane_size(self, height: int, stacked: bool) -> int:
         """Lines of the lanes' pane, out of those that it shares with the tail: all lanes, if the tail keeps a third."""
         lanes = len(self.view.lanes) if self.view else 7
-        wanted = lanes + (5 if stacked else 7)
+        wanted = lanes + (5 if stacked else 7) + (self._way is not None)
         return max(4, min(wanted, height - max(5, height // 3)))
 
     def _arrange_one(self) -> None:
@@ -111,14 +140,18 @@ class CockpitScreen(DataScreen):
         shown = self.pane
         for pane in self.panes():
             pane.display = pane is shown
-        above = self.query_one("#above")
-        above.display = shown in (self.agents, self.delegations)
-        above.styles.height = "1fr"
+        for name, inside in (("#above", (self.agents, self.delegations)), ("#middle", (self.alerts, self.suspects))):
+            row = self.query_one(name)
+            row.display = shown in inside
+            row.styles.height = "1fr"
 
     def reveal_pane(self, pane: Pane) -> None:
         super().reveal_pane(pane)
         if pane in (self.agents, self.delegations):
             self._shows_graph = pane is self.delegations
+        if pane in (self.alerts, self.suspects):
+            self._shows_suspects = pane is self.suspects
+            self.plan()
         if not pane.display or self.app.size.width < 100:
             pane.display = True
             self.call_after_refresh(self.plan)
@@ -141,12 +174,11 @@ class CockpitScreen(DataScreen):
             return
         self.run_title = view.trace.title
         self.tui.seen[self.trace_id] = view.trace
-        before = len(self._alert_rows), self.agents.size.height
+        before = len(self._alert_rows) + len(self._suspects), self.agents.size.height
         self._draw_alerts(view)
-        self._draw_agents(view)
-        self._draw_delegations(view)
+        self._draw_way(view)
         self._draw_tail(view)
-        if before[0] != len(self._alert_rows) or len(view.lanes) + 4 != before[1]:
+        if before[0] != len(self._alert_rows) + len(self._suspects) or len(view.lanes) + 4 != before[1]:
             self.plan()
 
     def draw_paused(self, view: View) -> None:
@@ -162,9 +194,9 @@ class CockpitScreen(DataScreen):
     def _lanes(self, view: TraceView, width: int) -> LaneDrawing:
         """The chart at a width; drawn once for each view, width and second."""
         end_ns = self._end_ns(view)
-        drawn_for = (view, width, end_ns)
-        if self._drawn is None or self._drawn_for[0] is not view or self._drawn_for[1:] != drawn_for[1:]:
-            self._drawn_for = drawn_for
+        before = self._drawn_for
+        if self._drawn is None or before[0] is not view or before[1] is not self._way or before[2:] != (width, end_ns):
+            self._drawn_for = (view, self._way, width, end_ns)
             self._drawn = draw_lanes(
                 view.lanes,
                 view.delegations,
@@ -174,6 +206,7 @@ class CockpitScreen(DataScreen):
                 now_ns=end_ns,
                 axis_lines=2 if self.app.size.width >= 100 else 1,
                 end_label="now" if view.trace.state == "live" else "end",
+                way=self._way,
             )
         return self._drawn
 
@@ -181,13 +214,16 @@ class CockpitScreen(DataScreen):
         self.agents.show([lane.span_id for lane in view.lanes], self._lane_line, self._lane_head)
         narrow = self.app.size.width < 100
         self.agents.status = (
-            "2 graph  3 alerts  4 tail"
+            "2 graph  3 alerts  4 tail  5 suspects"
             if narrow
             else f"0{self.signs.dash}{took(self._end_ns(view) - view.trace.started_ns)}"
         )
 
     def _lane_head(self, width: int) -> list[Line]:
-        return self._lanes(self.view, width).axis if self.view else []
+        if self.view is None:
+            return []
+        caption = [way_line(self._way, width, self.signs)] if self._way else []
+        return [*caption, *self._lanes(self.view, width).axis]
 
     def _lane_line(self, index: int, width: int) -> Line:
         return self._lanes(self.view, width).lines[index] if self.view else []
@@ -199,7 +235,7 @@ class CockpitScreen(DataScreen):
         self.delegations.status = grouped(len(view.delegations))
         self.delegations.show(
             [branch.key for branch in self._branches],
-            lambda index, width: branch_line(self._branches[index], lanes, width, self.signs, start_ns),
+            lambda index, width: branch_line(self._branches[index], lanes, width, self.signs, start_ns, self._way),
         )
 
     def _draw_alerts(self, view: TraceView) -> None:
@@ -210,6 +246,36 @@ class CockpitScreen(DataScreen):
         self.alerts.show(
             [row.key for row in rows], lambda index, width: alert_line(rows[index], width, self.signs, start_ns)
         )
+
+    def _draw_way(self, view: TraceView) -> None:
+        """Draws the path of the alert under the cursor, and what depends on it."""
+        at = self.alerts.cursor
+        way = Way.of(self._alert_rows[at]) if at < len(self._alert_rows) else None
+        if way != self._way:
+            self._way = way
+        self._draw_suspects(view)
+        self._draw_agents(view)
+        self._draw_delegations(view)
+
+    def _refit_suspects(self) -> None:
+        """Makes the suspects' lines for another width; the pane is as high as they need."""
+        before = len(self._suspects)
+        if self.view is not None:
+            self._draw_suspects(self.view)
+        if before != len(self._suspects):
+            self.plan()
+
+    def _draw_suspects(self, view: TraceView) -> None:
+        start_ns = view.trace.started_ns
+        lines = self._suspects = suspect_lines(
+            view.suspects,
+            view.limits,
+            self._way,
+            self.suspects.inner_width,
+            self.signs,
+            lambda at_ns: self.when(at_ns, start_ns),
+        )
+        self.suspects.show([line.key for line in lines], lambda index, _width: lines[index].line)
 
     def _draw_tail(self, view: TraceView) -> None:
         self._merge(view.tail)
@@ -248,6 +314,11 @@ class CockpitScreen(DataScreen):
     def moved(self, pane: Pane) -> None:
         if pane is self.tail:
             self._title_tail()
+        elif pane is self.alerts and self.view is not None:
+            before = self._way is None
+            self._draw_way(self.view)
+            if before != (self._way is None):
+                self.plan()
 
     def counted(self) -> str:
         return f"{len(self._steps)} of {self.view.tail_total} steps" if self.view else ""
@@ -262,9 +333,13 @@ class CockpitScreen(DataScreen):
             "delegations": [branch.row or self._lane(branch.label) for branch in self._branches],
             "alerts": [*self._alert_rows],
             "tail": [*self._steps],
+            "suspects": [self._suspect(line.span_id) for line in self._suspects],
         }
         found = rows[pane.id or ""]
         return found[pane.cursor] if pane.cursor < len(found) else None
+
+    def _suspect(self, span_id: str) -> SuspectRow | None:
+        return next((row for row in (self.view.suspects if self.view else []) if row.span_id == span_id), None)
 
     def _lane(self, label: str) -> Lane | None:
         return next((lane for lane in (self.view.lanes if self.view else []) if lane.label == label), None)
@@ -283,6 +358,8 @@ class CockpitScreen(DataScreen):
         row = self.row_of(pane)
         if isinstance(row, AlertRow):
             return row.message
+        if isinstance(row, SuspectRow):
+            return self._suspects[pane.cursor].value
         return row.text if isinstance(row, StepRow) else pane.selected
 
     @property
@@ -296,8 +373,8 @@ class CockpitScreen(DataScreen):
         if isinstance(row, Lane):
             self.tui.open_timeline(self.trace_id, row.span_id, self.trace)
         elif isinstance(row, AlertRow):
-            self.tui.open_span(self.trace_id, row.root_span_id or row.span_id, start_ns)
-        elif isinstance(row, DelegationRow | StepRow) and row.span_id:
+            self.tui.open_alert(self.trace_id, row.key, row.alert_id, self.trace)
+        elif isinstance(row, DelegationRow | StepRow | SuspectRow) and row.span_id:
             self.tui.open_span(self.trace_id, row.span_id, start_ns)
         else:
             self.say("nothing to open here yet")
@@ -311,6 +388,9 @@ class CockpitScreen(DataScreen):
 
     def action_alerts(self) -> None:
         self.focus_named("alerts")
+
+    def action_suspects(self) -> None:
+        self.focus_named("suspects")
 
     def action_follow(self) -> None:
         self.focus_named("tail")

@@ -24,13 +24,17 @@ PURPOSES = {
     "runs": "Runs: every run that is known, live ones first. Open one to see its agents.",
     "cockpit": "Cockpit: one run. Who is working, who asked whom, what went wrong, what just happened.",
     "timeline": "Timeline: one run, span by span. Where the time went, and where it failed.",
+    "alert": "Alert: what went wrong, the way it took from agent to agent, and what could have stopped it.",
     "span": "Inspector: one span, whole. What went in, what came out, and everything known about it.",
 }
 _PANES = {
     "agents": "Agents: one lane per invocation, oldest first; it starts where someone delegated to it.",
     "delegations": "Delegations: who gave work to whom; a heavy line lies on a cascade, a dotted one is inferred.",
-    "alerts": "Alerts: what the detectors found. Enter goes to where it began; x has it in hand, M silences it.",
+    "alerts": "Alerts: what the detectors found; the path of the one under the cursor is drawn. Enter opens it, x has it.",
     "tail": "Tail: the newest steps. Scroll up and it stands still; f follows again.",
+    "suspects": "Suspects: steps that may have decided how the run went, likeliest first. Reasons, no model, no verdict.",
+    "path": "Path: from the root to where it ended, one hop a step. Enter opens the span of a line.",
+    "about": "About: how far it came, what let it through, what else was found on its way, what is not known.",
     "fields": "Fields: names and values; y copies the one under the cursor.",
     "content": "Content: as it was recorded. / finds, w wraps, y copies all of it.",
 }
@@ -193,7 +197,12 @@ def sign_lines(signs: Signs, width: int) -> list[Line]:
             (signs.cut_off, "cut off, lost", "warning"),
         ),
         ((signs.high, "critical", "critical"), (signs.medium, "warning", "warning"), (signs.low, "info", "dim")),
-        ((signs.root, "root of a cascade", "mark"), (signs.carried, "carried it on", "mark")),
+        ((signs.gate, "let through", "mark"), (signs.answer, "in the answer", "mark")),
+        (
+            (signs.root, "root of a cascade", "mark"),
+            (signs.carried, "carried it on", "mark"),
+            ("1 2", "its hops", "mark"),
+        ),
         ((signs.model, "model", "model"), (signs.tool, "tool", "tool"), (signs.retry, "retry", "retry")),
         ((signs.gap, "gap, other", "dim"), (signs.waiting, "waiting", "waiting")),
         (

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
-from trajectory.view.rows import RunsQuery, RunsView, TraceRow, View
+from trajectory.view.rows import AlertRow, RunsQuery, RunsView, TraceRow, View
 from tui.drawing.alerts import preview_line
 from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import Line, spread
@@ -43,15 +43,14 @@ class RunsScreen(DataScreen):
         self.follows_newest = False
         self._sorted_at_s = -1.0
         self._ids = 4
+        self._shown_alerts: dict[str, AlertRow] = {}  # by the key of their line in the preview
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
         self.list = Pane("runs", signs, title="Runs", wide_cursor=True)
         self.preview = Pane("preview", signs)
         self.changes = Pane("changes", signs, title="What changed")
-        for pane in (self.preview, self.changes):
-            pane.has_cursor = False
-            pane.can_focus = False
+        self.preview.has_cursor = self.changes.has_cursor = self.changes.can_focus = False
         yield self.list
         yield Container(self.preview, self.changes, id="below", classes="columns")
 
@@ -159,19 +158,23 @@ class RunsScreen(DataScreen):
         row = self.row
         self.preview.title = f"{row.trace_id[: self._ids]}  {row.title}" if row else ""
         self.preview.status = "preview" if row and self.app.size.width >= 100 else ""
-        lines = self._preview_lines(row) if row else []
-        self.preview.show([str(index) for index in range(len(lines))], lambda index, _width: lines[index])
+        lines, alerts = self._preview_lines(row) if row else ([], [])
+        self._shown_alerts = {f"alert {alert.key}": alert for alert in alerts}
+        keys = [*(str(index) for index in range(len(lines))), *self._shown_alerts]
+        lines += [preview_line(alert, self.preview.inner_width, self.signs) for alert in self._shown_alerts.values()]
+        self.preview.show(keys, lambda index, _width: lines[index])
         twin = self._twin(row) if row else None
         news = changes(row, self.tui.seen.get(row.trace_id), twin, self.signs) if row else []
         self.changes.show([str(index) for index in range(len(news))], lambda index, _width: news[index])
 
-    def _preview_lines(self, row: TraceRow) -> list[Line]:
+    def _preview_lines(self, row: TraceRow) -> tuple[list[Line], list[AlertRow]]:
+        """What is known of a run without opening it, and its first open alerts."""
         width, room = self.preview.inner_width, self.preview.size.height - 2
         lines: list[Line] = [[("Goal ", "dim"), (row.goal, "")]] if row.goal else []
         held = self.view.preview if self.view else None
         if held is None or held.trace.trace_id != row.trace_id:
-            return lines
-        alerts = [preview_line(alert, width, self.signs) for alert in held.alerts if alert.state == "open"][:3]
+            return lines, []
+        alerts = [alert for alert in held.alerts if alert.state == "open"][:3]
         space = room - len(lines) - len(alerts)
         if space >= 3 and held.lanes:
             gap: list[Line] = [[]] if space >= len(held.lanes) + 2 else []
@@ -180,7 +183,7 @@ class RunsScreen(DataScreen):
                 held.lanes, held.delegations, width, self.signs, start_ns=row.started_ns, now_ns=now_ns, axis_lines=0
             )
             lines += [*gap, *drawn.lines[:space], *gap]
-        return [*lines, *alerts]
+        return lines, alerts
 
     def _twin(self, row: TraceRow) -> TraceRow | None:
         """The newest older run of the same title."""
@@ -195,13 +198,33 @@ class RunsScreen(DataScreen):
     # Keys
 
     def row_of(self, pane: Pane) -> object | None:
-        return self.row
+        return self._alert_here or self.row
+
+    @property
+    def _alert_here(self) -> AlertRow | None:
+        """The alert under the cursor of the preview, while that has the focus."""
+        return self._shown_alerts.get(self.preview.selected) if self.pane is self.preview else None
+
+    def on_descendant_focus(self) -> None:
+        self.preview.has_cursor = self.preview.has_focus
+        if self.preview.has_focus and self._shown_alerts and not self._alert_here:
+            self.preview.want(next(iter(self._shown_alerts)))
+
+    def value_of(self, pane: Pane) -> str:
+        alert = self._alert_here
+        return alert.message if alert else self.list.selected
 
     def is_error(self, pane: Pane, index: int) -> bool:
+        if pane is self.preview:
+            return pane.keys[index] in self._shown_alerts
         return self.rows[index].errors > 0 or self.rows[index].state == "failed"
 
     def action_open(self) -> None:
-        self._enter("")
+        alert = self._alert_here
+        if alert is not None:
+            self.tui.open_alert(alert.trace_id, alert.key, alert.alert_id, self.row)
+        else:
+            self._enter("")
 
     def action_alerts(self) -> None:
         self._enter("alerts")

@@ -57,6 +57,8 @@ class Pane(Drawn, can_focus=True):
         self._seen: list[Laid] = []  # what was painted last
         self._seen_size = Size(0, 0)
         self._is_due = False
+        self.refit: Callable[[], None] | None = None  # makes rows anew that were made for the width before
+        self._fitted_width = 0
 
     # What is shown
 
@@ -160,6 +162,9 @@ class Pane(Drawn, can_focus=True):
         self.repaint()
 
     def on_resize(self) -> None:
+        if self.refit and self._fitted_width != self.size.width:
+            self.refit()
+        self._fitted_width = self.size.width
         self._measure()
         if self.follows:
             self._to_end()

@@ -1,0 +1,234 @@
+"""The alert's page and the suspects under the hands of an operator: from each line to its span, and every state in words."""
+
+import msgspec
+import pytest
+
+from tests.tui.pilots import Driver, driving
+from tests.tui.rows import HOSTILE
+from tests.tui.story import ALERTS, SUSPECTS, TRACE_ID, StoryFeed
+from trajectory.view.rows import Missing, TraceQuery
+from tui.screens.alert import AlertScreen
+from tui.screens.cockpit import CockpitScreen
+from tui.screens.runs import RunsScreen
+from tui.screens.span import SpanScreen
+
+SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
+
+
+def page(driver: Driver) -> AlertScreen:
+    screen = driver.app.screen
+    assert isinstance(screen, AlertScreen)
+    return screen
+
+
+def opened_span(driver: Driver) -> str:
+    screen = driver.app.screen
+    assert isinstance(screen, SpanScreen)
+    return screen.span_id
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_page_shows_the_alert_and_the_root_of_its_path_at_every_size(size: tuple[int, int]) -> None:
+    async with driving(size=size) as driver:
+        await driver.press("enter", "a", "enter")
+        assert len(driver.text.splitlines()) == size[1]
+        assert "A1" in driver.text and "cascade" in driver.text
+        assert "◆ ✓ research#2" in driver.text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_each_pane_of_the_page_is_one_key_away_at_every_size(size: tuple[int, int]) -> None:
+    async with driving(size=size) as driver:
+        await driver.press("enter", "a", "enter", "2")
+        assert "reached" in driver.text
+        await driver.press("b")
+        assert "read_cache" in driver.text and "34 %" in driver.text
+        await driver.press("1")
+        assert "research#2" in driver.text
+
+
+async def test_from_each_line_one_gets_to_its_span() -> None:
+    async with driving(size=(120, 40)) as driver:
+        await driver.press("enter", "a", "enter")
+        screen = page(driver)
+        for line in list(screen._pages["path"]):
+            if not line.span_id.startswith("d") or line.span_id.startswith("de"):
+                screen.path.want(line.key)
+                await driver.press("enter")
+                if line.span_id:
+                    assert opened_span(driver) == line.span_id
+                    await driver.press("escape")
+                assert driver.app.screen is screen
+
+
+async def test_an_alert_is_opened_from_the_list_of_runs() -> None:
+    async with driving() as driver:
+        await driver.press("tab")
+        assert isinstance(driver.app.screen, RunsScreen)
+        await driver.press("j", "enter")
+        assert page(driver).alert_key == ALERTS[1].key
+        assert "No path: it is about one place." in driver.text
+        await driver.press("escape", "escape")
+        assert driver.where == "runs"
+
+
+async def test_brackets_walk_the_alerts_and_say_where_they_end() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "]", "]")
+        assert "search_web four times" in driver.text
+        await driver.press("]")
+        assert "no alert after this one" in driver.text
+        await driver.press("[", "[", "[")
+        assert "no alert before this one" in driver.text
+        assert "alert A1" in driver.text.splitlines()[0]
+
+
+async def test_a_finding_on_the_way_is_opened_over_this_one_and_escape_comes_back() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "2")
+        page(driver).about.want("alert context:d4")
+        await driver.press("enter")
+        assert page(driver).alert_key == "context:d4"
+        await driver.press("escape")
+        assert page(driver).alert_key == ALERTS[0].key
+
+
+@pytest.mark.parametrize(("key", "action"), [("x", "acknowledge"), ("M", "mute")])
+async def test_an_alert_is_marked_on_its_page(key: str, action: str) -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "enter", key)
+        assert feed.marks == [(TRACE_ID, ALERTS[0].key, action)]
+
+
+async def test_an_alert_that_is_no_longer_found_stays_as_it_was_known_and_cannot_be_marked() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "enter")
+        feed.alerts = feed.alerts[1:]
+        feed.moved()
+        await driver.beat(2)
+        assert "no longer found" in driver.text
+        assert "read_cache S3" in driver.text
+        await driver.press("x")
+        assert "no alert is here" in driver.text
+        assert feed.marks == []
+
+
+async def test_no_alert_is_said_so() -> None:
+    feed = StoryFeed()
+    feed.alerts = []
+    async with driving(feed) as driver:
+        driver.app.open_alert(TRACE_ID, "cascade:91c4", "A1")
+        await driver.beat(3)
+        assert "No alert A1 in this run: there is none." in driver.text
+        await driver.press("enter", "x", "exclamation_mark", "n", "y", "t")
+        assert driver.app.is_running
+
+
+async def test_a_page_that_waits_for_its_run_says_so() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        driver.app.open_alert(TRACE_ID, "cascade:91c4", "A1")
+        await driver.pilot.pause()
+        assert "Asking for the alert" in driver.text
+        assert "opening alert A1" in driver.text
+
+
+async def test_a_run_that_is_gone_is_said_so_on_the_page() -> None:
+    class Empty(StoryFeed):
+        def _trace(self, query):  # type: ignore[no-untyped-def]
+            return Missing(self.version, self.health, "there is no such run")
+
+    async with driving(Empty(), open_trace=TRACE_ID) as driver:
+        driver.app.open_alert(TRACE_ID, "cascade:91c4", "A1")
+        await driver.beat(3)
+        assert "there is no such run" in driver.text
+
+
+async def test_the_path_of_the_alert_under_the_cursor_is_drawn_and_no_other() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a")
+        assert "A1 ◆ research#2 ╫ 2 planner#1" in driver.text
+        await driver.press("j")
+        assert "A1 ◆ research#2" not in driver.text
+
+
+async def test_suspects_are_asked_for_where_they_are_shown_and_nowhere_else() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "enter", "escape", "escape", "t")
+        asked = [query for query in feed.asked if isinstance(query, TraceQuery)]
+        assert {bool(query.suspects) for query in asked if query.spans} == {False}
+        assert {bool(query.suspects) for query in asked if not query.spans} == {True}
+
+
+async def test_a_suspect_is_shown_with_its_reasons_and_opens_its_span() -> None:
+    async with driving(size=(80, 24)) as driver:
+        await driver.press("enter", "b")
+        assert "a ranking, not a verdict" in driver.text
+        assert "took 38.9M from a cache that is 330 days old" in driver.text
+        await driver.press("j", "y")
+        assert driver.app.clipboard == SUSPECTS[0].reasons[0]
+        await driver.press("Y")
+        assert msgspec.json.decode(driver.app.clipboard)["score"] == 0.34
+        await driver.press("enter")
+        assert opened_span(driver) == "91c4"
+
+
+async def test_a_run_without_suspects_says_so_and_what_cannot_be_seen() -> None:
+    feed = StoryFeed()
+    feed.suspects, feed.limits = [], ["No contents were recorded in this run."]
+    async with driving(feed) as driver:
+        await driver.press("enter", "b")
+        assert "No suspects: nothing that was recorded in this run speaks against a step." in driver.text
+        assert "? No contents were recorded in this run." in driver.text
+
+
+async def test_alerts_and_suspects_stand_side_by_side_where_there_is_room() -> None:
+    async with driving(size=(200, 50)) as driver:
+        await driver.press("enter")
+        screen = driver.app.screen
+        assert isinstance(screen, CockpitScreen)
+        assert screen.alerts.display and screen.suspects.display
+        await driver.press("4", "z", "z")
+        assert screen.alerts.display and screen.agents.size.height > 2
+
+
+async def test_a_text_is_found_on_the_page() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "slash", *"draft", "enter", "n")
+        screen = page(driver)
+        assert "draft 3" in screen.value_of(screen.path)
+
+
+async def test_lines_are_made_anew_for_another_width() -> None:
+    async with driving(size=(120, 36)) as driver:
+        await driver.press("enter", "a", "enter")
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.beat(2)
+        lines = driver.text.splitlines()
+        assert len(lines) == 24 and all(len(line) <= 80 for line in lines)
+        assert "read_cache S3                        00:33.500" in driver.text
+
+
+async def test_hostile_text_is_shown_as_text_on_the_page_and_among_the_suspects() -> None:
+    feed = StoryFeed()
+    step = ALERTS[0].path[0]
+    bad = [msgspec.structs.replace(each, label=HOSTILE, name=HOSTILE, text=HOSTILE) for each in ALERTS[0].path]
+    evidence = [msgspec.structs.replace(each, text=HOSTILE) for each in ALERTS[0].evidence]
+    feed.alerts = [
+        msgspec.structs.replace(
+            ALERTS[0], path=bad, evidence=evidence, message=HOSTILE, kind=HOSTILE, value=HOSTILE, unknown=[HOSTILE],
+            affected_agents=[HOSTILE], beside=[msgspec.structs.replace(step, text=HOSTILE, label=HOSTILE)],
+        )
+    ]  # fmt: skip
+    feed.suspects = [msgspec.structs.replace(each, label=HOSTILE, reasons=[HOSTILE], name=HOSTILE) for each in SUSPECTS]
+    feed.limits = [HOSTILE]
+    async with driving(feed, size=(80, 24)) as driver:
+        for key in ("enter", "b", "a", "enter", "j", "2", "3", "z", "tab"):
+            await driver.press(key)
+            text = driver.text
+            assert not any(ord(char) < 32 and char != "\n" for char in text), key
+            assert not any(char in text for char in "\x7f\x9b\u202e\u200b\ufeff"), key
+        assert "[bold red]" in driver.text

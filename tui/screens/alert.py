@@ -1,0 +1,302 @@
+"""One alert, whole: its path hop by hop, how far it came and what let it through, and the suspects of the run.
+
+Invariant: every line that tells of a span opens it; an alert that is no longer found stays as it was last known, and that is
+said. `[` and `]` go to the run's other alerts without leaving. Asks for the run with its alerts and suspects.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+
+from trajectory.view.rows import AlertRow, SuspectRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.text import wrapped
+from tui.drawing.line import Line, plain
+from tui.drawing.numbers import grouped, many
+from tui.drawing.page import PageLine, about_lines, headline, message_lines, path_lines
+from tui.drawing.path import Way
+from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
+from tui.keys import bindings_on
+from tui.screens.base import DataScreen
+from tui.widgets.pane import Pane
+
+SUSPECTS_SHOWN = 10
+
+
+class AlertScreen(DataScreen):
+    """The page of one alert."""
+
+    name_here = "alert"
+    BINDINGS: ClassVar[list[Binding]] = bindings_on("alert")  # type: ignore[assignment]
+    view: TraceView | None
+
+    def __init__(self, trace_id: str, alert_key: str, alert_id: str = "", trace: TraceRow | None = None) -> None:
+        super().__init__()
+        self.trace_id = trace_id
+        self.alert_key = alert_key
+        self._alert_id = alert_id
+        self._trace = trace
+        self.alert: AlertRow | None = None
+        self._is_gone = False
+        self._below = "about"  # on narrow screens, which of the two shares the screen with the path
+        self._pages: dict[str, list[PageLine]] = {}
+
+    def compose_body(self) -> ComposeResult:
+        signs = self.tui.signs
+        self.path = Pane("path", signs, title="Path", number=1)
+        self.about = Pane("about", signs, title="About", number=2)
+        self.suspects = Pane("suspects", signs, title="Suspects", number=3)
+        for pane in self.panes():
+            pane.refit = partial(self._refit, pane)
+        yield Container(self.path, self.about, id="upper", classes="columns")
+        yield self.suspects
+
+    def panes(self) -> list[Pane]:
+        return [self.path, self.about, self.suspects]
+
+    def begin(self) -> None:
+        self.focus_pane(0)
+        self.redraw()
+
+    def crumbs(self) -> list[str]:
+        title = self._trace.title if self._trace else ""
+        return ["runs", f"{self.trace_id[:4]} {title}".strip(), f"alert {self._alert_id}".strip()]
+
+    def asks(self) -> TraceQuery:
+        return TraceQuery(self.trace_id, tail=0, suspects=SUSPECTS_SHOWN)
+
+    def takes(self, view: View) -> bool:
+        return isinstance(view, TraceView) and view.trace.trace_id == self.trace_id
+
+    # Layout
+
+    def lay_out(self, width: int, height: int) -> None:
+        upper = self.query_one("#upper")
+        upper.display = True
+        if width >= 100:
+            upper.styles.height = "1fr"
+            self.about.styles.width = max(40, width * 40 // 100)
+            self.suspects.styles.height = max(5, min(len(self._pages.get("suspects", ())) + 2, height // 3))
+            return
+        below = self.about if self._below == "about" else self.suspects
+        if width < 60 or height < 14:
+            self._arrange_one(self.pane)
+            return
+        upper.styles.layout = "vertical"
+        size = max(5, min(len(self._pages.get(self._below, ())) + 2, height // 3))
+        for pane in (self.about, self.suspects):
+            pane.display = pane is below
+        upper.styles.height = height - (size if below is self.suspects else 0)
+        below.styles.height = size
+
+    def _arrange_one(self, shown: Pane) -> None:
+        for pane in self.panes():
+            pane.display = pane is shown
+        upper = self.query_one("#upper")
+        upper.display = shown is not self.suspects
+        upper.styles.height = "1fr"
+
+    def reveal_pane(self, pane: Pane) -> None:
+        super().reveal_pane(pane)
+        if pane is not self.path:
+            self._below = pane.id or ""
+        pane.display = True
+        self.call_after_refresh(self.plan)
+
+    def _arrange(self, width: int, height: int) -> None:
+        self.query_one("#upper").styles.layout = "horizontal"
+        super()._arrange(width, height)
+
+    def summary_height(self, width: int) -> int:
+        if self.alert is None or self.app.size.height < 20:
+            return 1
+        return 1 + len(self._message(self.alert, width))
+
+    def summary(self, width: int) -> list[Line]:
+        if self.alert is None:
+            text = (
+                f" no alert {self._alert_id}" if self.view else f" opening alert {self._alert_id} {self.signs.ellipsis}"
+            )
+            return [[(text, "dim")]]
+        return [headline(self.alert, width, self.signs, self._when), *self._message(self.alert, width)]
+
+    def _message(self, alert: AlertRow, width: int) -> list[Line]:
+        return message_lines(alert, width, 4 if self.app.size.height >= 28 else 3)
+
+    # Drawing
+
+    def _when(self, at_ns: int) -> str:
+        return self.when(at_ns, self._trace.started_ns if self._trace else 0)
+
+    def draw_view(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        self._trace = view.trace
+        found = next((row for row in view.alerts if row.key == self.alert_key), None)
+        self._is_gone = found is None
+        before = self.alert, {name: len(lines) for name, lines in self._pages.items()}
+        self.alert = found or (self.alert if self.alert and self.alert.key == self.alert_key else None)
+        if self.alert:
+            self._alert_id = self.alert.alert_id
+        for pane in self.panes():
+            self._fill(pane)
+        self._title(view)
+        if before != (self.alert, {name: len(lines) for name, lines in self._pages.items()}):
+            self.plan()
+
+    def _refit(self, pane: Pane) -> None:
+        """Makes a pane's lines for another width; the panes below are as high as they need."""
+        before = len(self._pages.get(pane.id or "", ()))
+        self._fill(pane)
+        if before != len(self._pages.get(pane.id or "", ())):
+            self.plan()
+
+    def _fill(self, pane: Pane) -> None:
+        """Makes the lines of a pane for its width."""
+        if self.view is not None:
+            lines = self._pages[pane.id or ""] = self._lines(pane, self.view)
+            pane.show([line.key for line in lines], lambda index, _width: self._found(lines[index].line))
+
+    def _lines(self, pane: Pane, view: TraceView) -> list[PageLine]:
+        alert, width, signs = self.alert, pane.inner_width, self.signs
+        if pane is self.suspects:
+            way = Way.of(alert) if alert else None
+            return suspect_lines(view.suspects, view.limits, way, width, signs, self._when)
+        if alert is None:
+            return []
+        if pane is self.path:
+            return path_lines(alert, width, signs, self._when)
+        return about_lines(alert, view.alerts, width, signs)
+
+    def _title(self, view: TraceView) -> None:
+        alert = self.alert
+        hops = len(alert.path) if alert else 0
+        place = next((at for at, row in enumerate(view.alerts, 1) if alert and row.key == alert.key), 0)
+        self.path.title = "Path" if hops else "Where"
+        self.path.status = f"1 root, {many(hops - 1, 'hop')}" if hops else ""
+        self.about.status = f"{place} of {many(len(view.alerts), 'alert')}" if place else ""
+        self.suspects.status = NOT_A_VERDICT
+        if self.app.size.width < 100:
+            other = "3 suspects" if self._below == "about" else "2 about"
+            self.path.status = f"{self.path.status}  {other}".strip()
+        if alert is None:
+            many_ = f"{grouped(len(view.alerts))} there are" if view.alerts else "there is none"
+            self.path.banner = [
+                *self.banner(),
+                [(f"No alert {self._alert_id or 'of this kind'} in this run: {many_}.", "strong")],
+                [("What came since may have taken it back. esc goes back.", "dim")],
+            ]
+        elif self._is_gone:
+            said = "This alert is no longer found: what came since took it back. This is what was known."
+            self.path.banner = [
+                *self.banner(),
+                *([(piece, "warning")] for piece in wrapped(said, self.path.inner_width)),
+            ]
+
+    def banner(self) -> list[Line]:
+        if self.view is None and not self.missing and self.contact.state == "live":
+            return [[(f"Asking for the alert {self.signs.ellipsis}", "dim")]]
+        return super().banner()
+
+    def _found(self, line: Line) -> Line:
+        """The line, with what is looked for marked."""
+        found, text = self.filter_text.casefold(), plain(line)
+        at = text.casefold().find(found) if found else -1
+        if at < 0:
+            return line
+        return [(text[:at], ""), (text[at : at + len(found)], "found"), (text[at + len(found) :], "")]
+
+    def counted(self) -> str:
+        lines = self._pages.get(self.pane.id or "", [])
+        return f"{len(self._matches())} of {len(lines)} lines"
+
+    def rest_hint(self, width: int) -> list[Line]:
+        return [[(f" {self.signs.enter} opens what a line tells of; / finds a text", "dim")]]
+
+    # Keys
+
+    def _line_at(self, pane: Pane) -> PageLine | None:
+        lines = self._pages.get(pane.id or "", [])
+        return lines[pane.cursor] if pane.cursor < len(lines) else None
+
+    def action_open(self) -> None:
+        line = self._line_at(self.pane)
+        start_ns = self._trace.started_ns if self._trace else 0
+        if line is not None and line.alert_key:
+            self.tui.open_alert(self.trace_id, line.alert_key, trace=self._trace)
+        elif line is not None and line.span_id:
+            self.tui.open_span(self.trace_id, line.span_id, start_ns)
+        else:
+            self.say("nothing to open on this line")
+
+    def action_sibling(self, direction: int) -> None:
+        rows: Sequence[AlertRow] = self.view.alerts if self.view else []
+        at = next((index for index, row in enumerate(rows) if row.key == self.alert_key), -1)
+        goal = at + direction if at >= 0 else 0
+        if not 0 <= goal < len(rows):
+            self.say("no alert before this one" if direction < 0 else "no alert after this one")
+            return
+        self.alert_key = rows[goal].key
+        for pane in self.panes()[:2]:
+            pane.top = pane.cursor = 0
+        self.redraw()
+        self.update_bars()
+
+    def action_suspects(self) -> None:
+        self.focus_pane(2)
+
+    def action_timeline(self) -> None:
+        line = self._line_at(self.pane)
+        self.tui.open_timeline(self.trace_id, line.span_id if line else "", self._trace)
+
+    def apply_filter(self, text: str) -> None:
+        """Finds a text on the page; every text can be looked for, so nothing is a fault here."""
+        self.filter_text = text
+        self.redraw()
+        self.update_bars()
+
+    def _matches(self) -> list[int]:
+        found = self.filter_text.casefold()
+        lines = self._pages.get(self.pane.id or "", [])
+        return [index for index, line in enumerate(lines) if found and found in plain(line.line).casefold()]
+
+    def action_match(self, delta: int) -> None:
+        matches = self._matches()
+        if not matches:
+            self.say("nothing found in this pane" if self.filter_text else "nothing looked for: / does")
+            return
+        here = self.pane.cursor
+        later = [index for index in matches if (index - here) * delta > 0]
+        self.pane.go((min(later) if delta > 0 else max(later)) if later else matches[0 if delta > 0 else -1])
+
+    def is_error(self, pane: Pane, index: int) -> bool:
+        return self._pages[pane.id or ""][index].is_error
+
+    def row_of(self, pane: Pane) -> object | None:
+        line = self._line_at(pane)
+        if pane is self.suspects and line is not None and self.view is not None:
+            return self._suspect(line.span_id)
+        return self.alert
+
+    def _suspect(self, span_id: str) -> SuspectRow | None:
+        return next((row for row in (self.view.suspects if self.view else []) if row.span_id == span_id), None)
+
+    def value_of(self, pane: Pane) -> str:
+        line = self._line_at(pane)
+        return (line.value or plain(line.line).strip()) if line else ""
+
+    def action_acknowledge(self) -> None:
+        self._mark("acknowledged", "acknowledge")
+
+    def action_mute(self) -> None:
+        self._mark("muted", "mute")
+
+    def _mark(self, state: str, action: str) -> None:
+        if self.alert is None or self._is_gone:
+            self.say("no alert is here")
+        else:
+            self.tui.mark(self.alert, "reopen" if self.alert.state == state else action)
