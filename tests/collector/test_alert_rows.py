@@ -171,6 +171,17 @@ def test_an_alert_without_a_path_reached_nothing() -> None:
     assert (alert.path, alert.ending, alert.affected_spans, alert.affected_agents) == ([], "", 0, [])
 
 
+def test_only_a_fault_that_is_followed_has_an_ending_and_a_task_shows_when_it_came() -> None:
+    run = told()
+    sent = run.trace().delegations()[0]
+    assert sent.target_span is not None
+    finding = found(run, [sent.delegation_id, sent.target_span.span_id], kind="context.lost")
+    (alert,) = rows_of(run, finding).alert_rows()
+    assert [(step.way, step.at_ns) for step in alert.path][1] == ("task", sent.received_ns)
+    assert alert.ending == ""
+    assert any("not followed" in text for text in alert.unknown)
+
+
 def test_what_is_not_proved_is_said() -> None:
     run = told(captures_content=False)
     path = [*named(run, "fetch_page"), chats_of(run)[1]]

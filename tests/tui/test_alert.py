@@ -154,6 +154,34 @@ async def test_the_path_of_the_alert_under_the_cursor_is_drawn_and_no_other() ->
         assert "A1 ◆ research#2" not in driver.text
 
 
+async def test_until_it_is_touched_the_list_of_alerts_stays_on_the_gravest_and_then_on_the_one_that_was_chosen() -> (
+    None
+):
+    feed = StoryFeed()
+    feed.alerts = feed.alerts[1:]
+    async with driving(feed) as driver:
+        await driver.press("enter", "a")
+        feed.alerts = list(ALERTS)
+        feed.moved()
+        await driver.beat(2)
+        assert "A1 ◆ research#2" in driver.text
+        await driver.press("x")
+        feed.alerts = [*ALERTS[1:], ALERTS[0]]
+        feed.moved()
+        await driver.beat(2)
+        assert "A1 ◆ research#2" in driver.text
+
+
+async def test_a_path_that_is_not_followed_says_where_it_happened_and_not_where_it_ended() -> None:
+    feed = StoryFeed()
+    feed.alerts = [msgspec.structs.replace(ALERTS[0], ending="", kind="context.lost", path=ALERTS[0].path[1:3])]
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "enter")
+        assert "╫ it happened here: in the answer of research#2 to planner#1" in driver.text
+        assert "reached no answer" not in driver.text
+        assert "ended" not in driver.text
+
+
 async def test_suspects_are_asked_for_where_they_are_shown_and_nowhere_else() -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tui import rows
@@ -31,6 +31,7 @@ def text_of(alert: AlertRow, width: int = 100, signs: Signs = UNICODE) -> list[s
     return [plain(line.line).rstrip() for line in path_lines(alert, width, signs, lambda _: "00:00.000")]
 
 
+@settings(max_examples=25)
 @given(rows.alerts, st.lists(rows.lanes, max_size=4), st.lists(rows.delegations, max_size=4), widths, levels)
 def test_a_way_over_any_lanes_keeps_their_width(alert, lanes, delegations, width, signs) -> None:  # type: ignore[no-untyped-def]
     way = Way.of(alert)
@@ -42,6 +43,7 @@ def test_a_way_over_any_lanes_keeps_their_width(alert, lanes, delegations, width
         holds([way_line(way, width, signs)], width)
 
 
+@settings(max_examples=25)
 @given(rows.alerts, st.lists(rows.alerts, max_size=1), st.integers(36, 200), levels)
 def test_the_lines_of_an_alerts_page_fit_and_are_known_by_one_key_each(alert, others, width, signs) -> None:  # type: ignore[no-untyped-def]
     path = path_lines(alert, width, signs, str)
@@ -52,6 +54,7 @@ def test_the_lines_of_an_alerts_page_fit_and_are_known_by_one_key_each(alert, ot
     holds([headline(alert, width, signs, str), *message_lines(alert, width, 4)], width)
 
 
+@settings(max_examples=25)
 @given(st.lists(rows.suspects, max_size=5), st.lists(rows.texts, max_size=2), rows.alerts, st.integers(36, 200), levels)
 def test_suspects_fit_whatever_their_scores(suspects, limits, alert, width, signs) -> None:  # type: ignore[no-untyped-def]
     lines = suspect_lines(suspects, limits, Way.of(alert), width, signs, str)
@@ -86,6 +89,17 @@ def test_hops_stand_in_order_where_they_happened_and_their_line_crosses_the_lane
     assert b[5 + 24] == "╫"
     assert "┗▶" in c
     assert [text[-4:].strip() for text in (a, b, c)] == ["◇✓", "◆✓", "★✓"]
+
+
+def test_where_a_task_brought_it_the_gate_stands_on_its_elbow() -> None:
+    lanes = [lane("a", 0, 40, ("model", 0, 4, "ok")), lane("b", 20, 40, ("tool", 22, 30, "ok"))]
+    path = [PathStep("1", "a", "chat", 2 * NS), PathStep("2", "b", "search", 26 * NS, way="task", delegation_id="a>b")]
+    alert = msgspec.structs.replace(CASCADE, path=path, affected_agents=[])
+    drawn = draw_lanes(lanes, [edge("a", "b", 20, 40)], 49, UNICODE, start_ns=0, now_ns=40 * NS, way=way_of(alert))
+    a, b = (plain(line) for line in drawn.lines)
+    assert "┓" in a and "━" not in a
+    assert "┗╫▓" in b
+    assert b[5 + 26] == "1"
 
 
 def test_a_hop_hides_neither_a_failure_nor_another_hop() -> None:

@@ -21,6 +21,7 @@ from trajectory.view.text import clean
 if TYPE_CHECKING:
     from trajectory.collector.rows import TraceRows
 
+_FOLLOWED = "cascade"  # the kind whose faults are followed to their end
 _MAX_BESIDE_COUNT = 20
 _MAX_RELATED_COUNT = 20
 
@@ -66,7 +67,7 @@ class _AlertRows:
             state=alert.state,
             opened_ns=alert.opened_ns,
             summary=self._summary(chief, alert.values),
-            message=" ".join(dict.fromkeys(clean(f.message) for f in alert.findings)),
+            message="; ".join(dict.fromkeys(clean(f.message) for f in alert.findings)),
             confidence=chief.confidence,
             agent=clean(chief.agent),
             peer_agent=clean(chief.peer_agent),
@@ -91,7 +92,7 @@ class _AlertRows:
     def _summary(self, chief: Finding, values: list[str]) -> str:
         """One line: who, and what, as short as a list can show."""
         labels = self._path_labels(chief)
-        if chief.kind == "cascade" and len(labels) > 1:
+        if chief.kind == _FOLLOWED and len(labels) > 1:
             return " ▸ ".join(labels)
         span = self._trace.spans.get(chief.span_id)
         who = self._trace.span_label(span) if span is not None else chief.agent
@@ -110,26 +111,29 @@ class _AlertRows:
     # --- the path ---------------------------------------------------------------------------------------------------
 
     def _steps(self, path: list[Span], alert: Alert) -> list[PathStep]:
-        quotes: dict[bytes, str] = {}
-        for finding in alert.findings:
-            for evidence in finding.evidence:
-                quotes.setdefault(evidence.span_id, evidence.text)
+        quotes: dict[bytes, list[str]] = {}
+        for span_id, text in dict.fromkeys(
+            (e.span_id, e.text[:PREVIEW_CHARS]) for f in alert.findings for e in f.evidence
+        ):
+            quotes.setdefault(span_id, []).append(text)
         steps: list[PathStep] = []
         before: Invocation | None = None
         for number, span in enumerate(path):
             way, delegation_id = self._way(before, span) if before is not None else ("", "")
-            steps.append(self._step(span, quotes.get(span.span_id, ""), number == 0, way, delegation_id))
+            steps.append(
+                self._step(span, " · ".join(quotes.get(span.span_id, [])[:3]), number == 0, way, delegation_id)
+            )
             before = span.owner or before
         return steps
 
     def _step(self, span: Span, quote: str, is_root: bool, way: str = "", delegation_id: str = "") -> PathStep:
-        shows_late = span.kind == SpanKind.AGENT or (span.is_error and not is_root)
+        shows_late = (span.kind == SpanKind.AGENT and way != "task") or (span.is_error and not is_root)
         return PathStep(
             span_id=span.span_id.hex(),
             label=self._label(span),
             name=name_of(span),
             at_ns=(span.end_ns if shows_late else 0) or span.start_ns,
-            text=clean(quote[: 2 * PREVIEW_CHARS]) if quote else self._rows.outcome(span),
+            text=clean(quote) if quote else self._rows.outcome(span),
             kind=clean(str(span.kind)),
             status=self._rows.status(span),
             way=way,
@@ -168,7 +172,7 @@ class _AlertRows:
         return [self._step(span, "", is_root=False) for span in beside[:_MAX_BESIDE_COUNT]]
 
     def _ending(self, path: list[Span], told: dict[str, Any], chief: Finding) -> str:
-        if not path:
+        if not path or (chief.kind != _FOLLOWED and "reached_answer" not in told):
             return ""
         if told.get("reached_answer", chief.severity == Severity.CRITICAL) is True:
             return "run" if path[-1].is_error else "answer"
@@ -185,6 +189,8 @@ class _AlertRows:
     def _unknown(self, steps: list[PathStep], ending: str, chief: Finding) -> list[str]:
         """What the finding does not show, though somebody who reads it may take it to."""
         found = []
+        if steps and not ending:
+            found.append("how far it came from there: this kind of alert is about one hand-over, and is not followed")
         if ending == "open":
             found.append("whether it reaches the answer: the run goes on")
         if chief.grade == "inferred":

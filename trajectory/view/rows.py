@@ -81,7 +81,7 @@ class PathStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
     span_id: str
     label: str  # lane label
     name: str
-    at_ns: int  # when it showed here: an agent's own span and a failure at their end, anything else at its beginning
+    at_ns: int  # when it showed here: an agent that answers, and a failure, at the end; anything else at the beginning
     text: str = ""  # the evidence, else a preview of what came out
     kind: str = ""
     status: str = ""  # as in SpanRow
@@ -97,7 +97,7 @@ class EvidenceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the operator sees of findings that are one. `state`: open, acknowledged, muted. `ending` is where a path came to:
     answer (the final answer holds it), run (the run ended in it), stopped (neither), open (the run goes on); nothing where
-    there is no path."""
+    it is not followed."""
 
     key: str
     alert_id: str  # A1, A2, ... in order of opening within the trace

@@ -81,7 +81,8 @@ def draw_lanes(
     _paint_ends(grid, lanes, delegations, elbows, plan, now_ns, signs)
     if way is not None:
         lane_of = {lane.label: index for index, lane in enumerate(lanes)}
-        lay_way(grid, way, lane_of, plan.first, plan.scale, {e.row.delegation_id for e in elbows}, signs)
+        arrows = {each.row.delegation_id: (each.target, each.column + 1) for each in elbows}
+        lay_way(grid, way, lane_of, plan.first, plan.scale, arrows, signs)
     marks = {lane.label: lane.mark for lane in lanes} if way is None else way.marks
     lines = [
         _line(grid[index], lane, marks.get(lane.label, ""), plan, width, signs) for index, lane in enumerate(lanes)

@@ -120,7 +120,8 @@ def _crossing_lines(way: Way, at: int, width: int, signs: Signs) -> list[PageLin
     step = way.steps[at]
     words = crossing_words(step, way.steps[at - 1].label)
     is_gate = at == way.gate
-    text = f"could have been caught here: {words}" if is_gate else words
+    here = "could have been caught here" if way.ending else "it happened here"
+    text = f"{here}: {words}" if is_gate else words
     rail, span_id = signs.lines_heavy[UP | DOWN], step.delegation_id or step.span_id
     found = []
     for number, piece in enumerate(paragraph(text, width - 2)):
@@ -178,12 +179,13 @@ def about_lines(alert: AlertRow, others: Sequence[AlertRow], width: int, signs: 
     if way is not None:
         count = f"{many(alert.affected_spans, 'step')} of {many(len(alert.affected_agents), 'agent')}"
         facts.append(("reached", f"{count}: {', '.join(alert.affected_agents)}", ""))
-        facts.append(("ended", "".join(text for text, _ in ending_line(way.ending, signs)), way.steps[-1].span_id))
+        if way.ending:
+            facts.append(("ended", "".join(text for text, _ in ending_line(way.ending, signs)), way.steps[-1].span_id))
         if way.gate > 0:
             step = way.steps[way.gate]
             words = crossing_words(step, way.steps[way.gate - 1].label)
-            facts.append(("let through", words, step.delegation_id or step.span_id))
-        else:
+            facts.append(("let through" if way.ending else "happened", words, step.delegation_id or step.span_id))
+        elif way.ending:
             facts.append(("let through", "by nobody: it stayed with one agent", ""))
     if alert.value:
         facts.append(("value", alert.value, alert.root_span_id))
@@ -211,7 +213,10 @@ def _others(alert: AlertRow, others: Sequence[AlertRow], width: int, signs: Sign
     related = [other for key in alert.related for other in others if other.key == key]
     lines = [
         PageLine(
-            f"alert {other.key}", alert_line(other, min(width, 99), signs, 0), alert_key=other.key, value=other.message
+            f"alert {other.key}",
+            cut(alert_line(other, min(width, 99), signs, 0), width),
+            alert_key=other.key,
+            value=other.message,
         )
         for other in related
     ]

@@ -64,7 +64,8 @@ def suspect_lines(
 
 
 def _percent(score: float) -> str:
-    return f"{round(100 * _within(score))} %"
+    percent = round(100 * _within(score))
+    return f"{percent} %" if percent or score <= 0 else "<1 %"
 
 
 def _within(score: float) -> float:

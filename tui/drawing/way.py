@@ -13,6 +13,7 @@ from tui.drawing.path import Way, hop_sign
 from tui.signs import DOWN, LEFT, RIGHT, UP, Signs
 
 Grid = list[list[Cell]]
+_At = tuple[int, int]  # lane and column
 _NEAR = (1, 2, 3, -1, -2)
 
 
@@ -23,32 +24,42 @@ class _Hop(NamedTuple):
 
 
 def lay_way(
-    grid: Grid, way: Way, lane_of: dict[str, int], first: list[int], scale: Scale, drawn: set[str], signs: Signs
+    grid: Grid, way: Way, lane_of: dict[str, int], first: list[int], scale: Scale, arrows: dict[str, _At], signs: Signs
 ) -> None:
-    """Paints a way. `first`: the first column that each lane's bars may use; `drawn`: delegations that have an elbow."""
-    hops: list[_Hop] = []
-    taken: set[tuple[int, int]] = set()
-    for at, step in enumerate(way.steps):
-        lane = lane_of.get(step.label)
-        column = (
-            _spot(grid[lane], lane, max(scale.cell(step.at_ns), first[lane]), taken, signs)
-            if lane is not None
-            else None
-        )
-        if lane is not None and column is not None:
-            taken.add((lane, column))
-            hops.append(_Hop(at, lane, column))
+    """Paints a way. `first`: the first column that each lane's bars may use; `arrows`: the arrow heads of the delegations that
+    have an elbow, by their ids."""
+    hops = _placed(grid, way, lane_of, first, scale, signs)
     for before, after in pairwise(hops):
-        if way.steps[after.at].way == "task" and way.steps[after.at].delegation_id in drawn:
-            continue  # its elbow is the line
-        _connect(grid, before, after)
+        if not _elbow_of(way, after, arrows):
+            _connect(grid, before, after)
     for hop in hops:
         cell = grid[hop.lane][hop.column]
         cell.text, cell.role, cell.lines = hop_sign(hop.at, signs), "mark", 0
-    _paint_gate(grid, way, hops, taken, signs)
+    _paint_gate(grid, way, hops, arrows, signs)
 
 
-def _spot(cells: list[Cell], lane: int, column: int, taken: set[tuple[int, int]], signs: Signs) -> int | None:
+def _placed(grid: Grid, way: Way, lane_of: dict[str, int], first: list[int], scale: Scale, signs: Signs) -> list[_Hop]:
+    """The hops that have a place on the chart."""
+    hops: list[_Hop] = []
+    taken: set[_At] = set()
+    for at, step in enumerate(way.steps):
+        lane = lane_of.get(step.label)
+        if lane is None:
+            continue
+        column = _spot(grid[lane], lane, max(scale.cell(step.at_ns), first[lane]), taken, signs)
+        if column is not None:
+            taken.add((lane, column))
+            hops.append(_Hop(at, lane, column))
+    return hops
+
+
+def _elbow_of(way: Way, hop: _Hop, arrows: dict[str, _At]) -> _At | None:
+    """The arrow head of the elbow by which a hop was come to: that is its line already."""
+    step = way.steps[hop.at]
+    return arrows.get(step.delegation_id) if step.way == "task" else None
+
+
+def _spot(cells: list[Cell], lane: int, column: int, taken: set[_At], signs: Signs) -> int | None:
     """The column for a hop: its own, else the nearest where it hides neither a failure nor another hop; later before earlier,
     so that hops stay in order, and lines only where there is no other room."""
     near = [c for c in (column, *(column + step for step in _NEAR)) if 0 <= c < len(cells)]
@@ -80,21 +91,21 @@ def _draw(cell: Cell, directions: int) -> None:
         cell.heavy = True
 
 
-def _paint_gate(grid: Grid, way: Way, hops: list[_Hop], taken: set[tuple[int, int]], signs: Signs) -> None:
+def _paint_gate(grid: Grid, way: Way, hops: list[_Hop], arrows: dict[str, _At], signs: Signs) -> None:
     """The sign of the gate on the way to the first hop at another agent, as near to that as nothing is hidden."""
     after = next((hop for hop in hops if hop.at >= way.gate >= 0), None)
     before = next((hop for hop in reversed(hops) if hop.at < way.gate), None)
     if after is None or before is None or before.lane == after.lane:
         return
+    arrow = _elbow_of(way, after, arrows)
     step = 1 if before.lane > after.lane else -1  # from the later hop back to the earlier
     between = [(lane, after.column) for lane in range(after.lane + step, before.lane + step, step)]
     beside = [(after.lane, after.column - 1), (before.lane, before.column + 1)]
-    for lane, column in [*between, *beside]:
+    taken = {(hop.lane, hop.column) for hop in hops}
+    for lane, column in [*([arrow] if arrow else between), *beside]:
         cell = grid[lane][column] if 0 <= column < len(grid[lane]) else None
-        if (
-            cell is not None
-            and (lane, column) not in taken
-            and (cell.lines or cell.is_free or cell.text == signs.arrow)
-        ):
+        if cell is None or (lane, column) in taken:
+            continue
+        if cell.lines or cell.is_free or cell.text == signs.arrow:
             cell.text, cell.role, cell.lines = signs.gate, "mark", 0
             return

@@ -71,6 +71,7 @@ class CockpitScreen(DataScreen):
         self.agents = Pane("agents", signs, title="Agents", number=1)
         self.delegations = Pane("delegations", signs, title="Delegations", number=2)
         self.alerts = Pane("alerts", signs, title="Alerts", number=3)
+        self.alerts.rests_on_first = True
         self.suspects = Pane("suspects", signs, title="Suspects", number=5)
         self.suspects.status = NOT_A_VERDICT
         self.suspects.refit = self._refit_suspects
@@ -222,8 +223,11 @@ class CockpitScreen(DataScreen):
     def _lane_head(self, width: int) -> list[Line]:
         if self.view is None:
             return []
-        caption = [way_line(self._way, width, self.signs)] if self._way else []
-        return [*caption, *self._lanes(self.view, width).axis]
+        return [*self._caption(width), *self._lanes(self.view, width).axis]
+
+    def _caption(self, width: int) -> list[Line]:
+        """The path that is drawn, in words."""
+        return [way_line(self._way, width, self.signs)] if self._way else []
 
     def _lane_line(self, index: int, width: int) -> Line:
         return self._lanes(self.view, width).lines[index] if self.view else []
@@ -236,6 +240,7 @@ class CockpitScreen(DataScreen):
         self.delegations.show(
             [branch.key for branch in self._branches],
             lambda index, width: branch_line(self._branches[index], lanes, width, self.signs, start_ns, self._way),
+            lambda width: [] if self.agents.display else self._caption(width),
         )
 
     def _draw_alerts(self, view: TraceView) -> None:
@@ -373,6 +378,7 @@ class CockpitScreen(DataScreen):
         if isinstance(row, Lane):
             self.tui.open_timeline(self.trace_id, row.span_id, self.trace)
         elif isinstance(row, AlertRow):
+            self.alerts.is_touched = True
             self.tui.open_alert(self.trace_id, row.key, row.alert_id, self.trace)
         elif isinstance(row, DelegationRow | StepRow | SuspectRow) and row.span_id:
             self.tui.open_span(self.trace_id, row.span_id, start_ns)
@@ -408,4 +414,5 @@ class CockpitScreen(DataScreen):
         if not isinstance(row, AlertRow) or self.pane is not self.alerts:
             self.say("no alert is under the cursor: a goes to the alerts")
             return
+        self.alerts.is_touched = True
         self.tui.mark(row, "reopen" if row.state == state else action)

@@ -43,6 +43,7 @@ class Pane(Drawn, can_focus=True):
         self.follows = False
         self.has_cursor = True
         self.is_touched = False
+        self.rests_on_first = False  # until it is touched, the cursor is on the first row, whichever that is
         self.cursor = 0
         self.top = 0
         self.banner: list[Line] = []
@@ -66,7 +67,8 @@ class Pane(Drawn, can_focus=True):
         """Takes new rows. The row under the cursor stays the same one, on the same line of the screen, while it exists."""
         before = self.selected
         fresh = self._fresh(keys)
-        index = self._index_of(keys, self._wanted or before)
+        rests = self.rests_on_first and not self.is_touched and not self._wanted
+        index = 0 if rests else self._index_of(keys, self._wanted or before)
         if self._wanted and index >= 0:
             self._wanted, before = "", ""
         self.keys, self._draw = keys, draw
