@@ -179,7 +179,7 @@ def test_only_a_fault_that_is_followed_has_an_ending_and_a_task_shows_when_it_ca
     (alert,) = rows_of(run, finding).alert_rows()
     assert [(step.way, step.at_ns) for step in alert.path][1] == ("task", sent.received_ns)
     assert alert.ending == ""
-    assert any("not followed" in text for text in alert.unknown)
+    assert any("only cascades are followed" in text for text in alert.unknown)
 
 
 def test_what_is_not_proved_is_said() -> None:

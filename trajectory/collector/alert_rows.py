@@ -80,7 +80,7 @@ class _AlertRows:
             evidence=list(dict.fromkeys(evidence)),
             ending=ending,
             affected_spans=_count(told, len(affected)) if path else 0,
-            affected_agents=list(dict.fromkeys(label for s in affected if (label := self._label(s)))),
+            affected_agents=list(dict.fromkeys(self._label(s) for s in affected if s.owner is not None)),
             beside=self._beside(path, affected),
             related=self._related(alert, path, steps),
             unknown=self._unknown(steps, ending, chief),
@@ -190,7 +190,7 @@ class _AlertRows:
         """What the finding does not show, though somebody who reads it may take it to."""
         found = []
         if steps and not ending:
-            found.append("how far it came from there: this kind of alert is about one hand-over, and is not followed")
+            found.append("how far it came from there: only cascades are followed")
         if ending == "open":
             found.append("whether it reaches the answer: the run goes on")
         if chief.grade == "inferred":

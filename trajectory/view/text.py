@@ -97,14 +97,14 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = ELLIPSIS)
     return pad + text if right else text + pad
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """One cleaned line as pieces of at most `width` cells, broken after a space where there is one in the last third."""
+def wrapped(text: str, width: int, least: float = 2 / 3) -> list[str]:
+    """One cleaned line as pieces of at most `width` cells, broken after a space where there is one behind `least` of a piece."""
     text = clean(text)
     pieces = []
     while cells(text) > width > 1:
         head = _head(text, width)
         space = head.rfind(" ")
-        take = space + 1 if space >= 2 * len(head) // 3 else len(head)
+        take = space + 1 if space >= least * len(head) else len(head)
         pieces.append(text[:take])
         text = text[take:]
     return [*pieces, text]

@@ -35,7 +35,7 @@ class PageLine:
 def paragraph(text: str, width: int, most: int = _MOST_QUOTE_LINES) -> list[str]:
     """A text over a few lines; what does not fit is the end of the last of them, which is cut where it is drawn."""
     room = max(16, width)
-    lines = [piece.strip() for piece in wrapped(text[: 4 * room * (most + 1)], room)]
+    lines = [piece.strip() for piece in wrapped(text[: 4 * room * (most + 1)], room, least=1 / 3)]
     return lines if len(lines) <= most else [*lines[: most - 1], " ".join(lines[most - 1 :])]
 
 
@@ -87,7 +87,7 @@ def _step_lines(
     key: str, step: PathStep, sign: str, width: int, signs: Signs, when: When, *, is_rail: bool
 ) -> list[PageLine]:
     status, role = state_sign(signs, step.status) if step.status else (" ", "")
-    label = 11 if width < 60 else 14
+    label = 11 if width < 60 else 14 if width < 100 else 24
     head: Line = [
         put(sign, 2, "mark"),
         (status, role),

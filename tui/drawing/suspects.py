@@ -45,7 +45,7 @@ def suspect_lines(
             (" ", ""),
             put(hops.get(row.span_id, ""), 2, "mark"),
         ]
-        head += [put_label(row.label, 14, "strong"), (" ", ""), (row.name, "")]
+        head += [put_label(row.label, 14 if width < 100 else 24, "strong"), (" ", ""), (row.name, "")]
         lines.append(
             PageLine(
                 key, spread(head, [(when(row.at_ns), "dim")] if width >= 60 else [], width), row.span_id, value=value

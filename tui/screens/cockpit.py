@@ -237,6 +237,7 @@ class CockpitScreen(DataScreen):
         lanes = {lane.label: lane for lane in view.lanes}
         start_ns = view.trace.started_ns
         self.delegations.status = grouped(len(view.delegations))
+        self.delegations.banner = [] if view.delegations else [[("no delegation was recorded", "dim")]]
         self.delegations.show(
             [branch.key for branch in self._branches],
             lambda index, width: branch_line(self._branches[index], lanes, width, self.signs, start_ns, self._way),
