@@ -51,7 +51,7 @@ async def test_from_each_line_one_gets_to_its_span() -> None:
     async with driving(size=(120, 40)) as driver:
         await driver.press("enter", "a", "enter")
         screen = page(driver)
-        for line in list(screen._pages["path"]):
+        for line in list(screen.path.lines):
             if not line.span_id.startswith("d") or line.span_id.startswith("de"):
                 screen.path.want(line.key)
                 await driver.press("enter")

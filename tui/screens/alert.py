@@ -5,22 +5,22 @@ said. `[` and `]` go to the run's other alerts without leaving. Asks for the run
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
-from trajectory.view.rows import AlertRow, SuspectRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.rows import AlertRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.text import wrapped
-from tui.drawing.line import Line, plain
+from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, many
 from tui.drawing.page import PageLine, about_lines, headline, message_lines, path_lines
 from tui.drawing.path import Way
 from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
 from tui.keys import bindings_on
 from tui.screens.base import DataScreen
+from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
 
 SUSPECTS_SHOWN = 10
@@ -42,20 +42,28 @@ class AlertScreen(DataScreen):
         self.alert: AlertRow | None = None
         self._is_gone = False
         self._below = "about"  # on narrow screens, which of the two shares the screen with the path
-        self._pages: dict[str, list[PageLine]] = {}
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
-        self.path = Pane("path", signs, title="Path", number=1)
-        self.about = Pane("about", signs, title="About", number=2)
-        self.suspects = Pane("suspects", signs, title="Suspects", number=3)
-        for pane in self.panes():
-            pane.refit = partial(self._refit, pane)
+        self.path = PagePane("path", signs, "Path", 1, self._path_lines, self.plan)
+        self.about = PagePane("about", signs, "About", 2, self._about_lines, self.plan)
+        self.suspects = PagePane("suspects", signs, "Suspects", 3, self._suspect_lines, self.plan)
+        self.suspects.status = NOT_A_VERDICT
         yield Container(self.path, self.about, id="upper", classes="columns")
         yield self.suspects
 
     def panes(self) -> list[Pane]:
+        return [*self.pages]
+
+    @property
+    def pages(self) -> list[PagePane]:
+        """The panes by their own kind."""
         return [self.path, self.about, self.suspects]
+
+    @property
+    def page(self) -> PagePane:
+        """The pane with the focus."""
+        return next((pane for pane in self.pages if pane is self.pane), self.path)
 
     def begin(self) -> None:
         self.focus_pane(0)
@@ -79,14 +87,14 @@ class AlertScreen(DataScreen):
         if width >= 100:
             upper.styles.height = "1fr"
             self.about.styles.width = max(40, width * 40 // 100)
-            self.suspects.styles.height = max(5, min(len(self._pages.get("suspects", ())) + 2, height // 3))
+            self.suspects.styles.height = max(5, min(len(self.suspects.lines) + 2, height // 3))
             return
         below = self.about if self._below == "about" else self.suspects
         if width < 60 or height < 14:
             self._arrange_one(self.pane)
             return
         upper.styles.layout = "vertical"
-        size = max(5, min(len(self._pages.get(self._below, ())) + 2, height // 3))
+        size = max(5, min(len(below.lines) + 2, height // 3))
         for pane in (self.about, self.suspects):
             pane.display = pane is below
         upper.styles.height = height - (size if below is self.suspects else 0)
@@ -138,39 +146,26 @@ class AlertScreen(DataScreen):
         self._trace = view.trace
         found = next((row for row in view.alerts if row.key == self.alert_key), None)
         self._is_gone = found is None
-        before = self.alert, {name: len(lines) for name, lines in self._pages.items()}
+        before = self.alert, [len(pane.lines) for pane in self.pages]
         self.alert = found or (self.alert if self.alert and self.alert.key == self.alert_key else None)
         if self.alert:
             self._alert_id = self.alert.alert_id
-        for pane in self.panes():
-            self._fill(pane)
+        for pane in self.pages:
+            pane.wanted_text = self.filter_text
+            pane.fill()
         self._title(view)
-        if before != (self.alert, {name: len(lines) for name, lines in self._pages.items()}):
+        if before != (self.alert, [len(pane.lines) for pane in self.pages]):
             self.plan()
 
-    def _refit(self, pane: Pane) -> None:
-        """Makes a pane's lines for another width; the panes below are as high as they need."""
-        before = len(self._pages.get(pane.id or "", ()))
-        self._fill(pane)
-        if before != len(self._pages.get(pane.id or "", ())):
-            self.plan()
+    def _path_lines(self, width: int) -> list[PageLine]:
+        return path_lines(self.alert, width, self.signs, self._when) if self.alert else []
 
-    def _fill(self, pane: Pane) -> None:
-        """Makes the lines of a pane for its width."""
-        if self.view is not None:
-            lines = self._pages[pane.id or ""] = self._lines(pane, self.view)
-            pane.show([line.key for line in lines], lambda index, _width: self._found(lines[index].line))
+    def _about_lines(self, width: int) -> list[PageLine]:
+        return about_lines(self.alert, self.view.alerts, width, self.signs) if self.alert and self.view else []
 
-    def _lines(self, pane: Pane, view: TraceView) -> list[PageLine]:
-        alert, width, signs = self.alert, pane.inner_width, self.signs
-        if pane is self.suspects:
-            way = Way.of(alert) if alert else None
-            return suspect_lines(view.suspects, view.limits, way, width, signs, self._when)
-        if alert is None:
-            return []
-        if pane is self.path:
-            return path_lines(alert, width, signs, self._when)
-        return about_lines(alert, view.alerts, width, signs)
+    def _suspect_lines(self, width: int) -> list[PageLine]:
+        way, view = Way.of(self.alert) if self.alert else None, self.view
+        return suspect_lines(view.suspects, view.limits, way, width, self.signs, self._when) if view else []
 
     def _title(self, view: TraceView) -> None:
         alert = self.alert
@@ -179,7 +174,6 @@ class AlertScreen(DataScreen):
         self.path.title = "Path" if hops else "Where"
         self.path.status = f"1 root, {many(hops - 1, 'hop')}" if hops else ""
         self.about.status = f"{place} of {many(len(view.alerts), 'alert')}" if place else ""
-        self.suspects.status = NOT_A_VERDICT
         if self.app.size.width < 100:
             other = "3 suspects" if self._below == "about" else "2 about"
             self.path.status = f"{self.path.status}  {other}".strip()
@@ -202,29 +196,16 @@ class AlertScreen(DataScreen):
             return [[(f"Asking for the alert {self.signs.ellipsis}", "dim")]]
         return super().banner()
 
-    def _found(self, line: Line) -> Line:
-        """The line, with what is looked for marked."""
-        found, text = self.filter_text.casefold(), plain(line)
-        at = text.casefold().find(found) if found else -1
-        if at < 0:
-            return line
-        return [(text[:at], ""), (text[at : at + len(found)], "found"), (text[at + len(found) :], "")]
-
     def counted(self) -> str:
-        lines = self._pages.get(self.pane.id or "", [])
-        return f"{len(self._matches())} of {len(lines)} lines"
+        return f"{len(self.page.matches())} of {len(self.page.lines)} lines"
 
     def rest_hint(self, width: int) -> list[Line]:
         return [[(f" {self.signs.enter} opens what a line tells of; / finds a text", "dim")]]
 
     # Keys
 
-    def _line_at(self, pane: Pane) -> PageLine | None:
-        lines = self._pages.get(pane.id or "", [])
-        return lines[pane.cursor] if pane.cursor < len(lines) else None
-
     def action_open(self) -> None:
-        line = self._line_at(self.pane)
+        line = self.page.line
         start_ns = self._trace.started_ns if self._trace else 0
         if line is not None and line.alert_key:
             self.tui.open_alert(self.trace_id, line.alert_key, trace=self._trace)
@@ -250,7 +231,7 @@ class AlertScreen(DataScreen):
         self.focus_pane(2)
 
     def action_timeline(self) -> None:
-        line = self._line_at(self.pane)
+        line = self.page.line
         self.tui.open_timeline(self.trace_id, line.span_id if line else "", self._trace)
 
     def apply_filter(self, text: str) -> None:
@@ -259,13 +240,8 @@ class AlertScreen(DataScreen):
         self.redraw()
         self.update_bars()
 
-    def _matches(self) -> list[int]:
-        found = self.filter_text.casefold()
-        lines = self._pages.get(self.pane.id or "", [])
-        return [index for index, line in enumerate(lines) if found and found in plain(line.line).casefold()]
-
     def action_match(self, delta: int) -> None:
-        matches = self._matches()
+        matches = self.page.matches()
         if not matches:
             self.say("nothing found in this pane" if self.filter_text else "nothing looked for: / does")
             return
@@ -274,20 +250,16 @@ class AlertScreen(DataScreen):
         self.pane.go((min(later) if delta > 0 else max(later)) if later else matches[0 if delta > 0 else -1])
 
     def is_error(self, pane: Pane, index: int) -> bool:
-        return self._pages[pane.id or ""][index].is_error
+        return self.page.lines[index].is_error
 
     def row_of(self, pane: Pane) -> object | None:
-        line = self._line_at(pane)
-        if pane is self.suspects and line is not None and self.view is not None:
-            return self._suspect(line.span_id)
-        return self.alert
-
-    def _suspect(self, span_id: str) -> SuspectRow | None:
-        return next((row for row in (self.view.suspects if self.view else []) if row.span_id == span_id), None)
+        line = self.suspects.line
+        if pane is not self.suspects or line is None or self.view is None:
+            return self.alert
+        return next((row for row in self.view.suspects if row.span_id == line.span_id), None)
 
     def value_of(self, pane: Pane) -> str:
-        line = self._line_at(pane)
-        return (line.value or plain(line.line).strip()) if line else ""
+        return self.page.value
 
     def action_acknowledge(self) -> None:
         self._mark("acknowledged", "acknowledge")

@@ -35,6 +35,7 @@ from tui.drawing.tree import Branch, branch_line, branches, tree_legend
 from tui.keys import bindings_on
 from tui.screens.alert import SUSPECTS_SHOWN
 from tui.screens.base import DataScreen
+from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
 
 _TAIL_PULLED = 400
@@ -60,7 +61,6 @@ class CockpitScreen(DataScreen):
         self._branches: list[Branch] = []
         self._alert_rows: list[AlertRow] = []
         self._shows_suspects = False  # but on the widest screens, the suspects in the place of the alerts
-        self._suspects: list[PageLine] = []
         self._way: Way | None = None
         self._steps: list[StepRow] = []
         self._step_keys: list[str] = []
@@ -72,9 +72,8 @@ class CockpitScreen(DataScreen):
         self.delegations = Pane("delegations", signs, title="Delegations", number=2)
         self.alerts = Pane("alerts", signs, title="Alerts", number=3)
         self.alerts.rests_on_first = True
-        self.suspects = Pane("suspects", signs, title="Suspects", number=5)
+        self.suspects = PagePane("suspects", signs, "Suspects", 5, self._suspect_lines, self.plan)
         self.suspects.status = NOT_A_VERDICT
-        self.suspects.refit = self._refit_suspects
         self.tail = Pane("tail", signs, title="Tail", number=4)
         self.tail.can_follow = self.tail.follows = True
         self.agents.legend, self.delegations.legend = lanes_legend(signs), tree_legend(signs)
@@ -125,9 +124,9 @@ class CockpitScreen(DataScreen):
         """Lines of the alerts' and the suspects' panes: as many as there are, within a sixth of the screen or so; suspects, who
         need more for their reasons, have a third while they are in the alerts' place."""
         if self._shows_suspects and width < _WIDE:
-            return max(4, min(len(self._suspects) + 2, height // 3 + 1))
+            return max(4, min(len(self.suspects.lines) + 2, height // 3 + 1))
         most = 4 if height < 28 else 6 if height < 40 else 9
-        rows = max(len(self._alert_rows), len(self._suspects) if width >= _WIDE else 0)
+        rows = max(len(self._alert_rows), len(self.suspects.lines) if width >= _WIDE else 0)
         return max(3, min(rows + 2, most))
 
     def _lane_size(self, height: int, stacked: bool) -> int:
@@ -175,11 +174,11 @@ class CockpitScreen(DataScreen):
             return
         self.run_title = view.trace.title
         self.tui.seen[self.trace_id] = view.trace
-        before = len(self._alert_rows) + len(self._suspects), self.agents.size.height
+        before = len(self._alert_rows) + len(self.suspects.lines), self.agents.size.height
         self._draw_alerts(view)
         self._draw_way(view)
         self._draw_tail(view)
-        if before[0] != len(self._alert_rows) + len(self._suspects) or len(view.lanes) + 4 != before[1]:
+        if before[0] != len(self._alert_rows) + len(self.suspects.lines) or len(view.lanes) + 4 != before[1]:
             self.plan()
 
     def draw_paused(self, view: View) -> None:
@@ -188,6 +187,9 @@ class CockpitScreen(DataScreen):
             self._draw_alerts(view)
             if before != len(self._alert_rows):
                 self.plan()
+
+    def _when(self, at_ns: int) -> str:
+        return self.when(at_ns, self.view.trace.started_ns if self.view else 0)
 
     def _end_ns(self, view: TraceView) -> int:
         return max(self.tui.now_ns, view.trace.ended_ns) if view.trace.state == "live" else view.trace.ended_ns
@@ -259,29 +261,18 @@ class CockpitScreen(DataScreen):
         way = Way.of(self._alert_rows[at]) if at < len(self._alert_rows) else None
         if way != self._way:
             self._way = way
-        self._draw_suspects(view)
+        self.suspects.fill()
         self._draw_agents(view)
         self._draw_delegations(view)
 
-    def _refit_suspects(self) -> None:
-        """Makes the suspects' lines for another width; the pane is as high as they need."""
-        before = len(self._suspects)
-        if self.view is not None:
-            self._draw_suspects(self.view)
-        if before != len(self._suspects):
-            self.plan()
+    def _suspect_lines(self, width: int) -> list[PageLine]:
+        view = self.view
+        return suspect_lines(view.suspects, view.limits, self._way, width, self.signs, self._when) if view else []
 
-    def _draw_suspects(self, view: TraceView) -> None:
-        start_ns = view.trace.started_ns
-        lines = self._suspects = suspect_lines(
-            view.suspects,
-            view.limits,
-            self._way,
-            self.suspects.inner_width,
-            self.signs,
-            lambda at_ns: self.when(at_ns, start_ns),
-        )
-        self.suspects.show([line.key for line in lines], lambda index, _width: lines[index].line)
+    def _suspect(self) -> SuspectRow | None:
+        """The suspect under the cursor."""
+        line, rows = self.suspects.line, self.view.suspects if self.view else []
+        return next((row for row in rows if line and row.span_id == line.span_id), None)
 
     def _draw_tail(self, view: TraceView) -> None:
         self._merge(view.tail)
@@ -334,18 +325,16 @@ class CockpitScreen(DataScreen):
     def row_of(self, pane: Pane) -> object | None:
         if self.view is None or not pane.selected:
             return None
+        if pane is self.suspects:
+            return self._suspect()
         rows: dict[str, list[object]] = {
             "agents": [*self.view.lanes],
             "delegations": [branch.row or self._lane(branch.label) for branch in self._branches],
             "alerts": [*self._alert_rows],
             "tail": [*self._steps],
-            "suspects": [self._suspect(line.span_id) for line in self._suspects],
         }
         found = rows[pane.id or ""]
         return found[pane.cursor] if pane.cursor < len(found) else None
-
-    def _suspect(self, span_id: str) -> SuspectRow | None:
-        return next((row for row in (self.view.suspects if self.view else []) if row.span_id == span_id), None)
 
     def _lane(self, label: str) -> Lane | None:
         return next((lane for lane in (self.view.lanes if self.view else []) if lane.label == label), None)
@@ -365,7 +354,7 @@ class CockpitScreen(DataScreen):
         if isinstance(row, AlertRow):
             return row.message
         if isinstance(row, SuspectRow):
-            return self._suspects[pane.cursor].value
+            return self.suspects.value
         return row.text if isinstance(row, StepRow) else pane.selected
 
     @property
