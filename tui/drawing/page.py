@@ -72,7 +72,7 @@ def path_lines(alert: AlertRow, width: int, signs: Signs, when: When) -> list[Pa
         if step.way:
             lines += _crossing_lines(way, at, width, signs)
         lines += _step_lines(
-            f"hop {at}", step, hop_sign(at, signs), width, signs, when, is_rail=at < len(way.steps) - 1
+            f"hop {step.span_id}", step, hop_sign(at, signs), width, signs, when, is_rail=at < len(way.steps) - 1
         )
     took_ns = way.steps[-1].at_ns - way.steps[0].at_ns
     is_over = way.ending in ("answer", "run")
@@ -127,7 +127,7 @@ def _crossing_lines(way: Way, at: int, width: int, signs: Signs) -> list[PageLin
     for number, piece in enumerate(paragraph(text, width - 2)):
         sign = (signs.gate, "mark") if is_gate and number == 0 else (rail, "error")
         line: Line = [sign, (" ", ""), (piece, "mark" if is_gate else "dim")]
-        found.append(PageLine(f"to {at}.{number}", cut(line, width), span_id, value=words))
+        found.append(PageLine(f"to {step.span_id}.{number}", cut(line, width), span_id, value=words))
     return found
 
 

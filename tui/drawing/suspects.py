@@ -33,7 +33,7 @@ def suspect_lines(
     hops = {step.span_id: hop_sign(at, signs) for at, step in reversed(list(enumerate(way.steps)))} if way else {}
     lines: list[PageLine] = []
     for row in rows:
-        key, value = f"{row.rank} {row.span_id}", f"{row.label} {row.name}: {'; '.join(row.reasons)}"
+        key, value = f"suspect {row.span_id}", f"{row.label} {row.name}: {'; '.join(row.reasons)}"
         bar_cells = _BAR_CELLS if width >= 60 else 4
         head: Line = [
             put(str(row.rank), 2, "strong", right=True),

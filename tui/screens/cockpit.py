@@ -71,9 +71,9 @@ class CockpitScreen(DataScreen):
         self.agents = Pane("agents", signs, title="Agents", number=1)
         self.delegations = Pane("delegations", signs, title="Delegations", number=2)
         self.alerts = Pane("alerts", signs, title="Alerts", number=3)
-        self.alerts.rests_on_first = True
         self.suspects = PagePane("suspects", signs, "Suspects", 5, self._suspect_lines, self.plan)
         self.suspects.status = NOT_A_VERDICT
+        self.alerts.rests_on_first = self.suspects.rests_on_first = True
         self.tail = Pane("tail", signs, title="Tail", number=4)
         self.tail.can_follow = self.tail.follows = True
         self.agents.legend, self.delegations.legend = lanes_legend(signs), tree_legend(signs)
