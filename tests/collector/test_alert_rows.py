@@ -14,12 +14,6 @@ from trajectory.view.rows import AlertRow
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\u202eevil\n\x00<b>[bold]"
 
 
-class Telling(Finding, frozen=True, array_like=True, gc=False):
-    """A finding with more to say."""
-
-    attributes: dict[str, Any] = {}
-
-
 def told(captures_content: bool = True) -> Scenario:
     """A planner asks research, whose page fails; research makes a price up, the planner passes it to a writer and on."""
     run = Scenario(captures_content=captures_content)
@@ -57,7 +51,7 @@ def chats_of(run: Scenario) -> list[bytes]:
 
 
 def found(run: Scenario, path: list[bytes], **more: Any) -> Finding:
-    return Telling(
+    return Finding(
         more.pop("kind", "cascade"),
         more.pop("severity", "critical"),
         0.9,

@@ -10,19 +10,20 @@ from tests.scenarios import Scenario
 from trajectory.collector import suspects as room
 from trajectory.collector.suspects import limits, suspects
 from trajectory.detection.blame import Candidate, blame_of
+from trajectory.graph.trace import Trace
 from trajectory.view.rows import RunsQuery, RunsView, TraceView
 
 
 def test_suspects_are_those_of_blame_in_its_order_and_no_more_than_were_asked_for() -> None:
     folded = rows_of(told()).folded
-    rows = suspects(folded, 3)
+    rows = suspects(folded, 3, folded.trace.last_ns)
     ranked = blame_of(folded.trace).candidates(3)
     assert [(r.rank, r.span_id, r.score, r.step) for r in rows] == [
         (c.rank, c.span_id.hex(), c.score, c.step) for c in ranked
     ]
     assert [row.label for row in rows] == [folded.trace.span_label(folded.trace.spans[c.span_id]) for c in ranked]
     assert all(row.at_ns and row.name for row in rows)
-    assert len(suspects(folded, 1)) == 1
+    assert len(suspects(folded, 1, folded.trace.last_ns)) == 1
 
 
 def test_a_view_brings_suspects_only_where_they_are_asked_for() -> None:
@@ -46,16 +47,15 @@ def test_words_of_a_ranking_are_clean_and_bounded(monkeypatch: pytest.MonkeyPatc
     folded = rows_of(told()).folded
     span_id = next(iter(folded.trace.spans))
 
-    class Ranked:
-        def candidates(self, limit: int) -> list[Candidate]:
-            wordy = [HOSTILE + "x" * 5000] * 50
-            return [
-                Candidate(1, HOSTILE, span_id, 1, 0.5, wordy, None),
-                Candidate(2, "gone", b"unknown1", 2, 0.1, [], None),
-            ][:limit]
+    def ranked(trace: Trace, now_ns: int, limit: int) -> list[Candidate]:
+        wordy = [HOSTILE + "x" * 5000] * 50
+        return [
+            Candidate(1, HOSTILE, span_id, 1, 0.5, wordy, None),
+            Candidate(2, "gone", b"unknown1", 2, 0.1, [], None),
+        ][:limit]
 
-    monkeypatch.setattr(room, "blame_of", lambda trace: Ranked())
-    (row,) = suspects(folded, 99)
+    monkeypatch.setattr(room, "suspected", ranked)
+    (row,) = suspects(folded, 99, folded.trace.last_ns)
     assert len(row.reasons) == 8 and all(len(reason) < 1000 for reason in row.reasons)
     for text in (row.agent, row.label, *row.reasons):
         assert not any(ord(char) < 32 or char in "\u202e\x9b" for char in text)
@@ -73,4 +73,4 @@ def test_a_run_in_which_nothing_was_done_has_no_suspects() -> None:
     empty = Scenario(TRACE)
     empty.now_ns = NOW_NS
     empty.opens("agent", "planner", agent="planner")
-    assert suspects(rows_of(empty).folded, 5) == []
+    assert suspects(rows_of(empty).folded, 5, 0) == []

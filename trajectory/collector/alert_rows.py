@@ -52,7 +52,7 @@ class _AlertRows:
         return [self._row(alert) for alert in alerts]
 
     def _row(self, alert: Alert) -> AlertRow:
-        chief, told = alert.chief, getattr(alert.chief, "attributes", {})
+        chief, told = alert.chief, alert.chief.attributes
         evidence = [EvidenceRow(e.span_id.hex(), clean(e.text)) for f in alert.findings for e in f.evidence]
         path = [self._trace.spans[s] for s in chief.path if s in self._trace.spans]
         steps = self._steps(path, alert)

@@ -160,7 +160,7 @@ class Publisher:
             spans=spans,
             spans_total=len(folded.trace.spans) if query.spans > 0 else 0,
             spans_matching=matching_count,
-            suspects=suspects(folded, query.suspects) if query.suspects > 0 else [],
+            suspects=suspects(folded, query.suspects, rows.now_ns) if query.suspects > 0 else [],
             limits=limits(rows) if query.suspects > 0 else [],
         )
 

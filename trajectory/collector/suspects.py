@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.wording import name_of
-from trajectory.detection.blame import blame_of
+from trajectory.detection.blame import suspected
 from trajectory.view.rows import SuspectRow
 from trajectory.view.text import clean
 
@@ -20,11 +20,11 @@ _MAX_REASONS_COUNT = 8
 _MAX_REASON_CHARS = 400
 
 
-def suspects(folded: FoldedTrace, limit: int) -> list[SuspectRow]:
-    """The likeliest decisive steps, best first, at most `limit` of them."""
+def suspects(folded: FoldedTrace, limit: int, now_ns: int) -> list[SuspectRow]:
+    """The likeliest decisive steps as of a moment ago, best first, at most `limit` of them."""
     trace = folded.trace
     rows = []
-    for candidate in blame_of(trace).candidates(min(limit, MAX_SUSPECTS_COUNT)):
+    for candidate in suspected(trace, now_ns, min(limit, MAX_SUSPECTS_COUNT)):
         span = trace.spans.get(candidate.span_id)
         if span is None:
             continue
