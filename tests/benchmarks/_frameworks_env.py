@@ -30,7 +30,7 @@ def environment(name: str, packages: tuple[str, ...]) -> tuple[str, float]:
 
     Raises AbsentError where they cannot be had within TRAJECTORY_BENCH_INSTALL_S (600 s).
     """
-    wanted = (*_ALWAYS, *packages)
+    wanted = (*packages, *_ALWAYS)  # in this order: pip then gives way with what only we want
     mark = hashlib.sha256("\n".join((sys.version, *sorted(wanted))).encode()).hexdigest()[:12]
     room = environments() / f"{name}-{mark}"
     python, done = str(room / "bin" / "python"), room / "installed"

@@ -336,3 +336,23 @@ def test_the_traces_of_one_team_of_autogen_share_a_session():
     worked = otel_span(1, "invoke_agent a", gen_ai__agent__name="a", gen_ai__agent__id=f"a_{team}/{team}")
     assert fold(sent).session_id == fold(worked).session_id == team
     assert fold(otel_span(1, "x", messaging__destination=f"queue_{team}")).session_id == ""
+
+
+def test_agents_of_google_adk_before_its_spans_had_attributes_are_named_by_their_spans() -> None:
+    called = {
+        "gen_ai.system": "gcp.vertex.agent",
+        "gcp.vertex.agent.session_id": "s-1",
+        "gcp.vertex.agent.llm_request": "{}",
+    }
+    trace = fold(
+        otel_span(1, "invocation", lasts=9),
+        otel_span(2, "agent_run [dispatcher]", 1, at=1, lasts=8),
+        otel_span(3, "call_llm", 2, at=2, lasts=6, **called, gen_ai__usage__input_tokens=5),
+        otel_span(4, "agent_run [buyer]", 3, at=3, lasts=4),
+        otel_span(5, "call_llm", 4, at=4, lasts=1, **called, gen_ai__usage__input_tokens=7),
+    )
+    assert {name: (u.model_calls, u.input_tokens) for name, u in trace.agents().items()} == {
+        "dispatcher": (1, 5),
+        "buyer": (1, 7),
+    }
+    assert trace.session_id == "s-1"

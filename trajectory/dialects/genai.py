@@ -34,6 +34,7 @@ _RETRIEVALS = {
 _HAND_OVERS = {"handoff", "agent_handoff", "hand_off", "transfer"}
 _SIGNS = ("gen_ai", "gcp", "agent_name")
 _PREFIXES = ("invoke_agent", "execute_tool", "create_agent", "invoke_workflow")
+_AGENT_RUN = "agent_run"  # of Google ADK before 1.16: `agent_run [name]`, without attributes
 _PROVIDERS = {"vertex_ai": "gcp.vertex_ai", "gemini": "gcp.gemini", "xai": "x_ai"}
 NOBODY = frozenset({"", "openai agent", "openai agents", "unknown", "unknown_agent", "none", "langgraph"})
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
@@ -47,7 +48,7 @@ CONTENT_EVENTS = frozenset({DETAILS_EVENT, *MESSAGE_EVENTS})
 
 def read(span: RawSpan) -> Reading | None:
     """The span as the GenAI conventions tell it; None where it has none of their attributes or names."""
-    if span.words.isdisjoint(_SIGNS) and not span.name.startswith(_PREFIXES):
+    if span.words.isdisjoint(_SIGNS) and not span.name.startswith((*_PREFIXES, _AGENT_RUN)):
         return None
     attributes = span.attributes
     operation = _operation(span)
@@ -76,6 +77,8 @@ def _operation(span: RawSpan) -> str:
     head, _, rest = span.name.partition(" ")
     if rest and (head in _PREFIXES or (head == "chat" and any(k.startswith("gen_ai.") for k in span.attributes))):
         return head
+    if head == _AGENT_RUN and rest[:1] == "[":
+        return "invoke_agent"
     if span.name == "agent run" and span.attributes.get("agent_name"):  # Pydantic-AI, version 2 of its attributes
         return "invoke_agent"
     if "gen_ai.tool.name" in span.attributes and not span.name.startswith("running tools"):
@@ -136,6 +139,8 @@ def _agent_in_name(span: RawSpan) -> str:
     head, _, rest = span.name.partition(" ")
     model = first_name(span.attributes, MODEL_NAME, "gen_ai.response.model")
     rest = name_of(rest)
+    if head == _AGENT_RUN:
+        return rest.strip("[]")
     return rest if head == "invoke_agent" and rest != model else ""
 
 

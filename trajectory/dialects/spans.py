@@ -49,7 +49,7 @@ MAX_ATTRIBUTE_CHARS = 32 * 1024
 _SESSIONS = (
     "langfuse.session.id", "session.id", "gen_ai.conversation.id", "ai.telemetry.metadata.sessionId",
     "traceloop.association.properties.session_id", "traceloop.association.properties.thread_id", "a2a.context.id",
-    "mcp.session.id",
+    "mcp.session.id", "gcp.vertex.agent.session_id",
 )  # fmt: skip
 _SESSION_KEYS = frozenset(_SESSIONS)
 _LINK_KINDS = {"retry_of": LinkKind.RETRY_OF, "used_value_of": LinkKind.USED_VALUE_OF, "caused": LinkKind.CAUSED}
