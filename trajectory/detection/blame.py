@@ -8,7 +8,9 @@ and by the collector's views.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -38,6 +40,10 @@ _UNKNOWN_REACH = 0.7  # our guess for what is found and may or may not have reac
 _MOST_FAILURES_COUNT = 4  # that weigh: no run that the weights come from had more
 _LEAST, _MOST = 0.02, 0.98
 _FIGURE = "figure"
+_MAX_ANSWER_VALUES_COUNT = 200
+_SINGLE = re.compile(r"[^\W_]+(?:[-_][^\W_]+)*|\d+(?:[.,]\d+)*")  # what a reader keeps among a payload's tokens
+_WRITTEN_OTHERWISE = ("date", "period")  # kinds of which two writings may share no word
+_WRITTEN = re.compile(r"\d+(?:[.,]\d+)*")
 _GAP = "telemetry.gap"  # what is missing says nothing of who broke the run
 
 
@@ -163,6 +169,9 @@ class _Walk:
         self._has_team = has_team
         self._known: set[tuple[str, str]] = set()
         self._said_by: dict[tuple[str, str], tuple[int, Item]] = {}  # a value that no source held → who first said it
+        self._told: list[tuple[int, bytes]] = []  # payloads in order, with the step that said them: -1 for a source's
+        self._read_keys: dict[bytes, set[tuple[str, str]]] = {}
+        self._texts: dict[bytes, str] = {}  # without case, while the answer is looked back from
         self._signals: list[Signals] = []
         self._most_weight = 0.0
         self._has_coded = self._has_failed = self._was_answered = False
@@ -174,14 +183,14 @@ class _Walk:
         at = len(self._signals)
         signals = self._read(step, self._reader, at == 0)
         self._signals.append(signals)
-        for digest in step.shown:
-            self._know(self._reader.items(digest))
-        invented = self._note_said(step, at)
+        self._told += [(-1, digest) for digest in step.shown] + [(at, digest) for digest in step.said]
+        invented = [] if self._has_team else self._note_said(step, at)
         outcomes = [(outcome_of(text), span, text) for span, text in self._answers(step)]
         failed = next(((span, text) for outcome, span, text in outcomes if outcome == "failed"), None)
         is_done = failed is None and any(outcome == "done" for outcome, _, _ in outcomes)
         acts = signals.has_code or any(outcome for outcome, _, _ in outcomes)
         works = step.role == Role.WORK
+        self._told += [(-1, d) for call in step.results for d in _result_of(call)]
         features: dict[str, float] = {"says": 1.0}
         reasons: dict[str, str] = {}
 
@@ -275,14 +284,46 @@ class _Walk:
     def _note_answer(self, readings: list[Reading]) -> None:
         """Values of the final answer that a step was the first to say, with no source for them."""
         at = self._answer(readings)
-        for digest in readings[at].step.said:
-            for item in self._reader.items(digest):
-                first, said = self._said_by.get(_sought(item), (-1, item))
-                if first >= 0 and (first != at or self._has_team) and not _is_small(item):
-                    features, reasons = readings[first].features, readings[first].reasons
-                    features["reaches_answer"] = 1.0
-                    what = f"introduces {shorten(said.text, 40)}, which no source holds"
-                    reasons.setdefault("reaches_answer", f"{what}; it reaches the final answer")
+        items = {
+            _sought(item): item for d in readings[at].step.said for item in self._reader.items(d) if not _is_small(item)
+        }
+        for key, item in islice(items.items(), _MAX_ANSWER_VALUES_COUNT):
+            first, said = (self._first_to_tell(item), item) if self._has_team else self._said_by.get(key, (-1, item))
+            if first >= 0 and (first != at or self._has_team):
+                features, reasons = readings[first].features, readings[first].reasons
+                features["reaches_answer"] = 1.0
+                what = f"introduces {shorten(said.text, 40)}, which no source holds"
+                reasons.setdefault("reaches_answer", f"{what}; it reaches the final answer")
+
+    def _first_to_tell(self, item: Item) -> int:
+        """The step that first said a value; -1 where a source held it before. A team tells much of which its answer needs
+        little, so values are only read in what has a writing of this one in it."""
+        key, forms = _sought(item), _forms(item)
+        single = {form for form in forms if _SINGLE.fullmatch(form)}
+        phrases = forms - single
+        for at, digest in self._told:
+            may_hold = (
+                item.kind in _WRITTEN_OTHERWISE
+                or not single.isdisjoint(self._reader.tokens(digest))
+                or any(phrase in self._folded(digest) for phrase in phrases)
+            )
+            if may_hold and key in self._keys(digest):
+                return at
+        return -1
+
+    def _keys(self, digest: bytes) -> set[tuple[str, str]]:
+        known = self._read_keys.get(digest)
+        if known is None:
+            items = self._reader.items(digest)
+            known = {key for item in items for key in keys_of(item)} | {(_FIGURE, i.figure) for i in items if i.figure}
+            self._read_keys[digest] = known
+        return known
+
+    def _folded(self, digest: bytes) -> str:
+        known = self._texts.get(digest)
+        if known is None:
+            known = self._texts[digest] = (self._reader.text(digest) or "").casefold()
+        return known
 
     def _answer(self, readings: list[Reading]) -> int:
         """Which step is the run's answer: the last that says anything."""
@@ -294,6 +335,7 @@ class _Walk:
 
     def _note_said(self, step: Step, at: int) -> list[Item]:
         """Notes what a step says that nobody had said, and no source held; returns the values that are no chance."""
+        self._know(item for digest in step.shown for item in self._reader.items(digest))
         found = [item for digest in step.said for item in self._reader.items(digest)]
         invented: list[Item] = []
         for item in found:
@@ -303,9 +345,7 @@ class _Walk:
                     invented.append(item)
                 self._said_by.setdefault(key, (at, item))
         self._know(found)
-        for call in step.results:
-            for digest in call.span.digests(Slot.RESULT) or call.span.digests(Slot.OUTPUT):
-                self._know(self._reader.items(digest))
+        self._know(item for call in step.results for digest in _result_of(call) for item in self._reader.items(digest))
         return invented
 
     def _know(self, items: Iterable[Item]) -> None:
@@ -320,6 +360,18 @@ class _Walk:
             text = span.error_text if span.is_error else result_text(span, self._trace)
             if text is not None:
                 yield span, f"Error: {text}" if span.is_error else text
+
+
+def _result_of(call: Step) -> list[bytes]:
+    return call.span.digests(Slot.RESULT) or call.span.digests(Slot.OUTPUT)
+
+
+def _forms(item: Item) -> set[str]:
+    """The writings that a value is looked for by: as it stands and in its normal form, a number by its digits alone."""
+    if item.figure:
+        written = _WRITTEN.search(item.text)
+        return {item.figure, *((written[0],) if written is not None else ())}
+    return {form for form in (item.text.casefold().strip('#"“”'), item.key) if form}
 
 
 def _is_small(item: Item) -> bool:

@@ -10,38 +10,38 @@ Weights = dict[str, float]
 
 PEERS: Weights = {
     "made_up": 1.71,
-    "codes_first": 1.04,
-    "bare": -0.95,
-    "failed_first": 0.85,
-    "claims": 0.8,
+    "codes_first": 1.06,
+    "bare": -0.96,
+    "failed_first": 0.9,
+    "claims": 0.81,
+    "after_failures": 0.73,
     "corrects": -0.7,
-    "after_failures": 0.67,
-    "hedges": 0.67,
+    "hedges": 0.66,
+    "reaches_answer": 0.53,
     "weight": 0.52,
     "heaviest": 0.52,
-    "reaches_answer": 0.5,
     "unsourced": 0.27,
 }
 PEERS_CAUSAL: Weights = {
     "made_up": 1.73,
-    "codes_first": 1.21,
-    "bare": -0.96,
-    "weight": 0.82,
+    "codes_first": 1.24,
+    "bare": -0.97,
+    "weight": 0.81,
     "claims": 0.76,
-    "hedges": 0.76,
+    "hedges": 0.75,
+    "failed_first": 0.74,
     "corrects": -0.69,
-    "failed_first": 0.69,
-    "after_failures": 0.6,
-    "unsourced": 0.49,
+    "after_failures": 0.65,
+    "unsourced": 0.5,
 }
 _FROM_PEERS = ("made_up", "failed_first")
 TEAM: Weights = {
     "early": 1.35,
-    "reaches_answer": 1.08,
-    "delegates_late": -0.66,
+    "reaches_answer": 1.1,
+    "delegates_late": -0.65,
     "stuck_rounds": 0.6,
-    "last_work": 0.51,
-    "hedges": 0.37,
+    "last_work": 0.5,
+    "hedges": 0.36,
     **{name: PEERS[name] for name in _FROM_PEERS},
 }
 TEAM_CAUSAL: Weights = {
@@ -51,14 +51,14 @@ TEAM_CAUSAL: Weights = {
     **{name: PEERS_CAUSAL[name] for name in _FROM_PEERS},
 }
 FAILING: Weights = {  # a logistic regression over each step of 24 runs of teams, of which all failing steps are known
-    "says": -3.64,  # every step has it: the constant
+    "says": -3.62,  # every step has it: the constant
     "activity": 1.92,
-    "reaches_answer": 1.65,
-    "stuck_rounds": 0.95,
-    "delegates": 0.92,
+    "reaches_answer": 1.62,
+    "stuck_rounds": 0.96,
+    "delegates": 0.91,
     "delegates_late": 0.63,
-    "works": -0.53,
-    "stuck_after": 0.43,
-    "thinks_late": -0.25,
-    "rounds_before": 0.16,
+    "works": -0.52,
+    "stuck_after": 0.42,
+    "thinks_late": -0.26,
+    "rounds_before": 0.15,
 }
