@@ -43,8 +43,10 @@ MAX_TRACES = 256
 MAX_SPANS = 400_000
 LISTED_TRACES = 10_000
 KEPT_SPANS = 1_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
-_SWEEP_NS = 500_000_000  # how often what takes time is judged
-_BUDGET_NS = 50_000_000  # how long a tick may judge, and how long it may sum up
+_SWEEP_NS = 500_000_000  # how often all traces are looked through
+_JUDGED_NS = 200_000_000  # how often what takes time is judged: a deadlock is to show within two seconds
+_JUDGING_NS = 20_000_000  # how long that may take
+_BUDGET_NS = 50_000_000  # how long a tick may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
 _SAID_TRACES, _SAID_S = 500, 0.1
 _RESTS = 9
@@ -75,7 +77,7 @@ class Pipeline:
         self._pending: list[Fact] = []  # our own facts, to be stored at the next tick
         self._unsaved: list[Finding] = []  # those of them that are not listed as findings yet
         self._last_frame = writer.last_frame()
-        self._swept_ns = 0
+        self._swept_ns = self._judged_ns = 0
         self._retention = Retention(writer, Bounds(), now_ns, self._standing)
         self._retention_pace = Pace(_RETENTION_RESTS)
         self._stale = set(writer.stale_traces())
@@ -228,6 +230,8 @@ class Pipeline:
         is_sweep = abs(now_ns - self._swept_ns) >= _SWEEP_NS  # the clock may have been set back
         if is_sweep:
             self._swept_ns = now_ns
+        if abs(now_ns - self._judged_ns) >= _JUDGED_NS:
+            self._judged_ns = now_ns
             self._settle_due(now_ns)
         self._store_own()
         self._summarise_due(now_ns, is_sweep)
@@ -283,7 +287,7 @@ class Pipeline:
         spent_ns = 0
         for folded in sorted(self._folded.values(), key=lambda f: f.settled_ns):
             is_changed = folded.settled_version != folded.trace.version
-            if (is_changed or folded.trace.open_count) and folded.settle_pace.is_due and spent_ns < _BUDGET_NS:
+            if (is_changed or folded.trace.open_count) and folded.settle_pace.is_due and spent_ns < _JUDGING_NS:
                 began_ns = time.monotonic_ns()
                 self._keep(folded, folded.settle(now_ns))
                 folded.settled_ns = now_ns

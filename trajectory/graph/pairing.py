@@ -209,9 +209,11 @@ class _Pairing:
         if invocation.start_ns < span.start_ns - _skew_ns(invocation.span, span):
             return False
         if target:
-            return same_agent(invocation.agent, target)
-        named = str(span.attributes.get(DELEGATION_SOURCE, "")) or (sender.agent if sender is not None else "")
-        return not same_agent(invocation.agent, named)
+            fits = same_agent(invocation.agent, target)
+        else:
+            named = str(span.attributes.get(DELEGATION_SOURCE, "")) or (sender.agent if sender is not None else "")
+            fits = not same_agent(invocation.agent, named)
+        return fits and all(above is not invocation.span for above in span.ancestors())  # who asks is no answer to it
 
     def _gives_way(self, nested: Delegation, sender: "Invocation | None", target: str) -> bool:
         """Whether a place explains less than a delegation span does: that of the sender's own call, or, where the span names

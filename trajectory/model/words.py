@@ -119,3 +119,4 @@ DELEGATION_TARGET = "trajectory.delegation.target"
 DELEGATION_MODE = "trajectory.delegation.mode"
 DELEGATION_GRADE = "trajectory.delegation.grade"
 DELEGATION_REASON = "trajectory.delegation.reason"
+WAITS_FOR = "trajectory.waits_for"  # of an open span: the agent, or the span in hexadecimal, that it waits for; or a list of them
