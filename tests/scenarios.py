@@ -203,19 +203,28 @@ class Scenario:
         self._tell(SpanEvent(self.trace_id, span_id, at_ns, at_ns, EVENT_THOUGHT, Surface.COGNITIVE, attributes))
 
     def opens(
-        self, kind: str, name: str, agent: str = "", under: str = "", attributes: dict[str, Any] | None = None
+        self,
+        kind: str,
+        name: str,
+        agent: str = "",
+        under: str = "",
+        attributes: dict[str, Any] | None = None,
+        contents: dict[str, list[Any]] | None = None,
     ) -> bytes:
         """A span that starts and does not end by itself, under the last span of a name or where the telling is."""
         if not under:
-            return self._start(kind, name, agent=agent, attributes=attributes)
+            return self._start(kind, name, agent=agent, contents=contents, attributes=attributes)
         self._stack.append(self.names[under])
-        span_id = self._start(kind, name, agent=agent, attributes=attributes)
+        span_id = self._start(kind, name, agent=agent, contents=contents, attributes=attributes)
         self._stack.pop()
         return span_id
 
-    def ends(self, span_id: bytes, error: tuple[str, str] | None = None, result: Any = None) -> None:
-        """An open span ends."""
-        self._end(span_id, error, {Slot.RESULT: [result]} if result is not None else {})
+    def ends(
+        self, span_id: bytes, error: tuple[str, str] | None = None, result: Any = None, returned: Any = None
+    ) -> None:
+        """An open span ends; `result` is a tool's, `returned` what came back of a delegation."""
+        given = {Slot.RESULT: result, Slot.RETURNED: returned}
+        self._end(span_id, error, {slot: [value] for slot, value in given.items() if value is not None})
 
     def heartbeat(self, open_spans: Sequence[bytes] = ()) -> None:
         at_ns = self._tick()
