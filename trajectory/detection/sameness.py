@@ -36,11 +36,16 @@ CHECKING = re.compile(
     r"\b(?:tests?|verif\w+|validat\w+|review\w*|check\w*|lint\w*|build\w*|compil\w+|deploy\w*|run|audit\w*|approv\w+)\b",
     re.I,
 )
-UNFINISHED = re.compile(
-    r"\b(?:not (?:yet|ready|done|found|finished|complete)|pending|in progress|queued|still \w+ing|please wait|try again|retry|"
-    r"(?:is|are|am|be) (?:running|processing|scheduled|deploying|building|uploading|waiting|working on)|incomplete|partial\w*|"
-    r"timed? ?out|(?:could|can|did|do|have)(?: ?not|n['’]?t)|cannot|unable|unavailable|failed|no (?:results?|match\w*|answers?|"
-    r"data|hits?)|unclear|need (?:more|to know)|clarif\w+|which (?:one|of)|\d+ ?%)(?!\w)|\?\s*$",
+WAITING = re.compile(
+    r"\b(?:not (?:yet|ready|done|finished|complete)|pending|in progress|queued|still \w+ing|please wait|try again later|"
+    r"(?:is|are|am|be|status\W{1,4}) ?(?:running|processing|scheduled|deploying|building|uploading|waiting|working on)|"
+    r"\d+ ?%)(?!\w)",
+    re.I,
+)
+UNDONE = re.compile(
+    r"\b(?:not found|try again|retry|incomplete|partial\w*|timed? ?out|(?:could|can|did|do|have)(?: ?not|n['’]?t)|cannot|unable|"
+    r"unavailable|failed|no (?:results?|match\w*|answers?|data|hits?)|unclear|need (?:more|to know)|clarif\w+|which (?:one|of))\b"
+    r"|\?\s*$",
     re.I,
 )
 _HEAD_CHARS, _TAIL_CHARS = 300, 120  # where an answer says what became of the work
@@ -106,7 +111,16 @@ def came_to_nothing(answer: str) -> bool:
     return is_empty_result(answer) or failure_in(answer) is not None or _is_unfinished(answer)
 
 
+def is_waiting(answer: str) -> bool:
+    """Whether an answer says that something goes on and is to be asked after again."""
+    return _says_about_work(WAITING, answer)
+
+
 def _is_unfinished(answer: str) -> bool:
-    if UNFINISHED.search(answer[:_HEAD_CHARS]) is not None:
+    return is_waiting(answer) or _says_about_work(UNDONE, answer)
+
+
+def _says_about_work(pattern: re.Pattern[str], answer: str) -> bool:
+    if pattern.search(answer[:_HEAD_CHARS]) is not None:
         return True
-    return len(answer) > _HEAD_CHARS and UNFINISHED.search(answer[-_TAIL_CHARS:]) is not None
+    return len(answer) > _HEAD_CHARS and pattern.search(answer[-_TAIL_CHARS:]) is not None
