@@ -25,6 +25,7 @@ from trajectory.collector.payloads import Payloads
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import span_rows
+from trajectory.detection.stalled import StalledSpans
 from trajectory.errors import StoreError, TrajectoryError
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Fact, Finding, Found, Heartbeat, Marked, Source, trace_of
@@ -346,3 +347,20 @@ def test_bodies_beyond_the_limit_are_read_from_the_store() -> None:
     assert payloads.get(b"c") == ("text/plain", b"x" * 100) and asked == []
     assert payloads.get(b"a") == ("text/plain", b"stored") and asked == [b"a"]
     assert payloads.get(b"none") is None
+
+
+def test_how_long_earlier_runs_took_is_known_to_the_judges_of_later_ones() -> None:
+    """A tool that took 100 s may take 700 s in the next run, and not 900 s."""
+    clock, later = Clock(), b"a later trace..."
+    pipeline = Pipeline(FailingStore(), [StalledSpans], clock)
+    take(pipeline, started(1, kind="tool", name="dig"), ended(1, at_ns=NOW_NS + 100 * SECOND_NS))
+    clock.passes(100)
+    pipeline.tick()
+    take(pipeline, started(2, kind="tool", name="dig", trace_id=later, at_ns=clock.at_ns))
+    messages: list[str] = []
+    for seconds in (1, 700, 200):
+        clock.passes(seconds)
+        pipeline.tick()
+        messages.append(" ".join(f.message for f in pipeline.writer.findings(later)))
+    assert messages[:2] == ["", ""]
+    assert "800 s" in messages[2]

@@ -8,7 +8,7 @@ from tests.detection.asking import judged, last, loud
 from tests.detection.stories import HOTELS, REQUEST, trip
 from tests.scenarios import Scenario
 from trajectory.detection.judge import TraceJudge
-from trajectory.detection.orphan import ENDED_NS, OPEN_NS, Orphans
+from trajectory.detection.orphan import ENDED_NS, STRANGE_NS, Orphans
 from trajectory.model.fact import Finding, Payload
 from trajectory.model.words import DELEGATION_GRADE, DELEGATION_MODE, DELEGATION_TARGET, SpanKind
 
@@ -109,10 +109,10 @@ def test_what_is_open_is_an_orphan_when_its_time_has_passed_by_both_clocks() -> 
     run.opens(
         SpanKind.DELEGATION, "delegate booker", under="planner", attributes={DELEGATION_TARGET: "booker"}
     )  # fmt: skip
-    assert later(run, OPEN_NS / 1e9 - 2) == []
+    assert later(run, STRANGE_NS / 1e9 - 2) == []
     run.passes(1000)  # the facts are old, and were seen just now
     assert later(run, 1) == []
-    assert len(later(run, OPEN_NS / 1e9 + 2)) == 1
+    assert len(later(run, STRANGE_NS / 1e9 + 2)) == 1
 
 
 def test_an_ended_call_of_a_run_that_goes_on_is_given_a_moment() -> None:

@@ -1,8 +1,11 @@
 """Rules of `flow.stalled`. The scenario's clock is the only one."""
 
+from collections.abc import Mapping
+
 from tests.detection.stories import stuck
 from tests.scenarios import Scenario
 from trajectory.detection.stalled import FLOOR_S, MODEL_FLOOR_S, StalledSpans
+from trajectory.detection.usual import MAX_NAMES_COUNT, UsualDurations
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Finding
 from trajectory.model.words import SYNTHETIC_TIME, SpanKind
@@ -11,7 +14,7 @@ from trajectory.model.words import SYNTHETIC_TIME, SpanKind
 class Watch:
     """A detector over a scenario that is still being told; settles as told, each second of its clock."""
 
-    def __init__(self, run: Scenario, usual_s: dict[tuple[str, str], float] | None = None) -> None:
+    def __init__(self, run: Scenario, usual_s: Mapping[tuple[str, str], float] | None = None) -> None:
         self.run = run
         self.detector = StalledSpans(usual_s)
         self.trace: Trace = run.empty_trace()
@@ -109,3 +112,38 @@ def test_synthetic_time_stalls_nothing() -> None:
     run = Scenario()
     run.opens(SpanKind.TOOL, "drill", attributes={SYNTHETIC_TIME: True})
     assert Watch(run).after(1000) == []
+
+
+def test_who_waits_for_work_that_was_given_away_is_not_named() -> None:
+    run = Scenario()
+    run.opens(SpanKind.AGENT, "planner", agent="planner")
+    run.opens(SpanKind.DELEGATION, "delegate booker", under="planner")
+    assert Watch(run).after(1000) == []
+
+
+def finished(seconds: int) -> Trace:
+    run = stuck()
+    run.passes(seconds)
+    run.ends(run.names["drill"])
+    run.ends(run.names["worker"])
+    return run.trace()
+
+
+def test_what_earlier_runs_took_is_learnt_while_it_is_read() -> None:
+    usual = UsualDurations()
+    watch = Watch(stuck(), usual)
+    for seconds in (59, 59, 400):
+        usual.learn(finished(seconds))
+    assert watch.after(400) == []
+    assert len(watch.after(100)) == 1
+
+
+def test_what_usually_takes_how_long_is_bounded() -> None:
+    usual = UsualDurations()
+    run = Scenario()
+    for number in range(MAX_NAMES_COUNT + 5):
+        run.ends(run.opens(SpanKind.TOOL, f"tool {number}"))
+    usual.learn(run.trace())
+    assert len(usual) == MAX_NAMES_COUNT
+    assert ("tool", "tool 0") not in usual
+    assert usual["tool", f"tool {MAX_NAMES_COUNT + 4}"] == 1.0

@@ -8,6 +8,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import get_args
 
 from trajectory.collector import skew
@@ -18,6 +19,8 @@ from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
+from trajectory.detection.stalled import StalledSpans
+from trajectory.detection.usual import UsualDurations
 from trajectory.errors import QueryError, StoreError, TrajectoryError
 from trajectory.graph.ends import ends_of
 from trajectory.model.fact import (
@@ -64,7 +67,8 @@ class Pipeline:
         self.vitals = Vitals()
         self.version = 0
         self.runs = Listing(writer, row_of, LISTED_TRACES)
-        self._detectors = detectors
+        self._usual = UsualDurations()
+        self._detectors = [partial(StalledSpans, self._usual) if made is StalledSpans else made for made in detectors]
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
         self._folded: OrderedDict[bytes, FoldedTrace] = OrderedDict()
@@ -350,6 +354,9 @@ class Pipeline:
                 spent_ns += folded.summary_pace.took(began_ns)
             if row.state != self.runs.state(folded.trace.trace_id):
                 self._changed(folded)
+            if not folded.trace.open_count and not folded.is_learnt:
+                folded.is_learnt = True
+                self._usual.learn(folded.trace)
             self.runs.put(row, ends)
             summaries.append(summary_of(row, folded.last_frame, ends))
         if summaries:

@@ -22,7 +22,8 @@ from trajectory.model.words import DelegationMode, Grade, Severity, Slot, SpanKi
 
 KIND = "flow.orphan"
 ENDED_NS = 5_000_000_000  # since the delegator ended it
-OPEN_NS = 30_000_000_000  # since it was sent
+OPEN_NS = 30_000_000_000  # since it was sent to an agent of this trace
+STRANGE_NS = 120_000_000_000  # since it was sent to one that may work and tell nothing of it
 _LEFT_NS = 1_000_000_000  # so much longer than its delegator waits a delegatee may close its span
 
 
@@ -63,9 +64,16 @@ class Orphans:
         key = delegation.delegation_id
         if key not in self._noticed_ns or self._noticed_ns[key][0] != has_ended:
             self._noticed_ns[key] = (has_ended, now_ns)
-        is_called = delegation.mode == DelegationMode.CALL
         since_ns = max(delegation.span.end_ns or delegation.sent_ns, self._noticed_ns[key][1])
-        return now_ns - since_ns >= (ENDED_NS if has_ended and is_called else OPEN_NS)
+        return now_ns - since_ns >= _grace_ns(delegation, trace)
+
+
+def _grace_ns(delegation: Delegation, trace: Trace) -> int:
+    """How long may pass before a delegation of a run that goes on is given up."""
+    if delegation.span.end_ns and delegation.mode == DelegationMode.CALL:
+        return ENDED_NS
+    is_strange = not any(same_agent(i.agent, delegation.target_agent) for i in trace.invocations())
+    return STRANGE_NS if is_strange else OPEN_NS
 
 
 def _why(delegation: Delegation, trace: Trace) -> str:

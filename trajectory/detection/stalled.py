@@ -5,13 +5,15 @@ clock of its own (synthetic times) nothing stalls. A sign of life is anything of
 measured twice, by the facts' clock and by the clock that `settle` is called with, from when the last sign was first seen,
 and the shorter counts: neither facts that come late nor a clock that is wrong make a span look dead. The limit is the longer
 of a floor (30 s; 120 s for a model call) and eight times the median of what completed spans of the same kind and name took,
-here or by the table that the detector is made with. The message tells a process that is not heard of any more from one that
-lives and hangs. Called through the seam of `contract`.
+here or by the table that the detector is made with: the collector's holds what earlier runs took. Who waits for work that was
+given away is not named: `flow.orphan` tells where nobody took it up. The message tells a process that is not heard of any more
+from one that lives and hangs. Called through the seam of `contract`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
+from trajectory.detection.usual import work_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted
@@ -33,7 +35,7 @@ class StalledSpans:
     reads = (SpanStarted, SpanEnded)
 
     def __init__(self, usual_s: Mapping[tuple[str, str], float] | None = None) -> None:
-        self._usual_s = dict(usual_s or {})
+        self._usual_s = usual_s if usual_s is not None else {}  # grows while it is read
         self._durations_s: dict[tuple[str, str], dict[bytes, float]] = {}
         self._touched: dict[bytes, None] = {}
         self._ended: dict[bytes, None] = {}
@@ -62,6 +64,8 @@ class StalledSpans:
         for span_id in list(self._open):
             span = trace.spans[span_id]
             if span.attributes.get(SYNTHETIC_TIME) or any(c.is_open for c in span.children):
+                continue
+            if span.kind == SpanKind.DELEGATION:
                 continue
             silent_s = self._silent_s(span, now_ns)
             limit_s = self._alarmed_s.get(span_id) or self._limit_s(span)
@@ -94,7 +98,7 @@ class StalledSpans:
         return min(now_ns - sign_ns, now_ns - known[1]) / 1e9
 
     def _keep(self, span: Span) -> None:
-        key = _key(span)
+        key = work_of(span)
         if key not in self._durations_s and len(self._durations_s) >= _MAX_NAMES_COUNT:
             return
         kept = self._durations_s.setdefault(key, {})
@@ -103,14 +107,10 @@ class StalledSpans:
             kept.pop(next(iter(kept)))
 
     def _limit_s(self, span: Span) -> float:
-        kept = self._durations_s.get(_key(span))
-        usual_s = median(kept.values()) if kept else self._usual_s.get(_key(span), 0.0)
+        kept = self._durations_s.get(work_of(span))
+        usual_s = median(kept.values()) if kept else self._usual_s.get(work_of(span), 0.0)
         floor_s = MODEL_FLOOR_S if span.kind == SpanKind.MODEL else FLOOR_S
         return max(floor_s, USUAL_FACTOR * usual_s)
-
-
-def _key(span: Span) -> tuple[str, str]:
-    return (str(span.kind), tool_name(span) if span.kind == SpanKind.TOOL else span.name)
 
 
 def _last_sign_ns(span: Span) -> int:
