@@ -364,3 +364,30 @@ def test_how_long_earlier_runs_took_is_known_to_the_judges_of_later_ones() -> No
         messages.append(" ".join(f.message for f in pipeline.writer.findings(later)))
     assert messages[:2] == ["", ""]
     assert "800 s" in messages[2]
+
+
+class CountsSettles:
+    """A detector that counts how often it was asked, by all of its kind."""
+
+    name = "test.settles"
+    count = 0
+
+    def observe(self, fact: Fact, trace: Trace) -> list[Finding]:
+        return []
+
+    def settle(self, now_ns: int, trace: Trace) -> list[Finding]:
+        CountsSettles.count += 1
+        return []
+
+
+def test_a_run_that_is_over_is_judged_once_more_when_facts_had_time_to_come_late() -> None:
+    clock = Clock()
+    CountsSettles.count = 0
+    pipeline = Pipeline(FailingStore(), [CountsSettles], clock)
+    take(pipeline, started(1), ended(1))
+    counts = []
+    for seconds in (1, 1, 1, 3, 1, 100):
+        clock.passes(seconds)
+        pipeline.tick()
+        counts.append(CountsSettles.count)
+    assert counts == [1, 1, 1, 2, 2, 2]

@@ -8,7 +8,7 @@ from tests.detection.asking import judged, last, loud
 from tests.detection.stories import HOTELS, REQUEST, trip
 from tests.scenarios import Scenario
 from trajectory.detection.judge import TraceJudge
-from trajectory.detection.orphan import ENDED_NS, STRANGE_NS, Orphans
+from trajectory.detection.orphan import ENDED_NS, LATE_NS, STRANGE_NS, Orphans
 from trajectory.model.fact import Finding, Payload
 from trajectory.model.words import DELEGATION_GRADE, DELEGATION_MODE, DELEGATION_TARGET, SpanKind
 
@@ -128,6 +128,17 @@ def test_an_ended_call_of_a_run_that_goes_on_is_given_a_moment() -> None:
     run.ends(sent)
     assert later(run, ENDED_NS / 1e9 - 2) == []
     assert len(later(run, ENDED_NS / 1e9 + 2)) == 1
+
+
+def test_facts_of_a_run_that_seems_over_may_come_late() -> None:
+    """Live, the clock goes on behind the last fact; told as over, a run is judged at once."""
+    run = planner(given)
+    assert len(alarms(run)) == 1
+    trace = run.trace()
+    judge = TraceJudge(trace, [Orphans])
+    assert judge.settle(run.now_ns + 1) == []
+    assert judge.settle(run.now_ns + LATE_NS - 1) == []
+    assert len(judge.settle(run.now_ns + LATE_NS + 1)) == 1
 
 
 def test_what_proves_to_be_taken_up_is_said_again_for_information() -> None:

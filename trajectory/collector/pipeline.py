@@ -48,6 +48,7 @@ LISTED_TRACES = 10_000
 KEPT_SPANS = 1_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _SWEEP_NS = 500_000_000  # how often all traces are looked through
 _JUDGED_NS = 200_000_000  # how often what takes time is judged: a deadlock is to show within two seconds
+_RESTED_NS = 5_000_000_000  # after its last fact a trace is judged once more: facts of other processes may come late
 _JUDGING_NS = 20_000_000  # how long that may take
 _BUDGET_NS = 50_000_000  # how long a tick may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
@@ -164,7 +165,7 @@ class Pipeline:
         """A trace that facts of this batch are about, noted once as touched by all of them."""
         folded = self._at_hand[trace_id] = self._folded.get(trace_id) or self._begin(trace_id)
         self._folded[trace_id] = folded  # also where all that the store had of it was deleted
-        folded.touched_ns = now_ns
+        folded.touched_ns, folded.is_rested = now_ns, False
         folded.last_frame = self._last_frame
         return folded
 
@@ -291,10 +292,12 @@ class Pipeline:
         spent_ns = 0
         for folded in sorted(self._folded.values(), key=lambda f: f.settled_ns):
             is_changed = folded.settled_version != folded.trace.version
-            if (is_changed or folded.trace.open_count) and folded.settle_pace.is_due and spent_ns < _JUDGING_NS:
+            has_rested = now_ns - folded.touched_ns >= _RESTED_NS
+            is_due = is_changed or folded.trace.open_count or (has_rested and not folded.is_rested)
+            if is_due and folded.settle_pace.is_due and spent_ns < _JUDGING_NS:
                 began_ns = time.monotonic_ns()
                 self._keep(folded, folded.settle(now_ns))
-                folded.settled_ns = now_ns
+                folded.settled_ns, folded.is_rested = now_ns, has_rested
                 spent_ns += folded.settle_pace.took(began_ns)
 
     def _settle_for_good(self, folded: FoldedTrace) -> None:
@@ -407,7 +410,7 @@ class Pipeline:
         """Forgets traces until memory is bounded, each judged and summed up before. Raises StoreError, and then none is."""
         leaving = self._surplus()
         for folded in leaving:
-            if folded.settled_version != folded.trace.version:
+            if folded.settled_version != folded.trace.version or not folded.is_rested:
                 self._settle_for_good(folded)
         if leaving:
             self._store_own()

@@ -2,7 +2,7 @@
 
 Invariant: an answer that came back is proof that somebody worked, whether or not their own facts are here; what only a name that
 never told of itself could have taken up, without content to tell by, is not observable. Facts may be late, so a delegation is
-judged when its trace is complete or when its time, by the facts' clock and by the clock that `settle` is called with, has
+judged when its trace is over or when its time, by the facts' clock and by the clock that `settle` is called with, has
 passed; what proves to be taken up after all is said again, for information. Called through the seam of `contract`.
 """
 
@@ -21,6 +21,7 @@ from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
 from trajectory.model.words import DelegationMode, Grade, Severity, Slot, SpanKind
 
 KIND = "flow.orphan"
+LATE_NS = 4_000_000_000  # since nothing of the trace is open: others' facts may be late
 ENDED_NS = 5_000_000_000  # since the delegator ended it
 OPEN_NS = 30_000_000_000  # since it was sent to an agent of this trace
 STRANGE_NS = 120_000_000_000  # since it was sent to one that may work and tell nothing of it
@@ -58,14 +59,15 @@ class Orphans:
                 yield finding
 
     def _is_over(self, delegation: Delegation, now_ns: int, trace: Trace) -> bool:
-        if not trace.open_count:
+        if not trace.open_count and now_ns <= trace.last_ns:  # told as over: nothing more is to come
             return True
         has_ended = bool(delegation.span.end_ns)
         key = delegation.delegation_id
         if key not in self._noticed_ns or self._noticed_ns[key][0] != has_ended:
             self._noticed_ns[key] = (has_ended, now_ns)
+        grace_ns = _grace_ns(delegation, trace) if trace.open_count else LATE_NS
         since_ns = max(delegation.span.end_ns or delegation.sent_ns, self._noticed_ns[key][1])
-        return now_ns - since_ns >= _grace_ns(delegation, trace)
+        return now_ns - since_ns >= grace_ns
 
 
 def _grace_ns(delegation: Delegation, trace: Trace) -> int:
