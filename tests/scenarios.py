@@ -38,6 +38,7 @@ from trajectory.model.words import (
     DELEGATION_MODE,
     DELEGATION_TARGET,
     ERROR_TYPE,
+    EVENT_PLAN,
     EVENT_THOUGHT,
     TOOL_CALL_ID,
     TOOL_NAME,
@@ -201,6 +202,13 @@ class Scenario:
         at_ns = self._tick()
         span_id = self.names[under] if under else self._stack[-1]
         self._tell(SpanEvent(self.trace_id, span_id, at_ns, at_ns, EVENT_THOUGHT, Surface.COGNITIVE, attributes))
+
+    def plans(self, steps: Sequence[str]) -> None:
+        """A plan of the agent at work."""
+        at_ns, held = self._tick(), self._store({Slot.OUTPUT: [list(steps)]})
+        self._tell(
+            SpanEvent(self.trace_id, self._stack[-1], at_ns, at_ns, EVENT_PLAN, Surface.COGNITIVE, contents=held)
+        )
 
     def opens(
         self,
