@@ -39,8 +39,8 @@ def planner(*telling: Callable[[Scenario], object]) -> Scenario:
     return run
 
 
-def taken_up(run: Scenario, to: str = "booker") -> None:
-    with run.delegate(to, TASK):
+def taken_up(run: Scenario, to: str = "booker", task: str = TASK) -> None:
+    with run.delegate(to, task):
         run.says("640 EUR.")
 
 
@@ -220,7 +220,7 @@ CLEAN = {
             two_at_once, spelled_otherwise, cut_log,
         )
     },
-    "given again": lambda: planner(lambda run: [taken_up(run), run.tool("search", {}, HOTELS), taken_up(run)]),
+    "given again": lambda: planner(lambda run: [taken_up(run), run.tool("search", {}, HOTELS), taken_up(run, "clerk", "Pay.")]),
     "not captured": lambda: _unseen(),
 }  # fmt: skip
 

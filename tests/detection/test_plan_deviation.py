@@ -93,6 +93,15 @@ def _twice(run: Scenario) -> None:
     does(run, "search_hotels", "check_budget", "search_hotels", "check_budget", "book_hotel")
 
 
+def _passed_on(run: Scenario) -> None:
+    """Control goes to a writer, who has the text reviewed."""
+    does(run, "search_hotels")
+    with run.delegate("writer", "Finish the memo.", mode="transfer"):
+        run.says("I begin.")
+        with run.delegate("reviewer", "Is this well?"):
+            run.says("It is.")
+
+
 CLEAN: dict[str, Callable[[], Scenario]] = {
     "as planned": lambda: planned(PLAN, lambda run: does(run, *PLAN[:3])),
     "a step that nobody can see": lambda: planned(
@@ -113,6 +122,7 @@ CLEAN: dict[str, Callable[[], Scenario]] = {
     "found nothing": lambda: planned(PLAN, _found_nothing),
     "planned anew": lambda: planned(PLAN, _planned_anew),
     "by another": lambda: planned(PLAN, _by_another),
+    "passed on": lambda: planned(("search_hotels", "write", "review"), _passed_on),
     "twice": lambda: planned(PLAN, _twice),
     "one step": lambda: planned(("search_hotels",), lambda run: does(run, "book_hotel")),
     "the same step twice": lambda: planned(

@@ -141,7 +141,8 @@ class _Asks:
         one, other = first.delegation, again.delegation
         done_ns = one.returned_ns or one.span.end_ns
         at_once = other.sent_ns < done_ns
-        if says(LOOKING, again.task.plain):
+        short = again.answer is not None and len(again.answer.stems) < 2 * _TELLING_COUNT
+        if says(LOOKING, again.task.plain) or (short and again.answer and says(LOOKING, again.answer.plain)):
             return "it looks at how things stand"
         if says(REDO, again.task.plain):
             return "it was to be done again"
@@ -150,7 +151,9 @@ class _Asks:
         if says(SEVERAL_VIEWS, again.task.plain) or self._compares(one, other):
             return "the answers are compared"
         if at_once:
-            return ""
+            return (
+                "" if self._has_spoken(other.source, max(done_ns, other.returned_ns)) else "the answers have just come"
+            )
         said = self._said_between(other.source, done_ns, other.sent_ns)
         if says(REDO, said):
             return "the delegator meant it to be done again"
@@ -184,6 +187,10 @@ class _Asks:
             if s.kind in (SpanKind.MODEL, SpanKind.OTHER) and since_ns <= (s.end_ns or s.start_ns) <= until_ns
         ]
         return "\n".join(self._reader.folded(d) for s in spoken for d in s.digests(Slot.OUTPUT))
+
+    def _has_spoken(self, source: Invocation | None, since_ns: int) -> bool:
+        """Whether an agent has gone on since, or is done: only then is it known what it wanted with its answers."""
+        return source is None or bool(source.end_ns) or bool(self._said_between(source, since_ns, 1 << 62))
 
     def _has_worked(self, later: Delegation, since_ns: int) -> bool:
         """Whether anybody did anything else meanwhile."""

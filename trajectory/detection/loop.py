@@ -137,7 +137,8 @@ def _may_repeat(move: Move) -> bool:
     if move.delegation is None and not move.is_tool:  # a turn of talk
         return len(stems(move.came)) < _TELLING_COUNT
     if move.delegation is not None:
-        return says(LOOKING, move.came) and len(stems(move.came)) < 4 * _TELLING_COUNT
+        words_count = len(stems(move.came))
+        return words_count < _TELLING_COUNT or (says(LOOKING, move.came) and words_count < 4 * _TELLING_COUNT)
     return len(stems(move.came)) < _TELLING_COUNT
 
 

@@ -1,14 +1,14 @@
 """`plan.deviation`: steps of an agent's own plan that it left out or did in another order, and work that no step names.
 
-Invariant: a plan is judged when its agent is done, and only where it is written in the names of work: a step that no tool, agent
-or span could show (think, compare, answer) is never missed. The last plan counts, and work that was done before it. What may be
-left out (if needed, optional), or was left out after something failed, is for information, as is all work outside the plan.
-Called through the seam of `contract`.
+Invariant: a plan is judged when its agent is done and others' facts had time to come, and only where it is written in the names
+of work: a step that no tool, agent or span could show (think, compare, answer) is never missed. The last plan counts, and work
+that was done before it; what an agent's delegatees do is its work too. What may be left out (if needed, optional), or was left
+out after something failed, is for information, as is all work outside the plan. Called through the seam of `contract`.
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 from trajectory.detection.reader import Reader, reader_of
@@ -19,9 +19,10 @@ from trajectory.graph.pairing import target_named
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, descendants, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEvent
-from trajectory.model.words import EVENT_PLAN, Severity, Slot, SpanKind
+from trajectory.model.words import EVENT_PLAN, DelegationMode, Severity, Slot, SpanKind
 
 KIND = "plan.deviation"
+LATE_NS = 4_000_000_000  # facts of others may come so late
 _MAX_STEPS_COUNT = 30
 _NAME_WORDS_COUNT = 3  # a longer step is no name
 _MAX_WORKS_COUNT = 1000
@@ -64,6 +65,7 @@ class PlanDeviations:
 
     def __init__(self) -> None:
         self._planners: dict[bytes, None] = {}  # spans with a plan
+        self._noticed_ns: dict[bytes, int] = {}  # by agent span, when it was first seen to be over
         self._read: dict[bytes, int] = {}  # by planner, the version of the trace at which its plan was judged
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
@@ -78,16 +80,20 @@ class PlanDeviations:
         for span_id in self._planners:
             span = trace.spans.get(span_id)
             owner = span.owner if span is not None else None
-            if (
-                owner is None
-                or not owner.end_ns
-                or id(owner) in judged
-                or self._read.get(span_id) == trace.told_version
-            ):
+            if owner is None or id(owner) in judged or self._read.get(span_id) == trace.told_version:
                 continue
-            judged.add(id(owner))
-            self._read[span_id] = trace.told_version
-            yield from _judged(owner, trace)
+            if self._is_over(owner, now_ns, trace):
+                judged.add(id(owner))
+                self._read[span_id] = trace.told_version
+                yield from _judged(owner, trace)
+
+    def _is_over(self, owner: Invocation, now_ns: int, trace: Trace) -> bool:
+        """Whether all that an agent did is known: its own work is over, and so is that of whom it passed control to."""
+        passed_on = any(d.source is owner and d.mode == DelegationMode.TRANSFER for d in trace.delegations())
+        if not owner.end_ns or (passed_on and trace.open_count):
+            return False
+        since_ns = max(self._noticed_ns.setdefault(owner.span_id, now_ns), trace.last_ns if passed_on else owner.end_ns)
+        return now_ns - since_ns >= LATE_NS or (not trace.open_count and now_ns <= trace.last_ns)
 
 
 def _judged(owner: Invocation, trace: Trace) -> Iterator[Finding]:
@@ -95,7 +101,7 @@ def _judged(owner: Invocation, trace: Trace) -> Iterator[Finding]:
     event, span = max(plans, key=lambda p: (p[0].at_ns, p[1].span_id))
     reader = reader_of(trace)
     steps = _steps([d for digests in event.contents.values() for d in digests], reader)
-    works = list(_works(owner, reader))
+    works = list(_works(owner, trace, reader))
     best = {w.span.span_id: max((_fit(step, w) for step in steps), default=0.0) for w in works}
     met = [[w for w in works if 0 < _fit(step, w) == best[w.span.span_id]] for step in steps]
     seen = [bool(m) for m in met]
@@ -182,18 +188,22 @@ def _steps(digests: list[bytes], reader: Reader) -> list[_Step]:
     return found[:_MAX_STEPS_COUNT]
 
 
-def _works(owner: Invocation, reader: Reader) -> Iterator[_Work]:
-    """What an agent did, and what was done below it, by start; its own span is no work of its plan."""
-    if owner.span is None:
-        spans = [s for s in owner.spans.values() if s.kind in _WORKING]
-    else:
-        spans = [
-            s for _, s in zip(range(_MAX_WORKS_COUNT), descendants(owner.span), strict=False) if s.kind in _WORKING
-        ]
+def _works(owner: Invocation, trace: Trace, reader: Reader) -> Iterator[_Work]:
+    """What an agent did, what was done below it, and what those did to whom it passed control, by start; its own span is no
+    work of its plan."""
+    own = descendants(owner.span) if owner.span is not None else iter(owner.spans.values())
+    passed = (
+        below
+        for d in trace.delegations()
+        if d.source is owner and d.mode == DelegationMode.TRANSFER and d.target_span is not None
+        for below in (d.target_span, *descendants(d.target_span))
+    )
+    spans = dict.fromkeys(s for s in islice(chain(own, passed), _MAX_WORKS_COUNT) if s.kind in _WORKING)
     for span in sorted(spans, key=lambda s: s.order_key):
-        name = frozenset(stems(_name_of(span)))
+        name = stems(_name_of(span))
+        name |= {word[:-cut] for word in name if word.endswith(("er", "or")) for cut in (1, 2)}  # a writer writes
         given = [d for slot in (Slot.ARGUMENTS, Slot.TASK) for d in span.digests(slot)]
-        yield _Work(span, name, name.union(*(reader.stems(d) for d in given)))
+        yield _Work(span, frozenset(name), frozenset(name).union(*(reader.stems(d) for d in given)))
 
 
 def _name_of(span: Span) -> str:
