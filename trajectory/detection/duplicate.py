@@ -28,6 +28,7 @@ from trajectory.detection.spending import spent_on
 from trajectory.detection.words import shorten
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.invocation import Invocation
+from trajectory.graph.pairing import same_agent
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
 from trajectory.model.words import DelegationMode, Severity, Slot, SpanKind
@@ -141,14 +142,13 @@ class _Asks:
         one, other = first.delegation, again.delegation
         done_ns = one.returned_ns or one.span.end_ns
         at_once = other.sent_ns < done_ns
-        short = again.answer is not None and len(again.answer.stems) < 2 * _TELLING_COUNT
-        if says(LOOKING, again.task.plain) or (short and again.answer and says(LOOKING, again.answer.plain)):
+        if self._is_look(first, again):
             return "it looks at how things stand"
         if says(REDO, again.task.plain):
             return "it was to be done again"
         if one.mode != DelegationMode.CALL or other.mode != DelegationMode.CALL:
             return "control was handed over"
-        if says(SEVERAL_VIEWS, again.task.plain) or self._compares(one, other):
+        if says(SEVERAL_VIEWS, again.task.plain) or self._compares(one, other, done_ns):
             return "the answers are compared"
         if at_once:
             return (
@@ -163,16 +163,27 @@ class _Asks:
             return "the delegator was told something new"
         return ""
 
-    def _compares(self, one: Delegation, other: Delegation) -> bool:
-        """Whether the delegator, or whoever asked it, speaks of several views; or a later task or call carries both."""
-        if one.source is None or one.source is not other.source:
+    @staticmethod
+    def _is_look(first: _Work, again: _Work) -> bool:
+        """Whether the work was to see how things stand: that may stay the same, but is not told at length word for word."""
+        if first.answer is None or again.answer is None:
             return False
-        source = one.source
-        given = source.span.digests(Slot.TASK) + source.span.digests(Slot.INPUT) if source.span is not None else []
-        system = [d for s in self._views.calls(source)[:1] for d in s.digests(Slot.SYSTEM)]
-        asked = [d for s in self._views.calls(source)[:1] for d in s.digests(Slot.INPUT)[:4]]
-        if any(says(SEVERAL_VIEWS, self._reader.folded(d)) for d in dict.fromkeys([*given, *system, *asked])):
+        is_short = len(again.answer.stems) < 2 * _TELLING_COUNT
+        if says(LOOKING, again.task.plain) and (is_short or first.answer.plain != again.answer.plain):
             return True
+        return is_short and says(LOOKING, again.answer.plain)
+
+    def _compares(self, one: Delegation, other: Delegation, since_ns: int) -> bool:
+        """Whether the delegator, or whoever asked it, speaks of several views; of the same agent, only just before."""
+        source = one.source
+        if source is None or source is not other.source:
+            return False
+        given = source.span.digests(Slot.TASK) + source.span.digests(Slot.INPUT) if source.span is not None else []
+        first = [d for s in self._views.calls(source)[:1] for d in s.digests(Slot.SYSTEM) + s.digests(Slot.INPUT)[:4]]
+        if any(says(SEVERAL_VIEWS, self._reader.folded(d)) for d in dict.fromkeys([*given, *first])):
+            return True
+        if same_agent(one.target_agent, other.target_agent) and since_ns <= other.sent_ns:
+            return says(SEVERAL_VIEWS, self._said_between(source, since_ns, other.sent_ns))
         return says(SEVERAL_VIEWS, self._said_between(source, 0, 1 << 62)) or any(
             says(SEVERAL_VIEWS, span.name.replace("_", " ")) for span in source.spans.values()
         )

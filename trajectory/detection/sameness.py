@@ -16,7 +16,7 @@ from trajectory.detection.words import stem
 
 REDO = re.compile(
     r"\b(?:again|once more|re-?(?:do|try|tries|trying|run|running|check|start|write|submit|send|work)\w*|fix\w*|revis\w+|"
-    r"correct\w*|wrong|reject\w*|improv\w+|feedback|outdated|stale|expired|has changed|updated?|"
+    r"correct\w*|wrong|reject\w*|improv\w+|feedback|outdated|stale|expired|has (?:changed|been updated)|"
     r"(?:second|next|another) (?:try|attempt|round)|this time)\b",
     re.I,
 )
@@ -27,7 +27,8 @@ SEVERAL_VIEWS = re.compile(
     re.I,
 )
 LOOKING = re.compile(
-    r"\b(?:status|progress|ready|yet|poll\w*|monitor\w*|watch\w*|latest|current(?:ly)?|wait\w*|ping|health\w*|heartbeat|"
+    r"\b(?:status|progress|(?:is|are|be) .{0,40}\bready|yet|poll\w*|monitor\w*|watch\w*|latest|"
+    r"current(?:ly)?|wait\w*|ping|health\w*|heartbeat|"
     r"right now|today|next (?:page|batch|part|step|item|chunk|one)|continue|go on|proceed|remaining|scroll\w*|"
     r"check (?:on|in|if|whether|again))\b",
     re.I,
@@ -39,7 +40,7 @@ CHECKING = re.compile(
 WAITING = re.compile(
     r"\b(?:not (?:yet|ready|done|finished|complete)|pending|in progress|queued|still \w+ing|please wait|try again later|"
     r"(?:is|are|am|be|status\W{1,4}) ?(?:running|processing|scheduled|deploying|building|uploading|waiting|working on)|"
-    r"\d+ ?%)(?!\w)",
+    r"\d+ ?% (?:done|complete\w*|finished|ready|through)|(?:progress|status)\W{1,4}\d+ ?%)(?!\w)",
     re.I,
 )
 UNDONE = re.compile(
