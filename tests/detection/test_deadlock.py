@@ -106,6 +106,16 @@ def test_agents_that_say_that_they_wait_for_each_other_are_stuck() -> None:
     assert finding.value == "a#1 → b#1 → c#1 → a#1"
 
 
+def test_a_ring_that_closes_in_an_instant_is_told_once() -> None:
+    team = Team()
+    for agent in ("a", "b", "c"):
+        team.works(agent)
+    for one, other in (("a", "b"), ("b", "c"), ("c", "a")):
+        team.run.now_ns -= 990_000_000
+        team.waits(one, other)
+    assert len(last(team.found())) == 1
+
+
 def test_a_wait_may_name_a_span() -> None:
     team = Team()
     team.works("a")

@@ -14,7 +14,7 @@ from trajectory.graph.invocation import Invocation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
-from trajectory.model.words import SYNTHETIC_TIME, Severity
+from trajectory.model.words import SYNTHETIC_TIME, Severity, SpanKind
 
 KIND = "flow.deadlock"
 HELD_NS = 700_000_000
@@ -50,10 +50,13 @@ class Deadlocks:
         if trace.version == self._version and not any(s.is_open for s in self._closers.values()):
             return
         self._version = trace.version
-        closers = list(self._closers.values())
-        waits = Waits(trace, closers)
-        for span in closers:
-            yield from self._judge(span, waits, now_ns, trace)
+        closers = [span for span in self._closers.values() if not _is_taken_up(span)]
+        if closers:
+            waits = Waits(trace, closers)
+            for span in closers:
+                yield from self._judge(span, waits, now_ns, trace)
+        for span in [s for s in self._closers.values() if not s.is_open]:  # what held is told, and stays so
+            del self._closers[span.span_id], self._noticed_ns[span.span_id]
 
     def _look_at_touched(self, now_ns: int, trace: Trace) -> None:
         touched, self._touched = self._touched, {}
@@ -76,6 +79,8 @@ class Deadlocks:
             at_ns = span.start_ns + least_ns
             for closing in waits.of_span(span, at_ns):
                 cycle = waits.cycle(closing, at_ns) if closing.since_ns <= at_ns < closing.until_ns else []
+                if any(wait.span.order_key > span.order_key for wait in cycle):
+                    continue  # a later wait closed it
                 if not cycle or (
                     least_ns == HELD_NS and any(waits.is_shared(o) for w in cycle if w.is_asked for o in w.on)
                 ):
@@ -88,6 +93,11 @@ class Deadlocks:
                 if until_ns - quiet_ns >= least_ns and looked_ns >= least_ns // 2:
                     yield _finding(cycle, 0 if is_open else until_ns - span.start_ns, trace)
                     return
+
+
+def _is_taken_up(span: Span) -> bool:
+    """Whether the one who was asked began to work right away: most calls are, and need no search for cycles."""
+    return any(c.kind == SpanKind.AGENT and 0 < c.start_ns < span.start_ns + HELD_NS for c in span.children)
 
 
 def _asked(cycle: list[Wait]) -> Iterator[Invocation]:

@@ -21,6 +21,7 @@ from trajectory.detection.sameness import (
     alike,
     brings_news,
     came_to_nothing,
+    folded,
     says,
     text_of,
 )
@@ -180,7 +181,7 @@ class _Asks:
             return False
         given = source.span.digests(Slot.TASK) + source.span.digests(Slot.INPUT) if source.span is not None else []
         first = [d for s in self._views.calls(source)[:1] for d in s.digests(Slot.SYSTEM) + s.digests(Slot.INPUT)[:4]]
-        if any(says(SEVERAL_VIEWS, self._reader.folded(d)) for d in dict.fromkeys([*given, *first])):
+        if any(says(SEVERAL_VIEWS, folded(self._reader, d)) for d in dict.fromkeys([*given, *first])):
             return True
         if same_agent(one.target_agent, other.target_agent) and since_ns <= other.sent_ns:
             return says(SEVERAL_VIEWS, self._said_between(source, since_ns, other.sent_ns))
@@ -197,7 +198,7 @@ class _Asks:
             for s in source.spans.values()
             if s.kind in (SpanKind.MODEL, SpanKind.OTHER) and since_ns <= (s.end_ns or s.start_ns) <= until_ns
         ]
-        return "\n".join(self._reader.folded(d) for s in spoken for d in s.digests(Slot.OUTPUT))
+        return "\n".join(folded(self._reader, d) for s in spoken for d in s.digests(Slot.OUTPUT))
 
     def _has_spoken(self, source: Invocation | None, since_ns: int) -> bool:
         """Whether an agent has gone on since, or is done: only then is it known what it wanted with its answers."""

@@ -12,7 +12,7 @@ from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 from trajectory.detection.reader import Reader, reader_of
-from trajectory.detection.sameness import UNDONE, says
+from trajectory.detection.sameness import UNDONE, folded, says
 from trajectory.detection.words import shorten, stems
 from trajectory.graph.invocation import Invocation
 from trajectory.graph.pairing import target_named
@@ -163,7 +163,7 @@ def _ended_before(early: list[_Work], later: list[_Work]) -> bool:
 def _says_undone(owner: Invocation, reader: Reader) -> bool:
     """Whether any of an agent's calls came to nothing: a plan may end there."""
     results = (d for s in owner.spans.values() for d in s.digests(Slot.RESULT) + s.digests(Slot.RETURNED))
-    return any(says(UNDONE, reader.folded(d)[:300]) for d in results)
+    return any(says(UNDONE, folded(reader, d)[:300]) for d in results)
 
 
 def _steps(digests: list[bytes], reader: Reader) -> list[_Step]:

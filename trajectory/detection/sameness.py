@@ -75,11 +75,16 @@ def text_of(reader: Reader, digests: Iterable[bytes]) -> Text | None:
     readable = [d for d in digests if reader.has(d)]
     if not readable:
         return None
-    plain = " ".join(" ".join(reader.folded(d).split()) for d in readable)
+    plain = " ".join(" ".join(folded(reader, d).split()) for d in readable)
     stems = frozenset[str]().union(*(reader.stems(d) for d in readable))
     values = frozenset((item.kind, item.key) for d in readable for item in reader.items(d) if item.kind != "name")
     names = frozenset(stem(match[0]) for d in readable for match in _NAME.finditer(reader.text(d) or ""))
     return Text(plain, stems, names, values)
+
+
+def folded(reader: Reader, digest: bytes) -> str:
+    """What a payload says, without case; empty where it is not at hand."""
+    return (reader.text(digest) or "").casefold()
 
 
 def alike(one: Text, other: Text, ratio: float) -> bool:
