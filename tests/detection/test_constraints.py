@@ -24,6 +24,9 @@ def texts(request: str) -> list[str]:
         ("Constraints: gluten-free, nut-free", ["gluten-free", "nut-free"]),
         ("It must cite at least 3 sources and must not name us.", ["cite at least 3 sources", "must not name us"]),
         ("Find a hotel in Lyon for 2 people.", []),
+        ("It has to be out before May 4, 2027.", ["out before May 4, 2027"]),
+        ("Höchstens 900 EUR, ohne Nüsse.", ["Höchstens 900 EUR", "ohne Nüsse"]),
+        ("Au plus 900 EUR; sans noix.", ["Au plus 900 EUR", "sans noix"]),
         ("Must I pay at once?", []),
         ("You may use tools.", []),
     ],
@@ -41,6 +44,15 @@ def test_a_condition_knows_what_it_is_said_about() -> None:
 def test_a_bound_knows_its_value() -> None:
     (condition,) = constraints_in("at most 1,200 USD")
     assert [v.key for v in condition.values] == ["1200 USD"]
+
+
+@pytest.mark.parametrize(
+    ("said", "direction"),
+    [("at most 4 rooms", -1), ("no fewer than 4 rooms", 1), ("before 2026-03-03", -1), ("only nuts", 0)],
+)
+def test_a_bound_knows_its_direction(said: str, direction: int) -> None:
+    (condition,) = constraints_in(said)
+    assert condition.direction == direction
 
 
 def test_two_wordings_of_a_bound_are_one_condition() -> None:

@@ -213,3 +213,68 @@ def test_a_small_number_in_words_is_the_same_number() -> None:
 
 def test_what_was_altered_is_not_called_lost_as_well() -> None:
     assert {f.kind for f in found(altered())} == {"context.altered"}
+
+
+def _passed_on(asked: str, task: str) -> Scenario:
+    run = Scenario()
+    with run.agent("lead", task=asked):
+        run.says("On it.")
+        with run.delegate("worker", task):
+            run.says("Done.")
+        run.says("Done.")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("asked", "task", "value"),
+    [
+        ("Write it in at most 400 words.", "Write it in at least 400 words.", "at most 400 words"),
+        ("Never touch the main database.", "Touch the main database if needed.", "Never touch the main database"),
+        ("It must include the annex pages.", "It must not include the annex pages.", "include the annex pages"),
+        ("Keep the fare under 900 EUR.", "Keep the fare under 900 USD.", "900 EUR"),
+        ("Stay within 10 km of the station.", "Stay within 10 miles of the station.", "10 km"),
+        ("Fetch at least 34 regions.", "Fetch at least 41 regions.", "34 regions"),
+        ("The call is at 5pm sharp.", "The call is at 16:00 sharp.", "5pm"),
+    ],
+)  # fmt: skip
+def test_a_condition_that_arrives_turned_is_altered(asked: str, task: str, value: str) -> None:
+    (finding,) = found(_passed_on(asked, task))
+    assert (finding.kind, finding.value) == ("context.altered", value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "task"),
+    [
+        ("Never touch the production database.", "The production database stays untouched."),
+        ("Never book a morning slot.", "Morning slots are excluded, book none."),
+        ("Stay within 10 km of the station.", "Stay within 6.2 miles of the station."),
+        ("Finish within 2 days.", "You have 48 hours, finish within them."),
+        ("At most 400 words.", "No more than 400 words."),
+        ("Only non-stop flights.", "Exclude flights that are not non-stop."),
+        ("The call is at 5pm.", "The call is at 17:00."),
+        ("Bis zum 3. März 2026, höchstens 900 EUR.", "By March 3rd 2026, at most €900."),
+    ],
+)
+def test_a_condition_in_other_words_is_kept(asked: str, task: str) -> None:
+    assert found(_passed_on(asked, task)) == []
+
+
+def test_one_condition_of_several_that_stays_behind_is_lost() -> None:
+    asked = "Release the ledger. Never touch production. There must be at least 90 tests. It has to be out before May 4, 2027."
+    run = _passed_on(asked, "Build the ledger. Never touch production. At least 90 tests.")
+    (finding,) = found(run)
+    assert (finding.kind, finding.value) == ("context.lost", "out before May 4, 2027")
+
+
+def test_a_condition_that_other_work_is_given_later_was_not_lost() -> None:
+    run = Scenario()
+    with run.agent(
+        "lead", task="Build it. Never touch production. At least 90 tests. It must be out before May 4, 2027."
+    ):
+        run.says("On it.")
+        with run.delegate("builder", "Build it. Never touch production. At least 90 tests."):
+            run.says("Built.")
+        with run.delegate("announcer", "Announce it; it must be out before May 4, 2027."):
+            run.says("Announced.")
+        run.says("Done.")
+    assert found(run) == []

@@ -25,7 +25,7 @@ class Boundary:
     """One delegation's two sides, each gathered when it is first asked for: most delegations need few of them.
 
     `asked` are payloads in which the delegator was asked for something, `known` all that it had in view, `sent` the task as
-    given, `received` what the delegatee had in view. `parameters` are the stems of the names of what the delegatee's tools
+    given, `received` what the delegatee had in view. `parameters` are the stems of each name of what the delegatee's tools
     take. `hidden` says what was not captured.
     """
 
@@ -55,9 +55,9 @@ class Boundary:
         return _received(self.delegation, self.delegation.target, self._views)
 
     @cached_property
-    def parameters(self) -> frozenset[str]:
+    def parameters(self) -> list[frozenset[str]]:
         target = self.delegation.target
-        return _parameters(target, self._views) if target is not None else frozenset()
+        return _parameters(target, self._views) if target is not None else []
 
     @property
     def hidden(self) -> str:
@@ -214,8 +214,8 @@ def _context(invocation: Invocation) -> Iterator[bytes]:
                 yield from (d for digests in event.contents.values() for d in digests)
 
 
-def _parameters(target: Invocation, views: Views) -> frozenset[str]:
-    """Stems of the parameter names of the tools that an agent called or was offered; hand-overs are no tools."""
+def _parameters(target: Invocation, views: Views) -> list[frozenset[str]]:
+    """Stems of each of the parameter names of the tools that an agent called or was offered; hand-overs are no tools."""
     names: set[str] = set()
     for span in views.calls(target)[:1]:
         for digest in span.digests(Slot.TOOLS):
@@ -223,7 +223,7 @@ def _parameters(target: Invocation, views: Views) -> frozenset[str]:
     for span in target.spans.values():
         if span.kind == SpanKind.TOOL:
             names.update(_argument_names(views.reader.text(d) or "" for d in span.digests(Slot.ARGUMENTS)))
-    return frozenset(s for name in names for s in stems(name))
+    return [frozenset(stems(name)) for name in sorted(names)]
 
 
 def _offered(text: str) -> set[str]:

@@ -36,28 +36,55 @@ class Constraint(NamedTuple):
     is_hard: bool
 
     @property
+    def direction(self) -> int:
+        """-1 where its value is the most that may be, 1 where it is the least, 0 where it does not say."""
+        bound = _BOUND.search(self.text)
+        word = " ".join(bound[0].casefold().removesuffix("the ").removesuffix("a total of ").split()) if bound else ""
+        return -1 if word in _CEILINGS else 1 if word in _FLOORS else 0
+
+    @property
+    def is_only(self) -> bool:
+        """Whether it allows one thing alone: what is named is what is to be."""
+        return _ONLY.match(self.text) is not None
+
+    @property
     def key(self) -> tuple[frozenset[str], tuple[str, ...]]:
         """What two wordings of one condition share."""
         return (frozenset() if self.values else self.stems, tuple(sorted(v.key for v in self.values)))
 
 
 SENTENCE = re.compile(r"[^\n]{1,1200}?(?:[.!?;](?=\s|$)|(?=\n)|$)|[^\n]{1,1200}")
-_MODALS = r"must|shall|has to|have to|needs? to|is required to|are required to|may|can|should|cannot|can[’']t"
+_MODALS = (
+    r"must|shall|has to|have to|needs? to|is required to|are required to|may(?!\s\d)|can|should|cannot|can[’']t|"
+    r"muss|müssen|darf|dürfen|soll|sollen|doit|doivent|debe|deben"
+)
 _MODAL = re.compile(
     rf"\b(?P<modal>{_MODALS})\s?"
-    r"(?P<negation>\s?(?:not|never)\b)?\s?(?:be\s)?",
+    r"(?P<negation>\s?(?:not|never|nicht|nie|pas|jamais)\b)?\s?(?:be\s)?",
     re.I,
 )
 _BOUNDS = (
     r"at most|at least|(?:no|not) (?:more|less|fewer|later|earlier) than|(?:must |may |should )?not exceed(?:ing)?|"
     r"up to|under|below|over|above|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|within|less than|fewer than|more than|"
-    r"before|after|by|until"
+    r"before|after|by|until|höchstens|mindestens|maximal|spätestens(?: bis)?|weniger als|mehr als|bis zum|"
+    r"au plus|au moins|au maximum|avant le|jusqu[’']au|como máximo|al menos|menos de|más de|antes del"
 )
-_BOUND = re.compile(
-    rf"\b(?:{_BOUNDS})\s(?:a total of |the )?",
-    re.I,
+_CEILINGS = frozenset(
+    """at most|not exceed|not exceeding|must not exceed|may not exceed|should not exceed|up to|under|below|max|max of|maximum|
+    maximum of|within|less than|fewer than|no more than|not more than|by|until|no later than|not later than|before|höchstens|
+    maximal|spätestens|spätestens bis|weniger als|bis zum|au plus|au maximum|avant le|como máximo|menos de|antes del""".replace(
+        "\n    ", ""
+    ).split("|")
 )
-_EXCLUSIONS = r"only|never|without|avoid(?:ing)?|do not|don[’']t|except(?: for)?|excluding|no"
+_FLOORS = frozenset(
+    """at least|over|above|min|min of|minimum|minimum of|more than|after|no less than|not less than|no fewer than|not fewer than|
+    no earlier than|not earlier than|mindestens|mehr als|au moins|al menos|más de""".replace("\n    ", "").split("|")
+)
+_BOUND = re.compile(rf"\b(?:{_BOUNDS})\s(?:a total of |the )?", re.I)
+_EXCLUSIONS = (
+    r"only|never|without|avoid(?:ing)?|do not|don[’']t|except(?: for)?|excluding|no|"
+    r"nur|niemals|ohne|keine?n?|seulement|uniquement|jamais|sans|sólo|solo|nunca|sin"
+)
 _EXCLUSION = re.compile(rf"\b(?P<word>{_EXCLUSIONS})\s(?=[^\W\d_])", re.I)
 _LABELS = r"constraints?|requirements?|budget|deadline|format|language|currency|dietary needs|restrictions?"
 _LABEL = re.compile(rf"\b(?:hard |strict |key )?(?:{_LABELS})\s?[:=]\s?", re.I)
@@ -73,19 +100,32 @@ _BEGUN = (
 )
 _ANY_BEGUN, _LOWER_BEGUN = re.compile(_BEGUN, re.I), re.compile(_BEGUN.lower())
 _FISCAL = ("fy",)
+_ONLY = re.compile(r"(?:only|nur|seulement|uniquement|sólo|solo)\b", re.I)
 _STOP = re.compile(r"[;:()\[\]\n]|,(?!\d)|\.(?=\s|$)|\s[–—-]\s")
 _JOIN = re.compile(r"(?:,\s|\s)(?:and|but|or|while|so)\s", re.I)
 _HARD = re.compile(
     r"\b(?:must|shall|only|never|hard|strict(?:ly)?|mandatory|required|under no circumstances|not exceed)\b", re.I
 )
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|without|avoid(?:ing)?|don[’']t|cannot|can[’']t|except|excluding|exclude)\b", re.I
+    r"\b(?:not|no|never|without|avoid(?:ing)?|don[’']t|cannot|can[’']t|except|excluding|exclude|"
+    r"nicht|nie|niemals|ohne|keine?n?|pas|jamais|sans|nunca|sin)\b",
+    re.I,
+)
+_DENIAL = re.compile(  # what may say no in other words
+    rf"{_NEGATION.pattern}|\b(?:none|neither|nor|avoided|exclud\w{{1,4}}|forbid\w{{0,5}}|prohibit\w{{0,3}}|refrain\w{{0,3}}|"
+    r"off[- ]limits|free of|away from|alone|instead of|rather than|outside|barred|banned|disallow\w{0,3}|skip|omit|leave out)\b|"
+    r"\bun(?:touched|changed|used|modified)\b|\w-free\b|n[’']t\b",
+    re.I,
 )
 _MARKERS = frozenset(
-    stems("least exceed exceeding maximum minimum max min before after never avoid except excluding fewer less later")
+    stems(
+        "least exceed exceeding maximum minimum max min before after never avoid except excluding fewer less later earlier "
+        "höchstens mindestens maximal spätestens weniger mehr nur ohne niemals keine nicht "
+        "seulement uniquement jamais sans avant au plus moins solo nunca como sin máximo menos antes"
+    )
 )
 _DATED = ("before", "after", "by", "until", "over", "under")
-_BOUNDED = ("money", "quantity", "number", "date", "period")
+_BOUNDED = ("money", "quantity", "number", "date", "time", "period")
 
 
 def constraints_in(text: str) -> list[Constraint]:
@@ -102,6 +142,11 @@ def constraints_in(text: str) -> list[Constraint]:
     return found[:MAX_CONSTRAINTS_COUNT]
 
 
+def is_negated(sentence: str) -> bool:
+    """Whether a sentence says that something is not, or is not to be."""
+    return _DENIAL.search(sentence) is not None
+
+
 def _may_hold_one(text: str) -> bool:
     """Whether any of the five shapes begins in a text: one pass, where reading them takes seven."""
     return (_LOWER_BEGUN.search(text.lower()) if text.isascii() else _ANY_BEGUN.search(text)) is not None
@@ -116,6 +161,7 @@ def _in_sentence(sentence: str, offset: int) -> list[Constraint]:
     found: list[Constraint] = []
     taken: list[tuple[int, int]] = []
     for kind, start, end, subject in _readings(sentence, values):
+        end = _past_values(end, start, sentence, values)
         text = sentence[start:end].strip(" ,.;:")
         if len(text) < 2 or any(start < b and a < end for a, b in taken):
             continue
@@ -129,6 +175,15 @@ def _in_sentence(sentence: str, offset: int) -> list[Constraint]:
             Constraint(kind, text, offset + start, own, held, subject or whole - own, whole, negative, is_hard)
         )
     return sorted(found, key=lambda c: c.start)
+
+
+def _past_values(end: int, start: int, sentence: str, values: list[Item]) -> int:
+    """An end that does not cut a value in two: the comma of `May 3, 2026` ends no clause."""
+    for value in values:
+        until = value.start + len(value.text)
+        if start <= value.start < end < until and sentence[value.start : until] == value.text:
+            return until
+    return end
 
 
 def _readings(sentence: str, values: list[Item]) -> Iterator[tuple[str, int, int, frozenset[str]]]:
@@ -160,9 +215,9 @@ def _bounds(sentence: str, values: list[Item]) -> Iterator[tuple[str, int, int, 
     for match in _BOUND.finditer(sentence):
         word = match[0].split()[0].casefold()
         met = next((v for v in values if match.end() <= v.start <= match.end() + 1 and v.kind in _BOUNDED), None)
-        if met is None or (word in _DATED and met.kind not in ("date", "period", "money", "quantity")):
+        if met is None or (word in _DATED and met.kind not in ("date", "time", "period", "money", "quantity")):
             continue
-        if word in ("by", "before", "after", "until") and met.kind not in ("date", "period"):
+        if word in ("by", "before", "after", "until") and met.kind not in ("date", "time", "period"):
             continue
         yield "bound", match.start(), met.start + len(met.text), frozenset()
 

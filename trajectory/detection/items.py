@@ -2,7 +2,7 @@
 
 Invariant: equal values have equal keys however they are written (`$1,200` and `1200 USD`; `March 3rd` meets `2026-03-03`),
 and one pass over a bounded text finds them: no pattern here can take more than linear time. Called by the boundary diff and
-by provenance. Kinds: money, quantity, number, date, period, identifier, url, email, path, name, quoted.
+by provenance. Kinds: money, quantity, number, date, time, period, identifier, url, email, path, name, quoted.
 """
 
 import re
@@ -54,6 +54,17 @@ def lookup_key(item: Item) -> tuple[str, str]:
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# German, French and Spanish names, each by letters that no other month begins with.
+_OTHER_MONTHS = {
+    "januar": 1, "janv": 1, "ener": 1, "febr": 2, "févr": 2, "fevr": 2, "märz": 3, "maerz": 3, "mars": 3, "marz": 3, "avri": 4,
+    "abri": 4, "mai": 5, "mayo": 5, "juni": 6, "juin": 6, "juli": 7, "juil": 7, "août": 8, "aout": 8, "agos": 8, "septi": 9,
+    "okto": 10, "octu": 10, "novi": 11, "deze": 12, "déce": 12, "dece": 12, "dici": 12,
+}  # fmt: skip
+_OTHER_MONTH = (
+    r"(?:[Jj]anuar|[Jj]anvier|[Ee]nero|[Ff]ebruar|[Ff]évrier|[Ff]ebrero|[Mm]ärz|[Mm]ars|[Mm]arzo|[Aa]vril|[Aa]bril|[Mm]ai|[Mm]ayo|"
+    r"[Jj]uni|[Jj]uin|[Jj]unio|[Jj]uli|[Jj]uillet|[Jj]ulio|[Aa]oût|[Aa]gosto|[Ss]eptiembre|[Ss]eptembre|[Oo]ktober|[Oo]ctobre|"
+    r"[Oo]ctubre|[Nn]ovembre|[Nn]oviembre|[Dd]ezember|[Dd]écembre|[Dd]iciembre)"
+)
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|"
     r"Nov(?:ember)?|Dec(?:ember)?)\.?"
@@ -62,7 +73,10 @@ _CODES = (
     "USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR|SEK|NOK|DKK|PLN|BRL|MXN|KRW|NZD|SGD|HKD|ZAR|CZK|HUF|TRY|ILS|THB|RUB|AED|SAR"
 )
 CURRENCIES = tuple(_CODES.split("|"))
-_CURRENCY_WORDS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "dollar": "USD", "euro": "EUR", "yen": "JPY"}
+_CURRENCY_WORDS = {
+    "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "dollar": "USD", "dólar": "USD", "euro": "EUR", "pound": "GBP", "yen": "JPY",
+    "日元": "JPY", "円": "JPY", "美元": "USD", "欧元": "EUR", "人民币": "CNY", "元": "CNY",
+}  # fmt: skip
 _NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,12})?|\d{1,3}(?:\.\d{3}){1,6},\d{1,12}|\d{1,18}(?:[.,]\d{1,12})?)"
 _SCALE = r"(?:\s?(?:[kK]|M|mn|mio|million|bn|B|billion|thousand)\b)?"
 _SCALES = {
@@ -76,7 +90,7 @@ _SCALES = {
     "b": 1e9,
     "billion": 1e9,
 }
-_CODE = rf"(?:{_CODES}|[Dd]ollars?|[Ee]uros?|[Yy]en|[$€£¥])"
+_CODE = rf"(?:{_CODES}|[Dd]ollars?|[Dd]ólares|[Ee]uros?|[Pp]ounds sterling|[Yy]en|[$€£¥]|日元|円|美元|欧元|人民币|元)"
 
 # What begins a value says which of its kinds are worth trying: a look ahead at one character spares the rest of them.
 _PATTERN = re.compile(
@@ -89,6 +103,10 @@ _PATTERN = re.compile(
     rf"(?P<iso>(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-]|T?\d))"
     rf"|(?P<stamp>(?<![\w-])\d{{4}}-\d\d-\d\dT\d\d:[\d:.]{{2,20}}(?:Z|[+-]\d\d:?\d\d)?)"
     rf"|(?P<slash>(?<![\w/])\d{{1,2}}/\d{{1,2}}/\d{{4}}(?![\w/]))"
+    r"|(?P<dotted>(?<![\w.])\d{1,2}\.\s?\d{1,2}\.\s?\d{4}(?![\w]))"
+    r"|(?P<cjk>(?:\d{4}\s?年\s?)?\d{1,2}\s?月\s?\d{1,2}\s?[日号])"
+    rf"|(?P<clock>(?<![\w:.])\d{{1,2}}(?::[0-5]\d(?::[0-5]\d)?(?:\s?[AaPp]\.?[Mm]\b)?|\s?[AaPp]\.?[Mm]\b|\s(?:Uhr|heures?)\b)(?![\w:]))"
+    rf"|(?P<other>(?<![\w.])\d{{1,2}}(?:\.|er)?\s{{1,2}}(?:de\s)?{_OTHER_MONTH}(?:\s{{1,2}}(?:de\s)?\d{{4}})?(?!\w))"
     rf"|(?P<dmy>(?<![\w.])\d{{1,2}}(?:st|nd|rd|th)?\s{{1,2}}(?:of\s)?{_MONTH}(?:,?\s{{1,2}}\d{{4}})?(?!\w)))"
     r"|(?=[A-Zf])(?:"
     rf"(?P<mdy>\b{_MONTH}\s{{1,2}}\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s{{1,2}}\d{{4}})?(?!\w))"
@@ -110,6 +128,7 @@ _NAME = re.compile(rf"\b{_NAME_WORD}(?: (?:(?:de|of|la|le|du|van|von|der|the) )?
 _LEADING = re.compile(r"(?:The|A|An|I|We|In|On|At|For|From|If|It|This|That|Our|Your|My|And|But|Use|Find|Get|Book)\s")
 _DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 _ORDINARY = re.compile(r"\d{1,6}(?:st|nd|rd|th|x|s|k|m|am|pm|h|hr|min|ms|d|w|y|kb|mb|gb|tb|px|em|pt)", re.I)
+_MEASURED = re.compile(r"(\d{1,9})(km|cm|mm|kg|mg|lbs?|oz|mi|ft|ml|hrs?|mins?|secs?|days?|weeks?|kB|KB|MB|GB|TB|words)")
 _NOT_UNITS = frozenset(
     WORD.findall("and or of in to by for at the is are per on as from with but if than then a an x vs be it")
 )
@@ -163,8 +182,10 @@ def _read(match: re.Match[str]) -> list[Item]:
             return [Item("path", text, text, start), *_identifiers_within(text, start)] if is_path else []
         case "iso" | "stamp":
             return [Item("date", text[:10], text, start)]
-        case "slash" | "mdy" | "dmy" | "my":
+        case "slash" | "mdy" | "dmy" | "my" | "dotted" | "cjk" | "other":
             return [Item("date", _date_key(kind, text), text, start)]
+        case "clock":
+            return _time(text, start)
         case "period":
             return [Item("period", _period_key(text), text, start)]
         case "moneya" | "moneyb":
@@ -240,11 +261,32 @@ def _date_key(kind: str, text: str) -> str:
         first, second, year = numbers
         month, day = (second, first) if first > 12 else (first, second)
         return f"{year}-{month:02d}-{day:02d}"
-    month = next(i for i, name in enumerate(_MONTHS, 1) if name in text.casefold())
+    if kind == "dotted":
+        return f"{numbers[2]}-{numbers[1]:02d}-{numbers[0]:02d}"
+    if kind == "cjk":
+        month, day = numbers[-2:]
+        return f"{numbers[0] if len(numbers) > 2 else '-'}-{month:02d}-{day:02d}"
+    if kind == "other":
+        folded = text.casefold()
+        month = next(number for name, number in _OTHER_MONTHS.items() if name in folded)
+    else:
+        month = next(i for i, name in enumerate(_MONTHS, 1) if name in text.casefold())
     if kind == "my":
         return f"{numbers[0]}-{month:02d}"
     day = numbers[0]
     return f"{numbers[1]}-{month:02d}-{day:02d}" if len(numbers) > 1 else f"--{month:02d}-{day:02d}"
+
+
+def _time(text: str, start: int) -> list[Item]:
+    """A time of day on a clock of 24 hours."""
+    numbers = [int(n) for n in re.findall(r"\d+", text)]
+    hour, minute = numbers[0], numbers[1] if len(numbers) > 1 else 0
+    half = text.casefold().replace(".", "").rstrip()[-2:]
+    if half in ("am", "pm"):
+        if not 1 <= hour <= 12:
+            return []
+        hour = hour % 12 + (12 if half == "pm" else 0)
+    return [Item("time", f"{hour:02d}:{minute:02d}", text, start)] if hour <= 24 else []
 
 
 def _period_key(text: str) -> str:
@@ -258,6 +300,10 @@ def _identifier(text: str, start: int) -> list[Item]:
     bare = text.lstrip("#")
     if len(bare) < 2 or bare.isalpha() or _ORDINARY.fullmatch(bare):
         return []
+    measured = _MEASURED.fullmatch(bare)
+    if measured is not None:
+        value, figure = _number(measured[1])
+        return [Item("quantity", f"{value:.12g} {stem(measured[2])}", text, start, figure)]
     if _DIGIT.search(bare) and (len(bare) >= 7 or _LETTER.search(bare)):
         return [Item("identifier", bare.casefold(), text, start)]
     return []

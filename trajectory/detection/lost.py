@@ -5,23 +5,28 @@ that leaves out what is irrelevant is a good brief, so silence is the rule. Evid
 
 - `parameter`: a tool of the delegatee takes it (the constraint says "non-stop flights only", a parameter is `nonstop`);
 - `peer`: a like delegation by the same delegator (same target, or a like task) was given it;
-- `siblings`: the task passes on another constraint of the same request and is about this one's subject;
+- `siblings`: the task passes on another constraint of the same request and is about this one's subject; `all but it`: it passes
+  on several, and leaves out this one;
 - `subject` alone is a hint and never enough.
 
-Against it: the constraint went to an earlier delegatee of other work, whose result this task builds on, or the task is about
-one thing already chosen (an identifier that no request named, such as `hotel H7`): choosing is done.
+Against it: the constraint went to the delegatee of other work, or the task is about one thing already chosen (an identifier that
+no request named, such as `hotel H7`): choosing is done. Where that comes to light later, the finding is said again as `info`.
 Called through the seam of `contract`; `boundary` compares the sides.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from trajectory.detection.altered import Alteration, alterations, is_derived, make_of
+from msgspec import structs
+
+from trajectory.detection.altered import Alteration, alterations, turned
 from trajectory.detection.boundary import Boundary, Views, boundary_of, is_ripe, label_of
 from trajectory.detection.constraints import Constraint
+from trajectory.detection.derived import is_derived, make_of
+from trajectory.detection.items import Item
 from trajectory.detection.pace import Pace
-from trajectory.detection.reader import reader_of
-from trajectory.detection.words import around, shorten
+from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.words import around, shorten, stems
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
@@ -32,7 +37,13 @@ ALTERED = "context.altered"
 WARNING_RATIO = 0.75  # of confidence: from here on an operator is interrupted
 _INFO_RATIO = 0.6
 _NEAR_COUNT = 16  # delegations before and after one, by the same delegator, that it is compared with
-_WEIGHTS = {"parameter": 0.8, "peer": 0.8, "siblings": 0.6, "subject": 0.3, "hard": 0.2}
+_WEIGHTS = {"parameter": 0.8, "peer": 0.8, "all but it": 0.75, "siblings": 0.6, "subject": 0.3, "hard": 0.2}
+_SHOWN = ("parameter", "peer", "all but it", "siblings")
+_SEVERAL_COUNT = 2
+_BOUND_NAMES = frozenset(
+    stems("max min maximum minimum limit budget cap ceiling floor before until deadline latest upper lower")
+)
+_DEADLINE_NAMES = frozenset(stems("deadline due before until latest"))
 
 
 class _Held(NamedTuple):
@@ -49,6 +60,7 @@ class ContextAtBoundaries:
     def __init__(self) -> None:
         self._pace = Pace()
         self._judged_as: dict[bytes, tuple[int, ...]] = {}  # delegation → what its sides held then
+        self._loud: dict[bytes, dict[str, Finding]] = {}  # delegation → what was said of it at warning
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -77,10 +89,24 @@ class ContextAtBoundaries:
                 if j not in boundaries:
                     boundaries[j] = boundary_of(given[j], trace, views)
             if not boundaries[i].hidden:
-                changes = list(alterations(boundaries[i], views.reader))
                 near = [boundaries[j] for j in around_it if j != i]
-                yield from self._lost(boundaries[i], near, {change.key for change in changes}, trace)
-                yield from _altered(boundaries[i], changes, trace)
+                yield from self._as_it_stands(
+                    given[i].delegation_id, _findings(boundaries[i], near, views.reader, trace)
+                )
+
+    def _as_it_stands(self, delegation_id: bytes, found: Iterable[Finding]) -> Iterator[Finding]:
+        """The findings on a delegation; one that was said before and no longer stands is said again, as no alarm."""
+        before = self._loud.pop(delegation_id, {})
+        now: dict[str, Finding] = {}
+        for finding in found:
+            if finding.severity != Severity.INFO:
+                now[finding.key] = finding
+            before.pop(finding.key, None)
+            yield finding
+        for finding in before.values():
+            yield structs.replace(finding, severity=Severity.INFO, confidence=_INFO_RATIO)
+        if now:
+            self._loud[delegation_id] = now
 
     def _has_changed(self, delegation: Delegation, views: Views) -> bool:
         """Whether anything that the two sides hold may have changed since it was judged."""
@@ -98,27 +124,49 @@ class ContextAtBoundaries:
         self._judged_as[delegation.delegation_id] = now
         return now != before
 
-    def _lost(self, boundary: Boundary, near: list[Boundary], altered: set[str], trace: Trace) -> Iterator[Finding]:
-        held = _constraints(boundary, trace)
-        missing = [h for h in held if _is_missing(h.constraint, boundary, altered)]
-        kept = [h for h in held if boundary.sent.holds(h.constraint)]
-        for each in missing:
-            reasons = _reasons(each.constraint, boundary, kept, near, trace)
-            confidence = _confidence(reasons)
-            if _is_done_elsewhere(each.constraint, boundary, near, reasons):
-                confidence = min(confidence, _INFO_RATIO - 0.01)
-            if confidence >= _INFO_RATIO and reasons.keys() - {"subject", "hard"}:
-                yield _lost_finding(each, boundary, reasons, confidence, trace)
+
+def _findings(boundary: Boundary, near: list[Boundary], reader: Reader, trace: Trace) -> Iterator[Finding]:
+    """What was altered at a boundary, and what was lost there otherwise."""
+    held = _constraints(boundary, trace)
+    changes = list(alterations(boundary, reader))
+    keys = {change.key for change in changes}
+    changed = [h for h in held if any(value.key in keys for value in h.constraint.values)]
+    for constraint, change in turned((h.constraint for h in held if h not in changed), boundary, reader):
+        changes.append(change)
+        changed += [h for h in held if h.constraint is constraint]
+    yield from _altered(boundary, changes, held, trace)
+    yield from _lost(boundary, near, held, [h for h in held if h not in changed], trace)
 
 
-def _is_missing(constraint: Constraint, boundary: Boundary, altered: set[str]) -> bool:
-    """Whether a constraint did not arrive: not as it was, not worked out (a share of a budget), and not altered, which is
-    said as such."""
-    if boundary.received.holds(constraint) or any(value.key in altered for value in constraint.values):
+def _lost(
+    boundary: Boundary, near: list[Boundary], held: list[_Held], unchanged: list[_Held], trace: Trace
+) -> Iterator[Finding]:
+    kept = [h for h in held if boundary.sent.holds(h.constraint) or h not in unchanged]
+    for each in unchanged:
+        if not _is_missing(each.constraint, boundary):
+            continue
+        reasons = _reasons(each.constraint, boundary, kept, near, trace)
+        confidence = _confidence(reasons)
+        if _is_done_elsewhere(each.constraint, boundary, near, reasons):
+            confidence = min(confidence, _INFO_RATIO - 0.01)
+        if confidence >= _INFO_RATIO and reasons.keys() - {"subject", "hard"}:
+            yield _lost_finding(each, boundary, reasons, confidence, trace)
+
+
+def _is_missing(constraint: Constraint, boundary: Boundary) -> bool:
+    """Whether a constraint did not arrive: not as it was, and not worked out (a share of a budget)."""
+    if boundary.received.holds(constraint):
         return False
-    figures = [float(value.figure) for value in constraint.values if value.figure]
     makes = {(value.kind, make_of(value)) for value in constraint.values if value.figure}
-    return not any((i.kind, make_of(i)) in makes and is_derived(i, figures) for i in boundary.sent.items())
+    known = [*constraint.values, *boundary.asked_items]
+    worked_out = (i for i in boundary.sent.items() if (i.kind, make_of(i)) in makes and i not in boundary.known)
+    return not any(_follows(i, constraint, known) for i in worked_out)
+
+
+def _follows(item: Item, constraint: Constraint, known: list[Item]) -> bool:
+    """Whether a number was worked out from a constraint's: it follows from what was asked, and not without the constraint."""
+    own = {value.key for value in constraint.values}
+    return is_derived(item, known) and not is_derived(item, [k for k in known if k.key not in own])
 
 
 def _constraints(boundary: Boundary, trace: Trace) -> list[_Held]:
@@ -136,21 +184,33 @@ def _reasons(
 ) -> dict[str, str]:
     """Evidence that the delegated work needs a constraint, by kind, each in words."""
     reasons: dict[str, str] = {}
-    named = sorted(constraint.stems & boundary.parameters)
-    if named:
+    if _is_taken(constraint, boundary.parameters):
         reasons["parameter"] = "one of its tools has a parameter for it"
     peer = next((p for p in near if _is_peer(boundary, p) and p.received.holds(constraint)), None)
     if peer is not None:
         reasons["peer"] = f"the like task of {label_of(peer.delegation, trace)[1]} had it"
     is_about = bool((constraint.subject or constraint.sentence) & boundary.task_stems)
     siblings = [k for k in kept if k.constraint.key != constraint.key and _is_condition(k.constraint)]
-    if siblings and (is_about or len(siblings) > 1):
-        reasons["siblings"] = f"“{shorten(siblings[0].constraint.text, 60)}” of the same request was passed on"
+    if siblings and (is_about or len(siblings) >= _SEVERAL_COUNT):
+        kind = "siblings" if len(siblings) < _SEVERAL_COUNT else "all but it"
+        reasons[kind] = f"“{shorten(siblings[0].constraint.text, 60)}” of the same request was passed on"
     if is_about:
         reasons["subject"] = "the task is about its subject"
     if constraint.is_hard:
         reasons["hard"] = "it was said as a must"
     return reasons
+
+
+def _is_taken(constraint: Constraint, parameters: list[frozenset[str]]) -> bool:
+    """Whether a tool has a parameter for a constraint: named by its own words, or as the bound on what it is said about."""
+    bounded = _BOUND_NAMES | constraint.subject | constraint.stems
+    is_dated = constraint.direction < 0 and any(v.kind == "date" for v in constraint.values)
+    for name in parameters:
+        if name & constraint.stems or (is_dated and name & _DEADLINE_NAMES):
+            return True
+        if constraint.values and name & constraint.subject and name & _BOUND_NAMES and name <= bounded:
+            return True
+    return False
 
 
 def _is_condition(constraint: Constraint) -> bool:
@@ -186,9 +246,7 @@ def _is_done_elsewhere(
     """Whether this work builds on something for which the constraint was, or could have been, met before."""
     if "parameter" in reasons or "peer" in reasons:
         return False
-    sent_ns = boundary.delegation.sent_ns
-    served = any(p.delegation.sent_ns < sent_ns and p.received.holds(constraint) for p in near)
-    return served or _names_a_choice(boundary)
+    return any(p.received.holds(constraint) for p in near) or _names_a_choice(boundary)
 
 
 def _names_a_choice(boundary: Boundary) -> bool:
@@ -209,7 +267,7 @@ def _lost_finding(held: _Held, boundary: Boundary, reasons: dict[str, str], conf
     delegation, constraint = boundary.delegation, held.constraint
     source, target = label_of(delegation, trace)
     seen_at, path = _place(delegation)
-    because = "; ".join(reasons[k] for k in ("parameter", "peer", "siblings") if k in reasons)
+    because = "; ".join(reasons[k] for k in _SHOWN if k in reasons)
     reader = reader_of(trace)
     asked = reader.asked(held.digest)
     start = max(asked.find(constraint.text), 0)
@@ -236,18 +294,20 @@ def _lost_finding(held: _Held, boundary: Boundary, reasons: dict[str, str], conf
     )
 
 
-def _altered(boundary: Boundary, changes: list[Alteration], trace: Trace) -> Iterator[Finding]:
+def _altered(boundary: Boundary, changes: list[Alteration], held: list[_Held], trace: Trace) -> Iterator[Finding]:
     delegation = boundary.delegation
     source, target = label_of(delegation, trace)
     seen_at, path = _place(delegation)
     for change in changes:
+        condition = next((h.constraint.text for h in held if any(v.key == change.key for v in h.constraint.values)), "")
+        was = shorten(condition, 80) if change.was in condition else change.was
         yield Finding(
             kind=ALTERED,
             severity=Severity.WARNING,
             confidence=change.confidence,
             trace_id=trace.trace_id,
             span_id=seen_at,
-            message=f"{source} was told “{change.was}” and told {target} “{change.now}”",
+            message=f"{source} was told “{was}” and told {target} “{change.now}”",
             agent=delegation.target_agent,
             peer_agent=delegation.source_agent,
             value=change.was,

@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 
 from trajectory.detection.constraints import SENTENCE, Constraint, constraints_in
 from trajectory.detection.items import Item, items_in, keys_of, lookup_key
+from trajectory.detection.units import dimension_of, says_same
 from trajectory.detection.words import READ_CHARS, plain, stems
 from trajectory.graph.trace import Trace
 from trajectory.model.content import MESSAGE, message_text
 
 MAX_READ_COUNT = 8192
 _MAX_SAID_CHARS = 4 * 1024 * 1024
+_MAX_MEASURED_COUNT = 500  # quantities that one is compared with after conversion
 _ASKING = ("user", "human", "")
 _T = TypeVar("_T")
 
@@ -193,6 +195,10 @@ class Knowledge:
     def _figures(self) -> set[str]:
         return {item.figure for item in self.items() if item.figure}
 
+    @cached_property
+    def _measured(self) -> list[Item]:
+        return list({i.key: i for i in self.items() if dimension_of(i)}.values())[:_MAX_MEASURED_COUNT]
+
     @property
     def is_known(self) -> bool:
         """Whether anything was captured."""
@@ -201,6 +207,8 @@ class Knowledge:
     def __contains__(self, item: Item) -> bool:
         """Whether a value is here, in any writing; a number also by its digits alone, a small one also as a word."""
         if lookup_key(item) in self._keys or (bool(item.figure) and item.figure in self._figures):
+            return True
+        if dimension_of(item) and any(says_same(item, other) for other in self._measured):
             return True
         word = _NUMBER_WORDS.get(item.figure)
         return word is not None and word in self.stems

@@ -24,7 +24,8 @@ STOP_WORDS = frozenset(
     just let like made make many may me might more most must my need needs no nor not now of off on once one only or other
     our out over own per please same shall she should so some such than that the their them then there these they this
     those through to too under until up us use used using very want was we were what when where which while who whom why
-    will with within without would yes yet you your following given get give ensure sure total"""
+    will with within without would yes yet you your following given get give ensure sure
+    der die das den dem ein eine einen und für mit le la les des du un une et pour el los las y con para"""
     )
 )
 
