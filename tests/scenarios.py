@@ -105,14 +105,15 @@ class Scenario:
         tools: Any = None,
         knows: Sequence[dict[str, Any]] | None = None,
         calls: Sequence[tuple[str, str, Any]] = (),
+        attributes: dict[str, Any] | None = None,
     ) -> bytes:
         """A model call: shown all that the agent heard (or `knows`), with `tools` on offer, it says `text` and asks for `calls`,
-        (id, tool, arguments) each."""
+        (id, tool, arguments) each; `attributes` are its span's."""
         frame = self._frames[-1]
         contents: dict[str, list[Any]] = {Slot.INPUT: list(frame.heard if knows is None else knows)}
         if tools is not None:
             contents[Slot.TOOLS] = [tools]
-        span_id = self._start(SpanKind.MODEL, "chat", contents=contents)
+        span_id = self._start(SpanKind.MODEL, "chat", contents=contents, attributes=attributes)
         said: dict[str, Any] = {"role": "assistant", "content": text}
         if calls:
             said["tool_calls"] = [{"id": i, "name": name, "arguments": given} for i, name, given in calls]
@@ -193,6 +194,11 @@ class Scenario:
     def hears(self, text: str, role: str = "user") -> None:
         """Somebody tells the agent at work something."""
         self._frames[-1].heard.append({"role": role, "content": text})
+
+    @property
+    def heard(self) -> list[dict[str, Any]]:
+        """What the agent at work has heard and said so far."""
+        return self._frames[-1].heard
 
     def thinks(self, text: str, confidence: float | None = None, under: str = "") -> None:
         """A thought of the agent at work, or on the last span of a name."""

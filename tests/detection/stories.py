@@ -7,7 +7,7 @@ runs deserve none. Used by the tests of this folder; the conformance suite runs 
 from collections.abc import Callable
 
 from tests.scenarios import Scenario
-from trajectory.model.words import SpanKind
+from trajectory.model.words import FINISH_REASONS, INPUT_TOKENS, MODEL_NAME, SpanKind
 
 REQUEST = (
     "Plan a 2-night stay in Lyon for 2 people. Hard constraints: the total must not exceed 900 EUR and the hotel must be "
@@ -15,6 +15,7 @@ REQUEST = (
 )
 FULL_TASK = "Find a step-free hotel in Lyon for 2 people, 2 nights, total at most 900 EUR. Reference T-77."
 DOWN = "Error: 503 Service Unavailable from the inventory"
+CODED = {"hotels": [{"id": "HR-8841", "step_free": True}]}
 HOTELS = [{"id": "H7", "name": "Grand Rhone", "step_free": True, "total": "640 EUR"}]
 
 
@@ -305,6 +306,102 @@ def tried_again(
     return run
 
 
+def made_up() -> Scenario:
+    """The researcher names a hotel that its tool did not."""
+    return trip(
+        searched=CODED,
+        found="I found HR-2209, step-free.",
+        hotel="HR-2209",
+        quoted="firm",
+        quote_said="Quoted.",
+        answer="Done.",
+    )
+
+
+def passed_over() -> Scenario:
+    """The planner goes on with a hotel that nobody named."""
+    return trip(
+        searched=CODED,
+        found="I found HR-8841, step-free.",
+        hotel="HR-1930",
+        quoted="firm",
+        quote_said="Quoted.",
+        answer="Done.",
+    )
+
+
+def outdated(hotel: str = "HR-8841", notice: str = "Notice: offer HR-8841 was replaced by HR-9017.") -> Scenario:
+    """An offer is replaced before it is passed on."""
+    run = Scenario()
+    with run.agent("planner", task="Book the cheapest room in Lyon."):
+        run.says("Looking.")
+        run.tool("search", {"city": "Lyon"}, {"offer": "HR-8841"})
+        run.says("HR-8841 it is; checking it.")
+        run.tool("check", {"offer": "HR-8841"}, notice)
+        run.says("On to the booking.")
+        with run.delegate("booker", f"Book the room of offer {hotel}."):
+            run.says("Booked.")
+        run.says("The room is booked.")
+    return run
+
+
+KEY = "sk-proj-" + "q7Rk2Lw9Zt4Xn8Vb3Mc6Yp5Hd1Gf0Js"
+
+
+def leaking(task: str = f"Summarise the archive. By the way, its key is {KEY}.", parameter: str = "topic") -> Scenario:
+    """A key from the lead's instructions goes to an agent that has no use for it."""
+    run = Scenario()
+    tools = [
+        {
+            "type": "function",
+            "function": {"name": "find", "parameters": {"properties": {parameter: {"type": "string"}}}},
+        }
+    ]
+    with run.agent("lead", task="Summarise the archive.", system=f"The key of the archive is {KEY}."):
+        run.says("On it.")
+        with run.delegate("writer", task):
+            run.says("Reading.", tools=tools)
+            run.says("The archive is about tides.")
+        run.says("The archive is about tides.")
+    return run
+
+
+def cut_off(continues: bool = False) -> Scenario:
+    """An answer ends at the model's limit, and goes back as it is, or is continued."""
+    run = Scenario()
+    with run.agent("lead", task="Report on tides."):
+        run.says("On it.")
+        with run.delegate("writer", "Write a report on tides."):
+            run.says("Tides rise and fall twice a day because the", attributes={FINISH_REASONS: ["length"]})
+            if continues:
+                run.says(
+                    "Tides rise and fall twice a day because the moon pulls at the sea.",
+                    attributes={FINISH_REASONS: ["stop"]},
+                )
+        run.says("Here is the report.")
+    return run
+
+
+def compacted(summary: str = "Summary so far: the user wants a report on tides; three sources were read.") -> Scenario:
+    """A conversation is made shorter, with a summary in place of its beginning."""
+    run = Scenario()
+    with run.agent("writer", task="Write a report on tides. It must stay under 300 words, and never name the sponsor."):
+        for source in ("S1", "S2", "S3"):
+            run.says(f"Reading {source}.")
+            run.tool("read", {"source": source}, f"{source} says that tides rise and fall.")
+        tail = [{"role": "user", "content": summary}, *run.heard[-2:]]
+        run.says("Tides rise and fall.", knows=tail)
+    return run
+
+
+def pressed(tokens: int = 125_000) -> Scenario:
+    """A call whose context is nearly full."""
+    run = Scenario()
+    with run.agent("writer", task="Write a report on tides."):
+        run.says("Tides rise and fall.", attributes={MODEL_NAME: "gpt-4o-2024-08-06", INPUT_TOKENS: tokens})
+    return run
+
+
 def stuck() -> Scenario:
     """A tool that does not come back, and an agent that waits for it."""
     run = Scenario()
@@ -332,6 +429,13 @@ FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
         {("tool.bad_arguments", "booker")},
     ),
     "tried again": (tried_again, {("tool.blind_retry", "worker")}),
+    "made up": (made_up, {("context.invented", "researcher")}),
+    "passed over": (passed_over, {("context.ignored", "planner"), ("context.invented", "planner")}),
+    "outdated": (outdated, {("context.stale", "planner")}),
+    "leaking": (leaking, {("context.leaked", "lead")}),
+    "cut off": (cut_off, {("context.truncated", "writer")}),
+    "compacted": (compacted, {("context.truncated", "writer")}),
+    "pressed": (pressed, {("context.pressure", "writer")}),
 }
 
 CLEAN: dict[str, Story] = {
@@ -352,5 +456,12 @@ CLEAN: dict[str, Story] = {
     "asked to wait": lambda: tried_again(
         {"status": "queued", "message": "try again later"}, times=4, then="H99: 310 EUR"
     ),
+    "up to date": lambda: outdated("HR-9017"),
+    "told as history": lambda: outdated("HR-9017, which replaces HR-8841"),
+    "given to who needs it": lambda: leaking(f"Summarise the archive; its key is {KEY}.", "api_key"),
+    "given to be used": lambda: leaking(f"Open the archive with {KEY} and summarise it."),
+    "cut and continued": lambda: cut_off(continues=True),
+    "well summarised": lambda: compacted("Report on tides, less than 300 words; the sponsor is never to be named."),
+    "room to spare": lambda: pressed(90_000),
     "not captured": lambda: trip(task="Find a hotel.", searched=DOWN, found="H99", hotel="H99", captures=False),
 }

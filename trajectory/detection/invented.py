@@ -1,0 +1,213 @@
+"""`context.invented`: a value that an agent passed on as if it had it from somewhere, and that nothing before it holds.
+
+Invariant: precision first. A value counts as invented at warning only where three things are so: no request, instruction, tool or
+agent had said it, and it follows from nothing that they had said; it went on to a tool, another agent or whoever asked; and
+something shows that it should have had a source: a source names another value of the very same make in its place. A tool's answer
+that holds it later, without failing, shows that it exists. Common knowledge, code and addresses are never judged. Called through
+the seam of `contract`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from trajectory.detection.failure_text import failure_in
+from trajectory.detection.items import Item
+from trajectory.detection.known import Key, Known, asking_keys, key_of, may_replace, plain_of, shape_of, words_near
+from trajectory.detection.pace import Pace
+from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SHOWN, Entry, Timeline, timeline_of
+from trajectory.detection.words import around, shorten
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.words import Severity
+
+KIND = "context.invented"
+MAX_CANDIDATES_COUNT = 500
+_MAX_RIVALS_COUNT = 8
+_KINDS = ("identifier", "money", "quantity", "email")
+_FENCE = re.compile(r"```.*?(?:```|\Z)", re.S)
+_MIN_DIGITS = 3
+
+
+class _First(NamedTuple):
+    """Where an unknown value was first said, and a source's value that should have stood there."""
+
+    item: Item
+    entry: Entry
+    rival: Item | None
+    rival_entry: Entry | None
+
+
+class InventedValues:
+    """The detector of `context.invented`."""
+
+    name = KIND
+    reads = ()
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        return ()
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """Findings on values without a source that went on."""
+        if trace.has_contents and self._pace.is_due(trace, now_ns):
+            yield from _Walk(timeline_of(trace), reader_of(trace), trace).findings()
+            reader_of(trace).rest()
+
+
+class _Walk:
+    """Goes through what was shown and said, in order, and remembers what nobody had said before."""
+
+    def __init__(self, timeline: Timeline, reader: Reader, trace: Trace) -> None:
+        self._timeline = timeline
+        self._reader = reader
+        self._trace = trace
+        self._known = Known()
+        self._sources: dict[tuple[str, str], dict[Key, tuple[Item, Entry]]] = {}  # by make: the values of sources
+        self._first: dict[Key, _First] = {}
+        self._used: dict[Key, Entry] = {}
+
+    def findings(self) -> Iterator[Finding]:
+        for entry in self._timeline.entries:
+            if entry.is_source:
+                self._hear(entry)
+            else:
+                self._say(entry)
+        for key, used in self._used.items():
+            first = self._first.get(key)
+            if first is not None:
+                yield self._finding(first, used)
+
+    def _hear(self, entry: Entry) -> None:
+        items = self._reader.items(entry.digest)
+        confirmed = entry.role == RESULT and failure_in(self._reader.text(entry.digest) or "") is None
+        fresh: list[Item] = []
+        for item in items:
+            said = self._first.get(key_of(item))
+            if said is None:
+                fresh.append(item)
+            elif confirmed or entry.at_ns < said.entry.at_ns:
+                del self._first[key_of(item)]
+                fresh.append(item)
+        self._known.add(fresh)
+        for item in fresh:
+            if item.kind in _KINDS:
+                held = self._sources.setdefault((item.kind, shape_of(item)), {})
+                if len(held) <= _MAX_RIVALS_COUNT * 4:
+                    held.setdefault(key_of(item), (item, entry))
+
+    def _say(self, entry: Entry) -> None:
+        unknown: list[Item] = []
+        for item in _told(entry, self._reader):
+            if key_of(item) in self._first:
+                self._use(key_of(item), entry)
+            elif item not in self._known:
+                unknown.append(item)
+        for item in unknown:
+            if _is_judged(item) and len(self._first) < MAX_CANDIDATES_COUNT and not self._known.implies(item):
+                self._note(item, entry)
+        self._known.add(i for i in self._reader.items(entry.digest) if key_of(i) not in self._first)
+
+    def _note(self, item: Item, entry: Entry) -> None:
+        rival, rival_entry = self._rival(item, entry)
+        if rival is not None:
+            self._first[key_of(item)] = _First(item, entry, rival, rival_entry)
+            self._use(key_of(item), entry)
+
+    def _use(self, key: Key, entry: Entry) -> None:
+        if self._timeline.reaches_others(entry):
+            self._used.setdefault(key, entry)
+
+    def _rival(self, item: Item, entry: Entry) -> tuple[Item | None, Entry | None]:
+        """The one value of a source that the words about a new one are about, and that does not stand beside it."""
+        held = self._sources.get((item.kind, shape_of(item)), {})
+        if not held:
+            return None, None
+        beside = {key for other in self._reader.items(entry.digest) for key in asking_keys(other)}
+        rivals = [(i, e) for key, (i, e) in held.items() if key not in beside and may_replace(i, item)]
+        if entry.role == GIVEN:  # what was asked and is passed on changed is altered, which is said as such
+            rivals = [(i, e) for i, e in rivals if e.role != SHOWN or not self._reader.asked(e.digest)]
+        if item.kind != "identifier":
+            near = words_near(item, plain_of(self._reader.text(entry.digest)))
+            rivals = [(i, e) for i, e in rivals if near & words_near(i, plain_of(self._reader.text(e.digest)))]
+            return rivals[0] if len(rivals) == 1 else (None, None)
+        return rivals[-1] if 0 < len(rivals) <= _MAX_RIVALS_COUNT else (None, None)
+
+    def _finding(self, first: _First, used: Entry) -> Finding:
+        entry, item = first.entry, first.item
+        who = self._trace.span_label(self._trace.spans[entry.span_id]) or "an agent"
+        path = list(dict.fromkeys((entry.span_id, used.span_id)))
+        evidence = [Evidence(entry.span_id, _quote(item, entry, self._reader))]
+        because = ""
+        if first.rival is not None and first.rival_entry is not None:
+            because = f"; {_origin(first.rival_entry, self._trace)} has “{shorten(first.rival.text, 60)}” there"
+            evidence.append(Evidence(first.rival_entry.span_id, _quote(first.rival, first.rival_entry, self._reader)))
+        return Finding(
+            kind=KIND,
+            severity=Severity.WARNING,
+            confidence=0.85 if item.kind == "identifier" else 0.78,
+            trace_id=self._trace.trace_id,
+            span_id=used.span_id,
+            message=f"{who} passed on “{shorten(item.text, 60)}”, which nothing before it holds{because}",
+            agent=self._trace.spans[entry.span_id].agent_name,
+            value=item.text,
+            root_span_id=entry.span_id,
+            path=path,
+            evidence=evidence,
+            at_ns=entry.at_ns,
+        )
+
+
+def _origin(entry: Entry, trace: Trace) -> str:
+    if entry.role == RESULT:
+        return f"the answer of {shorten(trace.spans[entry.span_id].name, 40)}"
+    return "an agent's answer" if entry.role == RETURNED else "what it was asked"
+
+
+def _quote(item: Item, entry: Entry, reader: Reader) -> str:
+    said = plain_of(reader.text(entry.digest))
+    return around(said, item.start, item.start + len(item.text))
+
+
+def _told(entry: Entry, reader: Reader) -> list[Item]:
+    """The values of a saying that are told as such: not inside code, and of a call's arguments only those that are one whole."""
+    items = reader.items(entry.digest)
+    if entry.role == ARGUMENT:
+        whole = _leaves(reader.text(entry.digest) or "")
+        return [i for i in items if i.text.casefold() in whole or i.key in whole]
+    if "```" not in (reader.text(entry.digest) or ""):
+        return items
+    fenced = [m.span() for m in _FENCE.finditer(plain_of(reader.text(entry.digest)))]
+    return [i for i in items if not any(a <= i.start < b for a, b in fenced)]
+
+
+def _leaves(text: str) -> set[str]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {text.strip().casefold()}
+    found: set[str] = set()
+    pending = [value]
+    while pending and len(found) < MAX_CANDIDATES_COUNT:
+        held = pending.pop()
+        if isinstance(held, dict):
+            pending.extend(held.values())
+        elif isinstance(held, list):
+            pending.extend(held)
+        elif isinstance(held, (str, int, float)):
+            found.add(str(held).strip().casefold())
+    return found
+
+
+def _is_judged(item: Item) -> bool:
+    """Whether a value is one that nobody knows by heart."""
+    if item.kind == "identifier":
+        return sum(c.isdigit() for c in item.key) >= _MIN_DIGITS and not _YEARS.fullmatch(item.key)
+    return item.kind in _KINDS and item.is_distinctive
+
+
+_YEARS = re.compile(r"(?:1[5-9]|20)\d\d(?:[-_/](?:(?:1[5-9]|20)\d\d|\d\d))?s?")

@@ -1,0 +1,203 @@
+"""`context.stale`: an agent passes on a value that it knew was superseded.
+
+Invariant: three things have to be known of one agent: the old value, the newer one and that it stands in place of the old (a text
+that it was shown says so, or the same call gave another answer), and after that it passes on the old one without the new. What
+is told as history, and what undoes the old (a cancellation), is none. Called through the seam of `contract`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from trajectory.detection.failure_text import failure_in
+from trajectory.detection.items import Item, items_in
+from trajectory.detection.known import Key, all_keys, key_of, may_replace, plain_of, shape_of
+from trajectory.detection.pace import Pace
+from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.supersession import Superseded, is_past, superseded_in, updates_in
+from trajectory.detection.timeline import ARGUMENT, RESULT, SHOWN, Entry, Timeline, timeline_of
+from trajectory.detection.words import around, shorten, stems
+from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.words import Severity
+
+KIND = "context.stale"
+MAX_CHANGES_COUNT = 500  # of one trace that are followed
+_MAX_CALLS_COUNT = 2000
+_MAX_READ_COUNT = 50_000  # payloads
+_MAX_FIELDS_COUNT = 200
+_KINDS = ("identifier", "money", "quantity", "date", "time", "email", "url")
+_UNDOING = stems(
+    "cancel delete remove void revoke release archive compare history refund rollback undo close diff look lookup"
+)
+
+
+class _Change(NamedTuple):
+    """A value that was superseded, and where an agent learned that."""
+
+    old: Item
+    new: Item
+    entry: Entry
+
+
+class StaleValues:
+    """The detector of `context.stale`."""
+
+    name = KIND
+    reads = ()
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+        self._told: dict[bytes, list[Superseded]] = {}  # what payloads say is superseded
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        return ()
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """Findings on superseded values that were passed on."""
+        if trace.has_contents and self._pace.is_due(trace, now_ns):
+            yield from _Walk(timeline_of(trace), reader_of(trace), trace, self._told).findings()
+            reader_of(trace).rest()
+
+
+class _Walk:
+    """Goes through what was shown and said, in order, with what each agent knows to be superseded."""
+
+    def __init__(self, timeline: Timeline, reader: Reader, trace: Trace, told: dict[bytes, list[Superseded]]) -> None:
+        self._told = told
+        self._timeline = timeline
+        self._reader = reader
+        self._trace = trace
+        self._changes: dict[int, dict[Key, _Change]] = {}  # by agent
+        self._answers: dict[tuple[str, bytes], Entry] = {}  # by tool and arguments, the latest
+        self._asked: dict[int, list[tuple[Item, set[str]]]] = {}
+        self._said: set[tuple[int, Key]] = set()
+        self._count = 0
+
+    def findings(self) -> Iterator[Finding]:
+        for entry in self._timeline.entries:
+            if entry.is_source:
+                self._learn(entry)
+            elif self._changes.get(entry.owner) and self._timeline.reaches_others(entry):
+                yield from self._pass_on(entry)
+
+    def _learn(self, entry: Entry) -> None:
+        if self._count >= MAX_CHANGES_COUNT:
+            return
+        text = self._reader.text(entry.digest) or ""
+        pairs = [(p.old, p.new) for p in self._superseded(entry.digest, text)]
+        if entry.role == RESULT:
+            pairs += self._answered_anew(entry, text)
+        elif entry.role == SHOWN:
+            pairs += self._asked_anew(entry)
+        known = self._changes.setdefault(entry.owner, {})
+        for old, new in pairs:
+            if old.kind in _KINDS and (old.is_distinctive or old.kind in ("time", "date")):
+                self._count += 1
+                known.pop(key_of(new), None)  # what is back is not stale
+                known.setdefault(key_of(old), _Change(old, new, entry))
+
+    def _superseded(self, digest: bytes, text: str) -> list[Superseded]:
+        known = self._told.get(digest)
+        if known is None:
+            known = superseded_in(text) if failure_in(text) is None else []
+            if len(self._told) < _MAX_READ_COUNT:
+                self._told[digest] = known
+        return known
+
+    def _answered_anew(self, entry: Entry, text: str) -> list[tuple[Item, Item]]:
+        """Fields that the same call gave another value for than before."""
+        arguments = self._trace.spans[entry.span_id].digests("arguments")
+        if len(arguments) != 1 or len(self._answers) >= _MAX_CALLS_COUNT:
+            return []
+        call = (tool_name(self._trace.spans[entry.span_id]), arguments[0])
+        before = self._answers.get(call)
+        self._answers[call] = entry
+        if before is None or before.digest == entry.digest:
+            return []
+        was, now = _fields(self._reader.text(before.digest) or ""), _fields(text)
+        held = {key for i in self._reader.items(entry.digest) for key in all_keys(i)}
+        changed = [(was[path], now[path]) for path in was.keys() & now.keys() if may_replace(was[path], now[path])]
+        return [(old, new) for old, new in changed if not held & set(all_keys(old))]
+
+    def _asked_anew(self, entry: Entry) -> list[tuple[Item, Item]]:
+        """What a person asked for before, and asks for otherwise now."""
+        asked = self._reader.asked(entry.digest)
+        if not asked:
+            return []
+        before = self._asked.setdefault(entry.owner, [])
+        pairs: list[tuple[Item, Item]] = []
+        for new, words in updates_in(asked) if before else ():
+            alike = [old for old, about in before if may_replace(old, new) and about & words]
+            alike = list({key_of(old): old for old in alike}.values())
+            if len(alike) == 1:
+                pairs.append((alike[0], new))
+        if len(before) < MAX_CHANGES_COUNT:
+            for sentence, held in self._reader.sentences(entry.digest).items():
+                before += [(item, set(held)) for item in items_in(sentence) if item.kind in _KINDS]
+        return pairs
+
+    def _pass_on(self, entry: Entry) -> Iterator[Finding]:
+        items = self._reader.items(entry.digest)
+        keys = {key for item in items for key in all_keys(item)}
+        changes = self._changes[entry.owner]
+        if entry.role == ARGUMENT and stems(tool_name(self._trace.spans[entry.span_id])) & _UNDOING:
+            return
+        said = plain_of(self._reader.text(entry.digest))
+        for item in items:
+            change = changes.get(key_of(item))
+            known = (entry.owner, key_of(item))
+            if change is None or known in self._said or item.kind != change.old.kind:
+                continue
+            if keys & set(all_keys(change.new)) or is_past(said, item.start, item.start + len(item.text)):
+                continue
+            if shape_of(item) == shape_of(change.old):
+                self._said.add(known)
+                yield self._finding(change, item, entry, said)
+
+    def _finding(self, change: _Change, item: Item, entry: Entry, said: str) -> Finding:
+        who = self._trace.span_label(self._trace.spans[entry.span_id]) or "an agent"
+        delegation = self._timeline.delegation(entry.span_id)
+        learned = plain_of(self._reader.text(change.entry.digest))
+        return Finding(
+            kind=KIND,
+            severity=Severity.WARNING,
+            confidence=0.88,
+            trace_id=self._trace.trace_id,
+            span_id=entry.span_id,
+            message=f"{who} passed on “{shorten(item.text, 60)}” though it knew of “{shorten(change.new.text, 60)}” in its place",
+            agent=self._trace.spans[entry.span_id].agent_name,
+            peer_agent=delegation.target_agent if delegation is not None else "",
+            value=item.text,
+            root_span_id=change.entry.span_id,
+            path=list(dict.fromkeys((change.entry.span_id, entry.span_id))),
+            evidence=[
+                Evidence(change.entry.span_id, _quote(change.new, learned)),
+                Evidence(entry.span_id, around(said, item.start, item.start + len(item.text))),
+            ],
+            at_ns=entry.at_ns,
+        )
+
+
+def _quote(item: Item, said: str) -> str:
+    at = max(said.find(item.text), 0)
+    return around(said, at, at + len(item.text))
+
+
+def _fields(text: str) -> dict[str, Item]:
+    """The fields of a JSON object that hold just one value each, by path; lists are passed over: their order is no name."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    found: dict[str, Item] = {}
+    pending: list[tuple[str, Any]] = [("", value)]
+    while pending and len(found) < _MAX_FIELDS_COUNT:
+        path, held = pending.pop()
+        if isinstance(held, dict):
+            pending.extend((f"{path}/{name}", v) for name, v in list(held.items())[:_MAX_FIELDS_COUNT])
+        elif isinstance(held, (str, int, float)) and not isinstance(held, bool):
+            items = [i for i in items_in(str(held)[:200]) if i.kind != "quoted"]
+            if len(items) == 1:
+                found[path] = items[0]
+    return found

@@ -1,0 +1,153 @@
+"""What was shown, said, passed on and got back in a trace, by whom, in order of time.
+
+Invariant: a function of the trace's state, worked out once for each state and shared by all who ask; it holds ids alone, so that
+it keeps no trace alive. A payload that an agent is shown again counts once, by the first time. Called by the detectors that ask
+what an agent knew when it said something.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from operator import itemgetter
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from trajectory.graph.delegations import Delegation
+from trajectory.graph.span import Span
+from trajectory.graph.trace import Trace
+from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, STEP, DelegationMode, Slot, SpanKind, Surface
+
+SHOWN = "shown"  # to a model or an agent: what it was asked, its instructions, its context
+RESULT = "result"  # of a tool
+RETURNED = "returned"  # a delegatee's answer, as its delegator got it
+SAID = "said"  # by a model or an agent
+GIVEN = "given"  # as work, to another agent
+ARGUMENT = "argument"  # of a tool call
+_RANK = {RESULT: 0, RETURNED: 1, SHOWN: 2, SAID: 3, GIVEN: 4, ARGUMENT: 5}
+_MAX_SHOWN_AGAIN_COUNT = 3  # payloads of a list in a row that were shown before: what is ahead of them was, too
+_CALLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
+
+
+class Entry(NamedTuple):
+    """A payload in its role. Entries sort by time, what came in before what was made of it."""
+
+    at_ns: int
+    rank: int
+    span_id: bytes
+    digest: bytes
+    role: str
+    owner: int  # the identity of the invocation that it belongs to
+
+    @property
+    def is_source(self) -> bool:
+        """Whether an agent had it from elsewhere."""
+        return self.role in (SHOWN, RESULT, RETURNED)
+
+
+class Passing(NamedTuple):
+    """A delegation: its span's id, the identities of both sides (0 where one is not known), the delegatee's name, the mode."""
+
+    span_id: bytes
+    source: int
+    target: int
+    target_agent: str
+    mode: str
+
+    @classmethod
+    def of(cls, delegation: Delegation) -> "Passing":
+        source, target = (id(side) if side is not None else 0 for side in (delegation.source, delegation.target))
+        return cls(delegation.delegation_id, source, target, delegation.target_agent, delegation.mode)
+
+
+class Timeline:
+    """The entries of a trace, in order."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._delegations = {d.delegation_id: Passing.of(d) for d in trace.delegations()}
+        self._given_to = {passing.target: passing for passing in self._delegations.values() if passing.target}
+        self._shown: dict[int, set[bytes]] = {}
+        spans = sorted((s for s in trace.spans.values() if not s.is_placeholder), key=lambda s: s.order_key)
+        vehicles = trace.vehicles()
+        entries = (e for span in spans for e in self._of(span, span.span_id in vehicles))
+        self.entries = sorted(entries, key=itemgetter(0, 1, 2, 3))
+
+    def delegation(self, span_id: bytes) -> Passing | None:
+        """The delegation that a span carries."""
+        return self._delegations.get(span_id)
+
+    def given_to(self, owner: int) -> Passing | None:
+        """The delegation by which an agent was given its work."""
+        return self._given_to.get(owner)
+
+    @cached_property
+    def answers(self) -> frozenset[bytes]:
+        """Ids of the spans that say the last words of the agents whom nobody gave their work, or who were given it for good."""
+        last: dict[int, Entry] = {}
+        for entry in self.entries:
+            if entry.role == SAID and self._answers_for_all(entry.owner):
+                last[entry.owner] = entry
+        final = max(last.values(), default=None, key=itemgetter(0, 1, 2, 3))
+        return frozenset((final.span_id,)) if final is not None else frozenset()
+
+    def reaches_others(self, entry: Entry) -> bool:
+        """Whether what an entry says goes to another agent, a tool, or whoever asked for the run."""
+        return entry.role in (GIVEN, ARGUMENT) or entry.span_id in self.answers
+
+    def _answers_for_all(self, owner: int) -> bool:
+        delegation = self.given_to(owner)
+        return delegation is None or delegation.mode == DelegationMode.TRANSFER
+
+    def _of(self, span: Span, carries: bool) -> Iterator[Entry]:
+        known = self._shown.setdefault(id(span.owner), set())
+        for role, at_ns, digests in _slots(span, carries):
+            if role == SHOWN:
+                digests = _new(digests, known)
+            elif role == SAID:
+                known.update(digests)
+            for digest in digests:
+                yield Entry(at_ns, _RANK[role], span.span_id, digest, role, id(span.owner))
+
+
+def timeline_of(trace: Trace) -> Timeline:
+    """The timeline of a trace as it stands."""
+    kept = _KEPT.get(trace)
+    if kept is None or kept[0] != trace.told_version:
+        kept = _KEPT[trace] = (trace.told_version, Timeline(trace))
+    return kept[1]
+
+
+_KEPT: WeakKeyDictionary[Trace, tuple[int, Timeline]] = WeakKeyDictionary()
+
+
+def _slots(span: Span, carries: bool) -> Iterator[tuple[str, int, list[bytes]]]:
+    start, end = span.start_ns or span.end_ns, span.end_ns or span.last_ns
+    if carries or span.kind == SpanKind.DELEGATION:
+        yield GIVEN, start, span.digests(Slot.TASK) or span.digests(Slot.ARGUMENTS)
+        yield RETURNED, end, span.digests(Slot.RETURNED) or span.digests(Slot.RESULT)
+    elif span.kind in _CALLS:
+        yield ARGUMENT, start, span.digests(Slot.ARGUMENTS)
+        yield RESULT, end, span.digests(Slot.RESULT) or span.digests(Slot.OUTPUT)
+    else:
+        for slot in (Slot.TASK, Slot.SYSTEM, Slot.INPUT):
+            yield SHOWN, start, span.digests(slot)
+        if span.kind in (SpanKind.AGENT, SpanKind.MODEL) or STEP in span.attributes:
+            yield SAID, end, span.digests(Slot.OUTPUT) or span.digests(Slot.RETURNED)
+    yield SHOWN, start, span.digests(Slot.CONTEXT)
+    for event in span.events:
+        if event.contents and event.name != EVENT_DELTA and event.surface != Surface.COGNITIVE:
+            role = SHOWN if event.name == EVENT_CONTEXT else SAID
+            yield role, event.at_ns, [d for digests in event.contents.values() for d in digests]
+
+
+def _new(digests: list[bytes], known: set[bytes]) -> list[bytes]:
+    """Those that were not shown before; a conversation is shown again whole at each call, and grows at its end."""
+    fresh: list[bytes] = []
+    again_count = 0
+    for digest in reversed(digests):
+        if digest in known:
+            again_count += 1
+            if again_count > _MAX_SHOWN_AGAIN_COUNT:
+                break
+            continue
+        known.add(digest)
+        fresh.append(digest)
+    return fresh[::-1]
