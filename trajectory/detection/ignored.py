@@ -6,13 +6,14 @@ holds what was asked for. A result that is not needed any more is nobody's loss.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from trajectory.detection.failure_text import failure_in, says_failure
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, Known, all_keys, key_of, may_replace, plain_of, words_near
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
-from trajectory.detection.timeline import GIVEN, RETURNED, SAID, Entry, Timeline, timeline_of
+from trajectory.detection.timeline import ARGUMENT, GIVEN, RETURNED, SAID, Entry, Resumed, Timeline, timeline_of
 from trajectory.detection.words import around, shorten, stems
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
@@ -35,6 +36,7 @@ class IgnoredResults:
 
     def __init__(self) -> None:
         self._pace = Pace()
+        self._walk: Resumed[_Walk] | None = None
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -42,28 +44,41 @@ class IgnoredResults:
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on results that were contradicted by whoever had asked for them."""
         if trace.has_contents and trace.delegations() and self._pace.is_due(trace, now_ns):
-            yield from _Walk(timeline_of(trace), reader_of(trace), trace).findings()
-            reader_of(trace).rest()
+            reader = reader_of(trace)
+            self._walk = self._walk or Resumed(lambda: _Walk(reader))
+            timeline = timeline_of(trace)
+            for result in self._walk.caught_up(timeline).unused(timeline.answer):
+                finding = _Judgement(result, timeline, reader, trace).finding()
+                if finding is not None:
+                    yield finding
+            reader.rest()
 
 
 class _Result:
-    """What came back from a delegatee: its new values, and what its delegator then passed on."""
+    """What came back from a delegatee: its task, its new values, and what its delegator passed on in their place."""
 
-    def __init__(self, entry: Entry, values: list[Item]) -> None:
+    def __init__(self, entry: Entry, task: Entry | None, values: list[Item]) -> None:
         self.entry = entry
+        self.task = task
         self.values = {key_of(v): v for v in values}
         self.keys = {key for v in values for key in all_keys(v)}
         self.is_used = False
-        self.rivals: list[tuple[Item, Item, Entry]] = []  # of it, instead, where
+        self.rivals: list[_Rival] = []
+
+
+class _Rival(NamedTuple):
+    """A value that stands where a result's should, and where it does."""
+
+    was: Item
+    now: Item
+    entry: Entry
 
 
 class _Walk:
     """Goes through what was said in order, with the results that are waiting to be used."""
 
-    def __init__(self, timeline: Timeline, reader: Reader, trace: Trace) -> None:
-        self._timeline = timeline
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._trace = trace
         self._known = Known()
         self._waiting: dict[int, list[_Result]] = {}  # results that are not used yet, by delegator
         self._done: list[_Result] = []
@@ -71,22 +86,36 @@ class _Walk:
         self._asked: dict[bytes, Entry] = {}
         self._count = 0
 
-    def findings(self) -> Iterator[Finding]:
-        for entry in self._timeline.entries:
-            items = self._reader.items(entry.digest)
-            if entry.role == RETURNED:
-                self._note(entry, items)
-            elif entry.role == GIVEN:
-                self._asked[entry.span_id] = entry
-            if not entry.is_source:
-                for result in self._waiting.get(entry.owner, ()):
-                    self._follow(result, entry, items)
-            if entry.is_source or entry.role == SAID:
-                self._known.add(i for i in items if key_of(i) not in self._instead)
+    def take(self, entry: Entry) -> None:
+        items = self._reader.items(entry.digest)
+        if entry.role == RETURNED:
+            self._note(entry, items)
+        elif entry.role == GIVEN:
+            self._asked[entry.span_id] = entry
+        waiting = self._waiting.get(entry.owner, ())
+        if waiting and entry.role in (GIVEN, ARGUMENT):
+            for result in waiting:
+                if self._uses(result, items):
+                    result.is_used = True
+                elif not result.is_used:
+                    result.rivals += self._rivals(result, items, entry)
+                    self._instead.update(key_of(r.now) for r in result.rivals)
+        if entry.is_source or (entry.role == SAID and not waiting):
+            self._known.add(i for i in items if key_of(i) not in self._instead)
+
+    def unused(self, answer: Entry | None) -> Iterator[_Result]:
+        """The results that were not used, the run's answer among what may use them; with all that stands in their place."""
         for result in (*self._done, *(r for waiting in self._waiting.values() for r in waiting)):
-            finding = None if result.is_used else self._judged(result)
-            if finding is not None:
-                yield finding
+            if result.is_used:
+                continue
+            if answer is None or answer.owner != result.entry.owner or answer.at_ns < result.entry.at_ns:
+                yield result
+                continue
+            items = self._reader.items(answer.digest)
+            if not self._uses(result, items):
+                last = _Result(result.entry, result.task, list(result.values.values()))
+                last.rivals = [*result.rivals, *self._rivals(result, items, answer)]
+                yield last
 
     def _note(self, entry: Entry, items: list[Item]) -> None:
         """A result with values that its own task did not hold."""
@@ -99,24 +128,20 @@ class _Walk:
         if fresh:
             self._count += 1
             waiting = self._waiting.setdefault(entry.owner, [])
-            waiting.append(_Result(entry, fresh))
-            self._done += [r for r in waiting[:-_MAX_WAITING_COUNT] if r.rivals]
+            waiting.append(_Result(entry, task, fresh))
+            self._done += [r for r in waiting[:-_MAX_WAITING_COUNT] if r.rivals and not r.is_used]
             waiting[:] = [r for r in waiting[-_MAX_WAITING_COUNT:] if not r.is_used]
 
-    def _follow(self, result: _Result, entry: Entry, items: list[Item]) -> None:
-        if result.is_used or not self._timeline.reaches_others(entry):
-            return
-        keys = {key for i in items for key in all_keys(i)}
-        if keys & result.keys:
-            result.is_used = True
-            return
+    @staticmethod
+    def _uses(result: _Result, items: list[Item]) -> bool:
+        return not result.keys.isdisjoint(key for i in items for key in all_keys(i))
+
+    def _rivals(self, result: _Result, items: list[Item], entry: Entry) -> Iterator[_Rival]:
         for now in items:
-            if now.kind not in _KINDS or (now in self._known and key_of(now) not in self._instead):
-                continue
-            was = self._replaced(result, now, entry)
-            if was is not None and not self._known.implies(now):
-                result.rivals.append((was, now, entry))
-                self._instead.add(key_of(now))
+            if now.kind in _KINDS and (now not in self._known or key_of(now) in self._instead):
+                was = self._replaced(result, now, entry)
+                if was is not None and not self._known.implies(now):
+                    yield _Rival(was, now, entry)
 
     def _replaced(self, result: _Result, now: Item, entry: Entry) -> Item | None:
         """The one value of a result that another stands for."""
@@ -127,35 +152,39 @@ class _Walk:
             alike = [was for was in alike if said & words_near(was, text)]
         return alike[0] if len(alike) == 1 else None
 
-    def _judged(self, result: _Result) -> Finding | None:
+
+class _Judgement:
+    """What became of one result that was not used."""
+
+    def __init__(self, result: _Result, timeline: Timeline, reader: Reader, trace: Trace) -> None:
+        self._result = result
+        self._timeline = timeline
+        self._reader = reader
+        self._trace = trace
+
+    def finding(self) -> Finding | None:
+        result = self._result
         if result.rivals:
             was, now, entry = result.rivals[0]
-            quote = self._quote(now, entry)
-            return self._finding(result, was, entry, quote, f"went on with “{shorten(now.text, 60)}”", 0.85)
-        last = self._denial(result)
+            return self._told(was, entry, self._quote(now, entry), f"went on with “{shorten(now.text, 60)}”", 0.85)
+        last = self._denial()
         if last is None:
             return None
         was = next(iter(result.values.values()))
         quote = shorten(self._reader.text(last.digest) or "")
-        return self._finding(result, was, last, quote, "answered that there was nothing", 0.76)
+        return self._told(was, last, quote, "answered that there was nothing", 0.76)
 
-    def _denial(self, result: _Result) -> Entry | None:
+    def _denial(self) -> Entry | None:
         """The last words of the run, where they say that what this result holds could not be had."""
-        task = self._asked.get(result.entry.span_id)
-        finals = [e for e in self._timeline.entries if e.role == SAID and e.span_id in self._timeline.answers]
-        if task is None or not finals or finals[-1].owner is not result.entry.owner:
+        entry, task, last = self._result.entry, self._result.task, self._timeline.answer
+        if task is None or last is None or last.owner != entry.owner or last.at_ns < entry.at_ns:
             return None
-        last = finals[-1]
         text = self._reader.text(last.digest) or ""
-        if last.at_ns < result.entry.at_ns or len(text) > _CLOSING_CHARS or not says_failure(text):
+        if len(text) > _CLOSING_CHARS or not says_failure(text):
             return None
-        later = [
-            e for e in self._timeline.entries if result.entry.at_ns < e.at_ns < last.at_ns and e.owner is last.owner
-        ]
-        if any(
-            failure_in(self._reader.text(e.digest) or "") or says_failure(self._reader.text(e.digest) or "")
-            for e in later
-        ):
+        later = (e for e in self._timeline.entries if entry.at_ns < e.at_ns < last.at_ns and e.owner == last.owner)
+        told = (self._reader.text(e.digest) or "" for e in later)
+        if any(failure_in(said) or says_failure(said) for said in told):
             return None  # something else failed on the way
         shared = stems(text) & self._reader.stems(task.digest)
         return last if len(shared) >= _ABOUT_COUNT else None
@@ -163,7 +192,8 @@ class _Walk:
     def _quote(self, item: Item, entry: Entry) -> str:
         return around(plain_of(self._reader.text(entry.digest)), item.start, item.start + len(item.text))
 
-    def _finding(self, result: _Result, was: Item, entry: Entry, quote: str, did: str, confidence: float) -> Finding:
+    def _told(self, was: Item, entry: Entry, quote: str, did: str, confidence: float) -> Finding:
+        result = self._result
         delegation = self._timeline.delegation(result.entry.span_id)
         target = delegation.target_agent if delegation is not None else ""
         who = self._trace.span_label(self._trace.spans[result.entry.span_id]) or "an agent"

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from trajectory.detection.failure_text import failure_in
 from trajectory.detection.items import Item
-from trajectory.detection.known import Key, Known, asking_keys, key_of, may_replace, plain_of, shape_of, words_near
+from trajectory.detection.known import Key, Known, asking_keys, key_of, plain_of, shape_of, words_near
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
-from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SHOWN, Entry, Timeline, timeline_of
+from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SHOWN, Entry, Resumed, timeline_of
 from trajectory.detection.words import around, shorten
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
@@ -48,6 +48,7 @@ class InventedValues:
 
     def __init__(self) -> None:
         self._pace = Pace()
+        self._walk: Resumed[_Walk] | None = None
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -55,32 +56,37 @@ class InventedValues:
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on values without a source that went on."""
         if trace.has_contents and self._pace.is_due(trace, now_ns):
-            yield from _Walk(timeline_of(trace), reader_of(trace), trace).findings()
-            reader_of(trace).rest()
+            reader = reader_of(trace)
+            self._walk = self._walk or Resumed(lambda: _Walk(reader))
+            timeline = timeline_of(trace)
+            walk = self._walk.caught_up(timeline)
+            yield from (_finding(first, used, reader, trace) for first, used in walk.passed_on(timeline.answer))
+            reader.rest()
 
 
 class _Walk:
     """Goes through what was shown and said, in order, and remembers what nobody had said before."""
 
-    def __init__(self, timeline: Timeline, reader: Reader, trace: Trace) -> None:
-        self._timeline = timeline
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._trace = trace
         self._known = Known()
         self._sources: dict[tuple[str, str], dict[Key, tuple[Item, Entry]]] = {}  # by make: the values of sources
         self._first: dict[Key, _First] = {}
         self._used: dict[Key, Entry] = {}
 
-    def findings(self) -> Iterator[Finding]:
-        for entry in self._timeline.entries:
-            if entry.is_source:
-                self._hear(entry)
-            else:
-                self._say(entry)
-        for key, used in self._used.items():
-            first = self._first.get(key)
-            if first is not None:
-                yield self._finding(first, used)
+    def take(self, entry: Entry) -> None:
+        if entry.is_source:
+            self._hear(entry)
+        else:
+            self._say(entry)
+
+    def passed_on(self, answer: Entry | None) -> Iterator[tuple[_First, Entry]]:
+        """The values without a source that went to others, the run's answer among what goes there."""
+        used = dict(self._used)
+        if answer is not None:
+            for item in _told(answer, self._reader):
+                used.setdefault(key_of(item), answer)
+        yield from ((self._first[key], entry) for key, entry in used.items() if key in self._first)
 
     def _hear(self, entry: Entry) -> None:
         items = self._reader.items(entry.digest)
@@ -119,7 +125,7 @@ class _Walk:
             self._use(key_of(item), entry)
 
     def _use(self, key: Key, entry: Entry) -> None:
-        if self._timeline.reaches_others(entry):
+        if entry.role in (GIVEN, ARGUMENT):
             self._used.setdefault(key, entry)
 
     def _rival(self, item: Item, entry: Entry) -> tuple[Item | None, Entry | None]:
@@ -128,7 +134,7 @@ class _Walk:
         if not held:
             return None, None
         beside = {key for other in self._reader.items(entry.digest) for key in asking_keys(other)}
-        rivals = [(i, e) for key, (i, e) in held.items() if key not in beside and may_replace(i, item)]
+        rivals = [(i, e) for key, (i, e) in held.items() if key not in beside and key != key_of(item)]
         if entry.role == GIVEN:  # what was asked and is passed on changed is altered, which is said as such
             rivals = [(i, e) for i, e in rivals if e.role != SHOWN or not self._reader.asked(e.digest)]
         if item.kind != "identifier":
@@ -137,29 +143,30 @@ class _Walk:
             return rivals[0] if len(rivals) == 1 else (None, None)
         return rivals[-1] if 0 < len(rivals) <= _MAX_RIVALS_COUNT else (None, None)
 
-    def _finding(self, first: _First, used: Entry) -> Finding:
-        entry, item = first.entry, first.item
-        who = self._trace.span_label(self._trace.spans[entry.span_id]) or "an agent"
-        path = list(dict.fromkeys((entry.span_id, used.span_id)))
-        evidence = [Evidence(entry.span_id, _quote(item, entry, self._reader))]
-        because = ""
-        if first.rival is not None and first.rival_entry is not None:
-            because = f"; {_origin(first.rival_entry, self._trace)} has “{shorten(first.rival.text, 60)}” there"
-            evidence.append(Evidence(first.rival_entry.span_id, _quote(first.rival, first.rival_entry, self._reader)))
-        return Finding(
-            kind=KIND,
-            severity=Severity.WARNING,
-            confidence=0.85 if item.kind == "identifier" else 0.78,
-            trace_id=self._trace.trace_id,
-            span_id=used.span_id,
-            message=f"{who} passed on “{shorten(item.text, 60)}”, which nothing before it holds{because}",
-            agent=self._trace.spans[entry.span_id].agent_name,
-            value=item.text,
-            root_span_id=entry.span_id,
-            path=path,
-            evidence=evidence,
-            at_ns=entry.at_ns,
-        )
+
+def _finding(first: _First, used: Entry, reader: Reader, trace: Trace) -> Finding:
+    entry, item = first.entry, first.item
+    who = trace.span_label(trace.spans[entry.span_id]) or "an agent"
+    path = list(dict.fromkeys((entry.span_id, used.span_id)))
+    evidence = [Evidence(entry.span_id, _quote(item, entry, reader))]
+    because = ""
+    if first.rival is not None and first.rival_entry is not None:
+        because = f"; {_origin(first.rival_entry, trace)} has “{shorten(first.rival.text, 60)}” there"
+        evidence.append(Evidence(first.rival_entry.span_id, _quote(first.rival, first.rival_entry, reader)))
+    return Finding(
+        kind=KIND,
+        severity=Severity.WARNING,
+        confidence=0.85 if item.kind == "identifier" else 0.78,
+        trace_id=trace.trace_id,
+        span_id=used.span_id,
+        message=f"{who} passed on “{shorten(item.text, 60)}”, which nothing before it holds{because}",
+        agent=trace.spans[entry.span_id].agent_name,
+        value=item.text,
+        root_span_id=entry.span_id,
+        path=path,
+        evidence=evidence,
+        at_ns=entry.at_ns,
+    )
 
 
 def _origin(entry: Entry, trace: Trace) -> str:

@@ -6,6 +6,7 @@ wrong. Called by the detectors that walk a timeline.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from trajectory.detection.derived import MAX_KNOWN_COUNT, is_derived, make_of
 from trajectory.detection.items import Item, keys_of, lookup_key
@@ -85,9 +86,12 @@ _KINDS = ("money", "quantity", "identifier", "email", "date", "time")
 
 def shape_of(item: Item) -> str:
     """A value's pattern: of an identifier, its fixed letters and where its others and its digits are."""
-    if item.kind != "identifier":
-        return make_of(item)
-    runs = re.findall(r"[a-z]+|\d+|[^a-z\d]+", item.key)
+    return _pattern_of(item.key) if item.kind == "identifier" else make_of(item)
+
+
+@lru_cache(maxsize=8192)
+def _pattern_of(key: str) -> str:
+    runs = re.findall(r"[a-z]+|\d+|[^a-z\d]+", key)
     return "".join(
         f"9{len(run) if len(runs) == 1 else ''}" if run.isdigit() else ("a" if len(run) < 4 else run) for run in runs
     )

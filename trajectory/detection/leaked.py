@@ -8,19 +8,21 @@ what it is for, and what the request itself holds may go where the request's wor
 import json
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 from trajectory.detection.boundary import boundary_of, is_ripe
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.secrets import Secret, names_one, redacted, secrets_in
-from trajectory.detection.timeline import ARGUMENT, GIVEN, SAID, SHOWN, Entry, Timeline, timeline_of
+from trajectory.detection.timeline import ARGUMENT, GIVEN, SAID, SHOWN, Entry, Resumed, Timeline, timeline_of
 from trajectory.detection.words import around, shorten, stems
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import Severity, Slot
 
 KIND = "context.leaked"
+MAX_CROSSED_COUNT = 500  # secrets of one trace
 MAX_READ_COUNT = 20_000  # payloads of one trace that are looked through
 _OUTWARD = stems(
     "search post send mail email publish comment tweet message share upload log note write store memory remember save notify"
@@ -46,7 +48,7 @@ class LeakedSecrets:
 
     def __init__(self) -> None:
         self._pace = Pace()
-        self._read: dict[bytes, list[Secret]] = {}  # of payloads that went somewhere
+        self._walk: Resumed[_Walk] | None = None
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -55,32 +57,47 @@ class LeakedSecrets:
         """Findings on what crossed to where it is not needed."""
         if not trace.has_contents or not self._pace.is_due(trace, now_ns):
             return
-        timeline, reader = timeline_of(trace), reader_of(trace)
-        told: set[tuple[bytes, str]] = set()
-        for at, entry in enumerate(timeline.entries):
-            if not timeline.reaches_others(entry) or entry.role not in (GIVEN, ARGUMENT, SAID):
-                continue
-            for secret in self._secrets(entry.digest, reader):
-                if (entry.span_id, secret.text) not in told and _is_leak(secret, entry, at, timeline, reader, trace):
-                    told.add((entry.span_id, secret.text))
-                    yield _finding(secret, entry, at, timeline, reader, trace)
+        reader = reader_of(trace)
+        self._walk = self._walk or Resumed(lambda: _Walk(reader))
+        timeline = timeline_of(trace)
+        for secret, entry in self._walk.caught_up(timeline).crossed(timeline.answer):
+            if _is_leak(secret, entry, timeline, reader, trace):
+                yield _finding(secret, entry, timeline, reader, trace)
         reader.rest()
 
-    def _secrets(self, digest: bytes, reader: Reader) -> list[Secret]:
+
+class _Walk:
+    """Looks through what went to others for what is not for everybody."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._read: dict[bytes, list[Secret]] = {}
+        self._crossed: list[tuple[Secret, Entry]] = []
+
+    def take(self, entry: Entry) -> None:
+        if entry.role in (GIVEN, ARGUMENT) and len(self._crossed) < MAX_CROSSED_COUNT:
+            self._crossed += [(secret, entry) for secret in self._secrets(entry.digest)]
+
+    def crossed(self, answer: Entry | None) -> list[tuple[Secret, Entry]]:
+        """What went to a tool, to another agent, or to whoever asked for the run."""
+        last = [(secret, answer) for secret in self._secrets(answer.digest)] if answer is not None else []
+        return [*self._crossed, *last]
+
+    def _secrets(self, digest: bytes) -> list[Secret]:
         known = self._read.get(digest)
         if known is None:
-            text = reader.text(digest)
+            text = self._reader.text(digest)
             if text is None or len(self._read) >= MAX_READ_COUNT:
                 return []
             known = self._read[digest] = secrets_in(text)
         return known
 
 
-def _is_leak(secret: Secret, entry: Entry, at: int, timeline: Timeline, reader: Reader, trace: Trace) -> bool:
+def _is_leak(secret: Secret, entry: Entry, timeline: Timeline, reader: Reader, trace: Trace) -> bool:
     text = reader.text(entry.digest) or ""
     asked = _asked_with(secret, timeline, reader)
     if entry.role == SAID:
-        return not asked and _is_instruction(_origin(secret, at, timeline, reader), trace)
+        return not asked and _is_instruction(_origin(secret, entry, timeline, reader), trace)
     if entry.role == ARGUMENT:
         return _is_leaked_to_tool(secret, tool_name(trace.spans[entry.span_id]), text, asked)
     if asked or _is_said_to_be_used(secret, text):
@@ -124,9 +141,10 @@ def _asked_with(secret: Secret, timeline: Timeline, reader: Reader) -> str:
     return ""
 
 
-def _origin(secret: Secret, at: int, timeline: Timeline, reader: Reader) -> Entry | None:
-    """Where it first stood."""
-    return next((e for e in timeline.entries[:at] if secret.text in (reader.text(e.digest) or "")), None)
+def _origin(secret: Secret, crossing: Entry, timeline: Timeline, reader: Reader) -> Entry | None:
+    """Where it first stood, before it crossed."""
+    before = takewhile(lambda e: e != crossing, timeline.entries)
+    return next((e for e in before if secret.text in (reader.text(e.digest) or "")), None)
 
 
 def _is_instruction(entry: Entry | None, trace: Trace) -> bool:
@@ -154,7 +172,7 @@ def _field_of(said: str, text: str) -> str:
     return ""
 
 
-def _finding(secret: Secret, entry: Entry, at: int, timeline: Timeline, reader: Reader, trace: Trace) -> Finding:
+def _finding(secret: Secret, entry: Entry, timeline: Timeline, reader: Reader, trace: Trace) -> Finding:
     who = trace.span_label(trace.spans[entry.span_id]) or "an agent"
     delegation = timeline.delegation(entry.span_id)
     if entry.role == ARGUMENT:
@@ -163,7 +181,7 @@ def _finding(secret: Secret, entry: Entry, at: int, timeline: Timeline, reader: 
         where = "whoever asked"
     else:
         where = (delegation.target_agent if delegation is not None else "") or "another agent"
-    origin = _origin(secret, at, timeline, reader)
+    origin = _origin(secret, entry, timeline, reader)
     held = [e for e in (origin, entry) if e is not None]
     return Finding(
         kind=KIND,

@@ -6,7 +6,7 @@ is told as history, and what undoes the old (a cancellation), is none. Called th
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from trajectory.detection.failure_text import failure_in
@@ -15,8 +15,9 @@ from trajectory.detection.known import Key, all_keys, key_of, may_replace, plain
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.supersession import Superseded, is_past, superseded_in, updates_in
-from trajectory.detection.timeline import ARGUMENT, RESULT, SHOWN, Entry, Timeline, timeline_of
+from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, SHOWN, Entry, Resumed, Timeline, timeline_of
 from trajectory.detection.words import around, shorten, stems
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import Severity
@@ -48,7 +49,7 @@ class StaleValues:
 
     def __init__(self) -> None:
         self._pace = Pace()
-        self._told: dict[bytes, list[Superseded]] = {}  # what payloads say is superseded
+        self._walk: Resumed[_Walk] | None = None
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -56,30 +57,48 @@ class StaleValues:
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on superseded values that were passed on."""
         if trace.has_contents and self._pace.is_due(trace, now_ns):
-            yield from _Walk(timeline_of(trace), reader_of(trace), trace, self._told).findings()
-            reader_of(trace).rest()
+            reader = reader_of(trace)
+            self._walk = self._walk or Resumed(lambda: _Walk(reader, trace.spans))
+            timeline = timeline_of(trace)
+            for stale in self._walk.caught_up(timeline).passed_on(timeline.answer):
+                yield _finding(stale, timeline, reader, trace)
+            reader.rest()
+
+
+class _Stale(NamedTuple):
+    """A superseded value, and where it was passed on."""
+
+    change: _Change
+    item: Item
+    entry: Entry
 
 
 class _Walk:
     """Goes through what was shown and said, in order, with what each agent knows to be superseded."""
 
-    def __init__(self, timeline: Timeline, reader: Reader, trace: Trace, told: dict[bytes, list[Superseded]]) -> None:
-        self._told = told
-        self._timeline = timeline
+    def __init__(self, reader: Reader, spans: Mapping[bytes, Span]) -> None:
         self._reader = reader
-        self._trace = trace
+        self._spans = spans
+        self._told: dict[bytes, list[Superseded]] = {}  # what payloads say is superseded
         self._changes: dict[int, dict[Key, _Change]] = {}  # by agent
         self._answers: dict[tuple[str, bytes], Entry] = {}  # by tool and arguments, the latest
         self._asked: dict[int, list[tuple[Item, set[str]]]] = {}
-        self._said: set[tuple[int, Key]] = set()
+        self._stale: dict[tuple[int, Key], _Stale] = {}  # the first of each agent and value
         self._count = 0
 
-    def findings(self) -> Iterator[Finding]:
-        for entry in self._timeline.entries:
-            if entry.is_source:
-                self._learn(entry)
-            elif self._changes.get(entry.owner) and self._timeline.reaches_others(entry):
-                yield from self._pass_on(entry)
+    def take(self, entry: Entry) -> None:
+        if entry.is_source:
+            self._learn(entry)
+        elif entry.role in (GIVEN, ARGUMENT):
+            for stale in self._among(entry):
+                self._stale.setdefault((entry.owner, key_of(stale.item)), stale)
+
+    def passed_on(self, answer: Entry | None) -> list[_Stale]:
+        """What was passed on though it was superseded, the run's answer among what passes on."""
+        found = dict(self._stale)
+        for stale in self._among(answer) if answer is not None else ():
+            found.setdefault((stale.entry.owner, key_of(stale.item)), stale)
+        return list(found.values())
 
     def _learn(self, entry: Entry) -> None:
         if self._count >= MAX_CHANGES_COUNT:
@@ -90,7 +109,7 @@ class _Walk:
             pairs += self._answered_anew(entry, text)
         elif entry.role == SHOWN:
             pairs += self._asked_anew(entry)
-        known = self._changes.setdefault(entry.owner, {})
+        known = self._changes.setdefault(entry.owner, {}) if pairs else {}
         for old, new in pairs:
             if old.kind in _KINDS and (old.is_distinctive or old.kind in ("time", "date")):
                 self._count += 1
@@ -107,10 +126,10 @@ class _Walk:
 
     def _answered_anew(self, entry: Entry, text: str) -> list[tuple[Item, Item]]:
         """Fields that the same call gave another value for than before."""
-        arguments = self._trace.spans[entry.span_id].digests("arguments")
+        arguments = self._spans[entry.span_id].digests("arguments")
         if len(arguments) != 1 or len(self._answers) >= _MAX_CALLS_COUNT:
             return []
-        call = (tool_name(self._trace.spans[entry.span_id]), arguments[0])
+        call = (tool_name(self._spans[entry.span_id]), arguments[0])
         before = self._answers.get(call)
         self._answers[call] = entry
         if before is None or before.digest == entry.digest:
@@ -137,46 +156,46 @@ class _Walk:
                 before += [(item, set(held)) for item in items_in(sentence) if item.kind in _KINDS]
         return pairs
 
-    def _pass_on(self, entry: Entry) -> Iterator[Finding]:
+    def _among(self, entry: Entry) -> Iterator[_Stale]:
+        """The superseded values that an entry passes on."""
+        changes = self._changes.get(entry.owner)
+        if not changes or (entry.role == ARGUMENT and stems(tool_name(self._spans[entry.span_id])) & _UNDOING):
+            return
         items = self._reader.items(entry.digest)
         keys = {key for item in items for key in all_keys(item)}
-        changes = self._changes[entry.owner]
-        if entry.role == ARGUMENT and stems(tool_name(self._trace.spans[entry.span_id])) & _UNDOING:
-            return
         said = plain_of(self._reader.text(entry.digest))
         for item in items:
             change = changes.get(key_of(item))
-            known = (entry.owner, key_of(item))
-            if change is None or known in self._said or item.kind != change.old.kind:
+            if change is None or item.kind != change.old.kind or shape_of(item) != shape_of(change.old):
                 continue
-            if keys & set(all_keys(change.new)) or is_past(said, item.start, item.start + len(item.text)):
-                continue
-            if shape_of(item) == shape_of(change.old):
-                self._said.add(known)
-                yield self._finding(change, item, entry, said)
+            if keys.isdisjoint(all_keys(change.new)) and not is_past(said, item.start, item.start + len(item.text)):
+                yield _Stale(change, item, entry)
 
-    def _finding(self, change: _Change, item: Item, entry: Entry, said: str) -> Finding:
-        who = self._trace.span_label(self._trace.spans[entry.span_id]) or "an agent"
-        delegation = self._timeline.delegation(entry.span_id)
-        learned = plain_of(self._reader.text(change.entry.digest))
-        return Finding(
-            kind=KIND,
-            severity=Severity.WARNING,
-            confidence=0.88,
-            trace_id=self._trace.trace_id,
-            span_id=entry.span_id,
-            message=f"{who} passed on “{shorten(item.text, 60)}” though it knew of “{shorten(change.new.text, 60)}” in its place",
-            agent=self._trace.spans[entry.span_id].agent_name,
-            peer_agent=delegation.target_agent if delegation is not None else "",
-            value=item.text,
-            root_span_id=change.entry.span_id,
-            path=list(dict.fromkeys((change.entry.span_id, entry.span_id))),
-            evidence=[
-                Evidence(change.entry.span_id, _quote(change.new, learned)),
-                Evidence(entry.span_id, around(said, item.start, item.start + len(item.text))),
-            ],
-            at_ns=entry.at_ns,
-        )
+
+def _finding(stale: _Stale, timeline: Timeline, reader: Reader, trace: Trace) -> Finding:
+    change, item, entry = stale
+    said = plain_of(reader.text(entry.digest))
+    who = trace.span_label(trace.spans[entry.span_id]) or "an agent"
+    delegation = timeline.delegation(entry.span_id)
+    learned = plain_of(reader.text(change.entry.digest))
+    return Finding(
+        kind=KIND,
+        severity=Severity.WARNING,
+        confidence=0.88,
+        trace_id=trace.trace_id,
+        span_id=entry.span_id,
+        message=f"{who} passed on “{shorten(item.text, 60)}” though it knew of “{shorten(change.new.text, 60)}” in its place",
+        agent=trace.spans[entry.span_id].agent_name,
+        peer_agent=delegation.target_agent if delegation is not None else "",
+        value=item.text,
+        root_span_id=change.entry.span_id,
+        path=list(dict.fromkeys((change.entry.span_id, entry.span_id))),
+        evidence=[
+            Evidence(change.entry.span_id, _quote(change.new, learned)),
+            Evidence(entry.span_id, around(said, item.start, item.start + len(item.text))),
+        ],
+        at_ns=entry.at_ns,
+    )
 
 
 def _quote(item: Item, said: str) -> str:

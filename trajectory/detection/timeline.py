@@ -5,10 +5,11 @@ it keeps no trace alive. A payload that an agent is shown again counts once, by 
 what an agent knew when it said something.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import islice
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from trajectory.graph.delegations import Delegation
@@ -64,6 +65,7 @@ class Timeline:
     def __init__(self, trace: Trace) -> None:
         self._delegations = {d.delegation_id: Passing.of(d) for d in trace.delegations()}
         self._given_to = {passing.target: passing for passing in self._delegations.values() if passing.target}
+        self._is_open = trace.open_count > 0
         self._shown: dict[int, set[bytes]] = {}
         spans = sorted((s for s in trace.spans.values() if not s.is_placeholder), key=lambda s: s.order_key)
         vehicles = trace.vehicles()
@@ -79,18 +81,11 @@ class Timeline:
         return self._given_to.get(owner)
 
     @cached_property
-    def answers(self) -> frozenset[bytes]:
-        """Ids of the spans that say the last words of the agents whom nobody gave their work, or who were given it for good."""
-        last: dict[int, Entry] = {}
-        for entry in self.entries:
-            if entry.role == SAID and self._answers_for_all(entry.owner):
-                last[entry.owner] = entry
-        final = max(last.values(), default=None, key=itemgetter(0, 1, 2, 3))
-        return frozenset((final.span_id,)) if final is not None else frozenset()
-
-    def reaches_others(self, entry: Entry) -> bool:
-        """Whether what an entry says goes to another agent, a tool, or whoever asked for the run."""
-        return entry.role in (GIVEN, ARGUMENT) or entry.span_id in self.answers
+    def answer(self) -> Entry | None:
+        """A run's last words, once nothing is open: of an agent whom nobody gave its work, or who was given it for good."""
+        if self._is_open:
+            return None
+        return next((e for e in reversed(self.entries) if e.role == SAID and self._answers_for_all(e.owner)), None)
 
     def _answers_for_all(self, owner: int) -> bool:
         delegation = self.given_to(owner)
@@ -105,6 +100,35 @@ class Timeline:
                 known.update(digests)
             for digest in digests:
                 yield Entry(at_ns, _RANK[role], span.span_id, digest, role, id(span.owner))
+
+
+class Walk(Protocol):
+    """Takes entries one after the other and remembers what matters of them."""
+
+    def take(self, entry: Entry) -> None: ...
+
+
+_W = TypeVar("_W", bound=Walk)
+
+
+class Resumed(Generic[_W]):
+    """A walk that goes on where it was, as long as what it took stays as it was; else it begins anew."""
+
+    def __init__(self, begin: Callable[[], _W]) -> None:
+        self._begin = begin
+        self._walk: _W | None = None
+        self._taken: list[Entry] = []
+
+    def caught_up(self, timeline: Timeline) -> _W:
+        """The walk after the last entry of a timeline."""
+        entries, count = timeline.entries, len(self._taken)
+        walk = self._walk
+        if walk is None or entries[:count] != self._taken:
+            walk, count = self._begin(), 0
+        for entry in islice(entries, count, None):
+            walk.take(entry)
+        self._walk, self._taken = walk, entries
+        return walk
 
 
 def timeline_of(trace: Trace) -> Timeline:

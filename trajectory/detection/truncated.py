@@ -7,6 +7,7 @@ none. Called through the seam of `contract`.
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from trajectory.detection.boundary import Views
 from trajectory.detection.constraints import Constraint
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Knowledge, Reader, reader_of
-from trajectory.detection.timeline import GIVEN, RESULT, RETURNED, SAID, SHOWN, Entry, Timeline, timeline_of
+from trajectory.detection.timeline import GIVEN, RESULT, RETURNED, SAID, SHOWN, Entry, Resumed, Timeline, timeline_of
 from trajectory.detection.words import READ_CHARS, around, shorten
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
@@ -34,6 +35,7 @@ _END_CHARS = 60
 _MIN_CUT_CHARS = 20  # a text that lacks less than this may lack a signature
 _MIN_WHOLE_CHARS = 60
 _MAX_CALLS_COUNT = 2000
+_MAX_ARRIVED_COUNT = 5000
 _LEAST_DROPPED_COUNT = 2
 _LEAST_LONG_COUNT = 4  # messages of a conversation that is worth a compaction
 _MARKED = re.compile(
@@ -51,6 +53,7 @@ class TruncatedContent:
 
     def __init__(self) -> None:
         self._pace = Pace()
+        self._walk: Resumed[_Walk] | None = None
         self._counts: dict[bytes, int] = {}  # messages that a model call was shown
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
@@ -61,10 +64,10 @@ class TruncatedContent:
         if not self._pace.is_due(trace, now_ns):
             return
         timeline, reader = timeline_of(trace), reader_of(trace)
-        yield from _at_a_limit(timeline, reader, trace)
+        yield from _at_a_limit(reader, trace)
         if trace.has_contents:
-            yield from _on_the_way(timeline, reader, trace)
-            yield from _in_json(timeline, reader, trace)
+            self._walk = self._walk or Resumed(lambda: _Walk(reader))
+            yield from (_cut_finding(cut, trace) for cut in self._walk.caught_up(timeline).cuts(timeline))
             yield from self._compacted(reader, trace)
         reader.rest()
 
@@ -84,7 +87,7 @@ class TruncatedContent:
         return known
 
 
-def _at_a_limit(timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
+def _at_a_limit(reader: Reader, trace: Trace) -> Iterator[Finding]:
     """Model calls that ended at their limit."""
     cut = [s for s in trace.spans.values() if s.kind == SpanKind.MODEL and not s.is_placeholder and limit_of(s)]
     for span in sorted(cut, key=lambda s: s.order_key):
@@ -136,28 +139,67 @@ def limit_of(span: Span) -> str:
     return next((said for said, name in folded if name in _LIMITS), "")
 
 
-def _on_the_way(timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
-    """Answers and tasks that arrived as a beginning of what was sent."""
-    said: dict[int, Entry] = {}
-    given: dict[bytes, Entry] = {}
-    for entry in timeline.entries:
+class _Cut(NamedTuple):
+    """Content that was cut: where it is seen, how it ends or what is missing, in words, and where it was whole."""
+
+    entry: Entry
+    value: str
+    what: str
+    sent: Entry | None = None
+
+
+class _Walk:
+    """Looks through tasks, answers and results for those that end in the middle."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._said: dict[int, list[Entry]] = {}
+        self._given: dict[bytes, Entry] = {}
+        self._arrived: list[Entry] = []
+        self._rests: dict[tuple[bytes, bytes], str] = {}
+        self._broken: list[Entry] = []
+
+    def take(self, entry: Entry) -> None:
         if entry.role == SAID:
-            said[entry.owner] = entry
+            self._said.setdefault(entry.owner, []).append(entry)
         elif entry.role == GIVEN:
-            given[entry.span_id] = entry
-        elif entry.role in (RETURNED, SHOWN):
-            delegation = (
-                timeline.delegation(entry.span_id) if entry.role == RETURNED else timeline.given_to(entry.owner)
-            )
-            if delegation is None:
-                continue
-            sent = said.get(delegation.target) if entry.role == RETURNED else given.get(delegation.span_id)
-            if sent is not None and sent.digest != entry.digest:
-                rest = _missing(reader.text(sent.digest) or "", reader.text(entry.digest) or "")
-                if rest:
-                    yield _cut_finding(
-                        entry, rest, f"arrived without its end: “{shorten(rest, 80)}” is missing", sent, trace
-                    )
+            self._given[entry.span_id] = entry
+        if entry.role in (RESULT, GIVEN, RETURNED) and is_cut_json(self._reader.text(entry.digest) or ""):
+            self._broken.append(entry)
+        begins = entry.role == SHOWN and entry.owner not in self._said
+        if (entry.role == RETURNED or begins) and len(self._arrived) < _MAX_ARRIVED_COUNT:
+            self._arrived.append(entry)
+
+    def cuts(self, timeline: Timeline) -> Iterator[_Cut]:
+        """What arrived without its end, and what ends in the middle of its JSON."""
+        for entry in self._arrived:
+            sent = self._sent(entry, timeline)
+            rest = self._rest(sent, entry) if sent is not None and sent.digest != entry.digest else ""
+            if rest:
+                yield _Cut(entry, rest, f"arrived without its end: “{shorten(rest, 80)}” is missing", sent)
+        answer = timeline.answer
+        last = [answer] if answer is not None and is_cut_json(self._reader.text(answer.digest) or "") else []
+        for entry in (*self._broken, *last):
+            end = _end(self._reader.text(entry.digest) or "")
+            yield _Cut(entry, end, f"ends in the middle of its JSON: “…{end}”")
+
+    def _sent(self, entry: Entry, timeline: Timeline) -> Entry | None:
+        """What the other end of a delegation sent last before it arrived."""
+        if entry.role == SHOWN:
+            passing = timeline.given_to(entry.owner)
+            return self._given.get(passing.span_id) if passing is not None else None
+        passing = timeline.delegation(entry.span_id)
+        said = self._said.get(passing.target, []) if passing is not None else []
+        count = bisect_right(said, entry.at_ns, key=lambda e: e.at_ns)
+        return said[count - 1] if count else None
+
+    def _rest(self, sent: Entry, entry: Entry) -> str:
+        key = (sent.digest, entry.digest)
+        known = self._rests.get(key)
+        if known is None:
+            known = _missing(self._reader.text(sent.digest) or "", self._reader.text(entry.digest) or "")
+            self._rests[key] = known
+        return known
 
 
 def _missing(whole: str, part: str) -> str:
@@ -171,19 +213,6 @@ def _missing(whole: str, part: str) -> str:
     if whole[len(begun) :][:1] == "\n":
         return ""  # a paragraph left out, not a text cut
     return whole[len(begun) :].strip()
-
-
-def _in_json(timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
-    """Tasks, tools' results and answers that are JSON and end in the middle of it."""
-    limited: set[bytes] = set()
-    for entry in timeline.entries:
-        if entry.role == SAID and limit_of(trace.spans[entry.span_id]):
-            limited.add(entry.digest)
-        if entry.role not in (RESULT, GIVEN, RETURNED) and entry.span_id not in timeline.answers:
-            continue
-        text = reader.text(entry.digest) or ""
-        if entry.digest not in limited and is_cut_json(text):
-            yield _cut_finding(entry, _end(text), f"ends in the middle of its JSON: “…{_end(text)}”", None, trace)
 
 
 def is_cut_json(text: str) -> bool:
@@ -202,27 +231,28 @@ def is_cut_json(text: str) -> bool:
     return False
 
 
-def _cut_finding(entry: Entry, value: str, what: str, sent: Entry | None, trace: Trace) -> Finding:
-    who = trace.span_label(trace.spans[entry.span_id]) or "an agent"
+def _cut_finding(cut: _Cut, trace: Trace) -> Finding:
+    entry, span = cut.entry, trace.spans[cut.entry.span_id]
+    who = trace.span_label(span) or "an agent"
     names = {
-        RESULT: f"the result of {shorten(trace.spans[entry.span_id].name, 40)}",
+        RESULT: f"the result of {shorten(span.name, 40)}",
         GIVEN: f"a task from {who}",
         RETURNED: f"an answer to {who}",
+        SHOWN: f"the task of {who}",
     }
-    name = names.get(entry.role, f"the task of {who}" if entry.role == SHOWN else f"the answer of {who}")
-    root = sent.span_id if sent is not None else entry.span_id
+    root = cut.sent.span_id if cut.sent is not None else entry.span_id
     return Finding(
         kind=KIND,
         severity=Severity.WARNING,
         confidence=0.85,
         trace_id=trace.trace_id,
         span_id=entry.span_id,
-        message=f"{name} {what}",
-        agent=trace.spans[entry.span_id].agent_name,
-        value=shorten(value, 120),
+        message=f"{names.get(entry.role, f'the answer of {who}')} {cut.what}",
+        agent=span.agent_name,
+        value=shorten(cut.value, 120),
         root_span_id=root,
         path=list(dict.fromkeys((root, entry.span_id))),
-        evidence=[Evidence(entry.span_id, shorten(value))],
+        evidence=[Evidence(entry.span_id, shorten(cut.value))],
         at_ns=entry.at_ns,
     )
 
