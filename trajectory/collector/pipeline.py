@@ -19,6 +19,8 @@ from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.contract import DetectorFactory
+from trajectory.detection.mixed import MixedSessions
+from trajectory.detection.sessions import Sessions
 from trajectory.detection.stalled import StalledSpans
 from trajectory.detection.usual import UsualDurations
 from trajectory.errors import QueryError, StoreError, TrajectoryError
@@ -69,7 +71,8 @@ class Pipeline:
         self.version = 0
         self.runs = Listing(writer, row_of, LISTED_TRACES)
         self._usual = UsualDurations()
-        self._detectors = [partial(StalledSpans, self._usual) if made is StalledSpans else made for made in detectors]
+        known: dict[object, object] = {StalledSpans: self._usual, MixedSessions: Sessions()}  # of other traces
+        self._detectors = [partial(made, known[made]) if made in known else made for made in detectors]
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
         self._folded: OrderedDict[bytes, FoldedTrace] = OrderedDict()

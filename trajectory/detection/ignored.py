@@ -23,7 +23,7 @@ KIND = "context.ignored"
 MAX_RESULTS_COUNT = 200  # of one trace that are followed
 _MAX_WAITING_COUNT = 8  # results of one delegator that are followed at a time: the newest
 _MAX_VALUES_COUNT = 40  # of one result: beyond, it is a list to choose from
-_KINDS = ("identifier", "money", "quantity", "email", "date", "time")
+_KINDS = ("identifier", "money", "quantity", "email")
 _CLOSING_CHARS = 600  # a longer last word says more than that there is nothing
 _ABOUT_COUNT = 2  # words that a denial shares with the work that was given
 
@@ -182,7 +182,11 @@ class _Judgement:
         text = self._reader.text(last.digest) or ""
         if len(text) > _CLOSING_CHARS or not says_failure(text):
             return None
-        later = (e for e in self._timeline.entries if entry.at_ns < e.at_ns < last.at_ns and e.owner == last.owner)
+        later = (
+            e
+            for e in self._timeline.entries
+            if entry.at_ns < e.at_ns < last.at_ns and e.owner == last.owner and e.is_source
+        )
         told = (self._reader.text(e.digest) or "" for e in later)
         if any(failure_in(said) or says_failure(said) for said in told):
             return None  # something else failed on the way

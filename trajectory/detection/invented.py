@@ -60,7 +60,9 @@ class InventedValues:
             self._walk = self._walk or Resumed(lambda: _Walk(reader))
             timeline = timeline_of(trace)
             walk = self._walk.caught_up(timeline)
-            yield from (_finding(first, used, reader, trace) for first, used in walk.passed_on(timeline.answer))
+            for first, used in walk.passed_on(timeline.answer):
+                if not trace.spans[used.span_id].is_open:  # what it was passed on to may yet show that it exists
+                    yield _finding(first, used, reader, trace)
             reader.rest()
 
 

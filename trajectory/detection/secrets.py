@@ -18,14 +18,6 @@ _MAX_LINE_CHARS = 2048
 _MIN_CHARS = 8
 _DIGEST_CHARS = 8
 PERSONAL = ("iban", "card", "ssn")
-_PLUGINS = (
-    "artifactory.ArtifactoryDetector", "aws.AWSKeyDetector", "azure_storage_key.AzureStorageKeyDetector",
-    "cloudant.CloudantDetector", "discord.DiscordBotTokenDetector", "gitlab_token.GitLabTokenDetector",
-    "ibm_cloud_iam.IbmCloudIamDetector", "ibm_cos_hmac.IbmCosHmacDetector", "jwt.JwtTokenDetector",
-    "mailchimp.MailchimpDetector", "npm.NpmDetector", "openai.OpenAIDetector", "pypi_token.PypiTokenDetector",
-    "sendgrid.SendGridDetector", "slack.SlackDetector", "softlayer.SoftlayerDetector", "square_oauth.SquareOAuthDetector",
-    "stripe.StripeDetector", "telegram_token.TelegramBotTokenDetector", "twilio.TwilioKeyDetector",
-)  # fmt: skip
 _MAY_BE_KEY = re.compile(r"(?=[A-Za-z0-9_\-+/=.:]{20})(?=\D{0,64}\d)[A-Za-z0-9_\-+/=.:]{20}")
 _CANARY = re.compile(
     r"\b(?:canary|honey[-_ ]?token)(?:[-_ ]?(?:token|value|id|string))?(?:\s{0,2}[:=]\s{0,2}|\sis\s|[-_])([\w-]{6,64})",
@@ -133,10 +125,47 @@ def _by_plugins(line: str) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=1)
 def _plugins() -> list[Any]:
     """The detectors of detect-secrets that know a key by its issuer's format; those that guess by entropy are left out."""
-    from importlib import import_module
+    from detect_secrets.plugins.artifactory import ArtifactoryDetector
+    from detect_secrets.plugins.aws import AWSKeyDetector
+    from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+    from detect_secrets.plugins.cloudant import CloudantDetector
+    from detect_secrets.plugins.discord import DiscordBotTokenDetector
+    from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
+    from detect_secrets.plugins.ibm_cloud_iam import IbmCloudIamDetector
+    from detect_secrets.plugins.ibm_cos_hmac import IbmCosHmacDetector
+    from detect_secrets.plugins.jwt import JwtTokenDetector
+    from detect_secrets.plugins.mailchimp import MailchimpDetector
+    from detect_secrets.plugins.npm import NpmDetector
+    from detect_secrets.plugins.openai import OpenAIDetector
+    from detect_secrets.plugins.pypi_token import PypiTokenDetector
+    from detect_secrets.plugins.sendgrid import SendGridDetector
+    from detect_secrets.plugins.slack import SlackDetector
+    from detect_secrets.plugins.softlayer import SoftlayerDetector
+    from detect_secrets.plugins.square_oauth import SquareOAuthDetector
+    from detect_secrets.plugins.stripe import StripeDetector
+    from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
+    from detect_secrets.plugins.twilio import TwilioKeyDetector
 
-    made = []
-    for name in _PLUGINS:
-        module, _, kind = name.partition(".")
-        made.append(getattr(import_module(f"detect_secrets.plugins.{module}"), kind)())
-    return made
+    kinds = (
+        ArtifactoryDetector,
+        AWSKeyDetector,
+        AzureStorageKeyDetector,
+        CloudantDetector,
+        DiscordBotTokenDetector,
+        GitLabTokenDetector,
+        IbmCloudIamDetector,
+        IbmCosHmacDetector,
+        JwtTokenDetector,
+        MailchimpDetector,
+        NpmDetector,
+        OpenAIDetector,
+        PypiTokenDetector,
+        SendGridDetector,
+        SlackDetector,
+        SoftlayerDetector,
+        SquareOAuthDetector,
+        StripeDetector,
+        TelegramBotTokenDetector,
+        TwilioKeyDetector,
+    )
+    return [kind() for kind in kinds]

@@ -17,11 +17,14 @@ from trajectory.detection.words import READ_CHARS, plain, stems
 _MAX_DEPTH = 8
 _MAX_OBJECTS_COUNT = 500
 _BETWEEN_CHARS = 60
+_STATEMENT_CHARS = 300
 _OLD_NAMES = stems(
     "superseded old previous former replaced replaces supersedes obsolete outdated deprecated stale prior expired invalid"
 )
-_NEW_NAMES = stems("now new current latest updated replacement corrected revised actual valid")
-_TURNED_NAMES = frozenset(("superseded_by", "replaced_by", "supersededby", "replacedby", "moved_to", "changed_to"))
+_NEW_NAMES = stems("now new current latest updated corrected revised actual valid")
+_TURNED_NAMES = frozenset(
+    ("replacement", "superseded_by", "replaced_by", "supersededby", "replacedby", "moved_to", "changed_to")
+)
 # What stands between an old value and its new one, and the other way round; and a word that has to stand before.
 _OLD_NEW = re.compile(
     r"(?:replaced|superseded|changed|moved|corrected|updated|revised|renamed|rescheduled|raised|lowered|increased|reduced|amended)"
@@ -41,6 +44,11 @@ _CHANGE = re.compile(
 _GONE = re.compile(
     r"\b(?:no longer|not|instead of|rather than|forget|ignore|obsolete|outdated|superseded|cancel\w{0,5})\b[^.;]{0,24}$",
     re.I,
+)
+_OVER = re.compile(
+    r"\s{0,2}\b(?:is|was|are|has)\b.{0,12}\b(?:no longer|not any ?more|obsolete|outdated|superseded|withdrawn|void|expired|"
+    r"invalid|out of date|wrong|incorrect)\b",
+    re.I | re.S,
 )
 _UPDATE = re.compile(
     r"\b(?:now|actually|instead|update[:d]?|correction|change (?:it|that|this|the)|make (?:it|that)|new|revised|after all|neu|"
@@ -91,14 +99,14 @@ _PAST = re.compile(
 
 
 def _in_prose(text: str) -> Iterator[Superseded]:
-    for match in SENTENCE.finditer(text):
-        sentence = match[0]
+    for sentence in _statements(text):
         if not (
             _OLD_NEW.search(sentence)
             or _NEW_OLD.search(sentence)
             or _GONE.search(sentence)
             or _FROM.search(sentence)
             or "from" in sentence
+            or _OVER.search(sentence)
         ):
             continue
         items = [i for i in items_in(sentence) if i.kind not in ("quoted", "name", "path", "number")]
@@ -116,11 +124,20 @@ def _in_prose(text: str) -> Iterator[Superseded]:
                 yield Superseded(one, other)
 
 
+def _statements(text: str) -> Iterator[str]:
+    """The sentences of a text; one that says that something is over, with the next."""
+    before = ""
+    for match in SENTENCE.finditer(text):
+        yield before + match[0]
+        goes_on = match[0].endswith(";") or re.search(_OVER.pattern, match[0], re.I | re.S) is not None
+        before = match[0] + " " if goes_on and len(match[0]) <= _STATEMENT_CHARS and not before else ""
+
+
 def _is_old_new(sentence: str, one: Item, between: str) -> bool:
     before = sentence[: one.start]
     if _FROM.search(before) and re.match(r"\s{0,2}(?:to|until|→|->)\b", between):
         return _CHANGE.search(before) is not None
-    if _GONE.search(before):
+    if _GONE.search(before) or _OVER.match(between):
         return True
     return _OLD_NEW.search(between) is not None
 

@@ -8,7 +8,7 @@ none. Called through the seam of `contract`.
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -38,6 +38,7 @@ _MAX_CALLS_COUNT = 2000
 _MAX_ARRIVED_COUNT = 5000
 _LEAST_DROPPED_COUNT = 2
 _LEAST_LONG_COUNT = 4  # messages of a conversation that is worth a compaction
+_FULL_STOPS = ".!?:。！？"
 _MARKED = re.compile(
     r"\s{0,4}(?:\.\.\.|…|\[(?:\.\.\.|…|truncated|cut|clipped)[^\]]{0,80}\]|<(?:truncated|clipped)[^>]{0,80}>)\s{0,4}\Z",
     re.I,
@@ -66,7 +67,7 @@ class TruncatedContent:
         timeline, reader = timeline_of(trace), reader_of(trace)
         yield from _at_a_limit(reader, trace)
         if trace.has_contents:
-            self._walk = self._walk or Resumed(lambda: _Walk(reader))
+            self._walk = self._walk or Resumed(lambda: _Walk(reader, trace.spans))
             yield from (_cut_finding(cut, trace) for cut in self._walk.caught_up(timeline).cuts(timeline))
             yield from self._compacted(reader, trace)
         reader.rest()
@@ -151,9 +152,11 @@ class _Cut(NamedTuple):
 class _Walk:
     """Looks through tasks, answers and results for those that end in the middle."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, spans: Mapping[bytes, Span]) -> None:
         self._reader = reader
-        self._said: dict[int, list[Entry]] = {}
+        self._spans = spans
+        self._said: dict[int, list[Entry]] = {}  # by agent: its model's words, else its own
+        self._speaking: set[int] = set()  # agents whose model's words are known
         self._given: dict[bytes, Entry] = {}
         self._arrived: list[Entry] = []
         self._rests: dict[tuple[bytes, bytes], str] = {}
@@ -161,7 +164,7 @@ class _Walk:
 
     def take(self, entry: Entry) -> None:
         if entry.role == SAID:
-            self._said.setdefault(entry.owner, []).append(entry)
+            self._say(entry)
         elif entry.role == GIVEN:
             self._given[entry.span_id] = entry
         if entry.role in (RESULT, GIVEN, RETURNED) and is_cut_json(self._reader.text(entry.digest) or ""):
@@ -169,6 +172,14 @@ class _Walk:
         begins = entry.role == SHOWN and entry.owner not in self._said
         if (entry.role == RETURNED or begins) and len(self._arrived) < _MAX_ARRIVED_COUNT:
             self._arrived.append(entry)
+
+    def _say(self, entry: Entry) -> None:
+        """An agent's own words repeat its model's, or are what is left of them."""
+        if self._spans[entry.span_id].kind == SpanKind.MODEL and entry.owner not in self._speaking:
+            self._speaking.add(entry.owner)
+            self._said[entry.owner] = []
+        if self._spans[entry.span_id].kind == SpanKind.MODEL or entry.owner not in self._speaking:
+            self._said.setdefault(entry.owner, []).append(entry)
 
     def cuts(self, timeline: Timeline) -> Iterator[_Cut]:
         """What arrived without its end, and what ends in the middle of its JSON."""
@@ -210,8 +221,8 @@ def _missing(whole: str, part: str) -> str:
     whole = whole.strip()
     if len(begun) < _MIN_WHOLE_CHARS or len(whole) - len(begun) < _MIN_CUT_CHARS or not whole.startswith(begun):
         return ""
-    if whole[len(begun) :][:1] == "\n":
-        return ""  # a paragraph left out, not a text cut
+    if whole[len(begun) :][:1] == "\n" or (begun[-1] in _FULL_STOPS and len(begun) == len(part.strip())):
+        return ""  # paragraphs or sentences left out, and not a text cut
     return whole[len(begun) :].strip()
 
 

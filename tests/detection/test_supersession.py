@@ -1,0 +1,50 @@
+"""Rules of what a text says is superseded."""
+
+import time
+
+import pytest
+
+from trajectory.detection.supersession import superseded_in
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Offer HR-8841 was replaced by HR-9017.",
+        "HR-9017 supersedes HR-8841.",
+        "Use HR-9017 instead of HR-8841.",
+        "Changed from HR-8841 to HR-9017 today.",
+        "HR-8841 is no longer valid. Use HR-9017.",
+        "HR-8841 -> HR-9017",
+        '{"superseded": "HR-8841", "now": "HR-9017"}',
+        '{"offer": "HR-9017", "replaces": "HR-8841"}',
+        '{"offer": "HR-8841", "replaced_by": "HR-9017"}',
+        '{"items": [{"old_offer": "HR-8841", "new_offer": "HR-9017"}]}',
+    ],
+)
+def test_the_old_value_and_the_new_one_are_told_apart(text: str) -> None:
+    (pair,) = superseded_in(text)
+    assert (pair.old.text, pair.new.text) == ("HR-8841", "HR-9017")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The room is free from 2026-03-03 to 2026-03-05.",
+        "Offers HR-8841 and HR-9017 are open.",
+        "HR-8841 costs less than HR-9017.",
+        '{"from": "2026-03-03", "to": "2026-03-05"}',
+        '{"first": "HR-8841", "second": "HR-9017"}',
+        "It was replaced.",
+    ],
+)
+def test_two_values_side_by_side_supersede_nothing(text: str) -> None:
+    assert superseded_in(text) == []
+
+
+@pytest.mark.parametrize("unit", ["from A-1 ", "not ", "A-1 -> ", "was. ", '{"old":', "is no longer; ", " "])
+def test_a_million_characters_of_anything_hang_nothing(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit))
+    start = time.process_time()
+    superseded_in(text)
+    assert time.process_time() - start < 10  # the square of it would take hours

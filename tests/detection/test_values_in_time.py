@@ -1,0 +1,271 @@
+"""Rules of what was invented, passed over, out of date, leaked, cut or too much, beyond the named stories."""
+
+import pytest
+
+from tests.detection.asking import judged, loud
+from tests.detection.stories import CODED, KEY, cut_off, leaking, outdated, pressed, trip
+from tests.scenarios import Scenario
+from trajectory.detection.ignored import IgnoredResults
+from trajectory.detection.invented import InventedValues
+from trajectory.detection.leaked import LeakedSecrets
+from trajectory.detection.pressure import ContextPressure
+from trajectory.detection.stale import StaleValues
+from trajectory.detection.truncated import TruncatedContent, is_cut_json
+from trajectory.detection.windows import rough_tokens, window_of
+from trajectory.model.fact import Finding
+from trajectory.model.words import FINISH_REASONS, INPUT_TOKENS, MODEL_NAME
+
+CARD = "4539 5787 6362 1486"
+
+
+def found(run: Scenario, *detectors: type) -> list[Finding]:
+    return loud(judged(run, detectors)[1])
+
+
+# --- invented ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_invented_value_is_named_with_what_stands_in_its_place() -> None:
+    run = trip(
+        searched=CODED, found="I found HR-2209.", hotel="HR-2209", quoted="firm", quote_said="ok", answer="Done."
+    )
+    (finding,) = found(run, InventedValues)
+    assert (finding.value, finding.agent) == ("HR-2209", "researcher")
+    assert "HR-8841" in finding.message
+    assert finding.path == [finding.root_span_id, run.names["delegate booker"]]
+
+
+def test_a_value_that_a_tool_then_confirms_was_not_invented() -> None:
+    run = trip(
+        searched=CODED,
+        found="I try HR-2209.",
+        hotel="HR-2209",
+        quoted="HR-2209: 640 EUR",
+        quote_said="ok",
+        answer="Done.",
+    )
+    assert found(run, InventedValues) == []
+
+
+def test_a_sum_of_known_amounts_is_not_invented() -> None:
+    run = trip(
+        searched={"room": "640 EUR", "breakfast": "58 EUR"},
+        found="The room with breakfast is 698 EUR.",
+        hotel="H7, 698 EUR",
+        quoted="firm",
+        quote_said="ok",
+        answer="Done, 698 EUR.",
+    )
+    assert found(run, InventedValues) == []
+
+
+def test_code_and_common_knowledge_are_not_invented() -> None:
+    said = "By ISO-9001 and RFC-2616:\n```\nrow_1234 = HR_2209\n```"
+    run = trip(searched=CODED, found=said, hotel="HR-8841", quoted="firm", quote_said="ok", answer="Done in 2024-25.")
+    assert found(run, InventedValues) == []
+
+
+# --- ignored -------------------------------------------------------------------------------------------------------------
+
+
+def _asks(
+    answer: str, back: str = "Revenue was 38.9M EUR.", task: str = "Find the revenue of Norvia in Q2."
+) -> Scenario:
+    run = Scenario()
+    with run.agent("editor", task="Write a memo on the revenue of Norvia in Q2."):
+        run.says("First the figure.")
+        with run.delegate("analyst", task):
+            run.tool("filings", {"company": "Norvia"}, {"revenue": "38.9M EUR"})
+            run.says(back)
+        run.says(answer)
+    return run
+
+
+def test_a_result_that_is_contradicted_is_ignored() -> None:
+    (finding,) = found(_asks("MEMO: revenue was 41.2M EUR."), IgnoredResults)
+    assert (finding.value, finding.agent, finding.peer_agent) == ("38.9M EUR", "editor", "analyst")
+
+
+def test_a_result_that_is_denied_is_ignored() -> None:
+    (finding,) = found(_asks("I could not find the revenue of Norvia for Q2."), IgnoredResults)
+    assert finding.value == "38.9M EUR"
+
+
+@pytest.mark.parametrize(
+    "answer", ["MEMO: revenue was EUR 38,900,000.", "The memo is written.", "MEMO: revenue, 38.9M, was fine."]
+)
+def test_a_result_that_is_used_or_not_spoken_of_is_not_ignored(answer: str) -> None:
+    assert found(_asks(answer), IgnoredResults) == []
+
+
+# --- stale ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "HR-9017 supersedes HR-8841.",
+        '{"offer": "HR-9017", "replaces": "HR-8841"}',
+        "HR-8841 is no longer valid. Use HR-9017.",
+    ],
+)
+def test_a_superseded_value_that_is_passed_on_is_stale(notice: str) -> None:
+    (finding,) = found(outdated(notice=notice), StaleValues)
+    assert (finding.value, finding.agent, finding.peer_agent) == ("HR-8841", "planner", "booker")
+    assert "HR-9017" in finding.message
+
+
+def test_the_newest_answer_of_one_call_counts() -> None:
+    def run(passed: str) -> Scenario:
+        told = Scenario()
+        with told.agent("planner", task="Book the room."):
+            for price in ("640 EUR", "710 EUR"):
+                told.tool("price", {"room": "R7"}, {"room": "R7", "price": price})
+                told.says("Noted.")
+            with told.delegate("booker", f"Book room R7 for {passed}."):
+                told.says("Booked.")
+            told.says("Booked.")
+        return told
+
+    (finding,) = found(run("640 EUR"), StaleValues)
+    assert finding.value == "640 EUR"
+    assert found(run("710 EUR"), StaleValues) == []
+
+
+def test_what_a_person_asks_for_anew_stands_in_place_of_the_old() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Book a table for 2026-03-03 at the quay."):
+        run.says("Will do.")
+        run.hears("Actually, make it 2026-03-05 for the table.")
+        run.says("Sure.")
+        with run.delegate("booker", "Book a table at the quay for 2026-03-03."):
+            run.says("Booked.")
+        run.says("Booked.")
+    (finding,) = found(run, StaleValues)
+    assert finding.value == "2026-03-03"
+
+
+def test_undoing_the_old_value_is_not_stale() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Book the cheapest room."):
+        run.tool("check", {}, "Offer HR-8841 was replaced by HR-9017.")
+        run.says("So the old one goes.")
+        run.tool("cancel_offer", {"offer": "HR-8841"}, "cancelled")
+        run.says("Done.")
+    assert found(run, StaleValues) == []
+
+
+# --- leaked --------------------------------------------------------------------------------------------------------------
+
+
+def test_no_part_of_a_finding_holds_the_secret() -> None:
+    (finding,) = found(leaking(), LeakedSecrets)
+    said = " ".join([finding.value, finding.message, finding.key, *(e.text for e in finding.evidence)])
+    assert KEY not in said and KEY[8:] not in said
+    assert f"{len(KEY)} characters" in finding.value
+    assert (finding.agent, finding.peer_agent, finding.severity) == ("lead", "writer", "critical")
+
+
+def _calls(tool: str, arguments: dict[str, str], asked: str = "Look after the archive.", system: str = "") -> Scenario:
+    run = Scenario()
+    with run.agent("clerk", task=asked, system=system):
+        run.says("On it.")
+        run.tool(tool, arguments, "ok")
+        run.says("Done.")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "asked"),
+    [
+        ("web_search", {"query": f"what is {KEY}"}, "Look after the archive."),
+        ("post_message", {"text": f"the key is {KEY}"}, f"Open the archive with {KEY}."),
+        ("save_note", {"body": f"guest card {CARD}"}, "Look after the guest."),
+    ],
+)
+def test_a_secret_in_a_field_that_is_not_made_for_one_leaks(tool: str, arguments: dict[str, str], asked: str) -> None:
+    (finding,) = found(_calls(tool, arguments, asked), LeakedSecrets)
+    assert tool in finding.message
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "asked"),
+    [
+        ("login", {"user": "ana", "password": KEY}, "Look after the archive."),
+        ("open_archive", {"api_key": KEY}, "Look after the archive."),
+        ("charge", {"card_number": CARD}, "Look after the guest."),
+        ("bash", {"command": f"curl -H 'Authorization: Bearer {KEY}' https://x.io"}, "Look after the archive."),
+        ("unlock", {"with": KEY}, f"Open the archive with {KEY}."),
+        ("web_search", {"query": "what is sk-your-key-here-1234567890abcdef"}, "Look after the archive."),
+    ],
+)
+def test_a_secret_where_it_is_used_does_not_leak(tool: str, arguments: dict[str, str], asked: str) -> None:
+    assert found(_calls(tool, arguments, asked), LeakedSecrets) == []
+
+
+def test_an_answer_that_says_what_the_instructions_hold_leaks() -> None:
+    run = Scenario()
+    with run.agent(
+        "clerk", task="What do you know?", system=f"The key of the archive is {KEY}. Canary: canary-9f7a3b21c4."
+    ):
+        run.says(f"I know that the key is {KEY}, and canary-9f7a3b21c4.")
+    assert len(found(run, LeakedSecrets)) == 2
+
+
+# --- truncated -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reason", ["length", "max_tokens", "MAX_TOKENS", "FinishReason.MAX_TOKENS", "max_output_tokens"]
+)
+def test_an_answer_at_its_limit_is_cut_in_every_dialect(reason: str) -> None:
+    run = Scenario()
+    with run.agent("writer", task="Report on tides."):
+        run.says("Tides rise and fall because the", attributes={FINISH_REASONS: [reason]})
+    (finding,) = found(run, TruncatedContent)
+    assert finding.value == "Tides rise and fall because the"
+
+
+def test_one_that_is_continued_is_no_alarm_at_any_time() -> None:
+    _, said = judged(cut_off(continues=True), [TruncatedContent])
+    assert {f.severity for f in said} == {"info"}
+
+
+def test_json_that_ends_in_the_middle_is_cut() -> None:
+    whole = '{"hotels": [{"id": "HR-8841", "name": "Grand Rhone"}, {"id": "HR-9017", "name": "Petit Quai"}]}'
+    assert is_cut_json(whole[:-20]) and is_cut_json(whole[:-24])
+    assert not any(
+        map(
+            is_cut_json,
+            (whole, whole[:30], "{'a': 1, 'b': 2, 'hotels': ['HR-8841', 'HR-9017', 'HR-1930'", "[note] " * 20),
+        )
+    )
+    assert not is_cut_json(f"{whole[:-20]}\n[cut: 120 bytes of application/json, digest 00]")
+
+
+# --- pressure ------------------------------------------------------------------------------------------------------------
+
+
+def test_cached_tokens_count() -> None:
+    run = Scenario()
+    with run.agent("writer", task="Report."):
+        cached = {"gen_ai.usage.cache_read.input_tokens": 190_000, INPUT_TOKENS: 800}
+        run.says("Yes.", attributes={MODEL_NAME: "anthropic/claude-sonnet-4-20250514", **cached})
+    (finding,) = found(run, ContextPressure)
+    assert "190,000 of the 200,000" in finding.message
+
+
+def test_a_model_that_takes_more_than_is_known_of_it_is_not_judged() -> None:
+    assert found(pressed(150_000), ContextPressure) == []
+
+
+def test_windows_are_known_by_the_longest_name() -> None:
+    assert window_of("openai/gpt-4.1-mini") == 1_047_576
+    assert window_of("us.anthropic.claude-3-5-sonnet-20241022-v2:0") == 200_000
+    assert window_of("gpt-4-0613") == 8_192
+    assert window_of("somebody-s-own") == 0
+
+
+def test_tokens_are_counted_roughly_in_any_script() -> None:
+    assert 200 <= rough_tokens("word " * 200) <= 300
+    assert 150 <= rough_tokens("潮汐因月" * 50) <= 250

@@ -1,0 +1,174 @@
+"""`context.mixed`: what a person said in another session turns up in this one, where nobody here said it.
+
+Invariant: judged is only what people themselves said, sentence by sentence and value by value; a value counts only where no
+person and no tool of this session named it (a record may well hold what its owner said elsewhere), a sentence also where a tool
+did (a memory or a cache gave it). Templates and common documents are said in many sessions and count for none. Without other
+sessions to compare with, nothing is said. The finding shows what is in this session, and of the other its name. Called through
+the seam of `contract`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from trajectory.detection.constraints import SENTENCE
+from trajectory.detection.items import Item
+from trajectory.detection.known import Key, all_keys, key_of, plain_of
+from trajectory.detection.pace import Pace
+from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.sessions import Sessions, Told, person_of, session_of
+from trajectory.detection.timeline import GIVEN, RESULT, SHOWN, Entry, Resumed, Timeline, timeline_of
+from trajectory.detection.words import around, shorten
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.words import Severity
+
+KIND = "context.mixed"
+MAX_CANDIDATES_COUNT = 4000  # of one trace
+MAX_FINDINGS_COUNT = 20
+_LEAST_WORDS_COUNT = 8  # of a sentence with a number in it that two people hardly say alike
+_LEAST_BARE_WORDS_COUNT = 14  # of one without: shorter ones may be what everybody says
+_LEAST_DIGITS_COUNT = 4
+
+
+class _Thing(NamedTuple):
+    """A sentence or a value, in one form, and where it stands in this session."""
+
+    form: str
+    text: str
+    start: int
+    entry: Entry
+    keys: frozenset[Key]  # of a value; none of a sentence
+
+
+class MixedSessions:
+    """The detector of `context.mixed`."""
+
+    name = KIND
+    reads = ()
+
+    def __init__(self, sessions: Sessions | None = None) -> None:
+        self._sessions = sessions
+        self._pace = Pace()
+        self._walk: Resumed[_Walk] | None = None
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        return ()
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """Findings on what belongs to another session; what people say here is noted for the others."""
+        sessions = self._sessions
+        if sessions is None or not trace.has_contents or not self._pace.is_due(trace, now_ns):
+            return
+        reader = reader_of(trace)
+        self._walk = self._walk or Resumed(lambda: _Walk(reader))
+        timeline = timeline_of(trace)
+        walk = self._walk.caught_up(timeline)
+        session, person = session_of(trace), person_of(trace)
+        for at_ns, forms in walk.said_by_people(timeline):
+            sessions.learn(Told(session, person, at_ns), forms)
+        yield from _findings(walk.foreign(sessions, session, person, timeline), reader, trace)
+        reader.rest()
+
+
+class _Walk:
+    """Gathers what people said here, what tools named, and what stands anywhere else."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._asked: list[Entry] = []
+        self._named: set[Key] = set()
+        self._things: dict[str, _Thing] = {}
+
+    def take(self, entry: Entry) -> None:
+        if entry.role == SHOWN and self._reader.asked(entry.digest):
+            self._asked.append(entry)
+        elif entry.role == RESULT:
+            self._named.update(key for item in self._reader.items(entry.digest) for key in all_keys(item))
+            self._gather(entry, sentences_of(self._reader.text(entry.digest)))
+            return
+        text = self._reader.text(entry.digest)
+        self._gather(entry, sentences_of(text))
+        if len(self._things) < MAX_CANDIDATES_COUNT:
+            for item in self._reader.items(entry.digest):
+                if is_personal(item):
+                    form = "\0".join(key_of(item))
+                    self._things.setdefault(form, _Thing(form, item.text, item.start, entry, frozenset(all_keys(item))))
+
+    def said_by_people(self, timeline: Timeline) -> Iterator[tuple[int, list[str]]]:
+        """What people said to the agents whom nobody gave their work, each with its time."""
+        for entry in self._by_people(timeline):
+            forms = [form for form, _, _ in sentences_of(self._reader.asked(entry.digest))]
+            forms += ["\0".join(key_of(i)) for i in self._reader.asked_items(entry.digest) if is_personal(i)]
+            yield entry.at_ns, forms
+
+    def foreign(self, sessions: Sessions, session: str, person: str, timeline: Timeline) -> list[tuple[_Thing, Told]]:
+        """What stands here and was said by people elsewhere alone."""
+        ours = {form for _, forms in self.said_by_people(timeline) for form in forms}
+        people = {(e.span_id, e.digest) for e in self._by_people(timeline)}
+        found: list[tuple[_Thing, Told]] = []
+        for thing in self._things.values():
+            if thing.form in ours or (thing.keys & self._named) or (thing.entry.span_id, thing.entry.digest) in people:
+                continue
+            others = sessions.others(Told(session, person, thing.entry.at_ns), thing.form)
+            if others:
+                found.append((thing, others[0]))
+        return found[:MAX_FINDINGS_COUNT]
+
+    def _by_people(self, timeline: Timeline) -> Iterator[Entry]:
+        return (e for e in self._asked if timeline.given_to(e.owner) is None)
+
+    def _gather(self, entry: Entry, sentences: Iterable[tuple[str, str, int]]) -> None:
+        for form, text, start in sentences:
+            if len(self._things) >= MAX_CANDIDATES_COUNT:
+                return
+            self._things.setdefault(form, _Thing(form, text, start, entry, frozenset()))
+
+
+def sentences_of(text: str | None) -> Iterator[tuple[str, str, int]]:
+    """The sentences of a text that are long enough to be somebody's own: in one form, as written, and where."""
+    for match in SENTENCE.finditer(plain_of(text)):
+        words = match[0].split()
+        least = _LEAST_WORDS_COUNT if any(c.isdigit() for c in match[0]) else _LEAST_BARE_WORDS_COUNT
+        if len(words) >= least:
+            yield " ".join(words).casefold().rstrip(".!?;"), match[0].strip(), match.start()
+
+
+def is_personal(item: Item) -> bool:
+    """Whether a value is one person's or one case's: an identifier with some digits, an address of mail."""
+    if item.kind == "identifier":
+        return sum(c.isdigit() for c in item.key) >= _LEAST_DIGITS_COUNT and item.is_distinctive
+    return item.kind == "email"
+
+
+def _findings(found: list[tuple[_Thing, Told]], reader: Reader, trace: Trace) -> Iterator[Finding]:
+    """One finding for each span and session: all that came along with a thing came with it."""
+    told: set[tuple[bytes, str]] = set()
+    for thing, other in found:
+        place = (thing.entry.span_id, other.session)
+        if place in told:
+            continue
+        told.add(place)
+        span = trace.spans[thing.entry.span_id]
+        who = trace.span_label(span) or "an agent"
+        where = (
+            "a task from"
+            if thing.entry.role == GIVEN
+            else "what was shown to"
+            if thing.entry.role == SHOWN
+            else "words of"
+        )
+        said = plain_of(reader.text(thing.entry.digest))
+        yield Finding(
+            kind=KIND,
+            severity=Severity.WARNING,
+            confidence=0.85,
+            trace_id=trace.trace_id,
+            span_id=span.span_id,
+            message=f"“{shorten(thing.text, 80)}” in {where} {who} is of session {shorten(other.session, 40)}, not of this",
+            agent=span.agent_name,
+            value=shorten(thing.text, 200),
+            root_span_id=span.span_id,
+            path=[span.span_id],
+            evidence=[Evidence(span.span_id, around(said, thing.start, thing.start + len(thing.text)))],
+            at_ns=thing.entry.at_ns,
+        )
