@@ -71,8 +71,11 @@ class Pipeline:
         self.version = 0
         self.runs = Listing(writer, row_of, LISTED_TRACES)
         self._usual = UsualDurations()
-        known: dict[object, object] = {StalledSpans: self._usual, MixedSessions: Sessions()}  # of other traces
-        self._detectors = [partial(made, known[made]) if made in known else made for made in detectors]
+        told_of_others: dict[DetectorFactory, DetectorFactory] = {
+            StalledSpans: partial(StalledSpans, self._usual),
+            MixedSessions: partial(MixedSessions, Sessions()),
+        }
+        self._detectors = [told_of_others.get(made, made) for made in detectors]
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
         self._folded: OrderedDict[bytes, FoldedTrace] = OrderedDict()
