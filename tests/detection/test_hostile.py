@@ -1,10 +1,13 @@
 """No trace makes a detector raise: spans in any shape, payloads that are not what they say, text that means harm."""
 
+import time
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.scenarios import Scenario
 from trajectory.detection.boundary import observability
 from trajectory.detection.contract import registered_detectors
 from trajectory.detection.judge import TraceJudge
@@ -116,3 +119,46 @@ def test_no_trace_makes_a_detector_raise(given_facts: tuple[list[Fact], dict[byt
     for finding in found:
         assert {finding.span_id, *finding.path, *(e.span_id for e in finding.evidence)} <= trace.spans.keys()
         assert "\n" not in finding.message
+
+
+_CONTEXT = [made for made in registered_detectors() if made().name.startswith("context.")]
+_TEXTS = {
+    "ten megabytes": "tides rise at 10:30 and fall by 2.5 m, ref TX-204417. " * 190_000,
+    "ten thousand entities": " ".join(
+        f"REF-{n} costs {n} EUR by 2026-03-{n % 28 + 1:02d};" for n in range(10_000, 20_000)
+    ),
+    "a blob": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo0NTY3ODk=" * 100_000,
+    "one long word": "a1" * 500_000,
+    "zero-width characters": "m\u200bu\u200cs\u200dt not exceed 900\ufeff EUR " * 20_000,
+    "right to left": "\u202eيجب ألا يتجاوز السعر 900 EUR بحلول 2026-03-03 " * 20_000,
+    "emoji": "🏨👩‍👩‍👧 must be at most 3 🛏️ for 2 nights " * 20_000,
+    "open brackets": "[" * 200_000,
+    "old and new": "from AB-1234 to AB-1235, not AB-1236 but " * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", _TEXTS)
+def test_no_text_makes_the_checks_of_context_slow(name: str) -> None:
+    text = _TEXTS[name]
+    run = Scenario()
+    with run.agent("lead", task=text, system=text[:100_000]):
+        run.says(text)
+        with run.delegate("worker", text[::-1]):
+            run.tool("look", {"q": text}, {"found": text})
+            run.says(text[1:])
+        run.says(text[:-1])
+    trace = run.trace()
+    judge = TraceJudge(trace, _CONTEXT)
+    start = time.process_time()
+    found = judge.settle(trace.last_ns)
+    assert time.process_time() - start < 30  # the square of it would take hours
+    assert judge.raised == {}
+    assert all(len(f.message) < 1000 and "\n" not in f.message for f in found)
+
+
+def test_delegations_without_text_are_no_findings() -> None:
+    run = Scenario()
+    with run.agent("lead", task=""), run.delegate("worker", ""):
+        run.says("")
+    trace = run.trace()
+    assert TraceJudge(trace, _CONTEXT).settle(trace.last_ns) == []

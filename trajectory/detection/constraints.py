@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import re2
+
 from trajectory.detection.items import CURRENCIES, Item, items_in
 from trajectory.detection.words import plain, stems
 
@@ -95,10 +97,10 @@ _LANGUAGES = (
 _FORMATS = "JSON|CSV|YAML|XML|HTML|Markdown|LaTeX|PDF|SQL|plain text|bullet points|a table"
 _SCOPES = f"{'|'.join(CURRENCIES)}|{_LANGUAGES}|{_FORMATS}|[Ee]uros?|US dollars"
 _SCOPE = re.compile(rf"\b(?:[Ii]n|[Aa]s|[Ii]nto)\s(?P<what>{_SCOPES})\b")
-_BEGUN = (
-    rf"\b(?:{_MODALS}|(?:{_BOUNDS}|{_EXCLUSIONS})\s|(?:{_LABELS})\s?[:=]|(?:in|as|into)\s(?:{_SCOPES})|fy|fiscal\s)"
+_BEGUN = re2.compile(  # in RE2, which says at ten times the speed that none is there
+    r"(?i)\b(?:" + _MODALS.replace(r"(?!\s\d)", "") + rf"|(?:{_BOUNDS}|{_EXCLUSIONS})\s|(?:{_LABELS})\s?[:=]|"
+    rf"(?:in|as|into)\s(?:{_SCOPES})|fy|fiscal\s)"
 )
-_ANY_BEGUN, _LOWER_BEGUN = re.compile(_BEGUN, re.I), re.compile(_BEGUN.lower())
 _FISCAL = ("fy",)
 _ONLY = re.compile(r"(?:only|nur|seulement|uniquement|sólo|solo)\b", re.I)
 _STOP = re.compile(r"[;:()\[\]\n]|,(?!\d)|\.(?=\s|$)|\s[–—-]\s")
@@ -149,7 +151,7 @@ def is_negated(sentence: str) -> bool:
 
 def _may_hold_one(text: str) -> bool:
     """Whether any of the five shapes begins in a text: one pass, where reading them takes seven."""
-    return (_LOWER_BEGUN.search(text.lower()) if text.isascii() else _ANY_BEGUN.search(text)) is not None
+    return _BEGUN.search(text) is not None
 
 
 def _in_sentence(sentence: str, offset: int) -> list[Constraint]:

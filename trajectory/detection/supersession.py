@@ -50,6 +50,7 @@ _OVER = re.compile(
     r"invalid|out of date|wrong|incorrect)\b",
     re.I | re.S,
 )
+_SIGN = re.compile(r"\d+|@")
 _UPDATE = re.compile(
     r"\b(?:now|actually|instead|update[:d]?|correction|change (?:it|that|this|the)|make (?:it|that)|new|revised|after all|neu|"
     r"jetzt|désormais|ahora)\b",
@@ -100,6 +101,8 @@ _PAST = re.compile(
 
 def _in_prose(text: str) -> Iterator[Superseded]:
     for sentence in _statements(text):
+        if len(_SIGN.findall(sentence)) < 2:
+            continue  # no two values
         if not (
             _OLD_NEW.search(sentence)
             or _NEW_OLD.search(sentence)
