@@ -21,6 +21,8 @@ from trajectory.model.content import MESSAGE, message_text
 
 MAX_READ_COUNT = 8192
 _MAX_SAID_CHARS = 4 * 1024 * 1024
+_LARGE_BYTES = 512 * 1024  # of a body that is read once
+_MAX_LARGE_COUNT = 64
 _MAX_MEASURED_COUNT = 500  # quantities that one is compared with after conversion
 _ASKING = ("user", "human", "")
 _T = TypeVar("_T")
@@ -34,6 +36,7 @@ class Reader:
         self._cache: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
         self._said: dict[bytes, _Said] = {}
         self._said_chars = 0
+        self._beginnings: OrderedDict[bytes, _Said] = OrderedDict()  # of large bodies
 
     def has(self, digest: bytes) -> bool:
         """Whether a body is at hand."""
@@ -70,7 +73,7 @@ class Reader:
 
     def is_data(self, digest: bytes) -> bool:
         """Whether a payload is a message that only brings a tool's result."""
-        return self._once("data", digest, lambda said: _is_data(said.body), False)
+        return self._once("data", digest, lambda said: said.is_data, False)
 
     def constraints(self, digest: bytes) -> list[Constraint]:
         """The constraints in what a payload asks for."""
@@ -89,8 +92,20 @@ class Reader:
                 return None
             if self._said_chars > _MAX_SAID_CHARS:
                 self.rest()
+            if len(body[1]) > _LARGE_BYTES:
+                return self._large(digest, body)
             said = self._said[digest] = _Said(body)
             self._said_chars += len(body[1])
+        return said
+
+    def _large(self, digest: bytes, body: tuple[str, bytes]) -> "_Said":
+        """A body that takes long to read: what is read of it is kept, and only that."""
+        said = self._beginnings.get(digest)
+        if said is None:
+            said = self._beginnings[digest] = _Said(body)
+            said.keep_beginning()
+            if len(self._beginnings) > _MAX_LARGE_COUNT:
+                self._beginnings.popitem(last=False)
         return said
 
     def _once(self, what: str, digest: bytes, read: "Callable[[_Said], _T]", nothing: _T) -> _T:
@@ -129,6 +144,16 @@ class _Said:
                 return plain(self._plain)
             return "\n".join(_asked_in(value, 0))
         return self._plain[:READ_CHARS]
+
+    @cached_property
+    def is_data(self) -> bool:
+        return _is_data(self.body)
+
+    def keep_beginning(self) -> None:
+        """Reads what anybody may ask for, and lets go of the rest."""
+        text, asked, is_data = self.text[:READ_CHARS], self.asked, self.is_data
+        vars(self).clear()
+        self.body, self.text, self.asked, self.is_data = ("", b""), text, asked, is_data
 
     @cached_property
     def _plain(self) -> str:

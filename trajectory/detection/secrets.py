@@ -8,12 +8,15 @@ detect-secrets, which is loaded when a text first holds a word that may be one. 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from trajectory.emitter.processors.patterns import Patterns
 from trajectory.model.hashing import blake2b
 
 MAX_COUNT = 50  # of one text
+_MAX_LOOKED_COUNT = 500  # that are looked at more closely
+_MAX_TEXT_CHARS = 256 * 1024
 _MAX_LINE_CHARS = 2048
 _MIN_CHARS = 8
 _DIGEST_CHARS = 8
@@ -57,8 +60,9 @@ class Secret(NamedTuple):
 
 def secrets_in(text: str) -> list[Secret]:
     """What a text holds that is not for everybody, in order, at most `MAX_COUNT`. Never raises."""
+    text = text[:_MAX_TEXT_CHARS]
     found: dict[str, Secret] = {}
-    for secret in _all(text):
+    for secret in islice(_all(text), _MAX_LOOKED_COUNT):
         if len(found) >= MAX_COUNT:
             break
         if not _is_sample(secret, text) and not any(secret.text in other or other in secret.text for other in found):
@@ -82,14 +86,13 @@ def _all(text: str) -> Iterator[Secret]:
     yield from (Secret("canary", m[1], m.start(1)) for m in _CANARY.finditer(text))
     data = text.encode("utf-8", "replace")
     if _patterns().hint.search(data) is not None:
+        at_byte = at_char = 0
         for spot in _patterns().spots(data):
+            at_char += len(data[at_byte : spot.start].decode("utf-8", "replace"))
+            at_byte = spot.start
             if spot.family == "secret" or spot.kind in PERSONAL:
                 said = data[spot.start : spot.end].decode("utf-8", "replace")
-                yield Secret(
-                    "key" if spot.kind == "named" else spot.kind,
-                    said,
-                    len(data[: spot.start].decode("utf-8", "replace")),
-                )
+                yield Secret("key" if spot.kind == "named" else spot.kind, said, at_char)
     position = 0
     for line in text.splitlines(keepends=True):
         if len(line) >= 20 and _MAY_BE_KEY.search(line[:_MAX_LINE_CHARS]) is not None:

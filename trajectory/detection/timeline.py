@@ -1,8 +1,7 @@
 """What was shown, said, passed on and got back in a trace, by whom, in order of time.
 
-Invariant: a function of the trace's state, worked out once for each state and shared by all who ask; it holds ids alone, so that
-it keeps no trace alive. A payload that an agent is shown again counts once, by the first time. Called by the detectors that ask
-what an agent knew when it said something.
+Invariant: a function of the trace's state, worked out once for each state and shared by all who ask. A payload that an agent is
+shown again counts once, by the first time. Called by the detectors that ask what an agent knew when it said something.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
-from weakref import WeakKeyDictionary
 
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.span import Span
@@ -133,13 +131,10 @@ class Resumed(Generic[_W]):
 
 def timeline_of(trace: Trace) -> Timeline:
     """The timeline of a trace as it stands."""
-    kept = _KEPT.get(trace)
+    kept: tuple[int, Timeline] | None = trace.notes.get(Timeline)
     if kept is None or kept[0] != trace.told_version:
-        kept = _KEPT[trace] = (trace.told_version, Timeline(trace))
+        kept = trace.notes[Timeline] = (trace.told_version, Timeline(trace))
     return kept[1]
-
-
-_KEPT: WeakKeyDictionary[Trace, tuple[int, Timeline]] = WeakKeyDictionary()
 
 
 def _slots(span: Span, carries: bool) -> Iterator[tuple[str, int, list[bytes]]]:
