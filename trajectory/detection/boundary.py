@@ -160,7 +160,16 @@ def observability(trace: Trace) -> list[tuple[str, bytes, str]]:
         hidden = boundary_of(delegation, trace, views).hidden
         if hidden:
             unseen += [(check, delegation.delegation_id, hidden) for check in ("context.lost", "context.altered")]
+        if not any(views.reader.has(d) for d in delegation.task_digests()):
+            unseen += [(check, delegation.delegation_id, _NO_TASK) for check in _OF_TASKS]
+        if delegation.returned_ns and not any(views.reader.has(d) for d in delegation.returned_digests()):
+            unseen.append(("context.ignored", delegation.delegation_id, _NO_ANSWER))
     return unseen
+
+
+_OF_TASKS = ("context.invented", "context.leaked", "context.mixed", "context.stale")
+_NO_TASK = "the task was not captured"
+_NO_ANSWER = "what came back was not captured"
 
 
 def _given(invocation: Invocation) -> list[bytes]:

@@ -119,7 +119,8 @@ class _Walk:
     def _superseded(self, digest: bytes, text: str) -> list[Superseded]:
         known = self._told.get(digest)
         if known is None:
-            known = superseded_in(text) if failure_in(text) is None else []
+            may_hold_one = _holds_alternatives(self._reader.items(digest)) and failure_in(text) is None
+            known = superseded_in(text) if may_hold_one else []
             if len(self._told) < _MAX_READ_COUNT:
                 self._told[digest] = known
         return known
@@ -196,6 +197,12 @@ def _finding(stale: _Stale, timeline: Timeline, reader: Reader, trace: Trace) ->
         ],
         at_ns=entry.at_ns,
     )
+
+
+def _holds_alternatives(items: list[Item]) -> bool:
+    """Whether two different values of one make are among some: without, nothing can stand in place of anything."""
+    made: dict[tuple[str, str], Key] = {}
+    return any(made.setdefault((i.kind, shape_of(i)), key_of(i)) != key_of(i) for i in items if i.kind in _KINDS)
 
 
 def _quote(item: Item, said: str) -> str:
