@@ -27,6 +27,8 @@ def texts(request: str) -> list[str]:
         ("It has to be out before May 4, 2027.", ["out before May 4, 2027"]),
         ("Höchstens 900 EUR, ohne Nüsse.", ["Höchstens 900 EUR", "ohne Nüsse"]),
         ("Au plus 900 EUR; sans noix.", ["Au plus 900 EUR", "sans noix"]),
+        ("Take a van, automatic gearbox only.", ["automatic gearbox only"]),
+        ("The text must not be longer than 3,000 words.", ["must not be longer than 3,000 words"]),
         ("Must I pay at once?", []),
         ("You may use tools.", []),
     ],
@@ -48,7 +50,16 @@ def test_a_bound_knows_its_value() -> None:
 
 @pytest.mark.parametrize(
     ("said", "direction"),
-    [("at most 4 rooms", -1), ("no fewer than 4 rooms", 1), ("before 2026-03-03", -1), ("only nuts", 0)],
+    [
+        ("at most 4 rooms", -1),
+        ("no fewer than 4 rooms", 1),
+        ("before 2026-03-03", -1),
+        ("only nuts", 0),
+        ("not longer than 3 km", -1),
+        ("shorter than 3 km", -1),
+        ("not shorter than 3 km", 1),
+        ("longer than 3 km", 1),
+    ],
 )
 def test_a_bound_knows_its_direction(said: str, direction: int) -> None:
     (condition,) = constraints_in(said)

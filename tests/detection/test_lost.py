@@ -280,3 +280,48 @@ def test_a_condition_that_other_work_is_given_later_was_not_lost() -> None:
             run.says("Announced.")
         run.says("Done.")
     assert found(run) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "task", "value"),
+    [
+        (
+            "A dinner for 14 guests on June 6, 2026. Spend no more than 1,500 EUR. No shellfish please.",
+            "Draft a menu for 14 guests on June 6, 2026, no more than 1,500 EUR.",
+            "No shellfish please",
+        ),
+        (
+            "Book a van for 8 people on 2026-07-04, under 4000 NOK per day, automatic gearbox only.",
+            "Rent a van for 8 people, 4 July 2026, below NOK 4,000 a day.",
+            "automatic gearbox only",
+        ),
+    ],
+)
+def test_a_request_that_is_handed_on_whole_but_for_one_condition_loses_it(asked: str, task: str, value: str) -> None:
+    (finding,) = found(_passed_on(asked, task))
+    assert (finding.kind, finding.value) == ("context.lost", value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "task"),
+    [
+        (
+            "A dinner for 14 guests on June 6, 2026. Spend no more than 1,500 EUR. No shellfish please.",
+            "Draft a menu for fourteen guests, 6 June 2026: no shellfish, budget 1500 euros.",
+        ),
+        (
+            "Analyse sales of 2024 for Germany and France in EUR. Exclude online sales. Deliver a CSV.",
+            "Compute 2024 store sales (offline only) for Germany in EUR as CSV.",
+        ),
+        (
+            "Compare laptops under $1,300 with at least 16 GB memory and weight below 1.5 kg.",
+            "Find laptops: less than 1300 USD, 16 GB memory or more, lighter than 3.3 lb.",
+        ),
+        (
+            "Trouve un vol le 12 mars 2026, au plus 200 EUR, sans escale.",
+            "Find a flight on 2026-03-12, no more than 200 EUR, sans escale.",
+        ),
+    ],
+)
+def test_a_request_in_other_words_is_handed_on_whole(asked: str, task: str) -> None:
+    assert found(_passed_on(asked, task)) == []

@@ -42,12 +42,16 @@ class Constraint(NamedTuple):
         """-1 where its value is the most that may be, 1 where it is the least, 0 where it does not say."""
         bound = _BOUND.search(self.text)
         word = " ".join(bound[0].casefold().removesuffix("the ").removesuffix("a total of ").split()) if bound else ""
+        compared = _COMPARED.fullmatch(word)
+        if compared is not None:
+            grows = compared["more"] is not None
+            return -1 if grows == (compared["no"] is not None) else 1
         return -1 if word in _CEILINGS else 1 if word in _FLOORS else 0
 
     @property
     def is_only(self) -> bool:
         """Whether it allows one thing alone: what is named is what is to be."""
-        return _ONLY.match(self.text) is not None
+        return _ONLY.match(self.text) is not None or _TRAILING.search(self.text) is not None
 
     @property
     def key(self) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -68,6 +72,8 @@ _MODAL = re.compile(
 _BOUNDS = (
     r"at most|at least|(?:no|not) (?:more|less|fewer|later|earlier) than|(?:must |may |should )?not exceed(?:ing)?|"
     r"up to|under|below|over|above|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|within|less than|fewer than|more than|"
+    r"(?:(?:no|not)(?: be)? )?(?:longer|larger|bigger|higher|greater|older|heavier) than|"
+    r"(?:(?:no|not)(?: be)? )?(?:shorter|smaller|lower|lighter|cheaper|younger) than|"
     r"before|after|by|until|höchstens|mindestens|maximal|spätestens(?: bis)?|weniger als|mehr als|bis zum|"
     r"au plus|au moins|au maximum|avant le|jusqu[’']au|como máximo|al menos|menos de|más de|antes del"
 )
@@ -82,12 +88,17 @@ _FLOORS = frozenset(
     """at least|over|above|min|min of|minimum|minimum of|more than|after|no less than|not less than|no fewer than|not fewer than|
     no earlier than|not earlier than|mindestens|mehr als|au moins|al menos|más de""".replace("\n    ", "").split("|")
 )
+_COMPARED = re.compile(
+    r"(?P<no>(?:no|not)(?: be)? )?(?:(?P<more>longer|larger|bigger|higher|greater|older|heavier)|"
+    r"shorter|smaller|lower|lighter|cheaper|younger) than"
+)
 _BOUND = re.compile(rf"\b(?:{_BOUNDS})\s(?:a total of |the )?", re.I)
 _EXCLUSIONS = (
     r"only|never|without|avoid(?:ing)?|do not|don[’']t|except(?: for)?|excluding|no|"
     r"nur|niemals|ohne|keine?n?|seulement|uniquement|jamais|sans|sólo|solo|nunca|sin"
 )
 _EXCLUSION = re.compile(rf"\b(?P<word>{_EXCLUSIONS})\s(?=[^\W\d_])", re.I)
+_TRAILING = re.compile(r"\s(?:only|exclusively)(?=\s{0,2}(?:[.,;)]|$))", re.I)
 _LABELS = r"constraints?|requirements?|budget|deadline|format|language|currency|dietary needs|restrictions?"
 _LABEL = re.compile(rf"\b(?:hard |strict |key )?(?:{_LABELS})\s?[:=]\s?", re.I)
 _LANGUAGES = (
@@ -99,7 +110,7 @@ _SCOPES = f"{'|'.join(CURRENCIES)}|{_LANGUAGES}|{_FORMATS}|[Ee]uros?|US dollars"
 _SCOPE = re.compile(rf"\b(?:[Ii]n|[Aa]s|[Ii]nto)\s(?P<what>{_SCOPES})\b")
 _BEGUN = re2.compile(  # in RE2, which says at ten times the speed that none is there
     r"(?i)\b(?:" + _MODALS.replace(r"(?!\s\d)", "") + rf"|(?:{_BOUNDS}|{_EXCLUSIONS})\s|(?:{_LABELS})\s?[:=]|"
-    rf"(?:in|as|into)\s(?:{_SCOPES})|fy|fiscal\s)"
+    rf"(?:in|as|into)\s(?:{_SCOPES})|fy|fiscal\s|only|exclusively)"
 )
 _FISCAL = ("fy",)
 _ONLY = re.compile(r"(?:only|nur|seulement|uniquement|sólo|solo)\b", re.I)
@@ -232,6 +243,11 @@ def _exclusions(sentence: str) -> Iterator[tuple[str, int, int, frozenset[str]]]
             continue
         if 0 < len(said.split()) <= 12:
             yield "exclusion", match.start(), end, frozenset()
+    for match in _TRAILING.finditer(sentence):
+        before = sentence[: match.start()]
+        begun = max((m.end() for p in (_STOP, _JOIN) for m in p.finditer(before)), default=0)
+        if 0 < len(before[begun:].split()) <= 6:
+            yield "exclusion", begun, match.end(), frozenset()
 
 
 def _scopes(sentence: str, values: list[Item]) -> Iterator[tuple[str, int, int, frozenset[str]]]:

@@ -40,6 +40,8 @@ _NEAR_COUNT = 16  # delegations before and after one, by the same delegator, tha
 _WEIGHTS = {"parameter": 0.8, "peer": 0.8, "all but it": 0.75, "siblings": 0.6, "subject": 0.3, "hard": 0.2}
 _SHOWN = ("parameter", "peer", "all but it", "siblings")
 _SEVERAL_COUNT = 2
+_VALUES = ("money", "quantity", "date", "time", "identifier", "number")
+_WHOLE_COUNT, _WHOLE_RATIO = 3, 0.8
 _BOUND_NAMES = frozenset(
     stems("max min maximum minimum limit budget cap ceiling floor before until deadline latest upper lower")
 )
@@ -191,8 +193,9 @@ def _reasons(
         reasons["peer"] = f"the like task of {label_of(peer.delegation, trace)[1]} had it"
     is_about = bool((constraint.subject or constraint.sentence) & boundary.task_stems)
     siblings = [k for k in kept if k.constraint.key != constraint.key and _is_condition(k.constraint)]
-    if siblings and (is_about or len(siblings) >= _SEVERAL_COUNT):
-        kind = "siblings" if len(siblings) < _SEVERAL_COUNT else "all but it"
+    if siblings and (is_about or len(siblings) >= _SEVERAL_COUNT or _is_passed_on_whole(boundary)):
+        is_last = len(siblings) >= _SEVERAL_COUNT or not is_about
+        kind = "all but it" if is_last else "siblings"
         reasons[kind] = f"“{shorten(siblings[0].constraint.text, 60)}” of the same request was passed on"
     if is_about:
         reasons["subject"] = "the task is about its subject"
@@ -211,6 +214,13 @@ def _is_taken(constraint: Constraint, parameters: list[frozenset[str]]) -> bool:
         if constraint.values and name & constraint.subject and name & _BOUND_NAMES and name <= bounded:
             return True
     return False
+
+
+def _is_passed_on_whole(boundary: Boundary) -> bool:
+    """Whether a task has most of a request's values: it hands on the request, and no part of it."""
+    asked = {(i.kind, i.key): i for i in boundary.asked_items if i.kind in _VALUES}
+    passed = [i for i in asked.values() if i in boundary.sent]
+    return len(passed) >= _WHOLE_COUNT and len(passed) >= _WHOLE_RATIO * len(asked)
 
 
 def _is_condition(constraint: Constraint) -> bool:
