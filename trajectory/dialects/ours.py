@@ -76,7 +76,10 @@ def facts_of(span: RawSpan, contents: dict[str, list[Body]], slots: Slots) -> li
     trace_id, span_id, start_ns = span.trace_id, span.span_id, span.start_ns
     added, state = _added(span), span.attributes.get(STATE)
     attributes = {key: value for key, value in span.attributes.items() if key not in added and not is_control(key)}
-    contents = {**contents, **_slots_in(span.attributes)}
+    held = _slots_in(span.attributes)
+    if Slot.INPUT in held and "gen_ai.system_instructions" not in span.attributes:  # the dialects took it out of the
+        contents = {slot: bodies for slot, bodies in contents.items() if slot != Slot.SYSTEM}  # input, here as it was
+    contents = {**contents, **held}
     end_ns = 0 if state == OPEN else _whole(span.attributes.get(END), span.end_ns)
     facts: list[Fact] = []
     if state != UNSTARTED:
