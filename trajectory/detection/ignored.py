@@ -5,18 +5,18 @@ those that came back is passed on and the other came from nowhere; or it says at
 holds what was asked for. A result that is not needed any more is nobody's loss. Called through the seam of `contract`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import failure_in, says_failure
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, Known, all_keys, key_of, may_replace, plain_of, words_near
-from trajectory.detection.pace import Pace
-from trajectory.detection.reader import Reader, reader_of
-from trajectory.detection.timeline import ARGUMENT, GIVEN, RETURNED, SAID, Entry, Resumed, Timeline, timeline_of
+from trajectory.detection.reader import Reader
+from trajectory.detection.timeline import ARGUMENT, GIVEN, RETURNED, SAID, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten, stems
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity
 
 KIND = "context.ignored"
@@ -28,30 +28,23 @@ _CLOSING_CHARS = 600  # a longer last word says more than that there is nothing
 _ABOUT_COUNT = 2  # words that a denial shares with the work that was given
 
 
-class IgnoredResults:
+class IgnoredResults(Walks["_Walk"]):
     """The detector of `context.ignored`."""
 
     name = KIND
-    reads = ()
 
-    def __init__(self) -> None:
-        self._pace = Pace()
-        self._walk: Resumed[_Walk] | None = None
+    def is_for(self, trace: Trace) -> bool:
+        return trace.has_contents and bool(trace.delegations())
 
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
+    def begun(self, reader: Reader, spans: Mapping[bytes, Span]) -> "_Walk":
+        return _Walk(reader)
 
-    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
-        """Findings on results that were contradicted by whoever had asked for them."""
-        if trace.has_contents and trace.delegations() and self._pace.is_due(trace, now_ns):
-            reader = reader_of(trace)
-            self._walk = self._walk or Resumed(lambda: _Walk(reader))
-            timeline = timeline_of(trace)
-            for result in self._walk.caught_up(timeline).unused(timeline.answer):
-                finding = _Judgement(result, timeline, reader, trace).finding()
-                if finding is not None:
-                    yield finding
-            reader.rest()
+    def found(self, walk: "_Walk", timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
+        """Results that were contradicted by whoever had asked for them."""
+        for result in walk.unused(timeline.answer):
+            finding = _Judgement(result, timeline, reader, trace).finding()
+            if finding is not None:
+                yield finding
 
 
 class _Result:

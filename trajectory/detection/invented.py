@@ -9,18 +9,18 @@ the seam of `contract`.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from trajectory.detection.failure_text import failure_in
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, Known, asking_keys, key_of, plain_of, shape_of, words_near
-from trajectory.detection.pace import Pace
-from trajectory.detection.reader import Reader, reader_of
-from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SHOWN, Entry, Resumed, timeline_of
+from trajectory.detection.reader import Reader
+from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SHOWN, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity
 
 KIND = "context.invented"
@@ -40,30 +40,19 @@ class _First(NamedTuple):
     rival_entry: Entry | None
 
 
-class InventedValues:
+class InventedValues(Walks["_Walk"]):
     """The detector of `context.invented`."""
 
     name = KIND
-    reads = ()
 
-    def __init__(self) -> None:
-        self._pace = Pace()
-        self._walk: Resumed[_Walk] | None = None
+    def begun(self, reader: Reader, spans: Mapping[bytes, Span]) -> "_Walk":
+        return _Walk(reader)
 
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
-
-    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
-        """Findings on values without a source that went on."""
-        if trace.has_contents and self._pace.is_due(trace, now_ns):
-            reader = reader_of(trace)
-            self._walk = self._walk or Resumed(lambda: _Walk(reader))
-            timeline = timeline_of(trace)
-            walk = self._walk.caught_up(timeline)
-            for first, used in walk.passed_on(timeline.answer):
-                if not trace.spans[used.span_id].is_open:  # what it was passed on to may yet show that it exists
-                    yield _finding(first, used, reader, trace)
-            reader.rest()
+    def found(self, walk: "_Walk", timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
+        """Values without a source that went on."""
+        for first, used in walk.passed_on(timeline.answer):
+            if not trace.spans[used.span_id].is_open:  # what it was passed on to may yet show that it exists
+                yield _finding(first, used, reader, trace)
 
 
 class _Walk:

@@ -7,18 +7,18 @@ what it is for, and what the request itself holds may go where the request's wor
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
 from trajectory.detection.boundary import boundary_of, is_ripe
-from trajectory.detection.pace import Pace
-from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.reader import Reader
 from trajectory.detection.secrets import Secret, names_one, redacted, secrets_in
-from trajectory.detection.timeline import ARGUMENT, GIVEN, SAID, SHOWN, Entry, Resumed, Timeline, timeline_of
+from trajectory.detection.timeline import ARGUMENT, GIVEN, SAID, SHOWN, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten, stems
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity, Slot
 
 KIND = "context.leaked"
@@ -40,30 +40,19 @@ _IS_FOR_USE = re.compile(
 _USE_CHARS = 80
 
 
-class LeakedSecrets:
+class LeakedSecrets(Walks["_Walk"]):
     """The detector of `context.leaked`."""
 
     name = KIND
-    reads = ()
 
-    def __init__(self) -> None:
-        self._pace = Pace()
-        self._walk: Resumed[_Walk] | None = None
+    def begun(self, reader: Reader, spans: Mapping[bytes, Span]) -> "_Walk":
+        return _Walk(reader)
 
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
-
-    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
-        """Findings on what crossed to where it is not needed."""
-        if not trace.has_contents or not self._pace.is_due(trace, now_ns):
-            return
-        reader = reader_of(trace)
-        self._walk = self._walk or Resumed(lambda: _Walk(reader))
-        timeline = timeline_of(trace)
-        for secret, entry in self._walk.caught_up(timeline).crossed(timeline.answer):
+    def found(self, walk: "_Walk", timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
+        """What crossed to where it is not needed."""
+        for secret, entry in walk.crossed(timeline.answer):
             if _is_leak(secret, entry, timeline, reader, trace):
                 yield _finding(secret, entry, timeline, reader, trace)
-        reader.rest()
 
 
 class _Walk:

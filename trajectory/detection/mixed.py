@@ -7,19 +7,20 @@ sessions to compare with, nothing is said. The finding shows what is in this ses
 the seam of `contract`.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from trajectory.detection.constraints import SENTENCE
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, all_keys, key_of, plain_of
-from trajectory.detection.pace import Pace
-from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.reader import Reader
 from trajectory.detection.sessions import Sessions, Told, person_of, session_of
-from trajectory.detection.timeline import GIVEN, RESULT, SHOWN, Entry, Resumed, Timeline, timeline_of
+from trajectory.detection.timeline import GIVEN, RESULT, SHOWN, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity
 
 KIND = "context.mixed"
@@ -28,6 +29,7 @@ MAX_FINDINGS_COUNT = 20
 _LEAST_WORDS_COUNT = 8  # of a sentence with a number in it that two people hardly say alike
 _LEAST_BARE_WORDS_COUNT = 14  # of one without: shorter ones may be what everybody says
 _LEAST_DIGITS_COUNT = 4
+_DIGIT = re.compile(r"\d")
 
 
 class _Thing(NamedTuple):
@@ -40,34 +42,30 @@ class _Thing(NamedTuple):
     keys: frozenset[Key]  # of a value; none of a sentence
 
 
-class MixedSessions:
-    """The detector of `context.mixed`."""
+class MixedSessions(Walks["_Walk"]):
+    """The detector of `context.mixed`; without `sessions` it knows of no others."""
 
     name = KIND
-    reads = ()
 
     def __init__(self, sessions: Sessions | None = None) -> None:
+        super().__init__()
         self._sessions = sessions
-        self._pace = Pace()
-        self._walk: Resumed[_Walk] | None = None
 
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
+    def is_for(self, trace: Trace) -> bool:
+        return trace.has_contents and self._sessions is not None
 
-    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
-        """Findings on what belongs to another session; what people say here is noted for the others."""
+    def begun(self, reader: Reader, spans: Mapping[bytes, Span]) -> "_Walk":
+        return _Walk(reader)
+
+    def found(self, walk: "_Walk", timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
+        """What belongs to another session; what people say here is noted for the others."""
         sessions = self._sessions
-        if sessions is None or not trace.has_contents or not self._pace.is_due(trace, now_ns):
+        if sessions is None:
             return
-        reader = reader_of(trace)
-        self._walk = self._walk or Resumed(lambda: _Walk(reader))
-        timeline = timeline_of(trace)
-        walk = self._walk.caught_up(timeline)
         session, person = session_of(trace), person_of(trace)
         for at_ns, forms in walk.said_by_people(timeline):
             sessions.learn(Told(session, person, at_ns), forms)
         yield from _findings(walk.foreign(sessions, session, person, timeline), reader, trace)
-        reader.rest()
 
 
 class _Walk:
@@ -128,7 +126,7 @@ def sentences_of(text: str | None) -> Iterator[tuple[str, str, int]]:
     """The sentences of a text that are long enough to be somebody's own: in one form, as written, and where."""
     for match in SENTENCE.finditer(plain_of(text)):
         words = match[0].split()
-        least = _LEAST_WORDS_COUNT if any(c.isdigit() for c in match[0]) else _LEAST_BARE_WORDS_COUNT
+        least = _LEAST_WORDS_COUNT if _DIGIT.search(match[0]) else _LEAST_BARE_WORDS_COUNT
         if len(words) >= least:
             yield " ".join(words).casefold().rstrip(".!?;"), match[0].strip(), match.start()
 

@@ -6,20 +6,19 @@ is told as history, and what undoes the old (a cancellation), is none. Called th
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from trajectory.detection.failure_text import failure_in
 from trajectory.detection.items import Item, items_in
 from trajectory.detection.known import Key, all_keys, key_of, may_replace, plain_of, shape_of
-from trajectory.detection.pace import Pace
-from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.reader import Reader
 from trajectory.detection.supersession import Superseded, is_past, superseded_in, updates_in
-from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, SHOWN, Entry, Resumed, Timeline, timeline_of
+from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, SHOWN, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten, stems
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity
 
 KIND = "context.stale"
@@ -41,28 +40,18 @@ class _Change(NamedTuple):
     entry: Entry
 
 
-class StaleValues:
+class StaleValues(Walks["_Walk"]):
     """The detector of `context.stale`."""
 
     name = KIND
-    reads = ()
 
-    def __init__(self) -> None:
-        self._pace = Pace()
-        self._walk: Resumed[_Walk] | None = None
+    def begun(self, reader: Reader, spans: Mapping[bytes, Span]) -> "_Walk":
+        return _Walk(reader, spans)
 
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
-
-    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
-        """Findings on superseded values that were passed on."""
-        if trace.has_contents and self._pace.is_due(trace, now_ns):
-            reader = reader_of(trace)
-            self._walk = self._walk or Resumed(lambda: _Walk(reader, trace.spans))
-            timeline = timeline_of(trace)
-            for stale in self._walk.caught_up(timeline).passed_on(timeline.answer):
-                yield _finding(stale, timeline, reader, trace)
-            reader.rest()
+    def found(self, walk: "_Walk", timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
+        """Superseded values that were passed on."""
+        for stale in walk.passed_on(timeline.answer):
+            yield _finding(stale, timeline, reader, trace)
 
 
 class _Stale(NamedTuple):

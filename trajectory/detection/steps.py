@@ -10,13 +10,13 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from trajectory.detection.silent_failure import is_tool_work
+from trajectory.detection.timeline import new_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, STEP, Slot, SpanKind, Surface
 
 _TOOLS = frozenset((SpanKind.TOOL.value, SpanKind.RETRIEVAL.value))
 _CLOSING = "termination"
-_MAX_SHOWN_AGAIN_COUNT = 3  # payloads of a list in a row that were shown before: what is ahead of them was, too
 
 
 class Role(StrEnum):
@@ -55,7 +55,7 @@ def steps_of(trace: Trace) -> tuple[list[Step], list[bytes]]:
     for entry in sorted(_entries(trace), key=lambda e: e.order):
         span, owner = entry.span, id(entry.span.owner)
         if entry.role is None:
-            shown += _new(entry.payloads, known)
+            shown += new_of(entry.payloads, known)
         if entry.is_result:
             asker = latest.get(owner) or (steps[-1] if steps and STEP in span.attributes else None)
             call = Step(entry.number, span, Role.TOOL, [], [] if asker is not None else shown)
@@ -148,18 +148,3 @@ def _at(
     at: int, rank: int, number: int, span: Span, role: Role | None, payloads: list[bytes], is_result: bool = False
 ) -> _Entry:
     return _Entry((at, rank, span.span_id), number, span, role, payloads, is_result)
-
-
-def _new(payloads: list[bytes], known: set[bytes]) -> list[bytes]:
-    """Those that were not shown before; a conversation is shown again whole at each call, and grows at its end."""
-    fresh: list[bytes] = []
-    again_count = 0
-    for payload in reversed(payloads):
-        if payload in known:
-            again_count += 1
-            if again_count > _MAX_SHOWN_AGAIN_COUNT:
-                break
-            continue
-        known.add(payload)
-        fresh.append(payload)
-    return fresh[::-1]

@@ -4,15 +4,19 @@ Invariant: a function of the trace's state, worked out once for each state and s
 shown again counts once, by the first time. Called by the detectors that ask what an agent knew when it said something.
 """
 
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from trajectory.detection.pace import Pace
+from trajectory.detection.reader import Reader, reader_of
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
+from trajectory.model.fact import Fact, Finding
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, STEP, DelegationMode, Slot, SpanKind, Surface
 
 SHOWN = "shown"  # to a model or an agent: what it was asked, its instructions, its context
@@ -93,7 +97,7 @@ class Timeline:
         known = self._shown.setdefault(id(span.owner), set())
         for role, at_ns, digests in _slots(span, carries):
             if role == SHOWN:
-                digests = _new(digests, known)
+                digests = new_of(digests, known)
             elif role == SAID:
                 known.update(digests)
             for digest in digests:
@@ -129,6 +133,42 @@ class Resumed(Generic[_W]):
         return walk
 
 
+class Walks(Generic[_W]):
+    """A detector that goes through a trace's timeline with a walk of its own. A kind of it says its `name`, how its walk begins
+    and what it finds; the walk goes on where it was, at the pace of a trace that grows."""
+
+    name = ""
+    reads = ()
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+        self._walk: Resumed[_W] | None = None
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        return ()
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """What the walk has found, once it is due."""
+        if not self.is_for(trace) or not self._pace.is_due(trace, now_ns):
+            return
+        reader, timeline = reader_of(trace), timeline_of(trace)
+        self._walk = self._walk or Resumed(lambda: self.begun(reader, trace.spans))
+        yield from self.found(self._walk.caught_up(timeline), timeline, reader, trace)
+        reader.rest()
+
+    def is_for(self, trace: Trace) -> bool:
+        """Whether there is anything to look at."""
+        return trace.has_contents
+
+    @abstractmethod
+    def begun(self, reader: Reader, spans: Mapping[bytes, Span]) -> _W:
+        """A walk that has taken nothing."""
+
+    @abstractmethod
+    def found(self, walk: _W, timeline: Timeline, reader: Reader, trace: Trace) -> Iterable[Finding]:
+        """Findings of a walk that has taken the whole timeline."""
+
+
 def timeline_of(trace: Trace) -> Timeline:
     """The timeline of a trace as it stands."""
     kept: tuple[int, Timeline] | None = trace.notes.get(Timeline)
@@ -157,7 +197,7 @@ def _slots(span: Span, carries: bool) -> Iterator[tuple[str, int, list[bytes]]]:
             yield role, event.at_ns, [d for digests in event.contents.values() for d in digests]
 
 
-def _new(digests: list[bytes], known: set[bytes]) -> list[bytes]:
+def new_of(digests: list[bytes], known: set[bytes]) -> list[bytes]:
     """Those that were not shown before; a conversation is shown again whole at each call, and grows at its end."""
     fresh: list[bytes] = []
     again_count = 0
