@@ -3,7 +3,8 @@
 Invariant: a pure function of the trace's state, so the ranking of a live run is that of the same facts read at once; it is a
 suspicion and no verdict. The model is a conditional logit (McFadden 1974): each step has a score that is a weighted sum of
 signals, and its probability is the softmax over the run. `blame_weights` holds the weights and where they come from. In causal
-mode a step's signals come from what was there when its own calls had answered, and nothing later. Called by the command line
+mode a step's signals come from what was there when its own calls had answered, and nothing later; findings, which may rest on
+later facts, do not count then, and only whether the run is a team's is taken as known. Called by the command line
 and by the collector's views.
 """
 
@@ -121,7 +122,7 @@ class Blame:
     def readings(self, *, causal: bool = False) -> tuple[list[Reading], bool]:
         """Each step's signals in order, and whether the run is a team's, in which work is given out in rounds."""
         spoken, _ = steps_of(self._trace)
-        evidence = _evidence(spoken, self._trace)
+        evidence = {} if causal else _evidence(spoken, self._trace)  # a finding may rest on what came later
         steps = [
             s for step in spoken for s in (step, *step.results) if s.role != Role.TOOL or s.span.span_id in evidence
         ]
