@@ -1,6 +1,8 @@
 """Asking detectors about a scenario, as the collector does: each fact observed, settling every so often, once at the end."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
 
 from tests.scenarios import Scenario
 from trajectory.detection.contract import DetectorFactory
@@ -40,3 +42,36 @@ def last(findings: Iterable[Finding]) -> list[Finding]:
 def loud(findings: Iterable[Finding]) -> list[Finding]:
     """Those that interrupt an operator, as they last stood."""
     return [f for f in last(findings) if f.severity != Severity.INFO]
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many of our own functions were called."""
+    count = 0
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        nonlocal count
+        count += event == "call" and "/detection/" in frame.f_code.co_filename
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def calls_to_judge(run: Scenario, factory: DetectorFactory, settle_every: int) -> int:
+    """How many of our functions a detector calls over a run whose trace is whole from the start, settled every so many facts."""
+    trace = run.trace()
+    judge = TraceJudge(trace, [factory])
+
+    def work() -> None:
+        for at, fact in enumerate(run.facts):
+            judge.observe(fact)
+            if at % settle_every == 0:
+                judge.settle(trace.last_ns)
+        judge.settle(trace.last_ns)
+
+    count = calls_of(work)
+    assert judge.raised == {}, judge.faults
+    return count

@@ -2,15 +2,13 @@
 
 import json
 import random
-import time
 from typing import Any
 
 import pytest
 
-from tests.detection.asking import judged, last
+from tests.detection.asking import calls_to_judge, judged, last
 from tests.scenarios import Scenario
 from trajectory.detection.bad_arguments import BadArguments
-from trajectory.detection.judge import TraceJudge
 from trajectory.model.fact import Finding, Payload, SpanUpdated
 from trajectory.model.words import Severity, Slot, SpanKind
 
@@ -282,26 +280,17 @@ def test_order_and_repetition_change_nothing(seed: int) -> None:
     assert {f.key: f.severity for f in expected}.items() <= {k: f.severity for k, f in once.items()}.items()
 
 
-def spent_s(count: int, nights: Any, settle_every: int) -> float:
-    """What so many calls of one agent cost the detector, in seconds."""
+def calls_for(count: int, nights: Any) -> int:
+    """What so many calls of one agent cost the detector, in calls of our own functions."""
     run = Scenario()
     with run.agent("worker"):
         for turn in range(count):
             given = {"city": f"C{turn}", "nights": nights}
             run.says("", tools=OPENAI, knows=[], calls=[(f"c{turn}", "search", given)])
             run.tool("search", given, "ok", call_id=f"c{turn}")
-    trace = run.trace()
-    judge = TraceJudge(trace, [BadArguments])
-    start = time.process_time()
-    for at, fact in enumerate(run.facts):
-        judge.observe(fact)
-        if at % settle_every == 0:
-            judge.settle(trace.last_ns)
-    judge.settle(trace.last_ns)
-    assert judge.raised == {}
-    return time.process_time() - start
+    return calls_to_judge(run, BadArguments, 50)
 
 
 @pytest.mark.parametrize("nights", [2, "two"])
 def test_a_call_costs_the_same_however_long_the_trace_is(nights: Any) -> None:
-    assert spent_s(8_000, nights, 50) < 2.5 * 8 * spent_s(1_000, nights, 50) + 0.2
+    assert calls_for(2_000, nights) < 1.5 * 4 * calls_for(500, nights)

@@ -4,13 +4,12 @@ What is counted is how often a span is looked at, a payload asked for, a text re
 """
 
 import random
-import sys
 from collections.abc import Callable, Iterable
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from tests.detection.asking import calls_of
 from tests.scenarios import SOURCE, START_NS, STEP_NS
 from trajectory.detection.cascade import Cascades
 from trajectory.detection.judge import TraceJudge
@@ -79,22 +78,6 @@ def standing(judged: TraceJudge) -> list[Finding]:
     (detector,) = judged._detectors
     assert isinstance(detector, Cascades)
     return detector.standing
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """How many of our own functions were called."""
-    count = 0
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        nonlocal count
-        count += event == "call" and "/detection/" in frame.f_code.co_filename
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 def rings(count: int) -> Sent:

@@ -1,18 +1,16 @@
 """Rules of `tool.blind_retry`."""
 
 import random
-import time
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.detection.asking import judged, last
+from tests.detection.asking import calls_to_judge, judged, last
 from tests.detection.stories import DOWN
 from tests.scenarios import Scenario
 from trajectory.detection.attempts import failed_by
 from trajectory.detection.blind_retry import BlindRetries
-from trajectory.detection.judge import TraceJudge
 from trajectory.model.fact import Finding, Payload, SpanEnded
 from trajectory.model.words import INPUT_TOKENS, Severity, SpanKind
 
@@ -248,25 +246,16 @@ def test_order_and_repetition_change_nothing(seed: int) -> None:
     assert stands == {f.key: (f.severity, f.message) for f in expected if f.value == BAD}
 
 
-def spent_s(count: int, settle_every: int) -> float:
-    """What so many repetitions of one failing call cost the detector, in seconds."""
+def calls_for(count: int) -> int:
+    """What so many repetitions of one failing call cost the detector, in calls of our own functions."""
     run = Scenario()
     with run.agent("worker"):
         for _ in range(count):
             run.says("Again.", knows=[])
             run.tool("book", {"hotel": "H99"}, BOOM)
             run.tool("look_up", {"hotel": "H99"}, "it is there")
-    trace = run.trace()
-    judge = TraceJudge(trace, [BlindRetries])
-    start = time.process_time()
-    for at, fact in enumerate(run.facts):
-        judge.observe(fact)
-        if at % settle_every == 0:
-            judge.settle(trace.last_ns)
-    judge.settle(trace.last_ns)
-    assert judge.raised == {}
-    return time.process_time() - start
+    return calls_to_judge(run, BlindRetries, 50)
 
 
 def test_a_repetition_costs_the_same_however_long_the_series_is() -> None:
-    assert spent_s(8_000, 50) < 2.5 * 8 * spent_s(1_000, 50) + 0.2
+    assert calls_for(2_000) < 1.5 * 4 * calls_for(500)

@@ -1,8 +1,8 @@
 """How many tokens the context windows of known models hold, and how many a text has, roughly.
 
-Invariant: a model that is not known has no window: nothing is said of it. The figures are those of the issuers' own model pages
-(OpenAI, Anthropic, Google, Meta, Mistral, DeepSeek, Cohere, Alibaba) as of 2025; the longest name that a model's begins with
-counts. Called by the detector of pressure.
+Invariant: a model that is not known has no window: nothing is said of it. The figures are meant to be those that the issuers
+(OpenAI, Anthropic, Google, Meta, Mistral, DeepSeek, Cohere, Alibaba) gave in 2025, written down from memory and not checked one
+by one; the longest name that a model's begins with counts. Called by the detector of pressure.
 """
 
 import re
@@ -35,6 +35,6 @@ def window_of(model: str) -> int:
 
 
 def rough_tokens(text: str) -> int:
-    """How many tokens a text has, by its length: within a quarter for prose, no more than a hint for anything else."""
+    """How many tokens a text has, by its length: a hint."""
     dense = len(_DENSE.findall(text)) if not text.isascii() else 0
     return int((len(text) - dense) / _CHARS_PER_TOKEN + dense / _DENSE_CHARS_PER_TOKEN)
