@@ -88,6 +88,26 @@ def told(fault: type[Exception], act: Callable[[], object]) -> str:
     return str(told.value)
 
 
+def test_who_sends_after_a_refused_handshake_is_told_and_never_waits_for_good(tmp_path: Path, keyring: Keyring) -> None:
+    with serving(tmp_path, keyring) as collector:
+        for _ in range(10):
+            _send_late(collector.endpoint)
+            _ask_late(collector.endpoint)
+
+
+def _send_late(endpoint: str) -> None:
+    with WireDelivery(endpoint) as delivery:
+        assert delivery._handshakes.monitor.poll(10_000), "the collector refused nobody"
+        assert "asks for a key" in told(WireError, lambda: delivery([Batch(SOURCE, 0, [started(1)])]))
+
+
+def _ask_late(endpoint: str) -> None:
+    feed = RemoteFeed(endpoint, timeout_s=10)
+    assert feed._connect()[1].monitor.poll(10_000), "the collector refused nobody"
+    assert "asks for a key" in told(NotAdmitted, lambda: feed.pull(RunsQuery(), -1))
+    feed.close()
+
+
 def test_an_emitters_key_writes_and_cannot_read(tmp_path: Path, keyring: Keyring) -> None:
     emitter = key(keyring, "emit")
     with serving(tmp_path, keyring) as collector:

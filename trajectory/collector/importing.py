@@ -101,11 +101,11 @@ class WireDelivery:
     def __call__(self, batches: list[Batch]) -> None:
         for batch in batches:
             source = batch.source
-            self._socket.send(frames.hello(source.emitter_id, source.boot_id, source.resource, batch.first_seq))
+            self._send(frames.hello(source.emitter_id, source.boot_id, source.resource, batch.first_seq))
             stored = self._answer()
             under_way = 0
             for at, frame in _frames_of(batch, stored):
-                self._socket.send(frame)
+                self._send(frame)
                 under_way += 1
                 if under_way >= _WINDOW_FRAMES or at >= batch.first_seq + len(batch.facts):
                     self._await(at)
@@ -117,16 +117,23 @@ class WireDelivery:
 
     def _answer(self) -> int:
         """The position up to which the collector has stored."""
-        deadline_s = time.monotonic() + _ANSWER_S
-        while not self._handshakes.wait(deadline_s - time.monotonic()):
-            if fault := self._handshakes.fault():
-                raise WireError(fault)
-            if time.monotonic() >= deadline_s:
-                raise WireError(f"the collector at {self.endpoint} does not answer: is it stuck? (trajectory doctor)")
+        self._wait_for(zmq.POLLIN)
         answer = frames.unpack(self._socket.recv())
         if answer[1] != frames.ACK:
             raise WireError(f"the collector at {self.endpoint} refuses: {answer[2]}")
         return int(answer[3])
+
+    def _send(self, frame: bytes) -> None:
+        self._wait_for(zmq.POLLOUT)
+        self._socket.send(frame, zmq.NOBLOCK)
+
+    def _wait_for(self, event: int) -> None:
+        deadline_s = time.monotonic() + _ANSWER_S
+        while not self._handshakes.wait(deadline_s - time.monotonic(), event):
+            if fault := self._handshakes.fault():
+                raise WireError(fault)
+            if time.monotonic() >= deadline_s:
+                raise WireError(f"the collector at {self.endpoint} does not answer: is it stuck? (trajectory doctor)")
 
 
 def _frames_of(batch: Batch, stored_seq: int) -> Iterable[tuple[int, bytes]]:

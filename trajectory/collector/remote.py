@@ -78,10 +78,14 @@ class RemoteFeed:
         socket, handshakes = self._connect()
         deadline_s = time.monotonic() + self._timeout_s
         try:
-            socket.send(frame, zmq.NOBLOCK)
+            waits_for = zmq.POLLOUT
             while (left_s := deadline_s - time.monotonic()) > 0:
-                if not handshakes.wait(left_s):
+                if not handshakes.wait(left_s, waits_for):
                     self._give_up_on(handshakes.fault())
+                    continue
+                if waits_for == zmq.POLLOUT:
+                    socket.send(frame, zmq.NOBLOCK)
+                    waits_for = zmq.POLLIN
                     continue
                 answer = watching.read_answer(socket.recv(zmq.NOBLOCK))
                 if isinstance(answer.request_id, str):

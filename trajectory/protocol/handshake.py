@@ -78,10 +78,14 @@ class HandshakeWatch:
             said = self._verdict.of(*event_in(self.monitor.recv_multipart())) or said
         return said
 
-    def wait(self, timeout_s: float) -> bool:
-        """Returns when the socket has a message (True), or when a handshake failed or the time is over (False)."""
+    def wait(self, timeout_s: float, event: int = zmq.POLLIN) -> bool:
+        """Returns when the socket has a message (True), or when a handshake failed or the time is over (False).
+
+        With `zmq.POLLOUT` it waits until the socket takes one: a refused connection leaves a socket that takes none,
+        and whoever sends on it without asking waits for good.
+        """
         poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._socket, event)
         poller.register(self.monitor, zmq.POLLIN)
         return self._socket in dict(poller.poll(max(0, int(timeout_s * 1000) + 1)))
 
