@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from trajectory.detection.failure_text import failure_in, says_failure
 from trajectory.detection.items import Item
-from trajectory.detection.known import Key, Known, all_keys, key_of, may_replace, plain_of, words_near
+from trajectory.detection.known import Key, Known, all_keys, key_of, may_replace, words_near
 from trajectory.detection.reader import Reader
 from trajectory.detection.timeline import ARGUMENT, GIVEN, RETURNED, SAID, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten, stems
@@ -140,8 +140,8 @@ class _Walk:
         """The one value of a result that another stands for."""
         alike = [was for was in result.values.values() if may_replace(was, now)]
         if now.kind != "identifier":
-            said = words_near(now, plain_of(self._reader.text(entry.digest)))
-            text = plain_of(self._reader.text(result.entry.digest))
+            said = words_near(now, self._reader.plain(entry.digest))
+            text = self._reader.plain(result.entry.digest)
             alike = [was for was in alike if said & words_near(was, text)]
         return alike[0] if len(alike) == 1 else None
 
@@ -187,7 +187,7 @@ class _Judgement:
         return last if len(shared) >= _ABOUT_COUNT else None
 
     def _quote(self, item: Item, entry: Entry) -> str:
-        return around(plain_of(self._reader.text(entry.digest)), item.start, item.start + len(item.text))
+        return around(self._reader.plain(entry.digest), item.start, item.start + len(item.text))
 
     def _told(self, was: Item, entry: Entry, quote: str, did: str, confidence: float) -> Finding:
         result = self._result

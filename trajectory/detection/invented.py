@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from trajectory.detection.failure_text import failure_in
 from trajectory.detection.items import Item
-from trajectory.detection.known import Key, Known, asking_keys, key_of, plain_of, shape_of, words_near
+from trajectory.detection.known import Key, Known, asking_keys, key_of, shape_of, words_near
 from trajectory.detection.reader import Reader
 from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SHOWN, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten
@@ -129,8 +129,8 @@ class _Walk:
         if entry.role == GIVEN:  # what was asked and is passed on changed is altered, which is said as such
             rivals = [(i, e) for i, e in rivals if e.role != SHOWN or not self._reader.asked(e.digest)]
         if item.kind != "identifier":
-            near = words_near(item, plain_of(self._reader.text(entry.digest)))
-            rivals = [(i, e) for i, e in rivals if near & words_near(i, plain_of(self._reader.text(e.digest)))]
+            near = words_near(item, self._reader.plain(entry.digest))
+            rivals = [(i, e) for i, e in rivals if near & words_near(i, self._reader.plain(e.digest))]
             return rivals[0] if len(rivals) == 1 else (None, None)
         return rivals[-1] if 0 < len(rivals) <= _MAX_RIVALS_COUNT else (None, None)
 
@@ -167,7 +167,7 @@ def _origin(entry: Entry, trace: Trace) -> str:
 
 
 def _quote(item: Item, entry: Entry, reader: Reader) -> str:
-    said = plain_of(reader.text(entry.digest))
+    said = reader.plain(entry.digest)
     return around(said, item.start, item.start + len(item.text))
 
 
@@ -179,7 +179,7 @@ def _told(entry: Entry, reader: Reader) -> list[Item]:
         return [i for i in items if i.text.casefold() in whole or i.key in whole]
     if "```" not in (reader.text(entry.digest) or ""):
         return items
-    fenced = [m.span() for m in _FENCE.finditer(plain_of(reader.text(entry.digest)))]
+    fenced = [m.span() for m in _FENCE.finditer(reader.plain(entry.digest))]
     return [i for i in items if not any(a <= i.start < b for a, b in fenced)]
 
 

@@ -136,7 +136,11 @@ _NOT_UNITS = frozenset(
 
 def items_in(text: str) -> list[Item]:
     """The values of a text, in order. Never raises; reads a bounded part of the text, once."""
-    text = plain(text)
+    return items_in_plain(plain(text))
+
+
+def items_in_plain(text: str) -> list[Item]:
+    """The same of a text that is in its normal form already."""
     found: list[Item] = []
     for match in _PATTERN.finditer(text) if _may_hold_values(text) else ():
         if match.lastgroup is None:

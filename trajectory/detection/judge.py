@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from trajectory.detection.contract import Detector, DetectorFactory
+from trajectory.detection.reader import reader_of
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding
 
@@ -58,6 +59,7 @@ class TraceJudge:
                 self._hear(detector.settle(now_ns, self.trace), detector, found)
             except Exception as fault:  # a stranger's detector may raise anything
                 self._fault(detector, fault)
+        reader_of(self.trace).rest()
         return found
 
     def _make(self, factory: DetectorFactory) -> None:

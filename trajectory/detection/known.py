@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from trajectory.detection.derived import MAX_KNOWN_COUNT, is_derived, make_of
 from trajectory.detection.items import Item, keys_of, lookup_key
-from trajectory.detection.words import plain, stems
+from trajectory.detection.words import stems
 
 MAX_VALUES_COUNT = 50_000
 FIGURE, LETTERS = "figure", "letters"
@@ -101,8 +101,3 @@ def words_near(item: Item, said: str) -> set[str]:
     """The stems of the words about a value in a plain text."""
     end = item.start + len(item.text)
     return stems(f"{said[max(item.start - _NEAR_CHARS, 0) : item.start]} {said[end : end + _NEAR_CHARS]}")
-
-
-def plain_of(text: str | None) -> str:
-    """A text as its values' places count in it."""
-    return plain(text or "")

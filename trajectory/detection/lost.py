@@ -78,7 +78,6 @@ class ContextAtBoundaries:
                 by_source.setdefault(id(delegation.source), []).append(delegation)
         for given in by_source.values():
             yield from self._judged(given, views, trace)
-        views.reader.rest()
 
     def _judged(self, given: list[Delegation], views: Views, trace: Trace) -> Iterator[Finding]:
         """Findings on one delegator's delegations, as far as they or their neighbours have changed."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from trajectory.detection.constraints import SENTENCE
 from trajectory.detection.items import Item
-from trajectory.detection.known import Key, all_keys, key_of, plain_of
+from trajectory.detection.known import Key, all_keys, key_of
 from trajectory.detection.reader import Reader
 from trajectory.detection.sessions import Sessions, Told, person_of, session_of
 from trajectory.detection.timeline import GIVEN, RESULT, SHOWN, Entry, Timeline, Walks
@@ -73,20 +73,26 @@ class _Walk:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._asked: list[Entry] = []
+        self._asked: list[tuple[Entry, list[str]]] = []  # with the forms of what it asks
         self._named: set[Key] = set()
         self._things: dict[str, _Thing] = {}
+        self._gathered: set[tuple[bytes, bool]] = set()  # payloads, and whether as a tool's result
 
     def take(self, entry: Entry) -> None:
-        if entry.role == SHOWN and self._reader.asked(entry.digest):
-            self._asked.append(entry)
-        elif entry.role == RESULT:
+        if entry.role == SHOWN:
+            asked = self._reader.asked(entry.digest)
+            if asked:
+                forms = [form for form, _, _ in sentences_of(asked)]
+                forms += ["\0".join(key_of(i)) for i in self._reader.asked_items(entry.digest) if is_personal(i)]
+                self._asked.append((entry, forms))
+        is_result = entry.role == RESULT
+        if (entry.digest, is_result) in self._gathered:
+            return  # a thing stands where it stood first
+        self._gathered.add((entry.digest, is_result))
+        self._gather(entry, sentences_of(self._reader.plain(entry.digest)))
+        if is_result:
             self._named.update(key for item in self._reader.items(entry.digest) for key in all_keys(item))
-            self._gather(entry, sentences_of(self._reader.text(entry.digest)))
-            return
-        text = self._reader.text(entry.digest)
-        self._gather(entry, sentences_of(text))
-        if len(self._things) < MAX_CANDIDATES_COUNT:
+        elif len(self._things) < MAX_CANDIDATES_COUNT:
             for item in self._reader.items(entry.digest):
                 if is_personal(item):
                     form = "\0".join(key_of(item))
@@ -94,15 +100,12 @@ class _Walk:
 
     def said_by_people(self, timeline: Timeline) -> Iterator[tuple[int, list[str]]]:
         """What people said to the agents whom nobody gave their work, each with its time."""
-        for entry in self._by_people(timeline):
-            forms = [form for form, _, _ in sentences_of(self._reader.asked(entry.digest))]
-            forms += ["\0".join(key_of(i)) for i in self._reader.asked_items(entry.digest) if is_personal(i)]
-            yield entry.at_ns, forms
+        yield from ((entry.at_ns, forms) for entry, forms in self._by_people(timeline))
 
     def foreign(self, sessions: Sessions, session: str, person: str, timeline: Timeline) -> list[tuple[_Thing, Told]]:
         """What stands here and was said by people elsewhere alone."""
         ours = {form for _, forms in self.said_by_people(timeline) for form in forms}
-        people = {(e.span_id, e.digest) for e in self._by_people(timeline)}
+        people = {(e.span_id, e.digest) for e, _ in self._by_people(timeline)}
         found: list[tuple[_Thing, Told]] = []
         for thing in self._things.values():
             if thing.form in ours or (thing.keys & self._named) or (thing.entry.span_id, thing.entry.digest) in people:
@@ -112,8 +115,8 @@ class _Walk:
                 found.append((thing, others[0]))
         return found[:MAX_FINDINGS_COUNT]
 
-    def _by_people(self, timeline: Timeline) -> Iterator[Entry]:
-        return (e for e in self._asked if timeline.given_to(e.owner) is None)
+    def _by_people(self, timeline: Timeline) -> Iterator[tuple[Entry, list[str]]]:
+        return ((e, forms) for e, forms in self._asked if timeline.given_to(e.owner) is None)
 
     def _gather(self, entry: Entry, sentences: Iterable[tuple[str, str, int]]) -> None:
         for form, text, start in sentences:
@@ -122,9 +125,9 @@ class _Walk:
             self._things.setdefault(form, _Thing(form, text, start, entry, frozenset()))
 
 
-def sentences_of(text: str | None) -> Iterator[tuple[str, str, int]]:
+def sentences_of(text: str) -> Iterator[tuple[str, str, int]]:
     """The sentences of a text that are long enough to be somebody's own: in one form, as written, and where."""
-    for match in SENTENCE.finditer(plain_of(text)):
+    for match in SENTENCE.finditer(text):
         words = match[0].split()
         least = _LEAST_WORDS_COUNT if _DIGIT.search(match[0]) else _LEAST_BARE_WORDS_COUNT
         if len(words) >= least:
@@ -155,7 +158,7 @@ def _findings(found: list[tuple[_Thing, Told]], reader: Reader, trace: Trace) ->
             if thing.entry.role == SHOWN
             else "words of"
         )
-        said = plain_of(reader.text(thing.entry.digest))
+        said = reader.plain(thing.entry.digest)
         yield Finding(
             kind=KIND,
             severity=Severity.WARNING,

@@ -141,7 +141,6 @@ class Provenance:
                 missing_count += 1
                 if missing_count > _MAX_UNREAD_COUNT:
                     break
-        self._reader.rest()
 
     # --- asking --------------------------------------------------------------------------------------------------------
 

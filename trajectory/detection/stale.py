@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from trajectory.detection.failure_text import failure_in
 from trajectory.detection.items import Item, items_in
-from trajectory.detection.known import Key, all_keys, key_of, may_replace, plain_of, shape_of
+from trajectory.detection.known import Key, all_keys, key_of, may_replace, shape_of
 from trajectory.detection.reader import Reader
 from trajectory.detection.supersession import Superseded, is_past, superseded_in, updates_in
 from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, SHOWN, Entry, Timeline, Walks
@@ -153,7 +153,7 @@ class _Walk:
             return
         items = self._reader.items(entry.digest)
         keys = {key for item in items for key in all_keys(item)}
-        said = plain_of(self._reader.text(entry.digest))
+        said = self._reader.plain(entry.digest)
         for item in items:
             change = changes.get(key_of(item))
             if change is None or item.kind != change.old.kind or shape_of(item) != shape_of(change.old):
@@ -164,10 +164,10 @@ class _Walk:
 
 def _finding(stale: _Stale, timeline: Timeline, reader: Reader, trace: Trace) -> Finding:
     change, item, entry = stale
-    said = plain_of(reader.text(entry.digest))
+    said = reader.plain(entry.digest)
     who = trace.span_label(trace.spans[entry.span_id]) or "an agent"
     delegation = timeline.delegation(entry.span_id)
-    learned = plain_of(reader.text(change.entry.digest))
+    learned = reader.plain(change.entry.digest)
     return Finding(
         kind=KIND,
         severity=Severity.WARNING,

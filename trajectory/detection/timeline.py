@@ -154,7 +154,6 @@ class Walks(Generic[_W]):
         reader, timeline = reader_of(trace), timeline_of(trace)
         self._walk = self._walk or Resumed(lambda: self.begun(reader, trace.spans))
         yield from self.found(self._walk.caught_up(timeline), timeline, reader, trace)
-        reader.rest()
 
     def is_for(self, trace: Trace) -> bool:
         """Whether there is anything to look at."""

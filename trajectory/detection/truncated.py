@@ -70,7 +70,6 @@ class TruncatedContent:
             self._walk = self._walk or Resumed(lambda: _Walk(reader, trace.spans))
             yield from (_cut_finding(cut, trace) for cut in self._walk.caught_up(timeline).cuts(timeline))
             yield from self._compacted(reader, trace)
-        reader.rest()
 
     def _compacted(self, reader: Reader, trace: Trace) -> Iterator[Finding]:
         """Conditions that an agent's model was shown, and was not shown any more after its conversation had become shorter."""
