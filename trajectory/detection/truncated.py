@@ -64,9 +64,10 @@ class TruncatedContent:
         """Findings on what was cut."""
         if not self._pace.is_due(trace, now_ns):
             return
-        timeline, reader = timeline_of(trace), reader_of(trace)
+        reader = reader_of(trace)
         yield from _at_a_limit(reader, trace)
         if trace.has_contents:
+            timeline = timeline_of(trace)
             self._walk = self._walk or Resumed(lambda: _Walk(reader, trace.spans))
             yield from (_cut_finding(cut, trace) for cut in self._walk.caught_up(timeline).cuts(timeline))
             yield from self._compacted(reader, trace)

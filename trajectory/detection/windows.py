@@ -6,6 +6,7 @@ by one; the longest name that a model's begins with counts. Called by the detect
 """
 
 import re
+from functools import lru_cache
 
 _WINDOWS = {
     "gpt-3.5-turbo": 16_385, "gpt-4": 8_192, "gpt-4-32k": 32_768, "gpt-4-turbo": 128_000, "gpt-4-1106": 128_000,
@@ -28,6 +29,7 @@ _DENSE_CHARS_PER_TOKEN = 1.2  # of scripts without an alphabet
 _DENSE = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
+@lru_cache(maxsize=256)
 def window_of(model: str) -> int:
     """The context window of a model in tokens; 0 where the model is not known."""
     name = _VENDOR.sub("", _PREFIX.sub("", model.strip().casefold()[:200]))
