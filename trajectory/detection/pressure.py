@@ -64,7 +64,7 @@ def _work_of(owner: Invocation | None, span: Span) -> bytes:
 def _judged(span: Span, trace: Trace) -> Iterator[tuple[float, Finding]]:
     refusal = _REFUSED.search(span.error_text[:4000]) if span.is_error else None
     model = str(span.attributes.get(_RESPONSE_MODEL) or span.attributes.get(MODEL_NAME) or "")
-    window = window_of(model)
+    window = window_of(model[:200])
     who = trace.span_label(span) or "an agent"
     if refusal is not None:
         yield 2.0, _finding(span, trace, f"{who} was refused: its context is too long", refusal[0], 0.95, True, True)
