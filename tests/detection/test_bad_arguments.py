@@ -120,6 +120,58 @@ def test_a_record_that_only_a_span_tells_of_is_unwrapped_and_its_additions_are_f
     assert [(f.severity, f.span_id) for f in found(run)] == [(Severity.INFO, run.names["search"])]
 
 
+def only_its_span_tells(arguments: Any, other: Any = None, tools: Any = OPENAI) -> Scenario:
+    """A call of which no model's answer tells, and one of another tool after it."""
+    run = Scenario()
+    with run.agent("worker"):
+        run.says("", tools=[*tools, {"name": "quote", "parameters": SCHEMA}])
+        run.tool("search", arguments, "ok")
+        if other is not None:
+            run.tool("quote", other, "ok")
+    return run
+
+
+FITTING = {"city": "Lyon", "nights": 2}
+
+
+@pytest.mark.parametrize("added", [{"sort_by": "price"}, {"quiet_room": True}, {"max_price": 900}, {"stars": [4, 5]}])
+def test_an_argument_that_the_schema_forbids_is_a_warning_though_the_call_worked(added: dict[str, Any]) -> None:
+    (finding,) = found(only_its_span_tells(FITTING | added))
+    assert (finding.severity, next(iter(added)) in finding.message) == (Severity.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        {"security_context": {}},
+        {"session_id": "s-1"},
+        {"runManager": "<CallbackManager>"},
+        {"_internal": 1},
+        {"options": {}},
+        {"hints": []},
+        {"note": None},
+        {"City": "Lyon"},
+    ],
+)
+def test_what_a_framework_may_have_added_on_the_way_is_for_information(added: dict[str, Any]) -> None:
+    assert [f.severity for f in found(only_its_span_tells(FITTING | added))] == [Severity.INFO]
+
+
+def test_what_comes_with_the_calls_of_two_tools_is_a_framework_s_whichever_comes_first() -> None:
+    run = only_its_span_tells(FITTING | {"locale": "fr"}, FITTING | {"locale": "fr"})
+    assert [f.severity for f in found(run)] == [Severity.INFO, Severity.INFO]
+    live = {f.key: f for f in judged(run, [BadArguments], settle_every=1)[1]}
+    assert {f.severity for f in live.values()} == {Severity.INFO}
+
+
+def test_an_argument_of_a_framework_hides_no_violation_of_the_model_s() -> None:
+    (finding,) = found(only_its_span_tells({"city": "Lyon", "nights": "two", "context": {}}))
+    assert (finding.severity, "nights must be an integer" in finding.message) == (Severity.WARNING, True)
+    deeper = {"type": "object", "properties": {"stay": SCHEMA}, "additionalProperties": False}
+    run = only_its_span_tells({"stay": FITTING | {"context": {}}}, tools=[{"name": "search", "parameters": deeper}])
+    assert [f.severity for f in found(run)] == [Severity.WARNING]
+
+
 def test_a_call_that_no_span_tells_of_is_judged_when_its_agent_has_gone_on() -> None:
     run = one_call(runs=False, result="Error: nights must be an integer")
     (finding,) = found(run)

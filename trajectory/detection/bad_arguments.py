@@ -3,7 +3,7 @@
 Invariant: a call is judged by what its model asked for, where that is known, else by its span's arguments; by the schema that
 this model call offered, else one of the same invocation, agent or trace that offers the name, and where those differ only if
 it violates all of them. A call without a span is judged when its agent has gone on. Where schema or arguments were not
-captured, nothing is said. A violation that no usual framework mends is a warning, every other one is for information
+captured, nothing is said. A violation that no usual framework mends or makes is a warning, every other one is for information
 unless the call then failed over it. Registered under `trajectory.detectors`.
 """
 
@@ -11,9 +11,11 @@ import re
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
+from trajectory.detection.additions import Additions, unknown_in
 from trajectory.detection.bad_call import KIND, JudgedCall, finding_of
 from trajectory.detection.calls import AskedCall, arguments_in, calls_in, key_of, unwrapped
 from trajectory.detection.failure_text import failure_in, first_line
@@ -71,6 +73,7 @@ class BadArguments:
         self._asked: dict[str, tuple[bytes, AskedCall]] = {}  # call id → who asked
         self._tools: dict[str, bytes] = {}  # call id → tool span
         self._offers = Offers()
+        self._additions = Additions()
         self._loose: dict[str, dict[bytes, None]] = {}  # tool → calls judged by another's schema, or none
         self._again: dict[bytes, None] = {}
         self._said: dict[tuple[bytes, str], Finding] = {}  # by span, and by call where there is none of its own
@@ -98,9 +101,10 @@ class BadArguments:
                 self._note_tool(span)
                 if span.end_ns:
                     due[span.span_id] = None
-        for span_id in due:
-            span = trace.spans[span_id]
-            yield from self._say(span.span_id, "", self._of_span(span, trace), trace)
+        while due:
+            for span_id in due:
+                yield from self._say(span_id, "", self._of_span(trace.spans[span_id], trace), trace)
+            due = self._additions.take()  # no more in the end: what comes with a call is noted once
         yield from self._gone_on(trace)
 
     # --- noting --------------------------------------------------------------------------------------------------------
@@ -272,12 +276,24 @@ class BadArguments:
             is_judged = call.broken and schemas
             return [Violation("", "json", "they are not JSON", "type object", False)] if is_judged else []
         found: list[Violation] = []
+        given, declared = call.arguments, list[str]()
         for schema in schemas:
-            given = call.arguments if call.is_raw else unwrapped(call.arguments, schema.names)
+            given, declared = call.arguments if call.is_raw else unwrapped(call.arguments, schema.names), schema.names
             found = schema.violations(given)
             if not found:
-                return []
-        return found
+                break
+        return found if call.tool is None else self._certain(found, call, call.tool, given, declared)
+
+    def _certain(
+        self, found: list[Violation], call: JudgedCall, tool: Span, given: dict[str, Any], declared: list[str]
+    ) -> list[Violation]:
+        """What is wrong with a call that ran, the certain first: what its framework may have added is not."""
+        self._additions.note(tool.span_id, plain_name(call.name), [] if call.is_raw else unknown_in(found, given))
+        if call.is_raw:
+            return found
+        doubted = [v.reason == "unknown" and not self._additions.is_a_model_s(v.path, given, declared) for v in found]
+        judged = [v._replace(is_certain=v.is_certain and not doubt) for v, doubt in zip(found, doubted, strict=True)]
+        return sorted(judged, key=lambda v: not v.is_certain)
 
     def _unknown(self, call: JudgedCall, trace: Trace) -> Violation | None:
         """That a tool was not on offer to the model call that asked for it. One that then worked was known all the same."""

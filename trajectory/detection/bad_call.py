@@ -1,7 +1,7 @@
 """A tool call that was judged, and the finding that says what is wrong with it.
 
-Invariant: pure. A violation that no usual framework mends is a warning, every other one is for information unless the call
-then failed with an error that speaks of its arguments. Called by the detector of bad arguments.
+Invariant: pure. A violation that no usual framework mends or makes is a warning, every other one is for information unless the
+call then failed with an error that speaks of its arguments. Called by the detector of bad arguments.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ def finding_of(call: JudgedCall, found: list[Violation], trace: Trace) -> Findin
     failed = f"; the call failed with “{shorten(call.failed, 100)}”" if call.failed else ""
     given = call.broken if call.arguments is None else canonical_json(call.arguments).decode("utf-8", "replace")
     failed_over_it = bool(call.failed) and failed_by(call.failed, call.failed).is_hopeless
-    is_loud = failed_over_it or (first.is_certain and (call.is_raw or first.reason != "unknown"))
+    is_loud = failed_over_it or first.is_certain
     evidence = [Evidence(place.span_id, f"arguments: {shorten(given, 300)}")]
     evidence += [
         Evidence((call.asker or place).span_id, f"on offer: {v.path or call.name}: {v.schema}") for v in found[:3]
