@@ -1,7 +1,8 @@
 """The alerts of a trace as rows: what went wrong, the way that it took from agent to agent, and how far it came.
 
 Invariant: pure; a path's steps are spans that exist, in the finding's order, and what is not known is said so. What a detector
-says beyond the finding's fields (its attributes) is taken where it has the expected shape. Called by `rows`.
+says beyond the finding's fields (its attributes) is taken where it has the expected shape. Findings come without secrets from the
+judge; what else is quoted is masked here. Called by `rows`.
 """
 
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trajectory.alerting.alerts import Alert
 from trajectory.collector.wording import PREVIEW_CHARS, name_of
+from trajectory.detection.masking import masked
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation
@@ -133,7 +135,7 @@ class _AlertRows:
             label=self._label(span),
             name=name_of(span),
             at_ns=(span.end_ns if shows_late else 0) or span.start_ns,
-            text=clean(quote) if quote else self._rows.outcome(span),
+            text=clean(quote) if quote else masked(self._rows.outcome(span)),
             kind=clean(str(span.kind)),
             status=self._rows.status(span),
             way=way,

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from trajectory.detection.blame_weights import FAILING, PEERS, PEERS_CAUSAL, TEAM, TEAM_CAUSAL, Weights
 from trajectory.detection.items import Item, keys_of, lookup_key
+from trajectory.detection.masking import Masking
 from trajectory.detection.pace import SHORT_COUNT, Pace
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.signals import Signals, outcome_of, signals_in
@@ -104,6 +105,7 @@ class Blame:
         shares = [math.exp(s - top) for s in sums]
         total = sum(shares)
         usual = {name: sum(part.get(name, 0.0) for part in parts) / len(parts) for name in weights}
+        masking = Masking(self._trace)
         order = sorted(range(len(readings)), key=lambda i: (-sums[i], i))
         chosen = order if limit is None else order[:limit]
         return [
@@ -113,7 +115,7 @@ class Blame:
                 readings[i].step.span.span_id,
                 readings[i].step.number,
                 shares[i] / total,
-                _reasons(readings[i], parts[i], usual),
+                [masking.text(reason) for reason in _reasons(readings[i], parts[i], usual)],
                 _failing(readings[i].features) if has_team and not causal else None,
             )
             for rank, i in enumerate(chosen, 1)

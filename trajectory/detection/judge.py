@@ -1,8 +1,8 @@
 """All detectors over one trace, each kept from harming the others.
 
 Invariant: a finding leaves here when it is new or has grown, and never twice alike; a detector that raises is counted, and
-after three times is silent for this trace, and the rest go on. Called by the collector: `observe` for each folded fact,
-`settle` at least each second while the trace changes or is live, and once at its end.
+after three times is silent for this trace, and the rest go on. What it quotes leaves without the secrets in it. Called by the
+collector: `observe` for each folded fact, `settle` at least each second while the trace changes or is live, and once at its end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from trajectory.detection.contract import Detector, DetectorFactory
+from trajectory.detection.masking import Masking
 from trajectory.detection.reader import reader_of
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding
@@ -30,6 +31,7 @@ class TraceJudge:
         self.raised: dict[str, int] = {}
         self.faults: dict[str, str] = {}
         self.left_out_count = 0
+        self._masking = Masking(trace)
         self._said: dict[str, Finding] = {}
         self._detectors: list[Detector] = []
         self._readers: dict[type[Fact], list[Detector]] = {}  # by the type of fact that they observe
@@ -38,6 +40,7 @@ class TraceJudge:
 
     def observe(self, fact: Fact) -> list[Finding]:
         """New and grown findings that this fact, already folded into the trace, gives rise to."""
+        self._masking.note(fact)
         readers = self._readers.get(type(fact))
         if readers is None:
             readers = self._readers[type(fact)] = [d for d in self._detectors if _reads(d, type(fact))]
@@ -83,6 +86,7 @@ class TraceJudge:
     def _fresh(self, finding: Finding, detector_name: str) -> Finding | None:
         if not finding.detector:
             finding = msgspec.structs.replace(finding, detector=detector_name)
+        finding = self._masking.finding(finding)
         key = finding.key
         known = self._said.get(key) or self.trace.findings.get(key)
         if known == finding:

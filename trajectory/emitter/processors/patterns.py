@@ -4,7 +4,7 @@ Invariant: where the quick one finds nothing, the exact one finds nothing either
 packed around it. RE2 runs in time linear in the text. Called by `redaction`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import re2
@@ -54,11 +54,12 @@ _number = _compiled(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 
 
 class Patterns:
-    """Finds secrets and, if so asked, personal data."""
+    """Finds secrets and personal data: all that it is asked for, none, or of some kinds, which takes a tenth of the time."""
 
-    def __init__(self, personal: bool) -> None:
+    def __init__(self, personal: bool | Collection[str]) -> None:
+        asked = {rule.kind for rule in rules.PERSONAL if personal} if isinstance(personal, bool) else personal
         chosen = [("secret", rule) for rule in rules.SECRETS]
-        chosen += [("personal", rule) for rule in rules.PERSONAL if personal]
+        chosen += [("personal", rule) for rule in rules.PERSONAL if rule.kind in asked]
         # In a packed fact a byte that looks like a letter may stand before or behind a text, so no edges here.
         cores = [rule.core for _, rule in chosen]
         self.hint = _compiled("|".join([*cores, rules.PRIVATE_KEY, rules.ASSIGNED, f"{rules.NAMES}[\\x80-\\xff]"]))
