@@ -319,6 +319,32 @@ def test_an_import_into_another_store_says_how_to_list_that_store(store: Path, t
     assert "0 traces" not in trajectory("import", tmp_path / "none", "--store", tmp_path / "t.db").err
 
 
+def test_what_is_found_in_an_imported_log_is_told_without_its_secrets(tmp_path: Path) -> None:
+    key, password = "AKIA" + "Q7RK2LW9ZT4XN8VB", "hunter7-Trombone-Q9x"
+    said = [
+        ("human", "human", f"Copy the table. It must go to postgres://app:{password}@db/x only, never to {key}."),
+        ("Orchestrator", "Orchestrator (-> Coder)", f"Copy the table, and tell people that {password} opens it."),
+        ("Coder", "Coder", "```python\ncopy()\n```"),
+        ("Orchestrator", "Orchestrator (-> ComputerTerminal)", "Run it."),
+        (
+            "ComputerTerminal",
+            "ComputerTerminal",
+            f"exitcode: 1 (execution failed)\nCode output: Traceback (most recent call last):\nOSError: {password}, {key}",
+        ),
+        ("Orchestrator", "Orchestrator (final)", "Done."),
+    ]
+    steps = [{"i": n, "agent": agent, "role": role, "content": text} for n, (agent, role, text) in enumerate(said)]
+    log = tmp_path / "chat.jsonl"
+    log.write_text(json.dumps({"run_id": "r2", "question": said[0][2], "steps": steps}))
+    assert trajectory("import", log, "--store", tmp_path / "s.db").code == 0
+    told = [trajectory("findings", "--store", tmp_path / "s.db", *more).out for more in ((), ("--json",))]
+    told.append(trajectory("blame", "", "--store", tmp_path / "s.db", "--json").out)
+    (shown,) = trajectory("show", "", "--store", tmp_path / "s.db", "--json").json_lines()
+    told.append(json.dumps(shown["findings"]))
+    assert "[url password]" in told[1]
+    assert not any(password in out or key in out for out in told)
+
+
 def test_findings_come_along_with_an_exported_trace(tmp_path: Path) -> None:
     fails = {"i": 4, "agent": "Computer_terminal", "role": "user", "content": "exitcode: 1 (execution failed)"}
     log = tmp_path / "chat.jsonl"
