@@ -6,12 +6,9 @@ the feed.
 """
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
-from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
@@ -20,8 +17,8 @@ from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
 from trajectory.view.feed import Feed
-from trajectory.view.rows import AlertRow, Health, Query, TraceRow, TraceView
-from tui import keys
+from trajectory.view.rows import AlertRow, Health, Query, TraceRow
+from tui import going, keys, taking
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, wall
@@ -82,7 +79,7 @@ class TrajectoryApp(App[None]):
         self._lost = False
         self._contact_before = Contact()
         self._second_before = 0
-        self._copy_path = ""
+        self._copies = taking.Copies()
         for each in OURS:
             self.register_theme(each)
         self.theme = theme if theme in self.available_themes else "okabe-dark"
@@ -101,6 +98,7 @@ class TrajectoryApp(App[None]):
 
     def on_unmount(self) -> None:
         self.ticker.stop()
+        self._copies.forget()
 
     def release(self, timeout_s: float = 3.0) -> bool:
         """Waits until nothing touches the feed any more, so that it may be closed; False where a pull still hangs."""
@@ -234,61 +232,14 @@ class TrajectoryApp(App[None]):
         self.push_screen(AlertScreen(trace_id, alert_key, alert_id, trace))
 
     def go_to(self, text: str) -> None:
-        """Goes to `runs`, `alerts`, a run by id or title; an alert, an agent or a span of the run that is open."""
-        wanted = text.strip().casefold()
-        screen = self.data_screen
-        if not wanted or screen is None:
-            return
-        if wanted == "runs":
-            self._back_to(RunsScreen)
-        elif wanted == "alerts" and any(isinstance(each, CockpitScreen) for each in self.screen_stack):
-            self._back_to(CockpitScreen)
-            self.call_after_refresh(self._focus_alerts)
-        elif not (self._go_to_alert(wanted) or self._go_to_run(wanted) or self._go_inside(wanted)):
-            screen.say(f"no run, alert, agent or span is called {text.strip()}")
+        """Goes to what a text names; says on the screen where that is nothing."""
+        if self.data_screen is not None and text.strip():
+            going.go_to(self, text.strip())
 
-    def _focus_alerts(self) -> None:
-        if isinstance(self.data_screen, CockpitScreen):
-            self.data_screen.focus_named("alerts")
-
-    def _back_to(self, kind: type[DataScreen]) -> None:
+    def back_to(self, kind: type[DataScreen]) -> None:
+        """Closes screens until one of a kind is the uppermost; never the first of all."""
         while len(self.screen_stack) > 2 and not isinstance(self.screen, kind):
             self.pop_screen()
-
-    def _go_to_run(self, wanted: str) -> bool:
-        runs = next((each for each in self.screen_stack if isinstance(each, RunsScreen)), None)
-        for row in runs.rows if runs else []:
-            if row.trace_id.startswith(wanted) or wanted == row.title.casefold():
-                self._back_to(RunsScreen)
-                self.open_run(row)
-                return True
-        return False
-
-    @property
-    def _open_view(self) -> TraceView | None:
-        """What is known of the run whose cockpit is open."""
-        cockpit = next((each for each in reversed(self.screen_stack) if isinstance(each, CockpitScreen)), None)
-        return cockpit.view if cockpit else None
-
-    def _go_to_alert(self, wanted: str) -> bool:
-        view = self._open_view
-        found = next((row for row in (view.alerts if view else []) if row.alert_id.casefold() == wanted), None)
-        if view is not None and found is not None:
-            self.open_alert(view.trace.trace_id, found.key, found.alert_id, view.trace)
-        return found is not None
-
-    def _go_inside(self, wanted: str) -> bool:
-        view = self._open_view
-        if view is None:
-            return False
-        for lane in view.lanes:
-            if wanted in (lane.label.casefold(), lane.agent.casefold()) or lane.span_id.startswith(wanted):
-                self.open_timeline(view.trace.trace_id, lane.span_id, view.trace)
-                return True
-        found = next((step.span_id for step in view.tail if step.span_id.startswith(wanted)), "")
-        if found:
-            self.open_span(view.trace.trace_id, found, view.trace.started_ns)
-        return bool(found)
 
     def show_help(self, screen: str, pane: Pane) -> None:
         """Opens the help for a screen and one of its panes."""
@@ -317,18 +268,7 @@ class TrajectoryApp(App[None]):
     def copy(self, text: str) -> str:
         """Puts a text on the clipboard and, for terminals that cannot, in a private file; returns what to tell."""
         self.copy_to_clipboard(text)
-        try:
-            path = self._write_copy(text)
-        except OSError as error:
-            return f"copied {len(text)} characters (no file: {error.strerror})"
-        return f"copied {len(text)} characters; also in {path}"
-
-    def _write_copy(self, text: str) -> str:
-        if not self._copy_path:
-            handle, self._copy_path = tempfile.mkstemp(prefix="trajectory-copy-", suffix=".txt")
-            os.close(handle)
-        Path(self._copy_path).write_text(text, encoding="utf-8", errors="replace")
-        return self._copy_path
+        return self._copies.keep(text)
 
     def copy_row(self, row: object) -> str:
         """Copies a row as JSON."""
@@ -336,18 +276,7 @@ class TrajectoryApp(App[None]):
 
     def save_picture(self) -> str:
         """Writes the screen as SVG into the current directory, or into the temporary one; returns what to tell."""
-        name = f"trajectory-{time.strftime('%Y%m%d-%H%M%S')}.svg"
-        picture = self.export_screenshot(title="trajectory")
-        for directory in (Path.cwd(), Path(tempfile.gettempdir())):
-            path = directory / name
-            try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except OSError:
-                continue
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
-                out.write(picture)
-            return f"saved {path}"
-        return "the picture could not be saved: neither here nor in the temporary directory can be written"
+        return taking.write_new("svg", self.export_screenshot(title="trajectory"))
 
     def next_theme(self) -> str:
         """Takes the next theme, ours first; returns its name."""

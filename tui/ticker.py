@@ -71,6 +71,8 @@ class Ticker:
     def arrived(self, message: Arrived) -> None:
         """Takes note of what came; the app calls this first."""
         self.in_flight = False
+        if message.error:
+            self.refetch()  # whoever answers next may count versions anew
         if message.view is not None and message.query == self._last:
             self._since = message.view.version
 

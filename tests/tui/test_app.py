@@ -210,6 +210,17 @@ async def test_a_feed_that_comes_back_keeps_the_selection() -> None:
         assert driver.app.screen.list.selected == run("7f31", "", "", 0, 0).trace_id
 
 
+async def test_a_feed_that_begins_anew_is_read_anew_whatever_it_counted_before() -> None:
+    feed = StoryFeed()
+    feed.version = 1000
+    async with driving(feed) as driver:
+        feed.lost = True
+        await driver.beat(2)
+        feed.lost, feed.version, feed.runs = False, 1, feed.runs[:1]
+        await driver.beat(2)
+        assert "1 runs" in driver.text or "1 run " in driver.text
+
+
 async def test_a_feed_never_heard_names_its_address() -> None:
     feed = StoryFeed()
     feed.lost = True

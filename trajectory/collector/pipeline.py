@@ -68,7 +68,7 @@ class Pipeline:
     def __init__(self, writer: Writer, detectors: Sequence[DetectorFactory], now_ns: Callable[[], int]) -> None:
         self.writer = writer
         self.vitals = Vitals()
-        self.version = 0
+        self.version = now_ns() // 1_000  # greater than any before a restart: whoever watches on is told what is new
         self.runs = Listing(writer, row_of, LISTED_TRACES)
         self._usual = UsualDurations()
         told_of_others: dict[DetectorFactory, DetectorFactory] = {
