@@ -259,11 +259,32 @@ def test_a_model_that_takes_more_than_is_known_of_it_is_not_judged() -> None:
     assert found(pressed(150_000), ContextPressure) == []
 
 
-def test_windows_are_known_by_the_longest_name() -> None:
-    assert window_of("openai/gpt-4.1-mini") == 1_047_576
-    assert window_of("us.anthropic.claude-3-5-sonnet-20241022-v2:0") == 200_000
-    assert window_of("gpt-4-0613") == 8_192
-    assert window_of("somebody-s-own") == 0
+@pytest.mark.parametrize(
+    ("model", "window"),
+    [
+        ("openai/gpt-4.1-mini", 1_047_576),
+        ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", 200_000),
+        ("claude-sonnet-4@20250514", 200_000),
+        ("anthropic/claude-opus-4.6", 1_000_000),
+        ("claude-opus-4-6-20260205", 1_000_000),
+        ("gpt-4-0613", 8_192),
+        ("gpt-5-2025-08-07", 400_000),
+        ("gpt-5.4-mini-2026-03-17", 400_000),
+        ("google-gla:gemini-2.5-flash-preview-05-20", 1_048_576),
+        ("llama3.1:8b", 131_072),
+        ("meta-llama/Llama-3.3-70B-Instruct", 131_072),
+        ("command-r-08-2024", 128_000),
+    ],
+)
+def test_windows_are_known_by_the_longest_name(model: str, window: int) -> None:
+    assert window_of(model) == window
+
+
+@pytest.mark.parametrize(
+    "model", ["somebody-s-own", "gpt-5.9", "claude-opus-4-9-20270101", "o10", "llama-3.9-8b", "", ":", "/"]
+)
+def test_a_version_that_nobody_has_looked_up_has_no_window(model: str) -> None:
+    assert window_of(model) == 0
 
 
 def test_tokens_are_counted_roughly_in_any_script() -> None:
