@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trace(parser, optional=True)
+    parser.epilog = (
+        "Detectors run where runs are stored: in serve, run and import. TRAJECTORY_DETECTORS=goal.drift,-flow.loop switches on "
+        "goal.drift, which is off by default, and flow.loop off."
+    )
     parser.add_argument("--kind", metavar="KIND", help="only this kind, e.g. cascade or context.lost")
     parser.add_argument("--min-severity", choices=[str(s) for s in Severity], help="only this severity and above")
     add_store(parser)

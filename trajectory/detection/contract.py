@@ -1,4 +1,4 @@
-"""The seam of a detector, and the set that runs by default.
+"""The seam of a detector, and the set that runs.
 
 Invariant: a detector is pure. Time is an argument, its state is bounded and belongs to one trace, and it says the same for
 the same facts, in any order within the window and however often they come. Called by the collector's pipeline, live, and
@@ -6,6 +6,8 @@ by imports; a stranger's detector registers under the entry point `trajectory.de
 """
 
 import logging
+import os
+import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Protocol
@@ -14,13 +16,14 @@ from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding
 
 ENTRY_POINT = "trajectory.detectors"
+CHOICE = "TRAJECTORY_DETECTORS"
 
 
 class Detector(Protocol):
     """Judges one trace. One instance is made for each trace and dropped with it.
 
     A detector may name in `reads` the types of facts that `observe` is for: it is not asked about others, which saves time
-    at every fact. Without `reads` it is asked about all.
+    at every fact. Without `reads` it is asked about all. One that says `is_optional` runs only where it is asked for.
     """
 
     name: str
@@ -38,15 +41,25 @@ class Detector(Protocol):
 DetectorFactory = Callable[[], Detector]
 
 
-def registered_detectors() -> list[DetectorFactory]:
-    """Every detector registered under the entry point, ours included, by name.
+def registered_detectors(choice: str | None = None) -> list[DetectorFactory]:
+    """Every detector registered under the entry point that is on, ours included, by name.
 
-    One that cannot be loaded is reported on the `trajectory` logger and left out: a stranger's fault stops nobody.
+    One that is `is_optional` is on where `choice` names it, every other one unless `choice` names it with a minus before:
+    `goal.drift,-flow.loop`, by the detectors' own names. Without a choice the environment's counts. One that cannot be loaded,
+    and a name that is none, is reported on the `trajectory` logger: a stranger's fault stops nobody.
     """
+    asked = [name for name in re.split(r"[\s,]+", os.environ.get(CHOICE, "") if choice is None else choice) if name]
     factories: list[DetectorFactory] = []
     for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda e: e.name):
         try:
             factories.append(entry.load())
         except Exception as fault:  # a stranger's module may raise anything
             logging.getLogger("trajectory").warning("detector %s cannot be loaded: %r", entry.name, fault)
-    return factories
+    names = [str(getattr(factory, "name", "")) for factory in factories]
+    for name in [name for name in asked if name.removeprefix("-") not in names]:
+        logging.getLogger("trajectory").warning("%s: there is no detector %s", CHOICE, name.removeprefix("-")[:80])
+    return [f for f, name in zip(factories, names, strict=True) if _is_on(f, name, asked)]
+
+
+def _is_on(factory: DetectorFactory, name: str, asked: list[str]) -> bool:
+    return name in asked or not (getattr(factory, "is_optional", False) or f"-{name}" in asked)
