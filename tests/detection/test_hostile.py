@@ -121,7 +121,7 @@ def test_no_trace_makes_a_detector_raise(given_facts: tuple[list[Fact], dict[byt
         assert "\n" not in finding.message
 
 
-_CONTEXT = [made for made in registered_detectors() if made().name.startswith("context.")]
+_ALL = registered_detectors("goal.drift")
 _TEXTS = {
     "ten megabytes": "tides rise at 10:30 and fall by 2.5 m, ref TX-204417. " * 190_000,
     "ten thousand entities": " ".join(
@@ -133,22 +133,26 @@ _TEXTS = {
     "right to left": "\u202eيجب ألا يتجاوز السعر 900 EUR بحلول 2026-03-03 " * 20_000,
     "emoji": "🏨👩‍👩‍👧 must be at most 3 🛏️ for 2 nights " * 20_000,
     "open brackets": "[" * 200_000,
-    "old and new": "from AB-1234 to AB-1235, not AB-1236 but " * 20_000,
+    "digits": "1" * 300_000,
+    "blanks": " \t" * 150_000,
+    "lines": "-\n" * 150_000,
+    "old and new": "from AB-1234 to AB-1235, not AB-1236 but " * 10_000,
 }
 
 
 @pytest.mark.parametrize("name", _TEXTS)
-def test_no_text_makes_the_checks_of_context_slow(name: str) -> None:
+def test_no_text_makes_a_detector_slow_or_raise(name: str) -> None:
     text = _TEXTS[name]
     run = Scenario()
     with run.agent("lead", task=text, system=text[:100_000]):
         run.says(text)
         with run.delegate("worker", text[::-1]):
             run.tool("look", {"q": text}, {"found": text})
+            run.tool("look", {"q": text}, f"Error: {text}")
             run.says(text[1:])
         run.says(text[:-1])
     trace = run.trace()
-    judge = TraceJudge(trace, _CONTEXT)
+    judge = TraceJudge(trace, _ALL)
     start = time.process_time()
     found = judge.settle(trace.last_ns)
     assert time.process_time() - start < 30  # the square of it would take hours
@@ -161,4 +165,4 @@ def test_delegations_without_text_are_no_findings() -> None:
     with run.agent("lead", task=""), run.delegate("worker", ""):
         run.says("")
     trace = run.trace()
-    assert TraceJudge(trace, _CONTEXT).settle(trace.last_ns) == []
+    assert TraceJudge(trace, _ALL).settle(trace.last_ns) == []
