@@ -13,6 +13,7 @@ from trajectory.model.words import INPUT_TOKENS, SpanKind
 
 FOUND = "Grand Rhone (H7) in Lyon is step-free and costs 640 EUR for two nights."
 SAME_FOUND = "The hotel H7, Grand Rhone in Lyon, is step-free; two nights cost 640 EUR."
+RESAID = "Which hotel without steps in Lyon takes 2 people for 2 nights? No more than EUR 900 in total. Reference T-77."
 REWORDED = "Look for a step-free hotel in Lyon for 2 people, 2 nights, total at most 900 EUR. Reference T-77."
 
 
@@ -59,6 +60,7 @@ FAULTY: dict[str, Callable[[], Scenario]] = {
     "the same agent again": lambda: team(twice()),
     "another agent": lambda: team(twice(to="scout")),
     "in other words": lambda: team(twice(REWORDED)),
+    "in quite other words, with the same found": lambda: team(twice(RESAID)),
     "in other spacing and case": lambda: team(twice("  " + FULL_TASK.upper().replace(" ", "  "))),
     "the very same answer": lambda: team(twice(answer=FOUND)),
     "at once": lambda: team(
@@ -248,6 +250,11 @@ def narrowed(run: Scenario) -> None:
     gives(run, "researcher", "Find a hotel in Lyon for the team with a gym, a pool, and breakfast.", FOUND)
 
 
+def other_found_for_other_words(run: Scenario) -> None:
+    gives(run, "researcher", FULL_TASK, FOUND)
+    gives(run, "researcher", RESAID, "H12, Hotel Carlton, 710 EUR.")
+
+
 def says_little(run: Scenario) -> None:
     for _ in range(3):
         gives(run, "researcher", "Continue.", "Continued.")
@@ -264,7 +271,7 @@ CLEAN = {
         after_failure, after_an_excuse, asked_back, with_feedback, told_to_redo, asked_by_the_user, pages, polls,
         polls_a_healthy_service, map_reduce, map_over_regions, same_words_other_shard, voting, second_opinion,
         compared_by_a_tool, handed_on, review_cycle, checked_after_changes, same_finding_on_each,
-        same_finding_on_each_name, other_amount, narrowed, says_little, new_answer,
+        same_finding_on_each_name, other_amount, narrowed, other_found_for_other_words, says_little, new_answer,
     )
 }  # fmt: skip
 

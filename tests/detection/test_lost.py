@@ -325,3 +325,19 @@ def test_a_request_that_is_handed_on_whole_but_for_one_condition_loses_it(asked:
 )
 def test_a_request_in_other_words_is_handed_on_whole(asked: str, task: str) -> None:
     assert found(_passed_on(asked, task)) == []
+
+
+@pytest.mark.parametrize("second", ["at most 700 EUR", ""])
+def test_each_part_of_a_request_may_have_its_own_bound(second: str) -> None:
+    run = Scenario()
+    asked = "Find a hotel in Lyon, the total at most 900 EUR. Find a hotel in Nice, the total at most 700 EUR."
+    with run.agent("planner", task=asked):
+        run.says("Both.")
+        for city, bound in (("Lyon", "at most 900 EUR"), ("Nice", second)):
+            with run.delegate("researcher", f"Find a hotel in {city}, the total {bound}".strip(" ,")):
+                run.says(f"H7 in {city}.", tools=[{"function": {"name": "search", "parameters": MAX_TOTAL}}])
+    values = [f.value for f in found(run) if f.kind == "context.lost" and f.peer_agent == "planner"]
+    assert values == [] if second else "at most 700 EUR" in values
+
+
+MAX_TOTAL = {"type": "object", "properties": {"max_total": {"type": "number"}}}

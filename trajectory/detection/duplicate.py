@@ -28,6 +28,7 @@ from trajectory.model.words import Severity
 
 KIND = "flow.duplicate"
 _ALIKE_RATIO = 0.8
+_REWORDED_RATIO = 0.5  # of the words of two tasks with the same values, where the same values were found for both
 _MAX_BACK_COUNT = 64  # earlier delegations that one is compared with
 _MAX_TEXTS_COUNT = 2048
 
@@ -100,7 +101,7 @@ class Duplicates:
 
 def _repeats(work: Work, first: Work, asks: "Excuses") -> bool:
     """Whether a delegation asks for what another did already, and got nothing new for it."""
-    if not alike(work.task, first.task, _ALIKE_RATIO) or first.answer is None or work.answer is None:
+    if first.answer is None or work.answer is None or not _is_same_work(work, first):
         return False
     if asks.is_handed_on(first.delegation, work.delegation):
         return False
@@ -112,6 +113,16 @@ def _repeats(work: Work, first: Work, asks: "Excuses") -> bool:
         return True
     says_enough = bool(work.answer.values) or len(work.answer.stems) >= TELLING_COUNT
     return says_enough and alike(work.answer, first.answer, _ALIKE_RATIO)
+
+
+def _is_same_work(work: Work, first: Work) -> bool:
+    """Whether two tasks say the same: in like words, or in others of the same values for which the same was found."""
+    if alike(work.task, first.task, _ALIKE_RATIO):
+        return True
+    if work.answer is None or first.answer is None or work.answer.values != first.answer.values:
+        return False
+    found = work.answer.values - work.task.values
+    return bool(found and work.task.values) and alike(work.task, first.task, _REWORDED_RATIO)
 
 
 def _finding(first: Work, again: list[_Again], trace: Trace) -> Finding:

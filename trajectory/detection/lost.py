@@ -10,7 +10,8 @@ that leaves out what is irrelevant is a good brief, so silence is the rule. Evid
 - `subject` alone is a hint and never enough.
 
 Against it: the constraint went to the delegatee of other work, or the task is about one thing already chosen (an identifier that
-no request named, such as `hotel H7`): choosing is done. Where that comes to light later, the finding is said again as `info`.
+no request named, such as `hotel H7`): choosing is done. Where a request sets one bound more than once, each part of it may have
+its own. Where that comes to light later, the finding is said again as `info`.
 Called through the seam of `contract`; `boundary` compares the sides.
 """
 
@@ -148,6 +149,8 @@ def _lost(
             continue
         reasons = _reasons(each.constraint, boundary, kept, near, trace)
         confidence = _confidence(reasons)
+        if _has_its_own(each.constraint, boundary, kept, near):
+            continue
         if _is_done_elsewhere(each.constraint, boundary, near, reasons):
             confidence = min(confidence, _INFO_RATIO - 0.01)
         if confidence >= _INFO_RATIO and reasons.keys() - {"subject", "hard"}:
@@ -256,6 +259,29 @@ def _is_done_elsewhere(
     if "parameter" in reasons or "peer" in reasons:
         return False
     return any(p.received.holds(constraint) for p in near) or _names_a_choice(boundary)
+
+
+def _has_its_own(constraint: Constraint, boundary: Boundary, kept: list[_Held], near: list[Boundary]) -> bool:
+    """Whether a request sets the same bound more than once, and each part of its work was given its own."""
+    alike = (
+        h.constraint for h in kept if h.constraint.key != constraint.key and _is_same_bound(h.constraint, constraint)
+    )
+    return any(boundary.received.holds(c) for c in alike) and any(p.received.holds(constraint) for p in near)
+
+
+def _is_same_bound(one: Constraint, other: Constraint) -> bool:
+    """Whether two conditions bound the same thing, and differ in their values and in whom or what they are for."""
+    if not one.direction or one.direction != other.direction:
+        return False
+    if 2 * len(one.subject & other.subject) < len(one.subject | other.subject):
+        return False
+    if sorted(v.kind for v in one.values) != sorted(v.kind for v in other.values):
+        return False
+    return _but_values(one) == _but_values(other)
+
+
+def _but_values(constraint: Constraint) -> frozenset[str]:
+    return constraint.stems.difference(*(stems(value.text) for value in constraint.values))
 
 
 def _names_a_choice(boundary: Boundary) -> bool:

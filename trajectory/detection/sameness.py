@@ -33,8 +33,9 @@ LOOKING = re.compile(
     r"check (?:on|in|if|whether|again))\b",
     re.I,
 )
-CHECKING = re.compile(
-    r"\b(?:tests?|verif\w+|validat\w+|review\w*|check\w*|lint\w*|build\w*|compil\w+|deploy\w*|run|audit\w*|approv\w+)\b",
+CHECKING = re.compile(  # to be done, and no word for what was checked before ("audited filings")
+    r"\b(?:tests?|testing|verif(?:y|ies|ying|ication)|validat(?:e|es|ing|ion)|review(?:s|ing)?|check(?:s|ing)?|lint(?:s|ing)?|"
+    r"(?:re)?build(?:s|ing)?|compil(?:e|es|ing|ation)|deploy(?:s|ing|ment)?|run|audit(?:s|ing)?|approv(?:e|es|ing|al))\b",
     re.I,
 )
 WAITING = re.compile(
@@ -77,9 +78,11 @@ def text_of(reader: Reader, digests: Iterable[bytes]) -> Text | None:
         return None
     plain = " ".join(" ".join(folded(reader, d).split()) for d in readable)
     stems = frozenset[str]().union(*(reader.stems(d) for d in readable))
-    values = frozenset((item.kind, item.key) for d in readable for item in reader.items(d) if item.kind != "name")
+    items = [item for d in readable for item in reader.items(d) if item.kind != "name"]
+    values = frozenset((item.kind, item.key) for item in items)
     names = frozenset(stem(match[0]) for d in readable for match in _NAME.finditer(reader.text(d) or ""))
-    return Text(plain, stems, names, values)
+    of_values = frozenset(stem(word) for item in items for word in item.text.split())  # `EUR` of `EUR 900` is no name
+    return Text(plain, stems, names - of_values, values)
 
 
 def folded(reader: Reader, digest: bytes) -> str:
