@@ -1,7 +1,7 @@
-"""Judges every shared capture and conversation and compares the findings with what is known to be true.
+"""Judges every shared capture and conversation with every detector and compares the findings with what is known to be true.
 
 Invariant: the expected side comes from the manifests alone; conversations have no findings in them, so for runs that passed
-every cascade is a false alarm, and for the rest figures are only reported.
+every cascade and every alert on the flow of work is a false alarm, and for the rest figures are only reported.
 """
 
 import json
@@ -12,13 +12,8 @@ from typing import Any
 
 from tests.benchmarks import Row, shared_data
 from tests.benchmarks.captures import requests_of
-from trajectory.detection.bad_arguments import BadArguments
-from trajectory.detection.blind_retry import BlindRetries
-from trajectory.detection.cascade import Cascades
+from trajectory.detection.contract import registered_detectors
 from trajectory.detection.judge import TraceJudge
-from trajectory.detection.lost import ContextAtBoundaries
-from trajectory.detection.silent_failure import SilentFailures
-from trajectory.detection.stalled import StalledSpans
 from trajectory.dialects.sniff import read_file
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Finding, Payload, trace_of
@@ -28,7 +23,8 @@ NAME = "failures"
 GOAL = (
     "root and path of every failure, every lost constraint, no alarm on a good run; 5 in 100 passed runs with a cascade"
 )
-DETECTORS = (SilentFailures, BadArguments, BlindRetries, ContextAtBoundaries, Cascades, StalledSpans)
+DETECTORS = registered_detectors()
+FLOW = ("flow.loop", "flow.duplicate", "flow.orphan", "flow.deadlock", "flow.stalled", "plan.deviation")
 FALSE_ALARM_RATIO = 0.05
 
 Judged = tuple[Trace, list[Finding]]
@@ -105,21 +101,31 @@ def _conversations(name: str, path: Path) -> list[Row]:
     """How many runs have a finding of each kind and severity, by outcome."""
     runs: Counter[str] = Counter()
     alarmed: dict[str, Counter[str]] = {}
+    alerts: dict[str, Counter[str]] = {}  # by outcome and kind, at warning and above
     for line in path.read_text().splitlines():
         outcome = json.loads(line)["outcome"]
         findings = [f for _, found in judged(read_file(line.encode(), path.name, "chat").batches) for f in found]
         runs[outcome] += 1
         alarmed.setdefault(outcome, Counter()).update({f"{f.kind} {f.severity}" for f in findings})
+        alerts.setdefault(outcome, Counter()).update(f.kind for f in findings if f.severity != Severity.INFO)
     rows: list[Row] = []
     for outcome, counts in sorted(alarmed.items()):
         case = f"{name} {outcome}, {runs[outcome]} runs"
         cascades = sum(n for kind, n in counts.items() if kind.startswith("cascade") and not kind.endswith("info"))
+        goal, is_good = "", None
         if outcome == "pass":
             goal = f"at most {FALSE_ALARM_RATIO:.0%}"
-            rows.append(
-                Row(case, "runs with a cascade", str(cascades), goal, cascades <= FALSE_ALARM_RATIO * runs[outcome])
-            )
-        else:
-            rows.append(Row(case, "runs with a cascade", str(cascades), "", None))
+            is_good = cascades <= FALSE_ALARM_RATIO * runs[outcome]
+        rows.append(Row(case, "runs with a cascade", str(cascades), goal, is_good))
         rows += [Row(case, f"runs with {kind}", str(n), "", None) for kind, n in sorted(counts.items()) if n]
+        rows += _per_run(case, alerts[outcome], runs[outcome], outcome == "pass")
+    return rows
+
+
+def _per_run(case: str, alerts: Counter[str], count: int, is_good_run: bool) -> list[Row]:
+    """Alerts a run that interrupt an operator; those of the flow of work, of which a run that passed has none, one by one."""
+    rows = [Row(case, "alerts a run, all kinds", f"{alerts.total() / count:.2f}", "", None)]
+    for kind in FLOW:
+        goal, is_good = ("0.00", not alerts[kind]) if is_good_run else ("", None)
+        rows.append(Row(case, f"alerts a run, {kind}", f"{alerts[kind] / count:.2f}", goal, is_good))
     return rows
