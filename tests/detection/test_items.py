@@ -125,3 +125,11 @@ def test_stems_join_forms_of_a_word_and_split_names() -> None:
     assert stem("accessible") == stem("Accessibility")
     assert stem("hotels") == stem("Hotel’s")
     assert stems("maxTotal fiscal_year") == {"max", "total", "fiscal", "year"}
+
+
+def test_a_word_that_measures_nothing_is_no_unit() -> None:
+    assert [(i.kind, i.key) for i in items_in("60628 has been replaced, 98193 instead")] == [
+        ("number", "60628"),
+        ("number", "98193"),
+    ]
+    assert [(i.kind, i.key) for i in items_in("on 2006 January 23")] == [("number", "2006"), ("date", "--01-23")]

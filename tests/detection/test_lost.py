@@ -341,3 +341,34 @@ def test_each_part_of_a_request_may_have_its_own_bound(second: str) -> None:
 
 
 MAX_TOTAL = {"type": "object", "properties": {"max_total": {"type": "number"}}}
+
+
+def test_a_corrected_condition_is_not_lost_with_its_old_value() -> None:
+    run = Scenario()
+    with run.agent(
+        "planner", task="Find a hotel in Lyon. The total must not exceed 900 EUR. It must be near the station."
+    ):
+        run.says("Yes.")
+        run.hears("Correction: the total is 700 EUR and not 900 EUR.")
+        run.says("Noted.")
+        with run.delegate("researcher", "Find a hotel in Lyon, at most 700 EUR in total. It must be near the station."):
+            run.says("H7.")
+    assert found(run) == []
+
+
+def test_a_date_whose_year_was_left_out_is_the_same_date() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Book a room in Lyon for May 8, 2027."):
+        run.says("Yes.")
+        run.hears("Correction: it is May 6 and not May 8.")
+        run.says("Noted.")
+        with run.delegate("booker", "Book a room in Lyon for May 6, 2027."):
+            run.says("Done.")
+    assert found(run) == []
+
+
+def test_a_request_that_is_passed_on_word_for_word_but_for_one_sentence_loses_it() -> None:
+    asked = "Find Ines a room in Lyon. It is her first trip abroad. Where can she leave the suitcase that day? Answer by mail."
+    (finding,) = found(_passed_on(asked, asked.replace("Where can she leave the suitcase that day? ", "")))
+    assert finding.value == "Where can she leave the suitcase that day?"
+    assert found(_passed_on(asked, asked.replace("It is her first trip abroad. ", ""))) == []

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from trajectory.detection.supersession import superseded_in
+from trajectory.detection.supersession import is_past, superseded_in
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from trajectory.detection.supersession import superseded_in
         "Changed from HR-8841 to HR-9017 today.",
         "HR-8841 is no longer valid. Use HR-9017.",
         "HR-8841 -> HR-9017",
+        "It is HR-9017 and not HR-8841.",
+        "I said HR-8841 before; make that HR-9017.",
         '{"superseded": "HR-8841", "now": "HR-9017"}',
         '{"offer": "HR-9017", "replaces": "HR-8841"}',
         '{"offer": "HR-8841", "replaced_by": "HR-9017"}',
@@ -40,6 +42,27 @@ def test_the_old_value_and_the_new_one_are_told_apart(text: str) -> None:
 )
 def test_two_values_side_by_side_supersede_nothing(text: str) -> None:
     assert superseded_in(text) == []
+
+
+def test_a_post_code_may_be_corrected_and_a_year_or_a_count_may_not() -> None:
+    (pair,) = superseded_in("60628 has been replaced by 60623.")
+    assert (pair.old.text, pair.new.text) == ("60628", "60623")
+    assert superseded_in("2024 has been replaced by 2025, and 12 by 13.") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Book HR-8841.", False),
+        ("The old offer HR-8841.", True),
+        ("Cancel HR-8841.", True),
+        ("I am Ines (HR-8841) and want to cancel a flight.", False),
+        ("It was the first. Book HR-8841. From Porto, not Lyon.", False),
+    ],
+)
+def test_only_words_about_a_value_tell_of_it_as_past(text: str, expected: bool) -> None:
+    start = text.index("HR-8841")
+    assert is_past(text, start, start + 7) is expected
 
 
 @pytest.mark.parametrize("unit", ["from A-1 ", "not ", "A-1 -> ", "was. ", '{"old":', "is no longer; ", " "])

@@ -18,7 +18,7 @@ from trajectory.detection.reader import Reader
 from trajectory.detection.units import dimension_of, unit_of
 from trajectory.detection.words import around, plain, shorten, stems
 
-_KINDS = ("money", "quantity", "date", "time", "period", "identifier", "number")
+_KINDS = ("money", "quantity", "date", "time", "period", "identifier", "number", "email")
 _NEAR_CHARS = 40
 _TELLING_COUNT = 2  # words that a condition has at least, to be known by them
 _MAX_VALUES_COUNT = 60  # of one side: beyond, a text is data and not a brief
@@ -49,11 +49,16 @@ def alterations(boundary: Boundary, reader: Reader) -> Iterator[Alteration]:
         return
     missing = _once(i for i in asked if i not in boundary.sent and i not in boundary.received)
     novel = _once(i for i in sent if i not in boundary.known) if missing else []
-    novel = [i for i in novel if not is_derived(i, asked)]
+    novel = [i for i in novel if not is_derived(i, asked) and not _is_known_day(i, boundary)]
     texts = [reader.text(d) or "" for d in boundary.sent.readable]
     if missing and novel:
         yield from _paired(_placed(boundary.asked_texts, missing), _placed(texts, novel), _bounded(boundary, reader))
     yield from _remeasured(asked, sent, boundary, texts)
+
+
+def _is_known_day(item: Item, boundary: Boundary) -> bool:
+    """Whether a date with a year is one that the delegator knew without."""
+    return item.kind == "date" and item._replace(key=f"-{item.key[4:]}") in boundary.known
 
 
 def turned(

@@ -13,6 +13,7 @@ from trajectory.detection.units import dimension_of, says_same
 
 MAX_KNOWN_COUNT = 150
 _CLOSE_RATIO = 0.0051  # what rounding leaves
+_PART_RATIO = 0.05  # of the least part of a sum, that a sum may be off
 _SMALL = range(2, 13)
 
 
@@ -39,7 +40,7 @@ def is_derived(item: Item, known: Iterable[Item]) -> bool:
     alike = [_value(k) for k in counted if _may_be_added(item, k)]
     percents = [_value(k) for k in counted if k.key.endswith(" %")]
     others = [*(_value(k) for k in counted), *map(float, _SMALL)]
-    if any(_is_close(value, r) for r in _sums(alike)):
+    if any(_is_close(value, result) and _tells(value, result, least) for result, least in _sums(alike)):
         return True
     for one in alike:
         results = (r for b in others if b for r in (one * b, one / b))
@@ -80,15 +81,21 @@ def _may_be_added(item: Item, known: Item) -> bool:
     return item.kind == known.kind and (make_of(item) == make_of(known) or dimension_of(item) != "")
 
 
-def _sums(alike: list[float]) -> Iterator[float]:
-    """Sums and differences of two, and the sum of all."""
+def _sums(alike: list[float]) -> Iterator[tuple[float, float]]:
+    """Sums and differences of two, and the sum of all, each with the least that went into it."""
     for at, one in enumerate(alike):
         for other in alike[at + 1 :]:
-            yield one + other
-            yield abs(one - other)
-        yield one + one
+            least = min(abs(one), abs(other))
+            yield one + other, least
+            yield abs(one - other), least
+        yield one + one, abs(one)
     if len(alike) > 2:
-        yield sum(alike)
+        yield sum(alike), min(map(abs, alike))
+
+
+def _tells(value: float, result: float, least: float) -> bool:
+    """Whether a number is nearer to a sum than its least part is large: else anything near a large number were a sum."""
+    return abs(abs(value) - abs(result)) <= _PART_RATIO * least
 
 
 def _value(item: Item) -> float:

@@ -55,7 +55,7 @@ class Excuses:
         at_once = other.sent_ns < done_ns
         if self._is_look(first, again):
             return "it looks at how things stand"
-        if says(REDO, again.task.plain):
+        if says(REDO, again.task.plain) and not says(REDO, first.task.plain):
             return "it was to be done again"
         if one.mode != DelegationMode.CALL or other.mode != DelegationMode.CALL:
             return "control was handed over"

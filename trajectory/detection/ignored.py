@@ -11,6 +11,7 @@ from typing import NamedTuple
 from trajectory.detection.failure_text import failure_in, says_failure
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, Known, all_keys, key_of, may_replace, words_near
+from trajectory.detection.miscopied import miscopied
 from trajectory.detection.reader import Reader
 from trajectory.detection.timeline import ARGUMENT, GIVEN, RETURNED, SAID, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten, stems
@@ -75,6 +76,7 @@ class _Walk:
         self._known = Known()
         self._waiting: dict[int, list[_Result]] = {}  # results that are not used yet, by delegator
         self._done: list[_Result] = []
+        self._all: list[_Result] = []
         self._instead: set[Key] = set()  # values that stand for others
         self._asked: dict[bytes, Entry] = {}
         self._count = 0
@@ -97,7 +99,8 @@ class _Walk:
             self._known.add(i for i in items if key_of(i) not in self._instead)
 
     def unused(self, answer: Entry | None) -> Iterator[_Result]:
-        """The results that were not used, the run's answer among what may use them; with all that stands in their place."""
+        """The results that were not used, the run's answer among what may use them; with all that stands in their place. Last,
+        those that the answer took over with another value."""
         for result in (*self._done, *(r for waiting in self._waiting.values() for r in waiting)):
             if result.is_used:
                 continue
@@ -108,6 +111,22 @@ class _Walk:
             if not self._uses(result, items):
                 last = _Result(result.entry, result.task, list(result.values.values()))
                 last.rivals = [*result.rivals, *self._rivals(result, items, answer)]
+                yield last
+        if answer is not None:
+            yield from self._taken_over(answer)
+
+    def _taken_over(self, answer: Entry) -> Iterator[_Result]:
+        """The results from which an answer has sentences word for word, but for a value that nothing holds."""
+        for result in self._all:
+            if result.entry.owner != answer.owner or result.entry.at_ns > answer.at_ns:
+                continue
+            came, said = result.entry.digest, answer.digest
+            pair = miscopied(
+                self._reader.plain(came), self._reader.items(came), self._reader.plain(said), self._reader.items(said)
+            )
+            if pair is not None and pair[1] not in self._known:
+                last = _Result(result.entry, result.task, list(result.values.values()))
+                last.rivals = [_Rival(*pair, answer)]
                 yield last
 
     def _note(self, entry: Entry, items: list[Item]) -> None:
@@ -122,6 +141,7 @@ class _Walk:
             self._count += 1
             waiting = self._waiting.setdefault(entry.owner, [])
             waiting.append(_Result(entry, task, fresh))
+            self._all.append(waiting[-1])
             self._done += [r for r in waiting[:-_MAX_WAITING_COUNT] if r.rivals and not r.is_used]
             waiting[:] = [r for r in waiting[-_MAX_WAITING_COUNT:] if not r.is_used]
 

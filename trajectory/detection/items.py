@@ -116,7 +116,8 @@ _PATTERN = re.compile(
     rf"|(?=\d)(?P<moneyb>(?<![\w.,-]){_NUMBER}{_SCALE}[\s-]?{_CODE}(?!\w))"
     r"|(?=[-−\d])(?:"
     rf"(?P<percent>(?<![\w.,])-?{_NUMBER}\s?(?:%|percent\b|per\scent\b))"
-    rf"|(?P<number>(?<![\w.,#-])[-−]?{_NUMBER}{_SCALE}(?![\w.,]?\d)(?![\w]|-\d)(?:[ -](?P<unit>[^\W\d_]{{1,20}})(?![\w]))?))"
+    rf"|(?P<number>(?<![\w.,#-])[-−]?{_NUMBER}{_SCALE}(?![\w.,]?\d)(?![\w]|-\d)"
+    rf"(?:[ -](?P<unit>(?!{_MONTH}(?!\w))[^\W\d_]{{1,20}})(?![\w]))?))"
     rf"|[^\W\d_]{{2,64}}(?![\w-])"  # a plain word, the most frequent: no value
     rf"|(?P<identifier>\#?[^\W_]{{1,64}}(?:[-_][^\W_]{{1,64}}){{0,12}})"
     rf"|(?P<quoted>[\"“][^\"“”\n]{{2,60}}[\"”](?!\s?:))"
@@ -130,7 +131,10 @@ _DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 _ORDINARY = re.compile(r"\d{1,6}(?:st|nd|rd|th|x|s|k|m|am|pm|h|hr|min|ms|d|w|y|kb|mb|gb|tb|px|em|pt)", re.I)
 _MEASURED = re.compile(r"(\d{1,9})(km|cm|mm|kg|mg|lbs?|oz|mi|ft|ml|hrs?|mins?|secs?|days?|weeks?|kB|KB|MB|GB|TB|words)")
 _NOT_UNITS = frozenset(
-    WORD.findall("and or of in to by for at the is are per on as from with but if than then a an x vs be it")
+    WORD.findall(
+        "and or of in to by for at the is are per on as from with but if than then a an x vs be it not no so was were has have "
+        "had will would can could should must may instead before after until now again because when while which that this there"
+    )
 )
 
 

@@ -78,22 +78,34 @@ def may_replace(was: Item, now: Item) -> bool:
     two identifiers of one pattern of letters and digits."""
     if was.kind != now.kind or key_of(was) == key_of(now) or was.kind not in _KINDS:
         return False
+    if was.kind == "number" and not (_is_code(was) and _is_code(now)):
+        return False
     return shape_of(was) == shape_of(now)
 
 
-_KINDS = ("money", "quantity", "identifier", "email", "date", "time")
+_KINDS = ("money", "quantity", "identifier", "email", "date", "time", "number")
+_YEARS = range(1800, 2100)
 
 
 def shape_of(item: Item) -> str:
-    """A value's pattern: of an identifier, its fixed letters and where its others and its digits are."""
+    """A value's pattern: of an identifier, its fixed letters and where its others and its digits are; of a bare number, how many
+    digits it has."""
+    if item.kind == "number":
+        return f"{len(item.figure)} digits"
     return _pattern_of(item.key) if item.kind == "identifier" else make_of(item)
+
+
+def _is_code(item: Item) -> bool:
+    """Whether a bare number stands for something (a post code, the end of a card) and is no count and no year."""
+    return item.figure.isdigit() and len(item.figure) >= 4 and item.text.isdigit() and int(item.figure) not in _YEARS
 
 
 @lru_cache(maxsize=8192)
 def _pattern_of(key: str) -> str:
     runs = re.findall(r"[a-z]+|\d+|[^a-z\d]+", key)
     return "".join(
-        f"9{len(run) if len(runs) == 1 else ''}" if run.isdigit() else ("a" if len(run) < 4 else run) for run in runs
+        f"9{len(run) if len(runs) == 1 or len(run) > 3 else ''}" if run.isdigit() else ("a" if len(run) < 4 else run)
+        for run in runs
     )
 
 

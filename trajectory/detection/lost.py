@@ -7,6 +7,7 @@ that leaves out what is irrelevant is a good brief, so silence is the rule. Evid
 - `peer`: a like delegation by the same delegator (same target, or a like task) was given it;
 - `siblings`: the task passes on another constraint of the same request and is about this one's subject; `all but it`: it passes
   on several, and leaves out this one;
+- `word for word`: the rest of the request was passed on as it was written, which makes a copy with a hole;
 - `subject` alone is a hint and never enough.
 
 Against it: the constraint went to the delegatee of other work, or the task is about one thing already chosen (an identifier that
@@ -23,10 +24,13 @@ from msgspec import structs
 from trajectory.detection.altered import Alteration, alterations, turned
 from trajectory.detection.boundary import Boundary, Views, boundary_of, is_ripe, label_of
 from trajectory.detection.constraints import Constraint
+from trajectory.detection.copied import as_condition, left_out
 from trajectory.detection.derived import is_derived, make_of
 from trajectory.detection.items import Item
+from trajectory.detection.known import all_keys
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
+from trajectory.detection.supersession import superseded_in
 from trajectory.detection.words import around, shorten, stems
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.trace import Trace
@@ -38,8 +42,16 @@ ALTERED = "context.altered"
 WARNING_RATIO = 0.75  # of confidence: from here on an operator is interrupted
 _INFO_RATIO = 0.6
 _NEAR_COUNT = 16  # delegations before and after one, by the same delegator, that it is compared with
-_WEIGHTS = {"parameter": 0.8, "peer": 0.8, "all but it": 0.75, "siblings": 0.6, "subject": 0.3, "hard": 0.2}
-_SHOWN = ("parameter", "peer", "all but it", "siblings")
+_WEIGHTS = {
+    "word for word": 0.8,
+    "parameter": 0.8,
+    "peer": 0.8,
+    "all but it": 0.75,
+    "siblings": 0.6,
+    "subject": 0.3,
+    "hard": 0.2,
+}
+_SHOWN = ("word for word", "parameter", "peer", "all but it", "siblings")
 _SEVERAL_COUNT = 2
 _VALUES = ("money", "quantity", "date", "time", "identifier", "number")
 _WHOLE_COUNT, _WHOLE_RATIO = 3, 0.8
@@ -144,17 +156,38 @@ def _lost(
     boundary: Boundary, near: list[Boundary], held: list[_Held], unchanged: list[_Held], trace: Trace
 ) -> Iterator[Finding]:
     kept = [h for h in held if boundary.sent.holds(h.constraint) or h not in unchanged]
+    holes = list(_holes(boundary, near, trace))
+    told = [h.constraint.text for h in held if h not in unchanged]
     for each in unchanged:
         if not _is_missing(each.constraint, boundary):
             continue
         reasons = _reasons(each.constraint, boundary, kept, near, trace)
+        if any(each.constraint.text in hole.constraint.text for hole in holes):
+            reasons["word for word"] = _REST
         confidence = _confidence(reasons)
-        if _has_its_own(each.constraint, boundary, kept, near):
+        if _has_its_own(each.constraint, boundary, kept, near) or _is_superseded(each.constraint, boundary):
             continue
         if _is_done_elsewhere(each.constraint, boundary, near, reasons):
             confidence = min(confidence, _INFO_RATIO - 0.01)
         if confidence >= _INFO_RATIO and reasons.keys() - {"subject", "hard"}:
+            told.append(each.constraint.text)
             yield _lost_finding(each, boundary, reasons, confidence, trace)
+    for hole in holes:
+        if not any(text in hole.constraint.text for text in told):
+            yield _lost_finding(hole, boundary, {"word for word": _REST}, _WEIGHTS["word for word"], trace)
+
+
+_REST = "the rest of the request was passed on word for word"
+
+
+def _holes(boundary: Boundary, near: list[Boundary], trace: Trace) -> Iterator[_Held]:
+    """The sentences of a request that a copy of it lacks, and that nobody else was given."""
+    reader = reader_of(trace)
+    shown = [reader.sentences(d) for d in boundary.received.readable if reader.asked(d)]
+    said = {sentence: held for told in (*shown, *(p.sent.sentences for p in near)) for sentence, held in told.items()}
+    for digest in boundary.asked:
+        for sentence in left_out(reader.asked(digest), boundary.sent.sentences, said):
+            yield _Held(as_condition(sentence), digest)
 
 
 def _is_missing(constraint: Constraint, boundary: Boundary) -> bool:
@@ -267,6 +300,13 @@ def _has_its_own(constraint: Constraint, boundary: Boundary, kept: list[_Held], 
         h.constraint for h in kept if h.constraint.key != constraint.key and _is_same_bound(h.constraint, constraint)
     )
     return any(boundary.received.holds(c) for c in alike) and any(p.received.holds(constraint) for p in near)
+
+
+def _is_superseded(constraint: Constraint, boundary: Boundary) -> bool:
+    """Whether the delegator was told that a condition's value is no longer so."""
+    keys = {key for value in constraint.values for key in all_keys(value)}
+    texts = boundary.asked_texts if keys else []
+    return any(not keys.isdisjoint(all_keys(pair.old)) for text in texts for pair in superseded_in(text))
 
 
 def _is_same_bound(one: Constraint, other: Constraint) -> bool:

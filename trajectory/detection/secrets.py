@@ -29,7 +29,7 @@ _CANARY = re.compile(
     re.I,
 )
 _SAMPLE = re.compile(
-    r"example|sample|dummy|placeholder|your[-_ ]|xxxx|\.\.\.|0000000|1234567|abcdefg|changeme|redacted|"
+    r"example(?!\.(?:com|org|net)\b)|sample|dummy|placeholder|your[-_ ]|xxxx|\.\.\.|0000000|1234567|abcdefg|changeme|redacted|"
     r"not[-_ ]?a?[-_ ]?real|fake|sk_test_|pk_test_|rk_test_|<[^>]{1,40}>|\*\*\*",
     re.I,
 )

@@ -26,7 +26,7 @@ MAX_CHANGES_COUNT = 500  # of one trace that are followed
 _MAX_CALLS_COUNT = 2000
 _MAX_READ_COUNT = 50_000  # payloads
 _MAX_FIELDS_COUNT = 200
-_KINDS = ("identifier", "money", "quantity", "date", "time", "email", "url")
+_KINDS = ("identifier", "money", "quantity", "date", "time", "email", "url", "number")
 _UNDOING = stems(
     "cancel delete remove void revoke release archive compare history refund rollback undo close diff look lookup"
 )
@@ -155,7 +155,7 @@ class _Walk:
         keys = {key for item in items for key in all_keys(item)}
         said = self._reader.plain(entry.digest)
         for item in items:
-            change = changes.get(key_of(item))
+            change = next((changes[key] for key in (key_of(item), *all_keys(item)) if key in changes), None)
             if change is None or item.kind != change.old.kind or shape_of(item) != shape_of(change.old):
                 continue
             if keys.isdisjoint(all_keys(change.new)) and not is_past(said, item.start, item.start + len(item.text)):

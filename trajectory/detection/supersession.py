@@ -28,14 +28,16 @@ _TURNED_NAMES = frozenset(
 # What stands between an old value and its new one, and the other way round; and a word that has to stand before.
 _OLD_NEW = re.compile(
     r"(?:replaced|superseded|changed|moved|corrected|updated|revised|renamed|rescheduled|raised|lowered|increased|reduced|amended)"
-    r"\b.{0,24}\b(?:by|to|with|into)\b|\b(?:is|was) now\b|\bbecame\b|->|→|⇒|=>|\b(?:but|use|it is|it's|rather)\b.{0,12}$",
+    r"\b.{0,24}\b(?:by|to|with|into)\b|\b(?:is|was) now\b|\bbecame\b|->|→|⇒|=>|"
+    r"\b(?:but|use|it is|it's|rather|make (?:it|that)|should be|meant)\b.{0,12}$",
     re.I | re.S,
 )
 _NEW_OLD = re.compile(
     r"\b(?:replaces?|supersedes?|instead of|rather than|in place of|formerly|previously|used to be|up from|down from)\b|"
-    r"[,;(]\s{0,2}(?:and )?(?:not|no longer|was|were|before)\b",
+    r"[,;(]\s{0,2}(?:and )?(?:not|no longer|was|were|before)\b|\band not\b",
     re.I,
 )
+_TURN = re.compile(r"\b(?:but|use|it is|it's|rather|make (?:it|that)|should be|meant)\b", re.I)
 _FROM = re.compile(r"\bfrom\b[^.;]{0,12}$", re.I)
 _CHANGE = re.compile(
     r"\b(?:chang|mov|correct|updat|revis|renam|reschedul|rais|lower|increas|reduc|amend|postpon|shift|switch|went|goes)\w{0,4}\b",
@@ -87,16 +89,25 @@ def updates_in(text: str) -> Iterator[tuple[Item, set[str]]]:
 
 def is_past(said: str, start: int, end: int) -> bool:
     """Whether the words about a value in a text tell of it as something that was, or that is to be undone."""
-    about = f"{said[max(start - 50, 0) : start]} | {said[end : end + 50]}"
-    return _PAST.search(about) is not None
+    before = _SENTENCE_END.split(said[max(start - _ABOUT_CHARS, 0) : start])[-1]
+    after = _SENTENCE_END.split(said[end : end + _ABOUT_CHARS])[0]
+    return any(
+        p.search(part) is not None for p, part in ((_PAST, before), (_PAST, after), (_LEFT, before), (_RIGHT, after))
+    )
 
 
+_ABOUT_CHARS = 50
+_SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 _PAST = re.compile(
-    r"\b(?:was|were|old|former(?:ly)?|previous(?:ly)?|original(?:ly)?|earlier|before|initial(?:ly)?|superseded|replaced|replaces|"
-    r"obsolete|outdated|instead of|rather than|no longer|not|cancel\w{0,6}|release|void|revoke|delete|remove|undo|from|first|had|"
+    r"\b(?:old|former(?:ly)?|previous(?:ly)?|original(?:ly)?|earlier|before|initial(?:ly)?|superseded|replaced|replaces|"
+    r"obsolete|outdated|instead of|rather than|no longer|"
     r"used to|until now|history|changed|moved|updated|compare\w?|versus|vs)\b",
     re.I,
 )
+_LEFT = re.compile(  # of a value that follows at once
+    r"\b(?:from|not|first|had|was|were|cancel\w{0,6}|release|void|revoke|delete|remove|undo)\b.{0,24}$", re.I | re.S
+)
+_RIGHT = re.compile(r"^\W{0,3}(?:was|were|had|is cancel\w{0,6})\b", re.I)
 
 
 def _in_prose(text: str) -> Iterator[Superseded]:
@@ -108,11 +119,12 @@ def _in_prose(text: str) -> Iterator[Superseded]:
             or _NEW_OLD.search(sentence)
             or _GONE.search(sentence)
             or _FROM.search(sentence)
+            or _TURN.search(sentence)
             or "from" in sentence
             or _OVER.search(sentence)
         ):
             continue
-        items = [i for i in items_in(sentence) if i.kind not in ("quoted", "name", "path", "number")]
+        items = [i for i in items_in(sentence) if i.kind not in ("quoted", "name", "path")]
         for at, one in enumerate(items):
             other = next((o for o in items[at + 1 :] if may_replace(one, o)), None)
             if other is None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from trajectory.detection.boundary import Views
 from trajectory.detection.constraints import Constraint
+from trajectory.detection.copied import as_condition, left_out
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Knowledge, Reader, reader_of
 from trajectory.detection.timeline import GIVEN, RESULT, RETURNED, SAID, SHOWN, Entry, Resumed, Timeline, timeline_of
@@ -294,6 +295,12 @@ def _dropped(before: Span, after: Span, invocation: Invocation, reader: Reader, 
         for constraint in reader.constraints(digest):
             if (constraint.is_hard or constraint.values) and not left.holds(constraint):
                 found.setdefault(constraint.key, _Shortened(constraint, digest))
+    told = {d: reader.sentences(d) for d in now if reader.asked(d) or (d not in talk and not reader.is_data(d))}
+    said = {sentence: held for sentences in told.values() for sentence, held in sentences.items()}
+    for digest in gone:
+        for sentence in left_out(reader.asked(digest), said, {}):
+            if not any(one.constraint.text in sentence for one in found.values()):
+                found.setdefault(sentence, _Shortened(as_condition(sentence), digest))
     who = trace.label(invocation)
     for constraint, digest in found.values():
         asked = reader.asked(digest)
