@@ -23,7 +23,13 @@ MILD = (0.75, 0.05)
 VALUE_RATIO = 0.90
 _LATER_S = (0, 1, 600)  # after the last fact, when a run that is over is looked at
 
+Named = Callable[[Finding], bool]  # whether a finding says what is wrong
 Twin = tuple[Scenario, str]  # a run, and the words that a finding's value or message has to hold
+
+
+def holding(wanted: str) -> Named:
+    """Whether a finding's value or message holds some words."""
+    return lambda finding: wanted in f"{finding.value} {finding.message}"
 
 
 class Case(NamedTuple):
@@ -50,10 +56,10 @@ class Score:
         self._count = self._hit = self._named = self._clean_count = self._falsely = 0
         self.alarms: Counter[str] = Counter()
 
-    def mutated(self, found: Iterable[Finding], wanted: str) -> bool:
+    def mutated(self, found: Iterable[Finding], names_it: Named) -> bool:
         """Counts a run that is wrong in one thing; says whether it was found and named."""
         told = [f for f in found if f.kind == self._kind]
-        is_named = any(wanted in " ".join((f.value, f.message)) for f in told)
+        is_named = any(map(names_it, told))
         self._count += 1
         self._hit += bool(told)
         self._named += is_named
