@@ -26,6 +26,7 @@ from tui.plain import to_plain
 from tui.screens.alert import AlertScreen
 from tui.screens.base import DataScreen
 from tui.screens.cockpit import CockpitScreen
+from tui.screens.delegation import DelegationScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
@@ -230,6 +231,10 @@ class TrajectoryApp(App[None]):
     def open_alert(self, trace_id: str, alert_key: str, alert_id: str = "", trace: TraceRow | None = None) -> None:
         """Opens an alert's page."""
         self.push_screen(AlertScreen(trace_id, alert_key, alert_id, trace))
+
+    def open_delegation(self, trace_id: str, delegation_id: str, trace: TraceRow | None = None) -> None:
+        """Opens a delegation's page."""
+        self.push_screen(DelegationScreen(trace_id, delegation_id, trace))
 
     def go_to(self, text: str) -> None:
         """Goes to what a text names; says on the screen where that is nothing."""

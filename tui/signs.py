@@ -36,6 +36,11 @@ class Signs:
     call: str = "⇢"
     transfer: str = "⇒"
     back: str = "◂"
+    returned: str = "◂"
+    same: str = "="
+    lost: str = "−"
+    added: str = "+"
+    changed: str = "~"
     receive: str = "⇠"
     model: str = "█"
     tool: str = "▓"
@@ -84,6 +89,8 @@ _ASCII_SHAPES = {
     "call": "->",
     "transfer": "=>",
     "back": "<-",
+    "returned": "<",
+    "lost": "-",
     "receive": "<-",
     "arrow": ">",
     "crumb": ">",

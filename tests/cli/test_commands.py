@@ -90,6 +90,17 @@ def test_show_json_holds_the_fixed_keys(store: Path) -> None:
     assert all(fields <= agent.keys() for agent in trace["agents"])
 
 
+def test_show_tells_how_well_work_was_handed_over_and_null_where_it_is_not_known(store: Path) -> None:
+    (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
+    (edge,) = trace["effectiveness"]["edges"]
+    assert (edge["source"], edge["target"], edge["delegations"]) == ("Orchestrator", "WebSurfer", 1)
+    assert edge["cost_usd"] is edge["took_ns"] is None  # the log has neither
+    agents = {agent["name"]: agent for agent in trace["effectiveness"]["agents"]}
+    assert agents["Orchestrator"]["took"] is None
+    assert agents["Orchestrator"]["gave"] == agents["WebSurfer"]["took"]
+    assert "SENT" in trajectory("show", "", "--store", store).out
+
+
 def test_blame_json_holds_the_fixed_keys_and_scores_that_sum_to_one(store: Path) -> None:
     trace_id = json.loads(trajectory("traces", "--store", store, "--json").out)["trace_id"]
     for more in ([], ["--top", "2"], ["--causal"]):

@@ -65,6 +65,13 @@ def test_networkx_reads_back_what_was_written(of: str, exporter: Exporter, read:
     assert nodes_and_edges(read(written(exporter, subject))) == nodes_and_edges(portable(graph_of(subject)))
 
 
+def test_edges_of_delegations_carry_the_figures_that_are_known_and_no_others() -> None:
+    for _, _, edge in graph_of(trip().subject("delegations")).edges(data=True):
+        assert {"needed", "arrived", "took_ns"} <= edge.keys()
+        assert edge["arrived"] <= edge["needed"] and "cost_usd" not in edge
+    assert all("needed" not in edge for _, _, edge in graph_of(hostile([""]).subject("delegations")).edges(data=True))
+
+
 @pytest.mark.parametrize("of", GRAPHS)
 def test_node_link_json_is_networkx_own(of: str) -> None:
     subject = trip().subject(of)

@@ -19,6 +19,7 @@ PATHS: dict[str, list[str]] = {
     "timeline": ["t", "j", "j", "j", "j"],
     "suspects": ["enter", "b"],
     "alert": ["enter", "a", "enter"],
+    "delegation": ["enter", "d", "j", "j", "d"],
     "span": ["enter", "a", "enter", "enter"],
     "help": ["enter", "question_mark"],
 }
@@ -26,8 +27,8 @@ PATHS: dict[str, list[str]] = {
 GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "80x24": ((80, 24), "unicode", tuple(PATHS)),
     "120x36": ((120, 36), "unicode", tuple(PATHS)),
-    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "suspects", "alert", "timeline", "help")),
-    "200x50": ((200, 50), "unicode", ("cockpit", "alert")),
+    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "suspects", "alert", "timeline", "delegation", "help")),
+    "200x50": ((200, 50), "unicode", ("cockpit", "alert", "delegation")),
     "60x20": ((60, 20), "unicode", ("cockpit", "alert")),
 }
 STATES = ("empty", "connecting", "reconnecting", "overload")

@@ -4,8 +4,13 @@ from hypothesis import strategies as st
 
 from trajectory.view.rows import (
     AlertRow,
+    Content,
     DelegationRow,
+    DelegationView,
     EvidenceRow,
+    FiguresRow,
+    Health,
+    ItemRow,
     Lane,
     LaneBar,
     PathStep,
@@ -13,6 +18,7 @@ from trajectory.view.rows import (
     StepRow,
     SuspectRow,
     TraceRow,
+    UseRow,
 )
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202egnp.exe\u200b\r\n\t日本\ud800e\u0301"
@@ -163,4 +169,59 @@ traces = st.builds(
     activity=st.lists(st.integers(0, 1000), max_size=15),
     goal=texts,
     is_partial=st.booleans(),
+)
+some = st.one_of(st.none(), counts)
+figures = st.builds(
+    FiguresRow,
+    needed=some,
+    arrived=some,
+    lost=some,
+    altered=some,
+    added=some,
+    returned=some,
+    used=some,
+    tokens=some,
+    cost_usd=st.one_of(st.none(), st.floats(0, 1e6)),
+    took_ns=st.one_of(st.none(), times),
+    redos=st.integers(0, 3),
+    unseen=st.integers(0, 2),
+)
+uses = st.builds(
+    UseRow, span_id=texts, label=labels, name=texts, at_ns=times, what=st.sampled_from(["said", "new word"])
+)
+items = st.builds(
+    ItemRow,
+    key=texts,
+    kind=st.sampled_from(["constraint", "money", "new kind"]),
+    text=texts,
+    change=st.sampled_from(["same", "lost", "altered", "added", "unsent", "returned", "dropped", "new"]),
+    held=texts,
+    sent=texts,
+    got=texts,
+    back=texts,
+    needed=texts,
+    note=texts,
+    before=st.lists(uses, max_size=2),
+    uses=st.lists(uses, max_size=2),
+    uses_count=st.integers(0, 99),
+)
+crossings = st.builds(
+    DelegationView,
+    version=st.just(1),
+    health=st.just(Health()),
+    trace=traces,
+    row=delegations,
+    number=st.integers(1, 99),
+    total=st.integers(1, 99),
+    items=st.lists(items, max_size=4),
+    items_total=st.integers(0, 9),
+    hidden=st.lists(st.tuples(st.sampled_from(["held", "sent", "got", "back", "used"]), texts), max_size=3),
+    figures=figures,
+    between=st.one_of(st.none(), figures),
+    again=st.sampled_from(["", "redo", "new"]),
+    again_id=texts,
+    contents=st.lists(
+        st.builds(Content, st.sampled_from(["sent", "received", "returned"]), texts, texts, texts, counts), max_size=3
+    ),
+    alerts=st.lists(alerts, max_size=1),
 )

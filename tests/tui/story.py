@@ -10,10 +10,14 @@ from trajectory.view.query import parse
 from trajectory.view.rows import (
     AlertRow,
     Content,
+    DelegationQuery,
     DelegationRow,
+    DelegationView,
     EventRow,
     EvidenceRow,
+    FiguresRow,
     Health,
+    ItemRow,
     Lane,
     LaneBar,
     LinkRow,
@@ -30,6 +34,7 @@ from trajectory.view.rows import (
     TraceQuery,
     TraceRow,
     TraceView,
+    UseRow,
     View,
 )
 
@@ -581,6 +586,76 @@ def span_view(span_id: str) -> SpanView | None:
     )
 
 
+_SAID = [
+    UseRow("a01f", "planner#1", "invoke_agent planner", at(0.4), "shown"),
+    UseRow("1001", "planner#1", "plan", at(3.1), "said"),
+]
+ITEMS = [
+    ItemRow(
+        "constraint fiscal year FY25", "constraint", "fiscal year FY25", "lost", held="fiscal year FY25",
+        needed="planner#1 was told “fiscal year FY25” and research#2 never was, though one of its tools has a parameter for it",
+        before=_SAID, uses=[UseRow("c3f8", "reviewer#1", "check_totals", at(101.2), "argument")], uses_count=1,
+    ),
+    ItemRow(
+        "constraint EUR", "constraint", "EUR", "lost", held="EUR", needed="the like task of research#1 had it", before=_SAID,
+    ),
+    ItemRow(
+        "time 17:00", "time", "17:00", "altered", held="17:00", sent="15:00", got="15:00", needed="it was passed on",
+    ),
+    ItemRow("period q3", "period", "Q3", "same", held="Q3", sent="Q3", got="Q3", back="Q3", needed="it was passed on"),
+    ItemRow(
+        "date 2024-11-02", "date", "2024-11-02", "dropped", got="2024-11-02",
+        note="its answer held it, and what came back does not",
+    ),
+    ItemRow(
+        "money 38.9M", "money", "38.9M EUR", "returned", back="38.9M EUR",
+        before=[UseRow("91c4", "research#2", "read_cache", at(33.5), "tool result")],
+        uses=[
+            UseRow("de06", "planner#1", "delegate writer", at(75.2), "passed on"),
+            UseRow("b2d0", "writer#1", "chat", at(95.4), "said"),
+            UseRow("c3f8", "reviewer#1", "check_totals", at(101.2), "argument"),
+        ], uses_count=3,
+    ),
+    ItemRow("identifier s3", "identifier", "S3", "returned", back="S3"),
+    ItemRow("url press", "url", "https://press.example/P1", "added", got="https://press.example/P1", note="its own"),
+    ItemRow("quantity 400 words", "quantity", "400 words", "unsent", held="400 words"),
+]  # fmt: skip
+_FIGURES = FiguresRow(1, 4, 1, 2, 1, 0, 2, 1, 1900, None, 27_600_000_000, redos=1)
+
+
+def delegation_view(delegation_id: str, rows: list[DelegationRow], items: list[ItemRow]) -> DelegationView | None:
+    """One delegation of the story, item by item; all but the second are as if nothing of them had been captured."""
+    at_row = next((n for n, row in enumerate(rows) if row.delegation_id == delegation_id), -1)
+    if at_row < 0:
+        return None
+    is_told = rows[at_row].span_id == "d4d4"
+    unseen = [("held", "what the delegator held was not captured"), ("sent", "the task was not captured")]
+    unseen += [("got", "what the delegatee saw was not captured"), ("back", "what came back was not captured")]
+    return DelegationView(
+        version=1,
+        health=health(),
+        trace=RUNS[0],
+        row=rows[at_row],
+        number=at_row + 1,
+        total=len(rows),
+        items=items if is_told else [],
+        items_total=len(items) if is_told else 0,
+        hidden=[] if is_told else unseen,
+        figures=_FIGURES if is_told else FiguresRow(unseen=1, unheard=1),
+        between=FiguresRow(2, 11, 8, 2, 1, 0, 5, 4, 4100, None, 53_100_000_000) if is_told else None,
+        again="redo" if is_told else "",
+        again_id=rows[0].delegation_id if is_told else "",
+        contents=[
+            Content("sent", "text/plain", "c1", "Find Q3 revenue for EU and US.\nUse the newest sources, by 15:00.", 62),
+            Content("received", "text/plain", "c2", "Find Q3 revenue for EU and US.\nUse the newest sources.", 53),
+            Content("returned", "text/plain", "c3", "EU 38.9M EUR (S3)", 17),
+        ] if is_told else [],
+        alerts=[alert for alert in ALERTS if is_told and alert.span_id == "d4d4"],
+        previous_id=rows[at_row - 1].delegation_id if at_row else "",
+        next_id=rows[at_row + 1].delegation_id if at_row + 1 < len(rows) else "",
+    )  # fmt: skip
+
+
 class StoryFeed:
     """Answers every query from the story. Change its rows and call `moved()` for a new version; `lost` cuts it off."""
 
@@ -595,6 +670,7 @@ class StoryFeed:
         self.steps = list(STEPS)
         self.spans = list(SPANS)
         self.suspects = list(SUSPECTS)
+        self.items = list(ITEMS)
         self.limits = ["The run goes on: what comes may change it."]
         self.lost = False
         self.asked: list[Query] = []
@@ -625,6 +701,9 @@ class StoryFeed:
                 return view or Missing(self.version, self.health, "there is no such span")
             if isinstance(query, TraceQuery):
                 return self._trace(query)
+            if isinstance(query, DelegationQuery):
+                crossed = delegation_view(query.delegation_id, self.delegations, self.items)
+                return crossed or Missing(self.version, self.health, "there is no such delegation")
             return self._runs(query)
         except QueryError as error:
             return Missing(self.version, self.health, str(error), error.position)

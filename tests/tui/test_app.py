@@ -21,6 +21,7 @@ PATHS = {
     "timeline": ["t"],
     "span": ["enter", "a", "enter", "enter"],
     "alert": ["enter", "a", "enter"],
+    "delegation": ["enter", "d", "j", "j", "d"],
 }
 SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
 

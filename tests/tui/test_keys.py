@@ -18,6 +18,7 @@ from tui.keys import (
 )
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
+from tui.screens.delegation import DelegationScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
@@ -26,7 +27,16 @@ from tui.signs import UNICODE, signs_at
 
 CLASSES = {
     each.name_here: each
-    for each in (RunsScreen, CockpitScreen, TimelineScreen, SpanScreen, AlertScreen, HelpScreen, HealthScreen)
+    for each in (
+        RunsScreen,
+        CockpitScreen,
+        TimelineScreen,
+        SpanScreen,
+        AlertScreen,
+        DelegationScreen,
+        HelpScreen,
+        HealthScreen,
+    )
 }
 
 

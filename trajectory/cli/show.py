@@ -68,6 +68,7 @@ def trace_json(rows: "TraceRows") -> dict[str, Any]:
         "ended_unix_nano": trace.last_ns,
         "agents": _agents(trace.agents()),
         "delegations": _delegations(delegations_of([trace], alone(trace.trace_id))),
+        "effectiveness": _effectiveness(trace),
         "tools": [
             {"name": name, "calls": len(calls), "errors": sum(c.is_error for c in calls), "failures": _failures(trace, calls)}
             for name, calls in trace.tools().items()
@@ -132,6 +133,21 @@ def _delegations(counted: dict[tuple[str, str, str, str], int]) -> list[dict[str
     """Delegations between two agents, in one mode and known in one way, counted."""
     names = ("source", "target", "mode", "grade")
     return [{**dict(zip(names, key, strict=True)), "count": number} for key, number in counted.items()]
+
+
+def _effectiveness(trace: "Trace") -> dict[str, Any]:
+    """How well work was handed over, between two agents and for each agent; null where it is not known, which is not 0."""
+    from trajectory.detection.effectiveness import Figures, effectiveness_of
+
+    def said(figures: Figures | None) -> dict[str, Any] | None:
+        return None if figures is None else {name: getattr(figures, name) for name in figures.__struct_fields__}
+
+    known = effectiveness_of(trace)
+    names = ("source", "target", "mode", "grade")
+    return {
+        "edges": [{**dict(zip(names, key, strict=True)), **(said(f) or {})} for key, f in known.edges()],
+        "agents": [{"name": a.agent, "gave": said(a.gave), "took": said(a.took)} for a in known.agents()],
+    }
 
 
 def _failures(trace: "Trace", calls: list[Any]) -> int:
@@ -220,15 +236,26 @@ def _delegation_table(rows: Any) -> list[str]:
     found = rows.delegation_rows()
     if not found:
         return ["none"]
-    headers = ("FROM", "TO", "MODE", "GRADE", "STATE", "TOOK", "LOST", "TASK")
+    from trajectory.detection.effectiveness import MAX_DELEGATIONS_COUNT, effectiveness_of
+
+    known, delegations = effectiveness_of(rows.trace), rows.trace.delegations()
+    sums = [known.of(d) for d in delegations[:MAX_DELEGATIONS_COUNT]]
+    headers = ("FROM", "TO", "MODE", "GRADE", "STATE", "TOOK", "SENT", "USED", "LOST", "TASK")
     return table(
         headers,
         [
             (d.source or "?", d.target or "?", d.mode, d.grade, d.state,
-             duration(d.returned_ns - d.sent_ns if d.returned_ns else 0), ", ".join(d.lost) or "·", d.task[:60])
-            for d in found
+             duration(d.returned_ns - d.sent_ns if d.returned_ns else 0), *(_shares(sums[n]) if n < len(sums) else ("?", "?")),
+             ", ".join(d.lost) or "·", d.task[:60])
+            for n, d in enumerate(found)
         ],
     )  # fmt: skip
+
+
+def _shares(figures: Any) -> tuple[str, str]:
+    """Of what was needed how much arrived, and of what came back how much was used later; `?` where it is not known."""
+    pairs = ((figures.arrived, figures.needed), (figures.used, figures.returned))
+    return tuple("/".join("?" if n is None else str(n) for n in pair) for pair in pairs)  # type: ignore[return-value]
 
 
 def _span_lines(rows: Any, limit: int | None) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
+from trajectory.collector.crossings import delegation_view
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
@@ -19,6 +20,7 @@ from trajectory.collector.suspects import limits, suspects
 from trajectory.errors import QueryError
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
+    DelegationQuery,
     Health,
     Missing,
     Query,
@@ -92,6 +94,8 @@ class Publisher:
                     return self._trace(query, since, health)
                 case SpanQuery():
                     return self._span(query, since, health)
+                case DelegationQuery():
+                    return self._delegation(query, since, health)
         except QueryError as fault:
             return Missing(self._library.version, health, str(fault), fault.position)
 
@@ -188,3 +192,14 @@ class Publisher:
             return None
         rows = TraceRows(folded, health.now_ns, self._is_live())
         return span_view(rows, span, max(query.content_limit, 0), version, health)
+
+    def _delegation(self, query: DelegationQuery, since: int, health: Health) -> View | None:
+        folded = self._find(query.trace_id)
+        if folded is None:
+            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+        version = max(folded.changed_version, self._health_version)
+        if version <= since:
+            return None
+        rows = TraceRows(folded, health.now_ns, self._is_live())
+        view = delegation_view(rows, query.delegation_id, max(query.content_limit, 0), version, health)
+        return view or Missing(version, health, f"there is no delegation {query.delegation_id[:16]} in this run")

@@ -118,16 +118,20 @@ def _contents(rows: TraceRows, span: Span, limit: int) -> list[Content]:
     slots = [s for s in _SLOT_ORDER if s in span.contents] + sorted(set(span.contents) - set(_SLOT_ORDER))
     for slot in slots:
         for digest in span.digests(slot)[-_MAX_CONTENTS:]:
-            body = rows.trace.body(digest)
-            if body is None:
-                found.append(Content(str(slot), "", digest.hex(), "(the body is not stored)", 0))
-                continue
-            text = _said(*body)
-            found.append(Content(str(slot), body[0], digest.hex(), text[:limit], len(body[1]), len(text) > limit))
+            found.append(content_row(rows, str(slot), digest, limit))
     if span.partial_text and Slot.OUTPUT not in span.contents:
         text = span.partial_text
         found.append(Content(Slot.OUTPUT, "text/plain", "", text[-limit:], len(text.encode()), len(text) > limit))
     return found
+
+
+def content_row(rows: TraceRows, slot: str, digest: bytes, limit: int) -> Content:
+    """One body, cut to `limit` characters."""
+    body = rows.trace.body(digest)
+    if body is None:
+        return Content(slot, "", digest.hex(), "(the body is not stored)", 0)
+    text = _said(*body)
+    return Content(slot, body[0], digest.hex(), text[:limit], len(body[1]), len(text) > limit)
 
 
 def _said(media_type: str, body: bytes) -> str:

@@ -27,7 +27,7 @@ from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
 from trajectory.model.words import Severity
 
 KIND = "flow.duplicate"
-_ALIKE_RATIO = 0.8
+ALIKE_RATIO = 0.8
 _REWORDED_RATIO = 0.5  # of the words of two tasks with the same values, where the same values were found for both
 _MAX_BACK_COUNT = 64  # earlier delegations that one is compared with
 _MAX_TEXTS_COUNT = 2048
@@ -68,7 +68,7 @@ class Duplicates:
         for work in works:
             known = [heads.setdefault(key, []) for key in (work.task.plain, work.task.values)]
             earlier = (head for alike_ones in known for head in reversed(alike_ones[-_MAX_BACK_COUNT:]))
-            first = next((head for head in earlier if _repeats(work, head, asks)), None)
+            first = next((head for head in earlier if repeats(work, head, asks)), None)
             if first is None:
                 for alike_ones in known:
                     alike_ones.append(work)
@@ -99,7 +99,7 @@ class Duplicates:
         return text
 
 
-def _repeats(work: Work, first: Work, asks: "Excuses") -> bool:
+def repeats(work: Work, first: Work, asks: Excuses) -> bool:
     """Whether a delegation asks for what another did already, and got nothing new for it."""
     if first.answer is None or work.answer is None or not _is_same_work(work, first):
         return False
@@ -112,12 +112,12 @@ def _repeats(work: Work, first: Work, asks: "Excuses") -> bool:
     if work.task.plain == first.task.plain or work.task.stems == first.task.stems:
         return True
     says_enough = bool(work.answer.values) or len(work.answer.stems) >= TELLING_COUNT
-    return says_enough and alike(work.answer, first.answer, _ALIKE_RATIO)
+    return says_enough and alike(work.answer, first.answer, ALIKE_RATIO)
 
 
 def _is_same_work(work: Work, first: Work) -> bool:
     """Whether two tasks say the same: in like words, or in others of the same values for which the same was found."""
-    if alike(work.task, first.task, _ALIKE_RATIO):
+    if alike(work.task, first.task, ALIKE_RATIO):
         return True
     if work.answer is None or first.answer is None or work.answer.values != first.answer.values:
         return False

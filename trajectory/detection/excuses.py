@@ -15,6 +15,7 @@ from trajectory.graph.pairing import same_agent
 from trajectory.graph.trace import Trace
 from trajectory.model.words import DelegationMode, Slot, SpanKind
 
+AGAIN = ("it was to be done again", "the delegator meant it to be done again")
 TELLING_COUNT = 6  # stems of an answer that is not given to unlike questions alike
 _MAX_UP_COUNT = 64
 
@@ -56,7 +57,7 @@ class Excuses:
         if self._is_look(first, again):
             return "it looks at how things stand"
         if says(REDO, again.task.plain) and not says(REDO, first.task.plain):
-            return "it was to be done again"
+            return AGAIN[0]
         if one.mode != DelegationMode.CALL or other.mode != DelegationMode.CALL:
             return "control was handed over"
         if says(SEVERAL_VIEWS, again.task.plain) or self._compares(one, other, done_ns):
@@ -67,7 +68,7 @@ class Excuses:
             )
         said = self._said_between(other.source, done_ns, other.sent_ns)
         if says(REDO, said):
-            return "the delegator meant it to be done again"
+            return AGAIN[1]
         if says(CHECKING, again.task.plain) and self._has_worked(other, done_ns):
             return "it checks after other work"
         if self._was_told(other.source, done_ns, other.sent_ns):

@@ -7,9 +7,11 @@ first, and two nodes that would then share an id are told apart. Called through 
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from trajectory.detection.effectiveness import effectiveness_of
 from trajectory.export.contract import GRAPHS, PROVENANCE, SPANS, Subject
 from trajectory.export.escape import json_bytes, xml_text
-from trajectory.graph.network import delegation_graph, span_graph
+from trajectory.graph.network import UNKNOWN, delegation_graph, span_graph
+from trajectory.graph.trace import Trace
 
 
 def graph_of(subject: Subject) -> Any:
@@ -18,7 +20,18 @@ def graph_of(subject: Subject) -> Any:
         from trajectory.export.provenance import provenance_graph
 
         return provenance_graph(subject.trace)
-    return span_graph(subject.trace) if subject.of == SPANS else delegation_graph(subject.trace)
+    return (
+        span_graph(subject.trace) if subject.of == SPANS else _weighed(delegation_graph(subject.trace), subject.trace)
+    )
+
+
+def _weighed(graph: Any, trace: Trace) -> Any:
+    """The graph of delegations with the figures of each edge, `needed` to `cost_usd`; what is not known is left out."""
+    for (source, target, mode, grade), figures in effectiveness_of(trace).edges():
+        edge = graph.get_edge_data(source or UNKNOWN, target or UNKNOWN, f"{mode}/{grade}")
+        if edge is not None:
+            edge.update({name: value for name, value in figures.known.items() if name != "delegations"})
+    return graph
 
 
 def portable(graph: Any, clean: Callable[[str], str] = xml_text) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from trajectory.graph.span import Span
 from trajectory.model.words import (
+    COSTS,
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     REPORTED_INPUT_TOKENS,
@@ -136,7 +137,7 @@ def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
             (reports if is_reported(span) else models).append(span)
         elif span.kind == _TOOL and not repeats_parent(span):
             usage.tool_calls += 1
-    around = _around_models([s for s in within if _is_call(s)] or models) if models else ()
+    around = _around([s for s in within if _is_call(s)] or models) if models else ()
     for span in models:
         if id(span) not in around:
             usage.model_calls += 1
@@ -149,6 +150,15 @@ def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
         usage.input_tokens = sum(int(span.number(REPORTED_INPUT_TOKENS)) for span in reports)
         usage.output_tokens = sum(int(span.number(REPORTED_OUTPUT_TOKENS)) for span in reports)
     return usage
+
+
+def cost_of(spans: Iterable[Span]) -> float | None:
+    """What spans say that they cost, in US dollars: the innermost that say it, for those around them sum up; None where none
+    does."""
+    said = [(span, next((span.number(key) for key in COSTS if span.number(key)), 0.0)) for span in spans]
+    said = [(span, amount) for span, amount in said if amount]
+    around = _around(span for span, _ in said)
+    return sum(amount for span, amount in said if id(span) not in around) if said else None
 
 
 def is_reported(span: Span) -> bool:
@@ -165,10 +175,10 @@ def says_usage(span: Span) -> bool:
     return any(span.number(key) for key in (INPUT_TOKENS, OUTPUT_TOKENS, REPORTED_INPUT_TOKENS, REPORTED_OUTPUT_TOKENS))
 
 
-def _around_models(models: Iterable[Span]) -> set[int]:
-    """Identities of everything above some model calls; each span is walked once, however deep the calls are nested."""
+def _around(spans: Iterable[Span]) -> set[int]:
+    """Identities of everything above some spans; each is walked once, however deep they are nested."""
     around: set[int] = set()
-    for span in models:
+    for span in spans:
         above = span.parent
         while above is not None and id(above) not in around:
             around.add(id(above))

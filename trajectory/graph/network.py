@@ -15,6 +15,8 @@ from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Finding
 from trajectory.model.words import LinkKind, SpanKind
 
+UNKNOWN = "(unknown)"  # whoever is at an end of a delegation that nobody is known at
+
 
 def delegation_graph(trace: Trace) -> nx.MultiDiGraph:
     """Agents as nodes, delegations as edges: one edge for each (source, target, mode, grade), with its `count`.
@@ -38,8 +40,8 @@ def delegation_graph(trace: Trace) -> nx.MultiDiGraph:
         )
     on_path, crossed = error_path_spans(trace), _crossed(trace)
     for delegation in trace.delegations():
-        source = delegation.source_agent or "(unknown)"
-        target = delegation.target_agent or "(unknown)"
+        source = delegation.source_agent or UNKNOWN
+        target = delegation.target_agent or UNKNOWN
         key = f"{delegation.mode}/{delegation.grade}"
         known = graph.get_edge_data(source, target, key)
         if known is None:

@@ -98,6 +98,7 @@ SESSION_ID = "gen_ai.conversation.id"
 MODEL_NAME = "gen_ai.request.model"
 INPUT_TOKENS = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+COSTS = ("llm.cost.total", "operation.cost", "gen_ai.usage.cost", "gen_ai.usage.total_cost")  # of a call, in US dollars
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 TOOL_NAME = "gen_ai.tool.name"
 TOOL_CALL_ID = "gen_ai.tool.call.id"

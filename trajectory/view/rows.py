@@ -228,6 +228,57 @@ class TraceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     traces: int = 1  # how many are counted in this row
 
 
+class UseRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where an item occurs. `what`: shown, said, passed on, argument, tool result, came back."""
+
+    span_id: str
+    label: str  # lane label
+    name: str
+    at_ns: int
+    what: str
+
+
+class ItemRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One item at a delegation. `change`: same, lost, altered, added, unsent, returned, dropped. `held`, `sent`, `got`, `back`
+    are the item as it was written on each side, empty where it was not there. `before` and `uses` are the first and the last of
+    its occurrences before it crossed and of its uses after, oldest first; `uses_count` is all of these."""
+
+    key: str
+    kind: str  # constraint, or a kind of value
+    text: str
+    change: str
+    held: str = ""
+    sent: str = ""
+    got: str = ""
+    back: str = ""
+    needed: str = ""  # why, in one sentence; nothing where it is not, as far as is known
+    note: str = ""
+    before: list[UseRow] = []
+    uses: list[UseRow] = []
+    uses_count: int = 0
+
+
+class FiguresRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How well one or several delegations went, as `detection.effectiveness` counts; None is not known, and never nothing."""
+
+    delegations: int = 1
+    needed: int | None = None
+    arrived: int | None = None
+    lost: int | None = None
+    altered: int | None = None
+    added: int | None = None
+    returned: int | None = None
+    used: int | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+    took_ns: int | None = None
+    repeats: int = 0
+    retries: int = 0
+    redos: int = 0
+    unseen: int = 0  # delegations whose items cannot be told
+    unheard: int = 0  # delegations of whose answer it cannot be told whether it was used
+
+
 class RunsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
     """The list of runs; the filter is `view.query`'s language. `preview` asks for one trace's lanes and alerts too."""
 
@@ -255,7 +306,15 @@ class SpanQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="spa
     content_limit: int = 65536
 
 
-Query = RunsQuery | TraceQuery | SpanQuery
+class DelegationQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="delegation"):
+    """One delegation, by the id of its sender's span, item by item."""
+
+    trace_id: str
+    delegation_id: str
+    content_limit: int = 16384
+
+
+Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery
 
 
 class RunsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
@@ -299,6 +358,28 @@ class SpanView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span
     next_id: str = ""
 
 
+class DelegationView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="delegation"):
+    """One delegation. `hidden` are what was not captured, one sentence each, by side (held, sent, got, back, used)."""
+
+    version: int
+    health: Health
+    trace: TraceRow
+    row: DelegationRow
+    number: int  # its place among the run's delegations, from 1
+    total: int
+    items: list[ItemRow] = []
+    items_total: int = 0  # before the limit
+    hidden: list[tuple[str, str]] = []
+    figures: FiguresRow = FiguresRow()
+    between: FiguresRow | None = None  # all that the one agent gave the other, where that is more than this one
+    again: str = ""  # retry, redo or repeat, where it does an earlier one again
+    again_id: str = ""
+    contents: list[Content] = []  # the task as sent, as received, and what came back
+    alerts: list[AlertRow] = []  # on it
+    previous_id: str = ""  # delegations before and after, by the time that they were sent
+    next_id: str = ""
+
+
 class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missing"):
     """The query names a trace or span that is not there; or its filter does not parse, at `position`."""
 
@@ -308,4 +389,4 @@ class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missi
     position: int = -1
 
 
-View = RunsView | TraceView | SpanView | Missing
+View = RunsView | TraceView | SpanView | DelegationView | Missing

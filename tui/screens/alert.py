@@ -13,20 +13,21 @@ from textual.containers import Container
 
 from trajectory.view.rows import AlertRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.text import wrapped
+from tui.drawing.delegation import delegation_at
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, many
 from tui.drawing.page import PageLine, about_lines, headline, message_lines, path_lines
 from tui.drawing.path import Way
 from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
 from tui.keys import bindings_on
-from tui.screens.base import DataScreen
+from tui.screens.paged import PagedScreen
 from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
 
 SUSPECTS_SHOWN = 10
 
 
-class AlertScreen(DataScreen):
+class AlertScreen(PagedScreen):
     """The page of one alert."""
 
     name_here = "alert"
@@ -52,18 +53,10 @@ class AlertScreen(DataScreen):
         yield Container(self.path, self.about, id="upper", classes="columns")
         yield self.suspects
 
-    def panes(self) -> list[Pane]:
-        return [*self.pages]
-
     @property
     def pages(self) -> list[PagePane]:
         """The panes by their own kind."""
         return [self.path, self.about, self.suspects]
-
-    @property
-    def page(self) -> PagePane:
-        """The pane with the focus."""
-        return next((pane for pane in self.pages if pane is self.pane), self.path)
 
     def begin(self) -> None:
         self.focus_pane(0)
@@ -150,9 +143,7 @@ class AlertScreen(DataScreen):
         self.alert = found or (self.alert if self.alert and self.alert.key == self.alert_key else None)
         if self.alert:
             self._alert_id = self.alert.alert_id
-        for pane in self.pages:
-            pane.wanted_text = self.filter_text
-            pane.fill()
+        self.fill()
         self._title(view)
         if before != (self.alert, [len(pane.lines) for pane in self.pages]):
             self.plan()
@@ -196,23 +187,10 @@ class AlertScreen(DataScreen):
             return [[(f"Asking for the alert {self.signs.ellipsis}", "dim")]]
         return super().banner()
 
-    def counted(self) -> str:
-        return f"{len(self.page.matches())} of {len(self.page.lines)} lines"
-
-    def rest_hint(self, width: int) -> list[Line]:
-        return [[(f" {self.signs.enter} opens what a line tells of; / finds a text", "dim")]]
-
     # Keys
 
     def action_open(self) -> None:
-        line = self.page.line
-        start_ns = self._trace.started_ns if self._trace else 0
-        if line is not None and line.alert_key:
-            self.tui.open_alert(self.trace_id, line.alert_key, trace=self._trace)
-        elif line is not None and line.span_id:
-            self.tui.open_span(self.trace_id, line.span_id, start_ns)
-        else:
-            self.say("nothing to open on this line")
+        self.open_line(self.trace_id, self._trace)
 
     def action_sibling(self, direction: int) -> None:
         rows: Sequence[AlertRow] = self.view.alerts if self.view else []
@@ -230,36 +208,24 @@ class AlertScreen(DataScreen):
     def action_suspects(self) -> None:
         self.focus_pane(2)
 
+    def action_delegation(self) -> None:
+        line, rows = self.page.line, self.view.delegations if self.view else []
+        ids = [line.span_id if line else "", *((self.alert.root_span_id, self.alert.span_id) if self.alert else ())]
+        found = next((row for span_id in ids if (row := delegation_at(rows, span_id))), None)
+        if found is None:
+            self.say("this line is about no delegation")
+        else:
+            self.tui.open_delegation(self.trace_id, found.delegation_id, self._trace)
+
     def action_timeline(self) -> None:
         line = self.page.line
         self.tui.open_timeline(self.trace_id, line.span_id if line else "", self._trace)
-
-    def apply_filter(self, text: str) -> None:
-        """Finds a text on the page; every text can be looked for, so nothing is a fault here."""
-        self.filter_text = text
-        self.redraw()
-        self.update_bars()
-
-    def action_match(self, delta: int) -> None:
-        matches = self.page.matches()
-        if not matches:
-            self.say("nothing found in this pane" if self.filter_text else "nothing looked for: / does")
-            return
-        here = self.pane.cursor
-        later = [index for index in matches if (index - here) * delta > 0]
-        self.pane.go((min(later) if delta > 0 else max(later)) if later else matches[0 if delta > 0 else -1])
-
-    def is_error(self, pane: Pane, index: int) -> bool:
-        return self.page.lines[index].is_error
 
     def row_of(self, pane: Pane) -> object | None:
         line = self.suspects.line
         if pane is not self.suspects or line is None or self.view is None:
             return self.alert
         return next((row for row in self.view.suspects if row.span_id == line.span_id), None)
-
-    def value_of(self, pane: Pane) -> str:
-        return self.page.value
 
     def action_acknowledge(self) -> None:
         self._mark("acknowledged", "acknowledge")

@@ -24,6 +24,7 @@ from trajectory.view.rows import (
 )
 from tui.drawing.alerts import alert_line, alerts_title
 from tui.drawing.bars import run_summary
+from tui.drawing.delegation import delegation_at
 from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, took
@@ -370,7 +371,9 @@ class CockpitScreen(DataScreen):
         elif isinstance(row, AlertRow):
             self.alerts.is_touched = True
             self.tui.open_alert(self.trace_id, row.key, row.alert_id, self.trace)
-        elif isinstance(row, DelegationRow | StepRow | SuspectRow) and row.span_id:
+        elif isinstance(row, DelegationRow):
+            self.tui.open_delegation(self.trace_id, row.delegation_id, self.trace)
+        elif isinstance(row, StepRow | SuspectRow) and row.span_id:
             self.tui.open_span(self.trace_id, row.span_id, start_ns)
         else:
             self.say("nothing to open here yet")
@@ -380,7 +383,18 @@ class CockpitScreen(DataScreen):
         self.tui.open_timeline(self.trace_id, str(getattr(row, "span_id", "")), self.trace)
 
     def action_delegations(self) -> None:
+        """Goes to who asked whom, onto the delegation of what is under the cursor; from there, to what crossed."""
+        row = self.row_of(self.pane)
+        if self.pane is self.delegations and isinstance(row, DelegationRow):
+            self.action_open()
+            return
+        spans = [str(getattr(row, name, "")) for name in ("root_span_id", "span_id")]
+        label = str(getattr(row, "label", ""))
+        rows = self.view.delegations if self.view else []
+        found = next((d for span_id in spans if (d := delegation_at(rows, span_id))), delegation_at(rows, "", label))
         self.focus_named("delegations")
+        if found is not None:
+            self.delegations.want(found.delegation_id)
 
     def action_alerts(self) -> None:
         self.focus_named("alerts")

@@ -25,6 +25,7 @@ PURPOSES = {
     "cockpit": "Cockpit: one run. Who is working, who asked whom, what went wrong, what just happened.",
     "timeline": "Timeline: one run, span by span. Where the time went, and where it failed.",
     "alert": "Alert: what went wrong, the way it took from agent to agent, and what could have stopped it.",
+    "delegation": "Delegation: what one agent knew, what it passed on, what came back, and what was made of it.",
     "span": "Inspector: one span, whole. What went in, what came out, and everything known about it.",
 }
 _PANES = {
@@ -35,6 +36,9 @@ _PANES = {
     "suspects": "Suspects: steps that may have decided how the run went, likeliest first. Reasons, no model, no verdict.",
     "path": "Path: from the root to where it ended, one hop a step. Enter opens the span of a line.",
     "about": "About: how far it came, what let it through, what else was found on its way, what is not known.",
+    "items": "Boundary: each thing that one side held, sent, got or gave back. v shows all, or the texts; u what used it later.",
+    "item": "Item: where the one under the cursor came from and what used it later. Enter opens the span of a line.",
+    "verdict": "Verdict: how much came through, what came back and was used, what it cost, what was done again.",
     "fields": "Fields: names and values; y copies the one under the cursor.",
     "content": "Content: as it was recorded. / finds, w wraps, y copies all of it.",
 }
@@ -210,6 +214,13 @@ def sign_lines(signs: Signs, width: int) -> list[Line]:
             (signs.lines[5], "returned", "delegation"),
         ),
         ((signs.lines_heavy[12] * 2, "on a cascade", "error"), (signs.lines_dotted * 2, "inferred", "delegation")),
+        (
+            (signs.same, "same", "dim"),
+            (signs.lost, "lost", "error"),
+            (signs.changed, "altered", "warning"),
+            (signs.added, "added", "running"),
+            (signs.returned, "came back", "delegation"),
+        ),
     ]
     lines: list[Line] = [[]]
     for group in named:

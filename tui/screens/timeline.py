@@ -12,6 +12,7 @@ from textual.binding import Binding
 from trajectory.view.rows import SpanRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.scale import Scale
 from tui.drawing.bars import run_summary
+from tui.drawing.delegation import delegation_at
 from tui.drawing.line import Line, measure, spread
 from tui.drawing.numbers import grouped, took
 from tui.drawing.waterfall import (
@@ -201,6 +202,15 @@ class TimelineScreen(DataScreen):
             self.action_unfold()
         else:
             self.tui.open_span(self.trace_id, row.span_id, self._start_ns)
+
+    def action_delegation(self) -> None:
+        row = self.row
+        rows = self.view.delegations if self.view else []
+        found = delegation_at(rows, row.span_id, row.label) if row else None
+        if found is None:
+            self.say("no delegation is known that this work was given by")
+        else:
+            self.tui.open_delegation(self.trace_id, found.delegation_id, self._trace)
 
     def action_unfold(self) -> None:
         if not self._entries:

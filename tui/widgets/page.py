@@ -15,10 +15,20 @@ Make = Callable[[int], list[PageLine]]  # width in cells
 
 
 class PagePane(Pane):
-    """Shows what `make` makes; `resized` is called where that has become more or less by a change of width."""
+    """Shows what `make` makes, under what `head` makes; `resized` is called where a change of width made more lines or fewer."""
 
-    def __init__(self, id: str, signs: Signs, title: str, number: int, make: Make, resized: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        id: str,
+        signs: Signs,
+        title: str,
+        number: int,
+        make: Make,
+        resized: Callable[[], None],
+        head: Callable[[int], list[Line]] | None = None,
+    ) -> None:
         super().__init__(id, signs, title=title, number=number)
+        self._columns = head
         self.lines: list[PageLine] = []
         self.wanted_text = ""  # marked where it stands
         self.refit = self._refit
@@ -28,7 +38,7 @@ class PagePane(Pane):
     def fill(self) -> None:
         """Makes the lines anew."""
         lines = self.lines = self._make(self.inner_width)
-        self.show([line.key for line in lines], lambda index, _width: self._marked(lines[index].line))
+        self.show([line.key for line in lines], lambda index, _width: self._marked(lines[index].line), self._columns)
 
     def _refit(self) -> None:
         before = len(self.lines)

@@ -1,0 +1,92 @@
+"""One delegation as rows: the same over the wire, clean, bounded, and worked out for nobody who has not opened it."""
+
+import msgspec
+import pytest
+
+from tests.collector.builders import TRACE, bench
+from tests.collector.test_alert_rows import HOSTILE, rows_of
+from tests.collector.test_views import run, tell
+from tests.detection.stories import trip
+from tests.scenarios import Scenario
+from trajectory.collector import crossings as room
+from trajectory.collector import watching
+from trajectory.collector.crossings import delegation_view
+from trajectory.detection.effectiveness import Effectiveness
+from trajectory.view.rows import DelegationQuery, DelegationView, Health, Missing, TraceQuery
+
+
+def viewed(scenario: Scenario, number: int = 0) -> DelegationView:
+    rows = rows_of(scenario)
+    delegation = rows.trace.delegations()[number]
+    view = delegation_view(rows, delegation.delegation_id.hex(), 1000, 1, Health())
+    assert view is not None
+    return view
+
+
+def test_items_come_with_where_they_came_from_and_what_used_them_later() -> None:
+    view = viewed(trip())
+    item = next(i for i in view.items if i.change == "returned" and i.text == "H7")
+    assert (item.before[0].label, item.before[0].what, item.before[0].name) == ("researcher#1", "tool result", "search")
+    assert [(use.label, use.what) for use in item.uses[:2]] == [("planner#1", "said"), ("planner#1", "passed on")]
+    assert item.uses_count >= len(item.uses)
+    assert [c.slot for c in view.contents] == ["sent", "returned"]
+    assert (view.number, view.total, view.previous_id) == (1, 2, "")
+    assert viewed(trip(), 1).previous_id == view.row.delegation_id
+
+
+def test_a_task_that_came_otherwise_than_it_was_sent_is_shown_as_both() -> None:
+    assert [c.slot for c in viewed(trip(heard="Find a hotel.")).contents] == ["sent", "received", "returned"]
+
+
+def test_what_was_not_captured_is_named_by_its_side() -> None:
+    view = viewed(trip(captures=False))
+    assert view.items == [] and view.figures.needed is None
+    assert {side for side, _ in view.hidden} == {"held", "sent", "got", "back", "used"}
+
+
+def test_a_delegation_comes_over_the_wire_as_it_was_and_only_when_it_changed() -> None:
+    query = DelegationQuery(TRACE.hex(), "")
+    with bench() as collector:
+        tell(collector, run().facts)
+        shown = collector.publisher.answer(TraceQuery(TRACE.hex()), -1)
+        query = msgspec.structs.replace(query, delegation_id=shown.delegations[0].delegation_id)  # type: ignore[union-attr]
+        assert watching.read_query(msgspec.msgpack.encode(query)) == query
+        view = collector.publisher.answer(query, -1)
+        assert isinstance(view, DelegationView)
+        assert watching.read_answer(watching.answer(1, view)).view == view
+        assert collector.publisher.answer(query, view.version) is None
+        for wrong in ("", "zz", "00" * 8, "00" * 4000):
+            unknown = collector.publisher.answer(msgspec.structs.replace(query, delegation_id=wrong), -1)
+            assert isinstance(unknown, Missing)
+
+
+def test_nothing_is_worked_out_for_a_run_of_which_no_delegation_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(Effectiveness, "__init__", lambda self, trace: made.append(trace))
+    with bench() as collector:
+        tell(collector, run().facts)
+        assert collector.publisher.answer(TraceQuery(TRACE.hex(), suspects=5, spans=50), -1) is not None
+    assert made == []
+
+
+def test_rows_are_clean_and_bounded_whatever_agents_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_ITEMS_COUNT", 5)
+    monkeypatch.setattr(room, "MAX_USES_COUNT", 2)
+    many = " ".join(f"X-{n:04d}" for n in range(50))
+    scenario = Scenario()
+    with scenario.agent("planner", task=f"{HOSTILE} {many}"):
+        scenario.says(many)
+        with scenario.delegate(HOSTILE, f"“{HOSTILE}” {many}"):
+            for _ in range(6):
+                scenario.says(f"{many} {HOSTILE}")
+        scenario.says("Done.")
+    view = viewed(scenario)
+    assert len(view.items) == 5 and view.items_total >= 50
+    assert all(len(i.uses) <= 2 < i.uses_count for i in view.items)
+    rows = [
+        view.row.target,
+        *(t for i in view.items for t in (i.text, i.held, i.sent, i.got, i.key, *(u.label for u in i.uses))),
+    ]
+    for text in rows:
+        assert len(text) < 1000
+        assert not any(ord(char) < 32 or char in "\u202e\x9b" for char in text)
