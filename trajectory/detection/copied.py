@@ -13,7 +13,7 @@ from trajectory.detection.words import plain, stems
 
 Sentences = Mapping[str, frozenset[str]]  # without case, each with the stems of its words
 
-_LEAST_COPIED_COUNT = 2
+LEAST_COPIED_COUNT = 2
 _COPIED_RATIO = 0.6
 _MAX_SENTENCES_COUNT = 60  # a longer text is a document
 _TELLING_COUNT = 3  # stems of a sentence that asks for something of its own
@@ -34,7 +34,7 @@ def left_out(asked: str, copy: Sentences, said: Sentences) -> Iterator[str]:
         return
     folded = {sentence.casefold() for sentence in written}
     taken_count = sum(sentence.casefold() in copy for sentence in written)
-    if taken_count < _LEAST_COPIED_COUNT or taken_count < _COPIED_RATIO * len(written):
+    if taken_count < LEAST_COPIED_COUNT or taken_count < _COPIED_RATIO * len(written):
         return
     others = frozenset[str]().union(
         *(held for told in (copy, said) for sentence, held in told.items() if sentence not in folded)

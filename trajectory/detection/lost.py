@@ -24,7 +24,7 @@ from msgspec import structs
 from trajectory.detection.altered import Alteration, alterations, turned
 from trajectory.detection.boundary import Boundary, Views, boundary_of, is_ripe, label_of
 from trajectory.detection.constraints import Constraint
-from trajectory.detection.copied import as_condition, left_out
+from trajectory.detection.copied import LEAST_COPIED_COUNT, as_condition, left_out
 from trajectory.detection.derived import is_derived, make_of
 from trajectory.detection.items import Item
 from trajectory.detection.known import all_keys
@@ -183,10 +183,14 @@ _REST = "the rest of the request was passed on word for word"
 def _holes(boundary: Boundary, near: list[Boundary], trace: Trace) -> Iterator[_Held]:
     """The sentences of a request that a copy of it lacks, and that nobody else was given."""
     reader = reader_of(trace)
+    copy = boundary.sent.sentences
+    asked = [d for d in boundary.asked if len(copy.keys() & reader.sentences(d).keys()) >= LEAST_COPIED_COUNT]
+    if not asked:
+        return
     shown = [reader.sentences(d) for d in boundary.received.readable if reader.asked(d)]
     said = {sentence: held for told in (*shown, *(p.sent.sentences for p in near)) for sentence, held in told.items()}
-    for digest in boundary.asked:
-        for sentence in left_out(reader.asked(digest), boundary.sent.sentences, said):
+    for digest in asked:
+        for sentence in left_out(reader.asked(digest), copy, said):
             yield _Held(as_condition(sentence), digest)
 
 
