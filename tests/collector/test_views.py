@@ -25,12 +25,14 @@ from tests.scenarios import Scenario
 from trajectory.collector import publish
 from trajectory.collector.pace import Pace
 from trajectory.collector.remote import RemoteFeed
+from trajectory.collector.rows import TraceRows
 from trajectory.collector.watching import answer, read_answer
 from trajectory.errors import WireError
 from trajectory.model.content import JSON, MESSAGE, digest
 from trajectory.model.fact import Batch, Fact, Found, Heartbeat, Payload, SpanEvent, SpanLinked
 from trajectory.model.words import DELEGATION_TARGET, EVENT_DELTA
 from trajectory.view.rows import (
+    OUTLINE_PARTS,
     Missing,
     Query,
     RunsQuery,
@@ -158,6 +160,32 @@ def test_the_timeline_goes_down_first_with_what_is_below_counted() -> None:
         ]
         assert [r.is_retry for r in rows if r.kind == "tool"] == [False, True]
         assert [r.text for r in rows if r.kind == "tool"] == ["too slow", "H1"]
+
+
+def test_the_outline_of_a_run_says_when_leaves_were_at_work_and_what_failed_where() -> None:
+    with bench() as collector:
+        tell(collector, run().facts)
+        view = trace_view(collector, spans=100, outline=True)
+        outline, trace = view.outline, view.trace
+        assert outline is not None and view.lanes == [] and len(outline.activity) == OUTLINE_PARTS
+        assert outline.failed == [(at, s.span_id) for at, s in enumerate(view.spans) if s.status == "error"] != []
+        part_ns = (trace.ended_ns - trace.started_ns) / OUTLINE_PARTS
+        for part in (0, 60, 120, OUTLINE_PARTS - 1):
+            from_ns, to_ns = trace.started_ns + part * part_ns, trace.started_ns + (part + 1) * part_ns
+            leaves = [s for s in view.spans if not s.children and s.start_ns < to_ns and s.end_ns >= from_ns]
+            assert outline.activity[part] == len(leaves)
+        assert trace_view(collector, spans=1).outline is None
+
+
+def test_lanes_that_rest_are_drawn_once_and_those_that_change_anew() -> None:
+    told = run()
+    with bench() as collector:
+        for fact in told.facts:
+            tell(collector, [fact])
+            for folded in collector.pipeline.traces():
+                kept = TraceRows(folded, collector.clock.at_ns, is_live=True).lanes()
+                folded.bars.clear()
+                assert TraceRows(folded, collector.clock.at_ns, is_live=True).lanes() == kept
 
 
 def test_lanes_and_delegations_say_who_waits_for_whom() -> None:

@@ -8,6 +8,7 @@ from trajectory.errors import QueryError
 from trajectory.view.feed import FeedLost
 from trajectory.view.query import parse
 from trajectory.view.rows import (
+    OUTLINE_PARTS,
     AlertRow,
     Content,
     DelegationQuery,
@@ -22,6 +23,7 @@ from trajectory.view.rows import (
     LaneBar,
     LinkRow,
     Missing,
+    Outline,
     PathStep,
     Query,
     RunsQuery,
@@ -656,6 +658,21 @@ def delegation_view(delegation_id: str, rows: list[DelegationRow], items: list[I
     )  # fmt: skip
 
 
+def outline_of(rows: list[SpanRow], start_ns: int, end_ns: int) -> Outline:
+    """The outline of a run whose spans these are."""
+
+    def part(at_ns: int) -> int:
+        return min(max((at_ns - start_ns) * OUTLINE_PARTS // (end_ns - start_ns), 0), OUTLINE_PARTS - 1)
+
+    leaves = [(part(row.start_ns), part(row.end_ns or end_ns)) for row in rows if not row.children and row.start_ns]
+    failed = [(at, row) for at, row in enumerate(rows) if row.status == "error"]
+    return Outline(
+        [sum(first <= at <= last for first, last in leaves) for at in range(OUTLINE_PARTS)],
+        sorted({part(row.end_ns or end_ns) for _, row in failed}),
+        [(at, row.span_id) for at, row in failed],
+    )
+
+
 class StoryFeed:
     """Answers every query from the story. Change its rows and call `moved()` for a new version; `lost` cuts it off."""
 
@@ -733,4 +750,5 @@ class StoryFeed:
             len(spans),
             self.suspects[: query.suspects],
             list(self.limits) if query.suspects else [],
+            outline_of(spans, trace.started_ns, NOW_NS) if query.outline else None,
         )

@@ -5,7 +5,7 @@ import pytest
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
-from tests.tui.story import NOW_NS, START_NS, TRACE_ID, StoryFeed, health, run
+from tests.tui.story import NOW_NS, SPANS, START_NS, TRACE_ID, StoryFeed, health, run
 from trajectory.view.feed import RecordedFeed
 from trajectory.view.rows import Missing, RunsQuery, RunsView, SpanQuery, StepRow, TraceQuery
 from tui.keys import DATA_SCREENS, keys_on
@@ -99,6 +99,29 @@ async def test_three_keys_lead_from_the_door_to_the_root_of_a_cascade_and_a_four
         assert isinstance(screen, SpanScreen)
         assert screen.span_id == "91c4"
         assert "root of a cascade" in driver.text
+
+
+async def test_a_window_of_the_timeline_slides_to_the_last_span_and_to_the_next_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.screens.timeline._WINDOW", 8)
+    async with driving() as driver:
+        await driver.press("enter", "t")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen)
+        await driver.press("G")
+        await driver.beat(2)
+        assert screen.row is not None and screen.row.span_id == SPANS[-1].span_id
+        await driver.press("g")
+        await driver.beat(2)
+        seen = []
+        for _ in range(3):
+            await driver.press("!")
+            await driver.beat(2)
+            assert screen.row is not None
+            seen.append(screen.row.span_id)
+        failed = [row.span_id for row in SPANS if row.status == "error"]
+        assert seen == failed[:3]
 
 
 async def test_a_lane_opens_the_timeline_on_its_span() -> None:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from tests.tui import rows
 from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, START_NS, STEPS
-from trajectory.view.rows import DelegationRow, Health, Lane, LaneBar, SpanRow
+from trajectory.view.rows import DelegationRow, Health, Lane, LaneBar, Outline, SpanRow
 from trajectory.view.scale import Scale
 from trajectory.view.text import clean
 from tui.drawing import bars, numbers
@@ -18,10 +18,10 @@ from tui.drawing.frame import bottom_edge, top_edge
 from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import Line, cut, measure, plain, put_label, spread
 from tui.drawing.runs import run_line, runs_header
-from tui.drawing.spark import density, spark
+from tui.drawing.spark import spark
 from tui.drawing.tail import step_line
 from tui.drawing.tree import branch_line, branches
-from tui.drawing.waterfall import Columns, entries, trace_end_ns, waterfall_header, waterfall_line
+from tui.drawing.waterfall import Columns, density_lines, entries, trace_end_ns, waterfall_header, waterfall_line
 from tui.signs import LEVELS, UNICODE, signs_at
 
 NS = 1_000_000_000
@@ -94,12 +94,13 @@ def test_the_header_keeps_its_state_at_any_width(crumbs, width, signs) -> None: 
     assert "live" in plain(line)
 
 
-@given(st.lists(st.tuples(rows.times, rows.times), max_size=10), st.integers(1, 100))
-def test_density_counts_each_stretch_in_each_of_its_columns(stretches: list[tuple[int, int]], cells: int) -> None:
-    scale = Scale(0, 200 * NS, cells)
-    counts = density(stretches, scale)
-    for column in range(cells):
-        assert counts[column] == sum(scale.stretch(*each)[0] <= column <= scale.stretch(*each)[1] for each in stretches)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=240), st.sets(st.integers(0, 239)), st.integers(4, 300), levels)
+def test_the_density_is_as_wide_as_asked_and_ticks_every_failure(activity, failed, width, signs) -> None:  # type: ignore[no-untyped-def]
+    parts = sorted(part for part in failed if part < len(activity))
+    lines = density_lines(Outline(activity, parts), width, signs)
+    holds(lines, width)
+    assert (signs.error in plain(lines[1])) == bool(parts)
+    assert [len(plain(line)) for line in lines] == [width, width]
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=40), st.integers(1, 40), levels)

@@ -10,16 +10,20 @@ from collections.abc import Sequence
 from trajectory.collector.pace import Pace
 from trajectory.detection.contract import DetectorFactory
 from trajectory.detection.judge import TraceJudge
+from trajectory.graph.invocation import Usage
 from trajectory.graph.keys import PayloadSource
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding, Source, SpanEvent, SpanStarted
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
+from trajectory.view.rows import LaneBar
 
 MAX_STEPS = 5000
 _LOOKING_NS = 10_000_000_000
 _RESTS = 9  # a trace's summary, and its judgement, take a tenth of the time each at most
 _EVENT_STEPS = {EVENT_THOUGHT: "thought", EVENT_PLAN: "plan", EVENT_CONTEXT: "context", EVENT_EXCEPTION: "error"}
+
+BarsState = tuple[Usage, tuple[bytes, ...], tuple[bytes, ...]]
 
 
 class Step:
@@ -57,6 +61,9 @@ class FoldedTrace:
         self.summed_ns = self.settled_ns = 0  # when it was last summed up and judged, by the collector's clock
         self.last_frame = 0
         self.missing_counts: dict[bytes, int] = {}  # emitter id → how many of its facts are known to be missing
+        self.bars: dict[
+            int, tuple[BarsState, list[LaneBar]]
+        ] = {}  # of lanes that rest, by invocation; `rows` keeps them
         self.summary_pace = Pace(_RESTS)
         self.settle_pace = Pace(_RESTS)
 

@@ -15,7 +15,7 @@ from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
-from trajectory.collector.spans import span_rows, span_view
+from trajectory.collector.spans import outline, span_rows, span_view
 from trajectory.collector.suspects import limits, suspects
 from trajectory.errors import QueryError
 from trajectory.view.query import Filter, parse
@@ -154,7 +154,7 @@ class Publisher:
             version=version,
             health=health,
             trace=rows.trace_row(),
-            lanes=rows.lanes(),
+            lanes=[] if query.outline else rows.lanes(),
             delegations=rows.delegation_rows(),
             alerts=rows.alert_rows(),
             tail=rows.tail(query.tail, None if keep.is_empty else lambda r: keep(r, health.now_ns))
@@ -166,6 +166,7 @@ class Publisher:
             spans_matching=matching_count,
             suspects=suspects(folded, query.suspects, rows.now_ns) if query.suspects > 0 else [],
             limits=limits(rows) if query.suspects > 0 else [],
+            outline=outline(rows, rows.last_ns) if query.outline else None,
         )
 
     @staticmethod

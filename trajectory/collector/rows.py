@@ -6,7 +6,6 @@ by the publisher and by the feed of a store at rest.
 
 import heapq
 from collections.abc import Callable
-from functools import cached_property
 from itertools import islice
 
 from trajectory.alerting.alerts import alerts_of
@@ -50,10 +49,18 @@ class TraceRows:
         cascades = [f for f in self.trace.findings.values() if f.kind == "cascade"]
         self._roots = {f.root_span_id or f.span_id for f in cascades}
         self._carried = {span_id for f in cascades for span_id in f.path} - self._roots
+        self._retries: dict[int, dict[bytes, bytes]] = {}  # by invocation, worked out when somebody asks
 
-    @cached_property
-    def _retries(self) -> dict[bytes, bytes]:
-        return {again: failed for i in self.trace.invocations() for again, failed in retries(i).items()}
+    @property
+    def last_ns(self) -> int:
+        """Up to when the run has come: its last fact, or now while it goes on."""
+        return max(self.now_ns, self.trace.last_ns) if self.state() == "live" else self.trace.last_ns
+
+    def _retries_in(self, invocation: Invocation) -> dict[bytes, bytes]:
+        found = self._retries.get(id(invocation))
+        if found is None:
+            found = self._retries[id(invocation)] = retries(invocation)
+        return found
 
     # --- marks and states ------------------------------------------------------------------------------------------
 
@@ -64,11 +71,11 @@ class TraceRows:
         return "carried" if span.span_id in self._carried else ""
 
     def is_retry(self, span: Span) -> bool:
-        return span.span_id in self._retries
+        return self.retried(span) is not None
 
     def retried(self, span: Span) -> bytes | None:
         """The id of the failed call that a span repeats."""
-        return self._retries.get(span.span_id)
+        return self._retries_in(span.owner).get(span.span_id) if span.owner is not None else None
 
     def is_cut_off(self, span: Span) -> bool:
         """Whether an open span will not go on: nobody serves its trace, or its process has fallen silent."""
@@ -147,8 +154,7 @@ class TraceRows:
 
     def _lane(self, invocation: Invocation, lost: dict[bytes, list[str]], waiting: set[int]) -> Lane:
         usage = invocation.usage
-        own = [s for s in invocation.spans.values() if s is not invocation.span]
-        marks = {self.mark(s) for s in invocation.spans.values()}
+        spans = invocation.spans
         values = lost.get(invocation.span_id, [])
         return Lane(
             label=clean(self.trace.label(invocation)),
@@ -158,8 +164,8 @@ class TraceRows:
             state=self._lane_state(invocation, waiting),
             start_ns=invocation.start_ns,
             end_ns=invocation.end_ns,
-            bars=_coalesced([self._bar(s) for s in sorted(own, key=lambda s: s.order_key) if self._has_bar(s)]),
-            mark="root" if "root" in marks else "carried" if "carried" in marks else "",
+            bars=self._bars(invocation),
+            mark="root" if any(s in spans for s in self._roots) else "carried" * any(s in spans for s in self._carried),
             note=f"lost {len(values)} item{'s' * (len(values) != 1)}" if values else "",
             steps=usage.spans,
             errors=usage.errors,
@@ -167,10 +173,20 @@ class TraceRows:
             output_tokens=usage.output_tokens,
         )
 
-    def _has_bar(self, span: Span) -> bool:
-        if span.kind not in _BAR_KINDS or span.is_placeholder:
-            return False
-        return span.span_id not in self.trace.vehicles()
+    def _bars(self, invocation: Invocation) -> list[LaneBar]:
+        """The bars of a lane, kept as long as all that they are drawn from stays; what is open depends on the clock."""
+        spans = invocation.spans
+        carriers = tuple(s for s in self.trace.vehicles() if s in spans)
+        marked = tuple(s for s in self._roots | self._carried if s in spans)
+        state = (invocation.usage, carriers, marked)  # an invocation that changed counts its usage anew
+        kept = self.folded.bars.get(id(invocation))
+        if kept is not None and kept[0][0] is state[0] and kept[0][1:] == state[1:]:
+            return kept[1]
+        steps = [s for s in invocation.steps() if s.kind in _BAR_KINDS and not s.is_placeholder]
+        bars = _coalesced([self._bar(s) for s in steps if s.span_id not in carriers])
+        if not any(s.is_open for s in steps):
+            self.folded.bars[id(invocation)] = (state, bars)
+        return bars
 
     def _bar(self, span: Span) -> LaneBar:
         kind = "retry" if self.is_retry(span) else str(span.kind)
@@ -236,10 +252,10 @@ class TraceRows:
     def _lost_by_span(self) -> dict[bytes, list[str]]:
         """What was lost or altered on its way, by the receiving agent's span (and by the sender's)."""
         lost: dict[bytes, list[str]] = {}
-        by_span: dict[bytes, Invocation] = {s: i for i in self.trace.invocations() for s in i.spans}
         for finding in self.trace.findings.values():
             if finding.kind in ("context.lost", "context.altered"):
-                invocation = by_span.get(finding.span_id)
+                span = self.trace.spans.get(finding.span_id)
+                invocation = span.owner if span is not None else None
                 key = invocation.span_id if invocation is not None else finding.span_id
                 lost.setdefault(key, []).append(clean(finding.value))
         return lost

@@ -6,29 +6,72 @@ loop, because the fold never hangs a span under itself. Called by the publisher 
 
 import json
 from collections.abc import Iterator
+from itertools import accumulate
 from operator import attrgetter
 
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of, preview, tokens_of
 from trajectory.graph.span import Span
+from trajectory.graph.trace import Trace
 from trajectory.model.content import MESSAGE, text_of
 from trajectory.model.words import Slot
-from trajectory.view.rows import AlertRow, Content, EventRow, Health, LinkRow, SpanRow, SpanView
+from trajectory.view.rows import OUTLINE_PARTS, AlertRow, Content, EventRow, Health, LinkRow, Outline, SpanRow, SpanView
 from trajectory.view.text import clean
 
 _SLOT_ORDER = (
     Slot.TASK, Slot.SYSTEM, Slot.INPUT, Slot.ARGUMENTS, Slot.CONTEXT, Slot.OUTPUT, Slot.RESULT, Slot.RETURNED, Slot.TOOLS,
 )  # fmt: skip
 _MAX_CONTENTS = 200
+_MAX_FAILED = 1000
 _order_key = attrgetter("order_key")
 
 
 def span_rows(rows: TraceRows, start: int = 0, stop: int | None = None) -> list[SpanRow]:
     """The spans of the trace as rows, those from `start` to before `stop` in the order of the timeline; all by default."""
-    ordered = list(_depth_first(rows))
-    below = _descendant_counts([depth for _, depth in ordered])
-    window = zip(ordered[start:stop], below[start:stop], strict=True)
+    order = _order_of(rows.trace)
+    window = zip(order.spans[start:stop], order.descendants[start:stop], strict=True)
     return [span_row(rows, span, depth, count) for (span, depth), count in window]
+
+
+def outline(rows: TraceRows, until_ns: int) -> Outline:
+    """The whole trace in short, up to `until_ns`, where what is open has come to."""
+    begin_ns = rows.trace.first_ns
+    part_ns = max(until_ns - begin_ns, 1) / OUTLINE_PARTS
+    changes = [0] * (OUTLINE_PARTS + 1)
+    failed_parts: set[int] = set()
+    failed: list[tuple[int, str]] = []
+
+    def part_of(at_ns: int) -> int:
+        return min(max(int((at_ns - begin_ns) / part_ns), 0), OUTLINE_PARTS - 1)
+
+    for place, (span, _) in enumerate(_order_of(rows.trace).spans):
+        if not span.start_ns:
+            continue
+        last = part_of(span.end_ns or until_ns)
+        if not span.children:
+            changes[part_of(span.start_ns)] += 1
+            changes[last + 1] -= 1
+        if span.is_error:
+            failed_parts.add(last)
+            if len(failed) < _MAX_FAILED:
+                failed.append((place, span.span_id.hex()))
+    return Outline(list(accumulate(changes[:-1])), sorted(failed_parts), failed)
+
+
+class _Order:
+    """The spans of a trace in the order of the timeline with their depths, and how many are below each."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.version = trace.told_version
+        self.spans = list(_depth_first(trace))
+        self.descendants = _descendant_counts([depth for _, depth in self.spans])
+
+
+def _order_of(trace: Trace) -> _Order:
+    order: _Order | None = trace.notes.get(_Order)
+    if order is None or order.version != trace.told_version:
+        order = trace.notes[_Order] = _Order(trace)
+    return order
 
 
 def _descendant_counts(depths: list[int]) -> list[int]:
@@ -43,8 +86,8 @@ def _descendant_counts(depths: list[int]) -> list[int]:
     return counts
 
 
-def _depth_first(rows: TraceRows) -> Iterator[tuple[Span, int]]:
-    pending = [(root, 0) for root in reversed(rows.trace.roots)]
+def _depth_first(trace: Trace) -> Iterator[tuple[Span, int]]:
+    pending = [(root, 0) for root in reversed(trace.roots)]
     while pending:
         span, depth = pending.pop()
         yield span, depth

@@ -288,7 +288,10 @@ class RunsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="run
 
 
 class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="trace"):
-    """One run. `tail`, `spans` and `suspects` bound how many of those rows come (0: none); the tail's are the newest."""
+    """One run. `tail`, `spans` and `suspects` bound how many of those rows come (0: none); the tail's are the newest.
+
+    With `outline` the run's outline comes instead of its lanes: what a timeline says of the spans that it does not hold.
+    """
 
     trace_id: str
     filter: str = ""
@@ -296,6 +299,7 @@ class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tr
     spans: int = 0
     spans_offset: int = 0
     suspects: int = 0
+    outline: bool = False
 
 
 class SpanQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):
@@ -325,6 +329,18 @@ class RunsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs
     preview: "TraceView | None" = None
 
 
+class Outline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A whole run in short: how many leaf spans were at work in each of `OUTLINE_PARTS` equal parts of its time, in which parts
+    something failed, and the first failed spans: their places in the order of the timeline, and their ids."""
+
+    activity: list[int] = []
+    failed_parts: list[int] = []
+    failed: list[tuple[int, str]] = []
+
+
+OUTLINE_PARTS = 240
+
+
 class TraceView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="trace"):
     version: int
     health: Health
@@ -339,6 +355,7 @@ class TraceView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tra
     spans_matching: int = 0  # before limit
     suspects: list[SuspectRow] = []
     limits: list[str] = []  # with suspects: what cannot be seen in this run, one sentence each
+    outline: Outline | None = None
 
 
 class SpanView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):

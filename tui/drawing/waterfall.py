@@ -6,8 +6,9 @@ siblings become one line with `×6`, time in which nothing ran becomes a gap wit
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from trajectory.view.rows import SpanRow
+from trajectory.view.rows import Outline, SpanRow
 from trajectory.view.scale import Scale
 from trajectory.view.text import cells, clean, truncate
 from tui.drawing.line import Bit, Line, cut, put
@@ -228,16 +229,19 @@ def _gap_line(entry: Entry, width: int, columns: Columns, scale: Scale, signs: S
     )
 
 
-def density_line(rows: Sequence[SpanRow], scale: Scale, signs: Signs, end_ns: int) -> list[Line]:
-    """How much ran when, and below it a tick where something failed; each as wide as the scale."""
-    from tui.drawing.spark import density, spark
+def density_lines(outline: Outline, width: int, signs: Signs) -> list[Line]:
+    """How much ran when in the whole run, and below it a tick where something failed; each `width` cells wide."""
+    from tui.drawing.spark import spark
 
-    leaves = [(row.start_ns, row.end_ns or end_ns) for row in rows if not row.children and row.start_ns]
-    ticks = [" "] * scale.cells
-    for row in rows:
-        if row.status == "error":
-            ticks[scale.stretch(row.start_ns, row.end_ns or end_ns)[1]] = signs.error
-    return [[(spark(density(leaves, scale), signs), "model")], [("".join(ticks), "error")]]
+    parts = len(outline.activity)
+    if not parts:
+        return [[], []]
+    firsts = [cell * parts // width for cell in range(width + 1)]
+    shown = [max(outline.activity[a : max(b, a + 1)]) for a, b in pairwise(firsts)]
+    ticks = [" "] * width
+    for part in outline.failed_parts:
+        ticks[min(part * width // parts, width - 1)] = signs.error
+    return [[(spark(shown, signs), "model")], [("".join(ticks), "error")]]
 
 
 def span_preview(row: SpanRow, width: int, signs: Signs, when: str) -> list[Line]:

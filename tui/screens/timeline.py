@@ -1,7 +1,7 @@
 """One run span by span: where the time went, depth first, with folds, gaps, errors and the place of each on a cascade.
 
-Invariant: what is folded is counted on the line that hides it; the cursor stays on its span while spans arrive. Asks for the
-run's spans, up to a window of them, and says when there are more.
+Invariant: what is folded is counted on the line that hides it; the cursor stays on its span while spans arrive. A window of the
+run's spans is held, which slides with the cursor; the axis, the density and the next error are those of the whole run.
 """
 
 from typing import ClassVar
@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from trajectory.view.rows import SpanRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.rows import Outline, SpanRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.scale import Scale
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at
@@ -18,7 +18,7 @@ from tui.drawing.numbers import grouped, took
 from tui.drawing.waterfall import (
     Columns,
     Entry,
-    density_line,
+    density_lines,
     entries,
     span_preview,
     trace_end_ns,
@@ -29,7 +29,7 @@ from tui.keys import bindings_on
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
 
-_WINDOW = 4000  # spans held at once
+_WINDOW = 1000  # spans held at once
 
 
 class TimelineScreen(DataScreen):
@@ -46,7 +46,7 @@ class TimelineScreen(DataScreen):
         self._trace = trace
         self._folded: set[str] = set()
         self._entries: list[Entry] = []
-        self._density_of: tuple[TraceView | None, Scale | None, list[Line]] = (None, None, [])
+        self._left: TraceView | None = None  # the view that the cursor leaves for another window's last line
         self._entries_of: tuple[TraceView | None, frozenset[str]] = (None, frozenset())
         self._keys: list[str] = []
         self._offset = 0
@@ -77,7 +77,9 @@ class TimelineScreen(DataScreen):
         return ["runs", f"{self.trace_id[:4]} {self._trace.title if self._trace else ''}".strip(), "timeline"]
 
     def asks(self) -> TraceQuery:
-        return TraceQuery(self.trace_id, filter=self.filter_text, tail=0, spans=_WINDOW, spans_offset=self._offset)
+        return TraceQuery(
+            self.trace_id, filter=self.filter_text, tail=0, spans=_WINDOW, spans_offset=self._offset, outline=True
+        )
 
     def takes(self, view: View) -> bool:
         return isinstance(view, TraceView) and view.trace.trace_id == self.trace_id
@@ -115,9 +117,12 @@ class TimelineScreen(DataScreen):
         self._trace = view.trace
         self._start_ns = view.trace.started_ns
         live_ns = self.tui.now_ns if view.trace.state == "live" else view.trace.ended_ns
-        self._end_ns = max(trace_end_ns(view.spans, live_ns), self._start_ns + 1)
+        self._end_ns = max(live_ns, trace_end_ns(view.spans, live_ns), self._start_ns + 1)
         self._enter(view)
         self.spans.show(self._keys, self._line, self._axis)
+        if self._left is not None and self._left is not view:
+            self._left = None
+            self.spans.move(len(self._keys))
         self._titles()
 
     def _enter(self, view: TraceView) -> None:
@@ -153,12 +158,9 @@ class TimelineScreen(DataScreen):
         self.preview.show([str(index) for index in range(len(lines))], lambda index, _width: lines[index])
 
     def _draw_density(self, view: TraceView) -> None:
-        span = took(self._end_ns - self._start_ns)
-        chart = Scale(self._start_ns, self._end_ns, max(4, self.density.inner_width))
-        if self._density_of[0] is not view or self._density_of[1] != chart:
-            self._density_of = (view, chart, density_line(view.spans, chart, self.signs, self._end_ns))
-        lines = self._density_of[2]
-        self.density.title, self.density.status = "Activity", f"0{self.signs.dash}{span}"
+        lines = density_lines(view.outline or Outline(), max(4, self.density.inner_width), self.signs)
+        self.density.title = "Activity"
+        self.density.status = f"0{self.signs.dash}{took(self._end_ns - self._start_ns)}"
         self.density.show(["0", "1"], lambda index, _width: lines[index])
 
     @property
@@ -193,6 +195,33 @@ class TimelineScreen(DataScreen):
     def is_error(self, pane: Pane, index: int) -> bool:
         entry = self._entries[index]
         return not entry.gap_ns and (entry.row.status == "error" or entry.errors > 0)
+
+    def action_first(self) -> None:
+        self._offset = 0
+        super().action_first()
+
+    def action_last(self) -> None:
+        view = self.view
+        last = max(0, view.spans_matching - _WINDOW) if view is not None else 0
+        if last != self._offset:
+            self._offset, self._left = last, view
+            self.tui.ask_now()
+        super().action_last()
+
+    def action_next_error(self) -> None:
+        """The next error of the run: in the window, else further on, else from the beginning."""
+        count, cursor = len(self._entries), self.spans.cursor
+        further = next((at for at in range(cursor + 1, count) if self.is_error(self.spans, at)), -1)
+        failed = self.view.outline.failed if self.view is not None and self.view.outline is not None else []
+        if further >= 0 or self.filter_text or not failed or self.view is None:
+            super().action_next_error()
+            return
+        end = self._offset + len(self.view.spans)
+        place, span_id = next((one for one in failed if one[0] >= end), failed[0])
+        if not self._offset <= place < end:
+            self._offset = max(0, place - _WINDOW // 2)
+            self.tui.ask_now()
+        self.spans.want(span_id)
 
     def action_open(self) -> None:
         row = self.row
