@@ -343,6 +343,9 @@ def test_a_span_is_shown_whole_with_its_bodies_cut_to_the_limit() -> None:
         assert view.contents[4].text == "(the body is not stored)"
         assert (view.previous_id, view.next_id) == ("", span_id(3).hex())
         assert span_view(collector, 2, content_limit=-7).contents[0].text == ""
+        whole = span_view(collector, 2, content_limit=20, whole=digests[0].hex()).contents
+        assert [c.is_cut for c in whole[:4]] == [False, False, False, True]
+        assert span_view(collector, 2, raw=True).contents[2].text == said.decode()
 
 
 def test_output_that_is_still_streaming_is_shown_so_far() -> None:

@@ -192,7 +192,8 @@ class Publisher:
         if version <= since:
             return None
         rows = TraceRows(folded, health.now_ns, self._is_live())
-        return span_view(rows, span, max(query.content_limit, 0), version, health)
+        limit = max(query.content_limit, 0)
+        return span_view(rows, span, limit, version, health, raw=query.raw, whole=query.whole)
 
     def _delegation(self, query: DelegationQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)

@@ -23,6 +23,7 @@ _SLOT_ORDER = (
 )  # fmt: skip
 _MAX_CONTENTS = 200
 _MAX_FAILED = 1000
+_WHOLE_CHARS = 4_000_000  # of a body that is asked for whole
 _order_key = attrgetter("order_key")
 
 
@@ -122,7 +123,9 @@ def span_row(rows: TraceRows, span: Span, depth: int, descendants: int) -> SpanR
     )
 
 
-def span_view(rows: TraceRows, span: Span, content_limit: int, version: int, health: Health) -> SpanView:
+def span_view(
+    rows: TraceRows, span: Span, content_limit: int, version: int, health: Health, *, raw: bool = False, whole: str = ""
+) -> SpanView:
     """One span, whole: its fields, contents cut to `content_limit` characters each, events, links, alerts that name it."""
     siblings = sorted(span.parent.children if span.parent else rows.trace.roots, key=lambda s: s.order_key)
     at = next(n for n, s in enumerate(siblings) if s is span)
@@ -136,7 +139,7 @@ def span_view(rows: TraceRows, span: Span, content_limit: int, version: int, hea
         message=clean(span.error_text if span.is_error else span.message),
         attributes=_pairs(span.attributes),
         resource=_pairs(resource),
-        contents=_contents(rows, span, content_limit),
+        contents=_contents(rows, span, content_limit, raw, whole),
         events=[EventRow(e.at_ns, clean(e.name), _event_text(rows, e.attributes, e.contents)) for e in span.events],
         links=_links(rows, span),
         alerts=_alerts_on(rows, span),
@@ -156,24 +159,25 @@ def _plain(value: object) -> str:
         return type(value).__name__
 
 
-def _contents(rows: TraceRows, span: Span, limit: int) -> list[Content]:
+def _contents(rows: TraceRows, span: Span, limit: int, raw: bool, whole: str) -> list[Content]:
     found = []
     slots = [s for s in _SLOT_ORDER if s in span.contents] + sorted(set(span.contents) - set(_SLOT_ORDER))
     for slot in slots:
         for digest in span.digests(slot)[-_MAX_CONTENTS:]:
-            found.append(content_row(rows, str(slot), digest, limit))
+            room = _WHOLE_CHARS if whole and digest.hex() == whole else limit
+            found.append(content_row(rows, str(slot), digest, room, raw=raw))
     if span.partial_text and Slot.OUTPUT not in span.contents:
         text = span.partial_text
         found.append(Content(Slot.OUTPUT, "text/plain", "", text[-limit:], len(text.encode()), len(text) > limit))
     return found
 
 
-def content_row(rows: TraceRows, slot: str, digest: bytes, limit: int) -> Content:
-    """One body, cut to `limit` characters."""
+def content_row(rows: TraceRows, slot: str, digest: bytes, limit: int, *, raw: bool = False) -> Content:
+    """One body, cut to `limit` characters; for reading, or with `raw` as it was stored."""
     body = rows.trace.body(digest)
     if body is None:
         return Content(slot, "", digest.hex(), "(the body is not stored)", 0)
-    text = _said(*body)
+    text = body[1].decode("utf-8", "replace") if raw else _said(*body)
     return Content(slot, body[0], digest.hex(), text[:limit], len(body[1]), len(text) > limit)
 
 

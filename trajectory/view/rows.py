@@ -303,11 +303,14 @@ class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tr
 
 
 class SpanQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):
-    """One span, whole."""
+    """One span, whole. `raw` asks for bodies as they were stored, instead of for reading; `whole` is the digest of one that is
+    to be cut only at four million characters."""
 
     trace_id: str
     span_id: str
     content_limit: int = 65536
+    raw: bool = False
+    whole: str = ""
 
 
 class DelegationQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="delegation"):

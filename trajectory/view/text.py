@@ -101,10 +101,14 @@ def wrapped(text: str, width: int, least: float = 2 / 3) -> list[str]:
     """One cleaned line as pieces of at most `width` cells, broken after a space where there is one behind `least` of a piece."""
     text = clean(text)
     pieces = []
-    while cells(text) > width > 1:
-        head = _head(text, width)
+    at = 0
+    while width > 1:
+        near = text[at : at + 4 * width + 8]  # a long text is looked at a piece at a time
+        head = _head(near, width)
+        if len(head) == len(text) - at:
+            break
         space = head.rfind(" ")
-        take = space + 1 if space >= least * len(head) else len(head)
-        pieces.append(text[:take])
-        text = text[take:]
-    return [*pieces, text]
+        head = head[: space + 1] if space >= least * len(head) else head
+        pieces.append(head)
+        at += len(head)
+    return [*pieces, text[at:]]

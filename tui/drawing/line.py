@@ -6,7 +6,7 @@ terminal passes it. Drawings build lines, widgets look roles up as component cla
 
 from collections.abc import Iterable
 
-from trajectory.view.text import cells, clean, fit, truncate
+from trajectory.view.text import ELLIPSIS, cells, clean, fit, truncate
 
 Bit = tuple[str, str]  # text, role
 Line = list[Bit]
@@ -47,6 +47,16 @@ def put_label(label: str, width: int, role: str = "") -> Bit:
     if not name or cells(clean(label)) <= width or cells(clean(tail)) > width // 2:
         return put(label, width, role)
     return truncate(name, width - cells(clean(tail))) + clean(tail), role
+
+
+def put_middle(text: str, width: int, role: str = "") -> Bit:
+    """The text in exactly `width` cells, cut in its middle: names that begin alike are told apart by how they end."""
+    text = clean(text)
+    size = cells(text)
+    if size <= width or width < 9 or not text.isascii():
+        return put(text, width, role)
+    head = width // 3
+    return text[:head] + ELLIPSIS + text[size - (width - head - 1) :], role
 
 
 def short(text: str, limit: int, role: str = "") -> Bit:

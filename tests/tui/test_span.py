@@ -1,0 +1,127 @@
+"""The inspector: what its fields open, how its contents fold, are copied, come raw and come whole."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.tui.pilots import Driver, driving
+from tests.tui.story import TRACE_ID, StoryFeed
+from trajectory.view.rows import Content, Query, SpanQuery, SpanView, View
+from tui.drawing.content import content_lines
+from tui.drawing.line import plain, put_middle
+from tui.screens.alert import AlertScreen
+from tui.screens.span import SpanScreen
+from tui.signs import UNICODE
+
+OPEN = ("enter", "a", "enter", "enter")
+DEEP = {"rows": [{"cells": [{"eu": 41.7, "us": 70.4}]}], "note": "as of 2024"}
+
+
+class _Feed(StoryFeed):
+    """The story, with other contents on every span."""
+
+    def __init__(self, *contents: Content) -> None:
+        super().__init__()
+        self.contents = list(contents)
+
+    def _answer(self, query: Query) -> View:
+        view = super()._answer(query)
+        return msgspec.structs.replace(view, contents=self.contents) if isinstance(view, SpanView) else view
+
+
+def _json(value: object, **more: Any) -> Content:
+    text = json.dumps(value)
+    return Content("result", "application/json", "d2", text, more.pop("size_bytes", len(text)), **more)
+
+
+async def _field(driver: Driver, name: str) -> None:
+    """Puts the cursor on a field."""
+    screen = driver.app.screen
+    assert isinstance(screen, SpanScreen)
+    screen.focus_pane(0)
+    at = next(n for n, field in enumerate(screen._fields) if plain(field.line).strip().startswith(name))
+    screen.fields.go(at)
+    await driver.press("enter")
+    await driver.beat()
+
+
+@pytest.mark.parametrize(("name", "where"), [("parent", "a07e"), ("retry_of", "8f02")])
+async def test_enter_on_a_field_that_names_a_span_opens_it(name: str, where: str) -> None:
+    async with driving() as driver:
+        await driver.press(*OPEN)
+        await _field(driver, name)
+        screen = driver.app.screen
+        assert isinstance(screen, SpanScreen) and screen.span_id == where
+        await driver.press("escape")
+        assert isinstance(driver.app.screen, SpanScreen) and driver.app.screen.span_id == "91c4"
+
+
+async def test_enter_on_an_alert_opens_its_page_and_on_an_agent_the_timeline() -> None:
+    async with driving() as driver:
+        await driver.press(*OPEN)
+        await _field(driver, "▲ A1")
+        assert isinstance(driver.app.screen, AlertScreen) and driver.app.screen.alert is not None
+        await driver.press("escape")
+        await _field(driver, "agent")
+        assert driver.where == "timeline"
+
+
+async def test_json_is_folded_from_its_fourth_level_on_and_enter_opens_what_is_folded() -> None:
+    async with driving(_Feed(_json(DEEP))) as driver:
+        await driver.press(*OPEN)
+        assert '"cells": [… 1 item ]' in driver.text and "41.7" not in driver.text
+        await driver.press("j", "j", "j")
+        assert ".rows[0].cells   y copies it" in driver.text
+        await driver.press("enter", "j", "l", "j")
+        assert '"eu": 41.7' in driver.text and ".rows[0].cells[0].eu" in driver.text
+        await driver.press("g", "j", "h")
+        assert '"rows": [… 1 item ],' in driver.text and "41.7" not in driver.text
+
+
+async def test_a_copy_takes_the_value_under_the_cursor() -> None:
+    async with driving(_Feed(_json(DEEP))) as driver:
+        await driver.press(*OPEN)
+        screen = driver.app.screen
+        assert isinstance(screen, SpanScreen)
+        assert json.loads(screen.value_of(screen.content)) == DEEP
+        await driver.press("j", "j", "j")
+        assert json.loads(screen.value_of(screen.content)) == [{"eu": 41.7, "us": 70.4}]
+        await driver.press("j", "j", "j")
+        assert screen.value_of(screen.content) == "as of 2024"
+
+
+async def test_a_body_that_was_cut_says_so_and_enter_asks_for_all_of_it() -> None:
+    feed = _Feed(_json(DEEP, is_cut=True, size_bytes=2_000_000))
+    async with driving(feed) as driver:
+        await driver.press(*OPEN)
+        assert "of 2.0 MB: ⏎ loads the rest" in driver.text
+        await driver.press("G", "enter")
+        await driver.beat()
+        assert SpanQuery(TRACE_ID, "91c4", whole="d2") in feed.asked
+
+
+async def test_v_shows_a_body_as_it_was_stored_and_then_all_of_them() -> None:
+    feed = _Feed(Content("input", "text/plain", "d1", "user: hello", 11), _json(DEEP))
+    async with driving(feed) as driver:
+        await driver.press(*OPEN, "v")
+        await driver.beat()
+        assert SpanQuery(TRACE_ID, "91c4", raw=True) in feed.asked
+        assert json.dumps(DEEP)[:40] in driver.text and "hello" not in driver.text
+        await driver.press("v")
+        await driver.beat()
+        assert "user: hello" in driver.text and "result · json" in driver.text
+
+
+def test_names_that_begin_alike_are_told_apart_where_they_are_cut() -> None:
+    names = [f"trajectory.delegation.{end}" for end in ("source", "target", "mode", "grade")]
+    shown = [put_middle(name, 18)[0] for name in names]
+    assert len(set(shown)) == 4 and {len(text) for text in shown} == {18}
+
+
+def test_every_line_of_a_body_has_its_own_key_and_a_long_one_takes_no_long_time() -> None:
+    text = json.dumps({"a b": {"c": [1, "x" * 900_000]}, "e": [], "[0]": None})
+    for is_raw in (False, True):
+        lines = content_lines(Content("r", "", "d", text, len(text)), 66, UNICODE, wrap=True, is_raw=is_raw)
+        assert len({line.key for line in lines}) == len(lines) > 10_000
