@@ -36,7 +36,7 @@ from tui.themes import DARK, LIGHT, OURS
 from tui.ticker import TICKS_PER_S, Arrived, Marked, Ticker
 from tui.widgets.pane import Pane
 
-_STALE_AFTER_S = 1.5
+_STALE_AFTER_S = 1.8
 
 
 class TrajectoryApp(App[None]):
@@ -77,7 +77,7 @@ class TrajectoryApp(App[None]):
         self._health_s = 0.0
         self._began_s = clock()
         self._tries = 0
-        self._lost = False
+        self._lost = self._is_busy = False
         self._contact_before = Contact()
         self._second_before = 0
         self._copies = taking.Copies()
@@ -147,9 +147,9 @@ class TrajectoryApp(App[None]):
         self.ticker.arrived(message)
         if message.error:
             self._tries += 1
-            self._lost = True
+            self._lost, self._is_busy = not message.is_busy, message.is_busy
         else:
-            self._heard_s, self._tries, self._lost = self.clock(), 0, False
+            self._heard_s, self._tries, self._lost, self._is_busy = self.clock(), 0, False, False
         if message.view is not None:
             self.feed_health, self._health_s = message.view.health, self.clock()
         screen = self.data_screen
@@ -172,7 +172,8 @@ class TrajectoryApp(App[None]):
             return Contact("connecting", max(1, self._tries), int(self.clock() - self._began_s), self.is_paused)
         age_s = self.clock() - self._heard_s
         if self._lost or age_s > _STALE_AFTER_S:
-            return Contact("reconnecting", self._tries, int(age_s), self.is_paused)
+            state = "busy" if self._is_busy else "reconnecting"
+            return Contact(state, self._tries, int(age_s), self.is_paused)
         return Contact("live", 0, 0, self.is_paused)
 
     @property
@@ -203,10 +204,14 @@ class TrajectoryApp(App[None]):
                 [],
                 [("Nothing heard yet. Is the collector up?   ", "dim"), ("trajectory serve", "")],
             ]
-        if contact.state == "reconnecting":
+        if contact.is_stale:
             known = wall(health.now_ns, self.zone)
             text = f"Lost the collector {contact.age_s} s ago. Showing what was known at {known}."
-            return [[(f"{signs.high} ", "warning"), (text, "warning")], [("  It is asked again all the time.", "dim")]]
+            then = "It is asked again all the time."
+            if contact.state == "busy":
+                text = f"The collector is busy: no answer for {contact.age_s} s. Showing what was known at {known}."
+                then = "It is there, and takes in what agents send; the screen follows when it has caught up."
+            return [[(f"{signs.high} ", "warning"), (text, "warning")], [(f"  {then}", "dim")]]
         if missing:
             return [[(f"{signs.high} ", "warning"), (missing, "warning")]]
         if health.dropped_count:

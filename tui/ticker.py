@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from trajectory.errors import TrajectoryError
-from trajectory.view.feed import Feed
+from trajectory.view.feed import Feed, FeedBusy
 from trajectory.view.rows import Query, View
 
 TICKS_PER_S = 8
@@ -20,10 +20,12 @@ _TICKS_UNFOCUSED = 4  # every so many ticks, while the terminal is not looked at
 
 
 class Arrived(Message):
-    """A pull ended: with a view, with None where nothing is new, or with an error where nobody answered."""
+    """A pull ended: with a view, with None where nothing is new, or with an error where nobody answered; `is_busy` where
+    somebody is there who does not answer yet."""
 
-    def __init__(self, query: Query, view: View | None, error: str = "") -> None:
+    def __init__(self, query: Query, view: View | None, error: str = "", *, is_busy: bool = False) -> None:
         super().__init__()
+        self.is_busy = is_busy
         self.query = query
         self.view = view
         self.error = error
@@ -71,7 +73,7 @@ class Ticker:
     def arrived(self, message: Arrived) -> None:
         """Takes note of what came; the app calls this first."""
         self.in_flight = False
-        if message.error:
+        if message.error and not message.is_busy:
             self.refetch()  # whoever answers next may count versions anew
         if message.view is not None and message.query == self._last:
             self._since = message.view.version
@@ -107,6 +109,8 @@ class Ticker:
     def _pull(self, query: Query, since: int) -> Message:
         try:
             return Arrived(query, self._feed.pull(query, since))
+        except FeedBusy as reason:
+            return Arrived(query, None, str(reason), is_busy=True)
         except TrajectoryError as error:
             return Arrived(query, None, str(error) or "nobody answers")
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import zmq
 
 from tests.collector.builders import (
     NOW_NS,
@@ -30,13 +31,15 @@ from trajectory.collector.publish import Publisher
 from trajectory.collector.quotas import Limits
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.server import Collector
+from trajectory.collector.watching import answer
 from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Payload
+from trajectory.protocol.codec import AskFrame, read_frame
 from trajectory.store.contract import TraceSummary
 from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_reader, open_writer
-from trajectory.view.feed import FeedLost
+from trajectory.view.feed import FeedBusy, FeedLost
 from trajectory.view.rows import Health, Missing, RunsQuery, RunsView, SpanQuery, SpanView, TraceQuery, TraceView, View
 
 
@@ -292,3 +295,28 @@ def test_the_list_of_a_store_keeps_the_runs_in_which_something_is_said(tmp_path:
         view = feed.pull(RunsQuery(filter=text), -1)
         assert isinstance(view, RunsView) and len(view.rows) == count and view.total == 2
     feed.close()
+
+
+def test_a_collector_that_is_there_and_answers_late_is_busy_and_is_not_asked_twice() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    peer = context.socket(zmq.ROUTER)
+    endpoint = f"tcp://127.0.0.1:{peer.bind_to_random_port('tcp://127.0.0.1')}"
+    feed = RemoteFeed(endpoint, timeout_s=0.2)
+    try:
+        for _ in range(3):
+            with pytest.raises(FeedBusy):
+                feed.pull(RunsQuery(), -1)
+        routing_id, frame = peer.recv_multipart()
+        asked = read_frame(frame)
+        assert isinstance(asked, AskFrame) and not peer.poll(0)
+        peer.send_multipart([routing_id, answer(asked.request_id, Missing(7, Health(), "nothing"))])
+        view = feed.pull(RunsQuery(), -1)
+        assert isinstance(view, Missing) and view.version == 7
+        peer.close(linger=0)
+        with pytest.raises(FeedLost) as lost:
+            feed.pull(RunsQuery(), 7)
+        assert not isinstance(lost.value, FeedBusy)
+    finally:
+        feed.close()
+        peer.close(linger=0)
+        context.term()

@@ -391,3 +391,28 @@ def test_a_run_that_is_over_is_judged_once_more_when_facts_had_time_to_come_late
         pipeline.tick()
         counts.append(CountsSettles.count)
     assert counts == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_run_that_is_over_is_only_read_when_somebody_looks_and_judged_whole_when_it_goes_on() -> None:
+    store, clock = FailingStore(), Clock()
+    CountsSettles.count = 0
+    first = Pipeline(store, [CountsSettles], clock)
+    take(first, started(1), ended(1))
+    first.tick()
+    first.finish()
+    judged_count = CountsSettles.count
+    then = Pipeline(store, [CountsSettles], clock)
+    looked_at = then.folded(TRACE)
+    assert looked_at is not None and list(looked_at.trace.spans) == [span_id(1)]
+    for _ in range(3):
+        clock.passes(10)
+        then.tick()
+    assert CountsSettles.count == judged_count
+    more = [started(2, parent=1), ended(2)]
+    then.store([Batch(SOURCE, 2, more)])
+    then.fold([Batch(SOURCE, 2, more)])
+    clock.passes(10)
+    then.tick()
+    assert CountsSettles.count > judged_count
+    again = then.folded(TRACE)
+    assert again is not looked_at and again is not None and sorted(again.trace.spans) == [span_id(1), span_id(2)]

@@ -5,7 +5,7 @@ fails, and the wrong figure surfaces 68 s later at the reviewer. `StoryFeed` ans
 """
 
 from trajectory.errors import QueryError
-from trajectory.view.feed import FeedLost
+from trajectory.view.feed import FeedBusy, FeedLost
 from trajectory.view.query import parse
 from trajectory.view.rows import (
     OUTLINE_PARTS,
@@ -689,7 +689,7 @@ class StoryFeed:
         self.suspects = list(SUSPECTS)
         self.items = list(ITEMS)
         self.limits = ["The run goes on: what comes may change it."]
-        self.lost = False
+        self.lost = self.busy = False
         self.asked: list[Query] = []
         self.marks: list[tuple[str, str, str]] = []
 
@@ -701,6 +701,8 @@ class StoryFeed:
         self.asked.append(query)
         if self.lost:
             raise FeedLost("nobody answers")
+        if self.busy:
+            raise FeedBusy("no answer yet")
         return self._answer(query) if self.version > since else None
 
     def mark(self, trace_id: str, alert_key: str, action: str) -> None:

@@ -209,6 +209,19 @@ async def test_a_lost_feed_keeps_the_last_truth_and_says_its_age() -> None:
         assert "? stale" in driver.text
 
 
+async def test_a_busy_collector_is_told_from_a_lost_one() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        feed.busy = True
+        driver.clock.passes(3)
+        await driver.beat(2)
+        assert "busy" in driver.text.splitlines()[0] and "The collector is busy: no answer for 3 s." in driver.text
+        feed.busy = False
+        feed.moved()
+        await driver.beat(2)
+        assert "● live" in driver.text and "busy" not in driver.text
+
+
 async def test_a_feed_that_hangs_is_stale_within_two_seconds() -> None:
     async with driving() as driver:
         driver.app.ticker.in_flight = True
@@ -422,7 +435,7 @@ async def test_a_content_is_searched_line_by_line() -> None:
         first = screen.content.cursor
         await driver.press("n")
         assert screen.content.cursor > first
-        assert "region" in screen._lines[screen.content.cursor][0]
+        assert "region" in screen._lines[screen.content.cursor].text
 
 
 # Marking and taking along

@@ -56,6 +56,7 @@ class FoldedTrace:
         self.touched_ns = 0  # when the last fact came, by the collector's clock
         self.asked_ns = 0  # when someone last looked at it, by the same
         self.is_rested = False  # judged since facts last had time to come late
+        self.is_to_read = False  # it ended and was judged before: nobody judges it here
         self.is_learnt = False  # how long its work took is known to the detectors of the traces to come
         self.summary_version = -1
         self.summed_ns = self.settled_ns = 0  # when it was last summed up and judged, by the collector's clock

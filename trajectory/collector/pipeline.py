@@ -169,7 +169,11 @@ class Pipeline:
 
     def _at(self, trace_id: bytes, now_ns: int) -> FoldedTrace:
         """A trace that facts of this batch are about, noted once as touched by all of them."""
-        folded = self._at_hand[trace_id] = self._folded.get(trace_id) or self._begin(trace_id)
+        folded = self._folded.get(trace_id)
+        if folded is not None and folded.is_to_read:  # it goes on: whoever judges has to see it from its beginning
+            self._forget(trace_id)
+            folded = None
+        folded = self._at_hand[trace_id] = folded or self._begin(trace_id)
         self._folded[trace_id] = folded  # also where all that the store had of it was deleted
         folded.touched_ns, folded.is_rested = now_ns, False
         folded.last_frame = self._last_frame
@@ -384,7 +388,7 @@ class Pipeline:
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""
-        folded = self._folded.get(trace_id) or self._load(trace_id)
+        folded = self._folded.get(trace_id) or self._load(trace_id, to_read=trace_id not in self._stale)
         folded.touched_ns = folded.asked_ns = self._now_ns()
         return folded if folded.trace.spans else None
 
@@ -395,9 +399,15 @@ class Pipeline:
         folded = self._folded[trace_id] = FoldedTrace(trace_id, self._payloads.get, self._detectors)
         return folded
 
-    def _load(self, trace_id: bytes) -> FoldedTrace:
-        """Brings a trace into memory with all that the store has of it; what was found before is not found anew."""
-        folded = FoldedTrace(trace_id, self._payloads.get, self._detectors)
+    def _load(self, trace_id: bytes, *, to_read: bool = False) -> FoldedTrace:
+        """Brings a trace into memory with all that the store has of it; what was found before is not found anew.
+
+        One that ended and was judged is only read, so nobody judges it again until it goes on.
+        """
+        summary = self.writer.summary(trace_id) if to_read else None
+        is_to_read = summary is not None and summary.state != LIVE
+        folded = FoldedTrace(trace_id, self._payloads.get, () if is_to_read else self._detectors)
+        folded.is_to_read = folded.is_rested = folded.is_learnt = is_to_read
         found: dict[str, Finding] = {}
         for batch in map(skew.corrected, self.writer.facts(trace_id)):
             for fact in batch.facts:

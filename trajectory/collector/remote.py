@@ -1,7 +1,8 @@
 """A feed from a running collector over ZeroMQ.
 
-Invariant: one question is under way at a time, and an answer to an older one is thrown away; when nobody answers in time,
-the socket is made anew, so a collector that comes back is not met by a queue of old questions.
+Invariant: one question is under way at a time, and an answer to an older one is thrown away. When nobody is there in time, the
+socket is made anew, so a collector that comes back is not met by a queue of old questions; a question to one that is there and
+busy stays, and is not asked again.
 """
 
 import threading
@@ -14,7 +15,7 @@ from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.fact import Marked
 from trajectory.protocol.handshake import HandshakeWatch
 from trajectory.protocol.keys import ClientKeys
-from trajectory.view.feed import FeedLost
+from trajectory.view.feed import FeedBusy, FeedLost
 from trajectory.view.rows import Query, View
 
 _ANSWER_S = 1.5
@@ -35,6 +36,8 @@ class RemoteFeed:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._request_id = 0
+        self._asked: tuple[Query, int] | None = None  # what is under way, and whether it was sent
+        self._is_sent = False
         self._lock = threading.Lock()
         try:
             self._connect()
@@ -65,35 +68,39 @@ class RemoteFeed:
 
     def pull(self, query: Query, since: int) -> View | None:
         with self._lock:
-            self._request_id += 1
-            return self._exchange(watching.ask(self._request_id, since, query))
+            if self._asked != (query, since):
+                self._asked, self._is_sent = (query, since), False
+                self._request_id += 1
+            view = self._exchange(watching.ask(self._request_id, since, query))
+            self._asked = None
+            return view
 
     def mark(self, trace_id: str, alert_key: str, action: str) -> None:
         with self._lock:
             self._request_id += 1
+            self._asked, self._is_sent = None, False
             marked = Marked(bytes.fromhex(trace_id), time.time_ns(), alert_key, action)
             self._exchange(watching.tell(self._request_id, marked))
 
     def _exchange(self, frame: bytes) -> View | None:
+        """Sends a frame, unless it is under way, and waits for its answer."""
         socket, handshakes = self._connect()
         deadline_s = time.monotonic() + self._timeout_s
-        try:
-            waits_for = zmq.POLLOUT
-            while (left_s := deadline_s - time.monotonic()) > 0:
-                if not handshakes.wait(left_s, waits_for):
-                    self._give_up_on(handshakes.fault())
-                    continue
-                if waits_for == zmq.POLLOUT:
-                    socket.send(frame, zmq.NOBLOCK)
-                    waits_for = zmq.POLLIN
-                    continue
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            if not handshakes.wait(left_s, zmq.POLLIN if self._is_sent else zmq.POLLOUT):
+                self._give_up_on(handshakes.fault())
+            elif not self._is_sent:
+                socket.send(frame, zmq.NOBLOCK)
+                self._is_sent = True
+            else:
                 answer = watching.read_answer(socket.recv(zmq.NOBLOCK))
                 if isinstance(answer.request_id, str):
+                    self._asked = None
                     raise TrajectoryError(answer.request_id)
                 if answer.request_id == self._request_id:
                     return answer.view
-        except zmq.Again:
-            pass
+        if handshakes.is_up and self._is_sent:
+            raise FeedBusy(f"{self.endpoint} is busy: it has not answered within {self._timeout_s:g} s")
         self._drop()
         raise FeedLost(f"no answer from {self.endpoint} within {self._timeout_s:g} s: is a collector running there?")
 
@@ -107,7 +114,7 @@ class RemoteFeed:
             self._handshakes.close()
         if self._socket is not None:
             self._socket.close(linger=0)
-        self._socket = self._handshakes = None
+        self._socket = self._handshakes = self._asked = None
 
     def close(self) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ _AUTH = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _PROTOCOL = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
 _NO_DETAIL = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
 _SUCCEEDED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+_DISCONNECTED = int(zmq.EVENT_DISCONNECTED)
 FAILED = _AUTH | _PROTOCOL | _NO_DETAIL
 _MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
 _ENOUGH = 3  # hung up on once, a peer may just have been stopped
@@ -69,13 +70,17 @@ class HandshakeWatch:
     def __init__(self, socket: "zmq.Socket[bytes]", endpoint: str, has_keys: bool) -> None:
         self._socket = socket
         self._verdict = Verdict(endpoint, has_keys)
-        self.monitor: zmq.Socket[bytes] = socket.get_monitor_socket(FAILED | _SUCCEEDED)
+        self.monitor: zmq.Socket[bytes] = socket.get_monitor_socket(FAILED | _SUCCEEDED | _DISCONNECTED)
+        self.is_up = False  # whether the connection stands, as far as `fault` has read
 
     def fault(self) -> str:
         """Why the connection cannot come about; empty as far as is known."""
         said = ""
         while self.monitor.poll(0):
-            said = self._verdict.of(*event_in(self.monitor.recv_multipart())) or said
+            event, value = event_in(self.monitor.recv_multipart())
+            if event in (_SUCCEEDED, _DISCONNECTED):
+                self.is_up = event == _SUCCEEDED
+            said = self._verdict.of(event, value) or said
         return said
 
     def wait(self, timeout_s: float, event: int = zmq.POLLIN) -> bool:

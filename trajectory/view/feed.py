@@ -14,6 +14,10 @@ class FeedLost(TrajectoryError):
     """The other side did not answer in time; the feed goes on trying, so pull again at the next tick."""
 
 
+class FeedBusy(FeedLost):
+    """The other side is there and has not answered yet: it has much to do. Pull again at the next tick."""
+
+
 class Feed(Protocol):
     """A source of views. `pull` and `mark` may block for up to two seconds: call them from a worker thread."""
 
@@ -22,7 +26,7 @@ class Feed(Protocol):
     def pull(self, query: Query, since: int) -> View | None:
         """The newest view for the query, or None where nothing has changed since version `since` (-1: whatever there is).
 
-        Raises FeedLost where nobody answers.
+        Raises FeedLost where nobody answers, FeedBusy where somebody is there who does not answer yet.
         """
         ...
 

@@ -21,7 +21,7 @@ _GENERAL_CRUMBS = 2  # `trajectory` and `runs` say nothing about which run this 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What the screen knows about its feed. `state`: connecting (never heard), live, or reconnecting; ages in seconds."""
+    """What the screen knows about its feed. `state`: connecting (never heard), live, busy or reconnecting; ages in seconds."""
 
     state: str = "connecting"
     tries: int = 0
@@ -31,7 +31,7 @@ class Contact:
     @property
     def is_stale(self) -> bool:
         """True where what is shown may no longer be so."""
-        return self.state == "reconnecting"
+        return self.state in ("reconnecting", "busy")
 
 
 def header_line(crumbs: Sequence[str], health: Health, contact: Contact, width: int, signs: Signs) -> Line:
@@ -70,9 +70,9 @@ def _health(health: Health, contact: Contact, signs: Signs, width: int) -> Line:
     """Pairs of separator and part, so that the first parts can be dropped by twos."""
     if contact.state == "connecting":
         return [("", ""), (f"try {contact.tries} {signs.dot} ", "dim"), (signs.queued, "warning"), (" connecting", "")]
-    if contact.state == "reconnecting":
+    if contact.is_stale:
         text = f"last heard {contact.age_s} s ago {signs.dot} "
-        return [("", ""), (text, "warning"), (signs.queued, "warning"), (" reconnecting", "warning")]
+        return [("", ""), (text, "warning"), (signs.queued, "warning"), (f" {contact.state}", "warning")]
     rate = f"{coarse(health.facts_per_s)}{' ev/s' if width >= 100 else '/s'}"
     dot: Bit = (f" {signs.dot} ", "dim")
     parts: Line = [("", ""), (rate, "dim")]
