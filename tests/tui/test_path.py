@@ -108,7 +108,7 @@ def test_a_hop_hides_neither_a_failure_nor_another_hop() -> None:
     path = [PathStep(str(n), "a", "x", 10 * NS, "", "tool", "ok") for n in range(3)]
     alert = msgspec.structs.replace(CASCADE, path=path, affected_agents=[])
     text = plain(draw_lanes(lanes, [], 49, UNICODE, start_ns=0, now_ns=40 * NS, way=way_of(alert)).lines[0])
-    assert text[5 + 10 : 5 + 14] == "✗◆12"
+    assert text[5 + 10 : 5 + 16] == "✗◆━1━2"
 
 
 def test_hops_have_signs_however_many_there_are() -> None:

@@ -4,8 +4,8 @@
     research#1     └▶▓▓████┘           │  ✓
     coder#1                            └▶ ●
 
-Invariant: every line is exactly as wide as asked for, and no bar hides another agent's error. Rows in, lines out; `scale` says
-which column an instant has. The cockpit and the preview of a run draw with it.
+Invariant: every line is exactly as wide as asked for, no bar hides another agent's error, and no crowd of elbows hides work.
+Rows in, lines out; `scale` says which column an instant has. The cockpit and the preview of a run draw with it.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,14 @@ from trajectory.view.rows import DelegationRow, Lane, LaneBar
 from trajectory.view.scale import Scale
 from trajectory.view.text import cells, clean
 from tui.drawing.cell import Cell
-from tui.drawing.line import Bit, Line, cut, joined, put, put_label
+from tui.drawing.line import Bit, Line, cut, joined, measure, put, put_label
 from tui.drawing.path import Way
 from tui.drawing.way import lay_way
 from tui.signs import DOWN, LEFT, RIGHT, UP, Signs, mark_sign, state_sign
 
 _KINDS = {"model": "model", "tool": "tool", "retry": "retry", "retrieval": "tool"}
 _STATE_WIDTH = 4
+_MOST_ELBOWS = 40  # more than these are arrow heads alone
 
 
 @dataclass(slots=True)
@@ -77,7 +78,8 @@ def draw_lanes(
         _paint_lane(grid[index], lane, plan.scale, plan.first[index], now_ns, signs, marks_roots=way is None)
     for elbow in elbows:
         elbow.heavy = elbow.row.on_error_path if way is None else elbow.row.delegation_id in way.delegations
-        _join(grid, elbow)
+        if elbow.heavy or len(elbows) <= _MOST_ELBOWS:
+            _join(grid, elbow)
     _paint_ends(grid, lanes, delegations, elbows, plan, now_ns, signs)
     if way is not None:
         lane_of = {lane.label: index for index, lane in enumerate(lanes)}
@@ -239,10 +241,14 @@ def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs, end_label: str
     return whole[:axis_lines]
 
 
-def lanes_legend(signs: Signs) -> Line:
-    """What the bars and elbows mean, in one line, the least obvious last."""
+def lanes_legend(signs: Signs, width: int = 1000) -> Line:
+    """What the bars and elbows mean, in one line, the least obvious first to stay where there is no room for all."""
     named = [(signs.model, "model", "model"), (signs.tool, "tool", "tool"), (signs.retry, "retry", "retry")]
-    named += [(signs.error, "error", "error"), (signs.root, "root", "mark"), (signs.gate, "let through", "mark")]
+    named += [(signs.error, "error", "error")]
     named.append((signs.lines[LEFT | DOWN] + signs.lines[UP | RIGHT] + signs.arrow, "call", "delegation"))
-    named += [(signs.lines[UP | LEFT], "return", "delegation"), (signs.waiting, "wait", "waiting")]
-    return joined(([(sign, role), (f" {word}", "dim")] for sign, word, role in named), "  ")
+    named += [(signs.lines[UP | LEFT], "return", "delegation"), (signs.gate, "let through", "mark")]
+    named += [(signs.root, "root", "mark"), (signs.waiting, "wait", "waiting")]
+    parts: list[Line] = [[(sign, role), (f" {word}", "dim")] for sign, word, role in named]
+    while len(parts) > 1 and measure(joined(parts, "  ")) > width:
+        parts.pop()
+    return joined(parts, "  ")

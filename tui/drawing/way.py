@@ -14,7 +14,7 @@ from tui.signs import DOWN, LEFT, RIGHT, UP, Signs
 
 Grid = list[list[Cell]]
 _At = tuple[int, int]  # lane and column
-_NEAR = (1, 2, 3, -1, -2)
+_NEAR = (1, 2, 3, 4, 5, 6, -1, -2)
 
 
 class _Hop(NamedTuple):
@@ -60,11 +60,16 @@ def _elbow_of(way: Way, hop: _Hop, arrows: dict[str, _At]) -> _At | None:
 
 
 def _spot(cells: list[Cell], lane: int, column: int, taken: set[_At], signs: Signs) -> int | None:
-    """The column for a hop: its own, else the nearest where it hides neither a failure nor another hop; later before earlier,
-    so that hops stay in order, and lines only where there is no other room."""
+    """The column for a hop: its own, else the nearest where it hides neither a failure nor another hop, and reads as one number
+    with none; later before earlier, so that hops stay in order, and lines only where there is no other room."""
     near = [c for c in (column, *(column + step for step in _NEAR)) if 0 <= c < len(cells)]
     open_to = [c for c in near if (lane, c) not in taken and cells[c].text != signs.error]
-    rank = {c: 2 if cells[c].lines else 1 if cells[c].text == signs.arrow else 0 for c in open_to}
+    crowded = {c for c in open_to if {(lane, c - 1), (lane, c + 1)} & taken}
+    last = max((at for line, at in taken if line == lane), default=-1)
+    rank = {
+        c: 3 * bool(cells[c].lines) + 2 * (c in crowded) + (column <= c < last) + (cells[c].text == signs.arrow)
+        for c in open_to
+    }
     return min(open_to, key=lambda c: rank[c], default=None)
 
 

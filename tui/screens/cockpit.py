@@ -25,6 +25,7 @@ from trajectory.view.rows import (
 from tui.drawing.alerts import alert_line, alerts_title
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at
+from tui.drawing.grouping import Grouped, by_agent
 from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, took
@@ -59,6 +60,8 @@ class CockpitScreen(DataScreen):
         self._shows_graph = False  # on narrow screens, the second pane in the place of the first
         self._drawn: LaneDrawing | None = None
         self._drawn_for: tuple[TraceView | None, Way | None, int, int] = (None, None, 0, 0)
+        self._groups = Grouped([], [])  # the lanes as they are drawn
+        self._opened: set[str] = set()  # agents whose lanes are drawn one by one
         self._branches: list[Branch] = []
         self._alert_rows: list[AlertRow] = []
         self._shows_suspects = False  # but on the widest screens, the suspects in the place of the alerts
@@ -77,7 +80,7 @@ class CockpitScreen(DataScreen):
         self.alerts.rests_on_first = self.suspects.rests_on_first = True
         self.tail = Pane("tail", signs, title="Tail", number=4)
         self.tail.can_follow = self.tail.follows = True
-        self.agents.legend, self.delegations.legend = lanes_legend(signs), tree_legend(signs)
+        self.delegations.legend = tree_legend(signs)
         yield Container(self.agents, self.delegations, id="above", classes="columns")
         yield Container(self.alerts, self.suspects, id="middle", classes="columns")
         yield self.tail
@@ -132,7 +135,7 @@ class CockpitScreen(DataScreen):
 
     def _lane_size(self, height: int, stacked: bool) -> int:
         """Lines of the lanes' pane, out of those that it shares with the tail: all lanes, if the tail keeps a third."""
-        lanes = len(self.view.lanes) if self.view else 7
+        lanes = len(self._groups.lanes) if self.view else 7
         wanted = lanes + (5 if stacked else 7) + (self._way is not None)
         return max(4, min(wanted, height - max(5, height // 3)))
 
@@ -179,7 +182,7 @@ class CockpitScreen(DataScreen):
         self._draw_alerts(view)
         self._draw_way(view)
         self._draw_tail(view)
-        if before[0] != len(self._alert_rows) + len(self.suspects.lines) or len(view.lanes) + 4 != before[1]:
+        if before[0] != len(self._alert_rows) + len(self.suspects.lines) or len(self._groups.lanes) + 4 != before[1]:
             self.plan()
 
     def draw_paused(self, view: View) -> None:
@@ -202,20 +205,22 @@ class CockpitScreen(DataScreen):
         if self._drawn is None or before[0] is not view or before[1] is not self._way or before[2:] != (width, end_ns):
             self._drawn_for = (view, self._way, width, end_ns)
             self._drawn = draw_lanes(
-                view.lanes,
-                view.delegations,
+                self._groups.lanes,
+                self._groups.delegations,
                 width,
                 self.signs,
                 start_ns=view.trace.started_ns,
                 now_ns=end_ns,
                 axis_lines=2 if self.app.size.width >= 100 else 1,
                 end_label="now" if view.trace.state == "live" else "end",
-                way=self._way,
+                way=self._groups.way,
             )
         return self._drawn
 
     def _draw_agents(self, view: TraceView) -> None:
-        self.agents.show([lane.span_id for lane in view.lanes], self._lane_line, self._lane_head)
+        self._groups = by_agent(view.lanes, view.delegations, self.signs, self._way, self._opened)
+        keys = [lane.label if lane.label in self._groups.agents else lane.span_id for lane in self._groups.lanes]
+        self.agents.show(keys, self._lane_line, self._lane_head)
         narrow = self.app.size.width < 100
         self.agents.status = (
             "2 graph  3 alerts  4 tail  5 suspects"
@@ -224,6 +229,7 @@ class CockpitScreen(DataScreen):
         )
 
     def _lane_head(self, width: int) -> list[Line]:
+        self.agents.legend = lanes_legend(self.signs, width)
         if self.view is None:
             return []
         return [*self._caption(width), *self._lanes(self.view, width).axis]
@@ -329,7 +335,7 @@ class CockpitScreen(DataScreen):
         if pane is self.suspects:
             return self._suspect()
         rows: dict[str, list[object]] = {
-            "agents": [*self.view.lanes],
+            "agents": [*self._groups.lanes],
             "delegations": [branch.row or self._lane(branch.label) for branch in self._branches],
             "alerts": [*self._alert_rows],
             "tail": [*self._steps],
@@ -342,7 +348,7 @@ class CockpitScreen(DataScreen):
 
     def is_error(self, pane: Pane, index: int) -> bool:
         if pane is self.agents and self.view:
-            return self.view.lanes[index].errors > 0 or self.view.lanes[index].state == "error"
+            return self._groups.lanes[index].errors > 0 or self._groups.lanes[index].state == "error"
         if pane is self.tail:
             return self._steps[index].status == "error" or self._steps[index].what == "error"
         if pane is self.delegations:
@@ -366,7 +372,9 @@ class CockpitScreen(DataScreen):
     def action_open(self) -> None:
         row = self.row_of(self.pane)
         start_ns = self.trace.started_ns if self.trace else 0
-        if isinstance(row, Lane):
+        if isinstance(row, Lane) and row.label in self._groups.agents:
+            self._open_group(self._groups.agents[row.label])
+        elif isinstance(row, Lane):
             self.tui.open_timeline(self.trace_id, row.span_id, self.trace)
         elif isinstance(row, AlertRow):
             self.alerts.is_touched = True
@@ -377,6 +385,13 @@ class CockpitScreen(DataScreen):
             self.tui.open_span(self.trace_id, row.span_id, start_ns)
         else:
             self.say("nothing to open here yet")
+
+    def _open_group(self, agent: str) -> None:
+        """Draws the lanes of an agent one by one."""
+        self._opened.add(agent)
+        self._drawn = None
+        self.redraw()
+        self.plan()
 
     def action_timeline(self) -> None:
         row = self.row_of(self.pane)

@@ -12,6 +12,7 @@ from textual.containers import Container
 
 from trajectory.view.rows import AlertRow, RunsQuery, RunsView, TraceRow, View
 from tui.drawing.alerts import preview_line
+from tui.drawing.grouping import by_agent
 from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import Line, spread
 from tui.drawing.runs import changes, id_width, run_line, runs_header, runs_summary
@@ -179,8 +180,9 @@ class RunsScreen(DataScreen):
         if space >= 3 and held.lanes:
             gap: list[Line] = [[]] if space >= len(held.lanes) + 2 else []
             now_ns = self.tui.now_ns if row.state == "live" else row.ended_ns
+            shown = by_agent(held.lanes, held.delegations, self.signs)
             drawn = draw_lanes(
-                held.lanes, held.delegations, width, self.signs, start_ns=row.started_ns, now_ns=now_ns, axis_lines=0
+                shown.lanes, shown.delegations, width, self.signs, start_ns=row.started_ns, now_ns=now_ns, axis_lines=0
             )
             lines += [*gap, *drawn.lines[:space], *gap]
         return lines, alerts
