@@ -258,6 +258,23 @@ async def test_a_feed_that_begins_anew_is_read_anew_whatever_it_counted_before()
         assert "1 runs" in driver.text or "1 run " in driver.text
 
 
+async def test_runs_that_begin_wait_above_the_line_that_is_looked_at() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("j", "j")
+        screen = driver.app.screen
+        assert isinstance(screen, RunsScreen)
+        at, before = screen.list.cursor, driver.text.splitlines()
+        feed.runs = [run(f"{9000 + number}", "new", "done", 1, 1) for number in range(7)] + feed.runs
+        feed.moved()
+        await driver.beat(2)
+        assert (screen.list.cursor, screen.new_count) == (at, 7) and "7 new" in driver.text
+        shown = driver.text.splitlines()
+        assert [line for line in shown if "▌" in line] == [line for line in before if "▌" in line]
+        await driver.press("g")
+        assert screen.new_count == 0 and screen.list.selected == feed.runs[0].trace_id
+
+
 async def test_a_feed_never_heard_names_its_address() -> None:
     feed = StoryFeed()
     feed.lost = True

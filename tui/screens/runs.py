@@ -1,6 +1,7 @@
 """The door: all runs, live ones first, with a look into the one under the cursor and what changed since it was opened.
 
-Invariant: the selection sticks to a run's id; sorting is applied once a second at most. Asks for the list and the preview.
+Invariant: the selection sticks to a run's id; sorting is applied once a second at most; while the cursor is down in the list,
+runs that begin wait above it, counted. Asks for the list and the preview.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,8 @@ class RunsScreen(DataScreen):
         self.rows: list[TraceRow] = []
         self.order = 0
         self.follows_newest = False
+        self.new_count = 0  # runs that wait above the list
+        self._rows_of = ""  # the filter that the rows came by
         self._sorted_at_s = -1.0
         self._ids = 4
         self._shown_alerts: dict[str, AlertRow] = {}  # by the key of their line in the preview
@@ -103,7 +106,7 @@ class RunsScreen(DataScreen):
         if self.view is None:
             return
         was_empty = not self.rows
-        self.rows = self._in_order(self.view.rows)
+        self.rows = self._in_order(self._in_place(self.view.rows))
         self._ids = id_width(self.rows)
         keys = [row.trace_id for row in self.rows]
         if self.follows_newest:
@@ -121,7 +124,25 @@ class RunsScreen(DataScreen):
 
     def _title(self) -> None:
         at = f"{self.list.cursor + 1} of {len(self.rows)}" if self.rows else ""
-        self.list.status = f"{self.signs.running} following newest {self.signs.dot} {at}" if self.follows_newest else at
+        if self.follows_newest:
+            at = f"{self.signs.running} following newest {self.signs.dot} {at}"
+        elif self.new_count:
+            at = f"{self.new_count} new {self.signs.dot} g {self.signs.dot} {at}"
+        self.list.status = at
+
+    def _in_place(self, rows: list[TraceRow]) -> list[TraceRow]:
+        """The rows where the operator has them: who looks at one further down is not moved by those that begin, nor by a full
+        list that drops its oldest."""
+        self.new_count = 0
+        is_held = self.list.is_touched and self.list.cursor > 0 and not self.follows_newest and not self.order
+        if not is_held or self._rows_of != self.filter_text:
+            self._rows_of = self.filter_text
+            return rows
+        fresh = {row.trace_id: row for row in rows}
+        is_full = len(rows) >= self.asks().limit
+        kept = [fresh.pop(row.trace_id, row) for row in self.rows if is_full or row.trace_id in fresh]
+        self.new_count = len(fresh)
+        return kept
 
     def _in_order(self, rows: list[TraceRow]) -> list[TraceRow]:
         """The rows sorted; within a second of the last sort, known rows keep their places and new ones come first."""
@@ -254,6 +275,11 @@ class RunsScreen(DataScreen):
     def action_line(self, delta: int) -> None:
         self.follows_newest = False
         super().action_line(delta)
+
+    def action_first(self) -> None:
+        self.list.go(0)
+        self.redraw()
+        super().action_first()
 
     def action_sort(self) -> None:
         self.order = (self.order + 1) % len(_ORDERS)
