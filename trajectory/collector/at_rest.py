@@ -14,9 +14,8 @@ import msgspec
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.joined import Joined
-from trajectory.collector.listing import Listing, row_of
+from trajectory.collector.listing import Listing, row_of, traces_saying
 from trajectory.collector.payloads import Payloads
-from trajectory.collector.pipeline import traces_saying
 from trajectory.collector.publish import Publisher
 from trajectory.collector.rows import TraceRows
 from trajectory.errors import TrajectoryError

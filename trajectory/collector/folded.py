@@ -6,10 +6,9 @@ loop; `rows` reads it.
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from trajectory.collector.pace import Pace
-from trajectory.detection.contract import DetectorFactory
-from trajectory.detection.judge import TraceJudge
 from trajectory.graph.invocation import Usage
 from trajectory.graph.keys import PayloadSource
 from trajectory.graph.span import Span
@@ -17,6 +16,10 @@ from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding, Source, SpanEvent, SpanStarted
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
 from trajectory.view.rows import LaneBar
+
+if TYPE_CHECKING:
+    from trajectory.detection.contract import DetectorFactory
+    from trajectory.detection.judge import TraceJudge
 
 MAX_STEPS = 5000
 _LOOKING_NS = 10_000_000_000
@@ -43,11 +46,14 @@ class Step:
 
 
 class FoldedTrace:
-    """A trace, who judges it, what it did step by step, and the version of the whole at which it last changed."""
+    """A trace, who judges it, what it did step by step, and the version of the whole at which it last changed.
 
-    def __init__(self, trace_id: bytes, payload: PayloadSource, detectors: Sequence[DetectorFactory]) -> None:
+    Without detectors nobody judges it, and none of their rooms is loaded: looking at a store begins sooner.
+    """
+
+    def __init__(self, trace_id: bytes, payload: PayloadSource, detectors: "Sequence[DetectorFactory]") -> None:
         self.trace = Trace(trace_id, payload)
-        self.judge = TraceJudge(self.trace, detectors)
+        self._judge = _judge_of(self.trace, detectors) if detectors else None
         self.steps: deque[Step] = deque(maxlen=MAX_STEPS)
         self.step_count = 0
         self.changed_version = 0
@@ -83,7 +89,7 @@ class FoldedTrace:
         if what:
             self.steps.append(Step(self.step_count, what, span, event))
             self.step_count += 1
-        return self.judge.observe(fact)
+        return self._judge.observe(fact) if self._judge is not None else []
 
     def count_anew(self) -> int:
         """How many spans came since they were last counted."""
@@ -98,4 +104,10 @@ class FoldedTrace:
     def settle(self, now_ns: int) -> list[Finding]:
         """Judges what takes more than one fact, or time."""
         self.settled_version = self.trace.version
-        return self.judge.settle(now_ns)
+        return self._judge.settle(now_ns) if self._judge is not None else []
+
+
+def _judge_of(trace: Trace, detectors: "Sequence[DetectorFactory]") -> "TraceJudge":
+    from trajectory.detection.judge import TraceJudge
+
+    return TraceJudge(trace, detectors)

@@ -12,6 +12,7 @@ from itertools import chain, islice
 from operator import attrgetter
 
 from trajectory.collector.joined import RowOf, Runs
+from trajectory.errors import QueryError
 from trajectory.model.ends import Ends
 from trajectory.store.contract import LIVE, Reader, TraceSummary
 from trajectory.view.rows import TraceRow
@@ -19,6 +20,7 @@ from trajectory.view.rows import TraceRow
 _FIRST_PAGE, _PAGE = 208, 1024
 _MOST_KNOWN = 2000  # rows of this process: beyond them the older ones are read from the store, like all others
 _KEPT = 1000  # of them that stay then
+_SAID_TRACES, _SAID_S = 500, 0.1
 
 
 class Listing:
@@ -148,3 +150,12 @@ def _is_live(row: TraceRow) -> bool:
 
 def _by_start(row: TraceRow) -> int:
     return -row.started_ns
+
+
+def traces_saying(reader: Reader, text: str) -> set[str]:
+    """The ids of the latest traces in which anything says a text, as many as a moment finds; none where it has no word."""
+    try:
+        found, _ = reader.traces_saying(text, _SAID_TRACES, _SAID_S)
+    except QueryError:
+        return set()
+    return {trace_id.hex() for trace_id in found}

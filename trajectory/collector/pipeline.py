@@ -14,7 +14,7 @@ from typing import get_args
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
-from trajectory.collector.listing import Listing, row_of, summary_of
+from trajectory.collector.listing import Listing, row_of, summary_of, traces_saying
 from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
@@ -23,7 +23,7 @@ from trajectory.detection.mixed import MixedSessions
 from trajectory.detection.sessions import Sessions
 from trajectory.detection.stalled import StalledSpans
 from trajectory.detection.usual import UsualDurations
-from trajectory.errors import QueryError, StoreError, TrajectoryError
+from trajectory.errors import StoreError, TrajectoryError
 from trajectory.graph.ends import ends_of
 from trajectory.model.fact import (
     Batch,
@@ -40,7 +40,7 @@ from trajectory.model.fact import (
 )
 from trajectory.model.hashing import blake2b
 from trajectory.protocol.codec import decode_fact, encode
-from trajectory.store.contract import LIVE, Activity, Reader, Writer
+from trajectory.store.contract import LIVE, Activity, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
 from trajectory.view.text import clean
 
@@ -54,7 +54,6 @@ _RESTED_NS = 5_000_000_000  # after its last fact a trace is judged once more: f
 _JUDGING_NS = 20_000_000  # how long that may take
 _BUDGET_NS = 50_000_000  # how long a tick may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
-_SAID_TRACES, _SAID_S = 500, 0.1
 _RESTS = 9
 _RETENTION_S = 0.01
 _RETENTION_RESTS = 1  # retention takes half of the time at most
@@ -461,15 +460,6 @@ class Pipeline:
 
 
 _OF_SPANS = frozenset(get_args(SpanFact))
-
-
-def traces_saying(reader: Reader, text: str) -> set[str]:
-    """The ids of the latest traces in which anything says a text, as many as a moment finds; none where it has no word."""
-    try:
-        found, _ = reader.traces_saying(text, _SAID_TRACES, _SAID_S)
-    except QueryError:
-        return set()
-    return {trace_id.hex() for trace_id in found}
 
 
 def _gap_finding(folded: FoldedTrace, gap: Gap, missing_count: int, source: Source) -> Finding:

@@ -10,13 +10,11 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
-from trajectory.collector.crossings import delegation_view
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import outline, span_rows, span_view
-from trajectory.collector.suspects import limits, suspects
 from trajectory.errors import QueryError
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
@@ -28,6 +26,7 @@ from trajectory.view.rows import (
     RunsView,
     SpanQuery,
     SpanRow,
+    SuspectRow,
     TraceQuery,
     TraceView,
     View,
@@ -150,6 +149,7 @@ class Publisher:
         keep = parse(query.filter)
         rows = TraceRows(folded, health.now_ns, self._is_live())
         spans, matching_count = self._spans(rows, query, keep)
+        suspected, limits = _suspects(rows, query.suspects)
         return TraceView(
             version=version,
             health=health,
@@ -164,8 +164,8 @@ class Publisher:
             spans=spans,
             spans_total=len(folded.trace.spans) if query.spans > 0 else 0,
             spans_matching=matching_count,
-            suspects=suspects(folded, query.suspects, rows.now_ns) if query.suspects > 0 else [],
-            limits=limits(rows) if query.suspects > 0 else [],
+            suspects=suspected,
+            limits=limits,
             outline=outline(rows, rows.last_ns) if query.outline else None,
         )
 
@@ -203,5 +203,16 @@ class Publisher:
         if version <= since:
             return None
         rows = TraceRows(folded, health.now_ns, self._is_live())
+        from trajectory.collector.crossings import delegation_view  # loads what compares contents: when first asked for
+
         view = delegation_view(rows, query.delegation_id, max(query.content_limit, 0), version, health)
         return view or Missing(version, health, f"there is no delegation {query.delegation_id[:16]} in this run")
+
+
+def _suspects(rows: TraceRows, limit: int) -> tuple[list[SuspectRow], list[str]]:
+    """The suspected steps, as many as asked for, and what cannot be seen in this run."""
+    if limit <= 0:
+        return [], []
+    from trajectory.collector.suspects import limits, suspects  # loads what blames: when first asked for
+
+    return suspects(rows.folded, limit, rows.now_ns), limits(rows)
