@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 5000
 _LOOKING_NS = 10_000_000_000
 _RESTS = 9  # a trace's summary, and its judgement, take a tenth of the time each at most
-_EVENT_STEPS = {EVENT_THOUGHT: "thought", EVENT_PLAN: "plan", EVENT_CONTEXT: "context", EVENT_EXCEPTION: "error"}
+EVENT_STEPS = {EVENT_THOUGHT: "thought", EVENT_PLAN: "plan", EVENT_CONTEXT: "context", EVENT_EXCEPTION: "error"}
 
 BarsState = tuple[Usage, tuple[bytes, ...], tuple[bytes, ...]]
 
@@ -82,7 +82,7 @@ class FoldedTrace:
             if known is None or known.is_placeholder:  # the second start of a span is no step
                 what = fact.kind
         elif type(fact) is SpanEvent and fact.name != EVENT_DELTA:
-            what, event = _EVENT_STEPS.get(fact.name, "event"), fact
+            what, event = EVENT_STEPS.get(fact.name, "event"), fact
         span = self.trace.apply(fact, source)
         if span is None:
             return []

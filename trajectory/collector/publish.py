@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
+from trajectory.collector.at_instant import Instants
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
@@ -20,6 +21,7 @@ from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
     DelegationQuery,
     Health,
+    InstantQuery,
     Missing,
     Query,
     RunsQuery,
@@ -60,6 +62,7 @@ class Publisher:
         self._health_version = 0
         self._held: dict[Query, tuple[View, Pace]] = {}
         self._pace = Pace(1)
+        self._instants = Instants()
 
     def answer(self, query: Query, since: int) -> View | None:
         """The view of a query, None where nothing in it changed after version `since`."""
@@ -95,6 +98,8 @@ class Publisher:
                     return self._span(query, since, health)
                 case DelegationQuery():
                     return self._delegation(query, since, health)
+                case InstantQuery():
+                    return self._instant(query, since, health)
         except QueryError as fault:
             return Missing(self._library.version, health, str(fault), fault.position)
 
@@ -180,6 +185,12 @@ class Publisher:
             return span_rows(rows, start, stop), len(rows.trace.spans)
         matching = [row for row in span_rows(rows) if keep(row, rows.now_ns)]
         return matching[start:stop], len(matching)
+
+    def _instant(self, query: InstantQuery, since: int, health: Health) -> View | None:
+        folded = self._find(query.trace_id)
+        if folded is None:
+            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+        return self._instants.answer(query, folded, health, since, self._health_version, is_live=self._is_live())
 
     def _span(self, query: SpanQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)

@@ -148,7 +148,7 @@ class TraceRows:
         return counts if any(counts) else []
 
     def lanes(self) -> list[Lane]:
-        lost = self._lost_by_span()
+        lost = self.lost_by_span()
         waiting = self._waiting()
         return [self._lane(invocation, lost, waiting) for invocation in self.trace.invocations()]
 
@@ -183,12 +183,17 @@ class TraceRows:
         if kept is not None and kept[0][0] is state[0] and kept[0][1:] == state[1:]:
             return kept[1]
         steps = [s for s in invocation.steps() if s.kind in _BAR_KINDS and not s.is_placeholder]
-        bars = _coalesced([self._bar(s) for s in steps if s.span_id not in carriers])
+        bars = coalesced([self.bar(s) for s in steps if s.span_id not in carriers])
         if not any(s.is_open for s in steps):
             self.folded.bars[id(invocation)] = (state, bars)
         return bars
 
-    def _bar(self, span: Span) -> LaneBar:
+    def has_bar(self, span: Span) -> bool:
+        if span.kind not in _BAR_KINDS or span.is_placeholder:
+            return False
+        return span.span_id not in self.trace.vehicles()
+
+    def bar(self, span: Span) -> LaneBar:
         kind = "retry" if self.is_retry(span) else str(span.kind)
         end_ns = span.end_ns or (span.last_ns if self.is_cut_off(span) else 0)
         return LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, clean(str(span.status)), self.mark(span))
@@ -209,10 +214,10 @@ class TraceRows:
         return "waiting" if state == "running" and id(invocation) in waiting else state
 
     def delegation_rows(self) -> list[DelegationRow]:
-        lost = self._lost_by_span()
-        return [self._delegation_row(d, lost) for d in self.trace.delegations()]
+        lost = self.lost_by_span()
+        return [self.delegation_row(d, lost) for d in self.trace.delegations()]
 
-    def _delegation_row(self, delegation: Delegation, lost: dict[bytes, list[str]]) -> DelegationRow:
+    def delegation_row(self, delegation: Delegation, lost: dict[bytes, list[str]]) -> DelegationRow:
         target = delegation.target_span
         path = self._roots | self._carried
         touched = (delegation.delegation_id in path) or (target is not None and self._lane_on_path(delegation))
@@ -249,7 +254,7 @@ class TraceRows:
             and not path.isdisjoint(delegation.source.spans)
         )
 
-    def _lost_by_span(self) -> dict[bytes, list[str]]:
+    def lost_by_span(self) -> dict[bytes, list[str]]:
         """What was lost or altered on its way, by the receiving agent's span (and by the sender's)."""
         lost: dict[bytes, list[str]] = {}
         for finding in self.trace.findings.values():
@@ -272,14 +277,14 @@ class TraceRows:
         steps = self.folded.steps
         newest = heapq.nlargest(len(steps) if keep else limit, steps, key=lambda s: (s.at_ns, s.step_id))
         for step in newest:
-            row = self._step_row(step)
+            row = self.step_row(step)
             if keep is None or keep(row):
                 rows.append(row)
             if len(rows) >= limit:
                 break
         return rows[::-1]
 
-    def _step_row(self, step: Step) -> StepRow:
+    def step_row(self, step: Step) -> StepRow:
         span = step.span
         if step.event is not None:
             status, text, duration_ns, tokens = "", event_text(self.trace, step), 0, 0
@@ -324,9 +329,9 @@ class TraceRows:
         return preview(" ".join(t[: 4 * PREVIEW_CHARS] for t in texts if t))
 
 
-def _coalesced(bars: list[LaneBar]) -> list[LaneBar]:
-    """At most MAX_BARS bars: neighbours of one kind become one, an error or a mark is never swallowed."""
-    while len(bars) > MAX_BARS:
+def coalesced(bars: list[LaneBar], most: int = MAX_BARS) -> list[LaneBar]:
+    """At most so many bars: neighbours of one kind become one, an error or a mark is never swallowed."""
+    while len(bars) > most:
         merged: list[LaneBar] = []
         for bar in bars:
             last = merged[-1] if merged else None
@@ -336,6 +341,6 @@ def _coalesced(bars: list[LaneBar]) -> list[LaneBar]:
             else:
                 merged.append(bar)
         if len(merged) == len(bars):
-            return bars[-MAX_BARS:]
+            return bars[-most:]
         bars = merged
     return bars

@@ -137,19 +137,33 @@ def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
             (reports if is_reported(span) else models).append(span)
         elif span.kind == _TOOL and not repeats_parent(span):
             usage.tool_calls += 1
-    around = _around([s for s in within if _is_call(s)] or models) if models else ()
-    for span in models:
-        if id(span) not in around:
-            usage.model_calls += 1
-            billed = _billed(span)
-            usage.input_tokens += int(billed.number(INPUT_TOKENS))
-            usage.output_tokens += int(billed.number(OUTPUT_TOKENS))
-    if not models:
-        usage.model_calls = len(reports)
-    if not (usage.input_tokens or usage.output_tokens):
-        usage.input_tokens = sum(int(span.number(REPORTED_INPUT_TOKENS)) for span in reports)
-        usage.output_tokens = sum(int(span.number(REPORTED_OUTPUT_TOKENS)) for span in reports)
+    leaves = _leaves(models, within)
+    usage.model_calls = len(leaves) if models else len(reports)
+    for _, input_tokens, output_tokens in _used_tokens(leaves, reports):
+        usage.input_tokens += input_tokens
+        usage.output_tokens += output_tokens
     return usage
+
+
+def used_tokens(spans: Iterable[Span], within: Iterable[Span] = ()) -> list[tuple[Span, int, int]]:
+    """What each call among the spans used: the span that says it, tokens in, tokens out. Their sums are `count_usage`'s."""
+    told = [s for s in spans if s.kind == _MODEL and not s.is_placeholder]
+    models = [s for s in told if not is_reported(s)]
+    return _used_tokens(_leaves(models, within), [s for s in told if is_reported(s)])
+
+
+def _used_tokens(leaves: list[Span], reports: list[Span]) -> list[tuple[Span, int, int]]:
+    billed = map(_billed, leaves)
+    found = [(s, int(s.number(INPUT_TOKENS)), int(s.number(OUTPUT_TOKENS))) for s in billed]
+    if any(input_tokens or output_tokens for _, input_tokens, output_tokens in found):
+        return found
+    return [(s, int(s.number(REPORTED_INPUT_TOKENS)), int(s.number(REPORTED_OUTPUT_TOKENS))) for s in reports]
+
+
+def _leaves(models: list[Span], within: Iterable[Span]) -> list[Span]:
+    """The model calls that wrap no other, of the same or of those `within`."""
+    around = _around([s for s in within if _is_call(s)] or models) if models else ()
+    return [s for s in models if id(s) not in around]
 
 
 def cost_of(spans: Iterable[Span]) -> float | None:

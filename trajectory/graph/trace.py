@@ -203,19 +203,23 @@ class Trace(Fold):
         return agents
 
     def _use_rollups(self, agents: dict[str, Usage]) -> None:
-        """Takes an agent span's own sum where no model call anywhere under it says what it used."""
+        for invocation, input_tokens, output_tokens in self.rollups():
+            agents[invocation.agent].input_tokens += input_tokens
+            agents[invocation.agent].output_tokens += output_tokens
+
+    def rollups(self) -> Iterator[tuple[Invocation, int, int]]:
+        """The sums (tokens in, tokens out) that agent spans give of themselves, where no model call anywhere under one says what
+        it used."""
         for invocation in self.invocations():
             span = invocation.span
             if span is None or not (ROLLUP_INPUT_TOKENS in span.attributes or ROLLUP_OUTPUT_TOKENS in span.attributes):
                 continue
-            if not (span.number(ROLLUP_INPUT_TOKENS) or span.number(ROLLUP_OUTPUT_TOKENS)):
-                continue
-            if any(says_usage(s) for s in descendants(span)):
+            told = int(span.number(ROLLUP_INPUT_TOKENS)), int(span.number(ROLLUP_OUTPUT_TOKENS))
+            if not any(told) or any(says_usage(s) for s in descendants(span)):
                 continue
             if any(s.number(ROLLUP_INPUT_TOKENS) for s in descendants(span)):
                 continue
-            agents[invocation.agent].input_tokens += int(span.number(ROLLUP_INPUT_TOKENS))
-            agents[invocation.agent].output_tokens += int(span.number(ROLLUP_OUTPUT_TOKENS))
+            yield invocation, *told
 
     def usage(self) -> Usage:
         """The whole trace's: every agent's and that of spans that no agent owns."""

@@ -201,6 +201,53 @@ class LinkRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     text: str
 
 
+class LaneAt(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A lane as it stood at an instant. Its state may also be `ahead`: it had not begun. Of `doing` nothing is left when it
+    was over, and while nothing but the agent's own span was open."""
+
+    lane: Lane
+    doing: str = ""  # the name of its innermost open span
+    doing_kind: str = ""
+    doing_span_id: str = ""
+    doing_ns: int = 0  # since when
+    waits_for: list[str] = []  # lane labels (or agents' names) whose answer it waited for
+
+
+class KnownRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One thing that an agent had in view at an instant, oldest first. `what`: system, user, assistant, tool, task, context,
+    lost (it was not handed over), altered; or another role that a message names."""
+
+    what: str
+    text: str  # preview
+    at_ns: int  # since when it is known to have had it
+    span_id: str
+
+
+class AlertAt(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An alert whose subject lies at or before an instant; `known_ns` is when it was found, perhaps only later."""
+
+    key: str
+    alert_id: str
+    severity: str
+    kind: str
+    state: str
+    summary: str
+    agent: str
+    span_id: str
+    opened_ns: int
+    known_ns: int
+
+
+class TickRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Something on the way through a run that one may want to go to. `what`: delegation, return, error, alert."""
+
+    at_ns: int
+    what: str
+    text: str
+    span_id: str
+    severity: str = ""
+
+
 class TraceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One line of the list of runs. `state`: live, done, failed, cut_off."""
 
@@ -321,7 +368,17 @@ class DelegationQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
     content_limit: int = 16384
 
 
-Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery
+class InstantQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="instant"):
+    """One run as it stood at `at_ns` (0: at its end). `lane` is the span of the agent whose knowledge is asked for, `tail`
+    bounds the steps up to then."""
+
+    trace_id: str
+    at_ns: int = 0
+    lane: str = ""
+    tail: int = 100
+
+
+Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery
 
 
 class RunsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
@@ -400,6 +457,35 @@ class DelegationView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     next_id: str = ""
 
 
+class InstantView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="instant"):
+    """A run as it stood at `at_ns`. Counts of `trace` are those up to then, `whole` is the run as far as it is known now.
+
+    While `read_ratio` is below 1 the run is being read for the first time, and nothing but `whole` is there.
+    """
+
+    version: int
+    health: Health
+    whole: TraceRow
+    trace: TraceRow
+    at_ns: int
+    start_ns: int
+    end_ns: int  # of all that is known
+    read_ratio: float = 1.0
+    lanes: list[LaneAt] = []
+    delegations: list[DelegationRow] = []
+    alerts: list[AlertAt] = []
+    tail: list[StepRow] = []
+    open: list[StepRow] = []  # what was going on, the latest last
+    open_count: int = 0
+    known_of: str = ""  # lane label
+    known: list[KnownRow] = []
+    known_count: int = 0  # before the limit
+    known_tokens: int = 0  # read by the agent's last call, where it says so
+    ticks: list[TickRow] = []
+    before: list[int] = []  # the last instants before this one at which something happened, oldest first
+    after: list[int] = []  # the next ones
+
+
 class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missing"):
     """The query names a trace or span that is not there; or its filter does not parse, at `position`."""
 
@@ -409,4 +495,4 @@ class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missi
     position: int = -1
 
 
-View = RunsView | TraceView | SpanView | DelegationView | Missing
+View = RunsView | TraceView | SpanView | DelegationView | InstantView | Missing
