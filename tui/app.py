@@ -28,6 +28,7 @@ from tui.screens.base import DataScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
+from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
@@ -124,6 +125,8 @@ class TrajectoryApp(App[None]):
 
     def beat(self) -> None:
         """One tick: pulls, and redraws what depends on time alone."""
+        if (screen := self.data_screen) and screen.is_mounted:
+            screen.beat()
         self.ticker.tick()
         contact, second = self.contact, self.now_ns // 1_000_000_000
         if contact != self._contact_before or second != self._second_before:
@@ -154,7 +157,7 @@ class TrajectoryApp(App[None]):
             self.feed_health, self._health_s = message.view.health, self.clock()
         screen = self.data_screen
         with self.batch_update():
-            if message.view is not None and screen and screen.is_mounted and message.query == screen.asks():
+            if message.view is not None and screen and screen.is_mounted and screen.is_for(message.query):
                 screen.accept(message.view)
         if message.query != self._wanted():
             self.ask_now()
@@ -232,6 +235,10 @@ class TrajectoryApp(App[None]):
     def open_span(self, trace_id: str, span_id: str, start_ns: int) -> None:
         """Opens a span in the inspector."""
         self.push_screen(SpanScreen(trace_id, span_id, start_ns))
+
+    def open_replay(self, trace_id: str, at_ns: int = 0, lane: str = "", trace: TraceRow | None = None) -> None:
+        """Opens a run at an instant, its end for 0; `lane` is the label of the agent to look at, or its span."""
+        self.push_screen(ReplayScreen(trace_id, at_ns, lane, trace))
 
     def open_alert(self, trace_id: str, alert_key: str, alert_id: str = "", trace: TraceRow | None = None) -> None:
         """Opens an alert's page."""

@@ -11,7 +11,8 @@ from textual.binding import Binding
 
 from tui.signs import Signs
 
-DATA_SCREENS = ("runs", "cockpit", "timeline", "span", "alert", "delegation")
+_VIEWS = ("runs", "cockpit", "timeline", "span", "alert", "delegation")  # they follow what comes
+DATA_SCREENS = (*_VIEWS, "replay")
 OVERLAYS = ("help", "health")
 SCREENS = (*DATA_SCREENS, *OVERLAYS)
 GROUPS = ("Move", "Find", "Live", "Look", "Take away", "Alerts", "App")
@@ -72,13 +73,23 @@ KEYS: tuple[Key, ...] = (
         "Move",
         ("span", "alert", "delegation"),
     ),
+    Key("tick(-1)", ("[",), "[", "event", "event on the bar", "Move", ("replay",)),
+    Key("tick(1)", ("]",), "]", "event", "event on the bar", "Move", ("replay",)),
     Key("filter", ("/",), "/", "filter", "filter; find in content", "Find"),
     Key("match(1)", ("n",), "n", "match", "next, previous match", "Find"),
     Key("match(-1)", ("N",), "N", "match", "next, previous match", "Find"),
     Key("next_error", ("!",), "!", "error", "next error", "Find"),
     Key("go_to", (":",), ":", "go to", "go to run, agent, span", "Find"),
     Key("follow", ("f",), "f", "follow", "follow the newest", "Live", ("runs", "cockpit")),
-    Key("pause", ("space",), "space", "pause", "pause the view", "Live"),
+    Key("pause", ("space",), "space", "pause", "pause the view", "Live", _VIEWS),
+    Key("play", ("space",), "space", "play", "play, stop", "Live", ("replay",)),
+    Key("step(-1)", ("left", "h"), "h ←", "step", "a step back, on", "Live", ("replay",)),
+    Key("step(1)", ("right", "l"), "l →", "step", "a step back, on", "Live", ("replay",)),
+    Key("stride(-1)", ("shift+left", "H"), "⇧←", "stride", "a twentieth back, on", "Live", ("replay",)),
+    Key("stride(1)", ("shift+right",), "⇧→", "stride", "a twentieth back, on", "Live", ("replay",)),
+    Key("speed(-1)", ("<",), "<", "speed", "slower, faster", "Live", ("replay",)),
+    Key("speed(1)", (">",), ">", "speed", "slower, faster", "Live", ("replay",)),
+    Key("live", ("L",), "L", "live", "back to live", "Live", ("replay",)),
     Key(
         "timeline",
         ("t",),
@@ -86,19 +97,28 @@ KEYS: tuple[Key, ...] = (
         "timeline",
         "timeline of the run",
         "Look",
-        ("runs", "cockpit", "span", "alert", "delegation"),
+        ("runs", "cockpit", "span", "alert", "delegation", "replay"),
     ),
     Key("delegations", ("d",), "d", "delegations", "who asked whom; again: what crossed", "Look", ("runs", "cockpit")),
     Key("delegation", ("d",), "d", "delegation", "what crossed to its agent", "Look", ("timeline", "alert")),
     Key("used", ("u",), "u", "used by", "used later by", "Look", ("delegation",)),
     Key("mode", ("v",), "v", "view", "needed, all, text", "Look", ("delegation",)),
     Key("mode", ("v",), "v", "view", "text, raw, messages", "Look", ("span",)),
-    Key("alerts", ("a",), "a", "alerts", "what is wrong", "Look", ("runs", "cockpit")),
+    Key("alerts", ("a",), "a", "alerts", "what is wrong", "Look", ("runs", "cockpit", "replay")),
+    Key("replay", ("r",), "r", "replay", "replay the run", "Look", ("cockpit", "timeline", "alert")),
     Key("suspects", ("b",), "b", "suspects", "suspected steps", "Look", ("cockpit", "alert")),
     Key("zoom", ("z",), "z", "zoom", "this pane alone", "Look"),
     Key("sort", ("s",), "s", "sort", "next order of the runs", "Look", ("runs",)),
     Key("wrap", ("w",), "w", "wrap", "wrap lines, or pan", "Look", ("span",)),
-    Key("times", ("v",), "v", "times", "since start / by clock", "Look", ("runs", "cockpit", "timeline", "alert")),
+    Key(
+        "times",
+        ("v",),
+        "v",
+        "times",
+        "since start / by clock",
+        "Look",
+        ("runs", "cockpit", "timeline", "alert", "replay"),
+    ),
     Key("health", ("i",), "i", "health", "health of the feed", "Look"),
     Key("theme", ("T",), "T", "theme", "next theme", "Look", SCREENS),
     Key("copy", ("y",), "y", "copy", "copy value", "Take away"),
@@ -145,10 +165,20 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     "span": ("open", "next_pane", "mode", "filter", "copy", "help", "sibling", "wrap", "copy_json", "back"),
     "alert": ("open", "suspects", "sibling", "acknowledge", "mute", "help", "timeline", "copy", "back", "app.quit"),
     "delegation": ("open", "mode", "used", "sibling", "next_pane", "help", "timeline", "copy", "back", "app.quit"),
+    "replay": ("play", "step", "stride", "tick", "live", "help", "speed", "next_error", "open", "back"),
     "help": ("back", "help", "app.quit"),
     "health": ("back", "app.quit"),
 }
-_FOOTER_SIGNS = {"fold": "h", "unfold": "l", "sibling": "[ ]", "match": "n N"}
+_FOOTER_SIGNS = {
+    "fold": "h",
+    "unfold": "l",
+    "sibling": "[ ]",
+    "match": "n N",
+    "step": "← →",
+    "stride": "⇧← ⇧→",
+    "speed": "< >",
+    "tick": "[ ]",
+}
 
 
 def keys_on(screen: str) -> list[Key]:
@@ -183,7 +213,18 @@ def spelled(sign: str, signs: Signs) -> str:
     """How a key is written at the level of the signs."""
     if signs.level == "unicode":
         return sign
-    plain = {"⏎": "enter", "⇧tab": "S-tab", "↓": "", "↑": "", "←": "", "→": "", "–": "-"}
+    plain = {
+        "← →": "h l",
+        "⇧←": "S-left",
+        "⇧→": "S-right",
+        "⏎": "enter",
+        "⇧tab": "S-tab",
+        "↓": "",
+        "↑": "",
+        "←": "",
+        "→": "",
+        "–": "-",
+    }
     for sign_at, word in plain.items():
         sign = sign.replace(sign_at, word)
     return sign.strip()

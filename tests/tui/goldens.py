@@ -21,13 +21,14 @@ PATHS: dict[str, list[str]] = {
     "alert": ["enter", "a", "enter"],
     "delegation": ["enter", "d", "j", "j", "d"],
     "span": ["enter", "a", "enter", "enter"],
+    "replay": ["enter", "a", "j", "r", "left_square_bracket", "right_square_bracket"],
     "help": ["enter", "question_mark"],
 }
 # One app for each group: its name, the size, the level of signs, and the screens that it is led through.
 GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "80x24": ((80, 24), "unicode", tuple(PATHS)),
     "120x36": ((120, 36), "unicode", tuple(PATHS)),
-    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "suspects", "alert", "timeline", "delegation", "help")),
+    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "suspects", "alert", "timeline", "delegation", "replay", "help")),
     "200x50": ((200, 50), "unicode", ("cockpit", "alert", "delegation")),
     "60x20": ((60, 20), "unicode", ("cockpit", "alert")),
 }

@@ -18,6 +18,8 @@ from trajectory.view.rows import (
     EvidenceRow,
     FiguresRow,
     Health,
+    InstantQuery,
+    InstantView,
     ItemRow,
     Lane,
     LaneBar,
@@ -723,6 +725,8 @@ class StoryFeed:
             if isinstance(query, DelegationQuery):
                 crossed = delegation_view(query.delegation_id, self.delegations, self.items)
                 return crossed or Missing(self.version, self.health, "there is no such delegation")
+            if isinstance(query, InstantQuery):
+                return self._instant(query)
             return self._runs(query)
         except QueryError as error:
             return Missing(self.version, self.health, str(error), error.position)
@@ -732,6 +736,12 @@ class StoryFeed:
         rows = [row for row in self.runs if keep(row, NOW_NS)][: query.limit]
         preview = self._trace(TraceQuery(query.preview, tail=0)) if query.preview == TRACE_ID else None
         return RunsView(self.version, self.health, rows, len(self.runs), preview)
+
+    def _instant(self, query: InstantQuery) -> InstantView:
+        from tests.tui.instants import instant_view
+
+        whole = self._trace(TraceQuery(query.trace_id, tail=1000))
+        return instant_view(whole, query)
 
     def _trace(self, query: TraceQuery) -> TraceView:
         keep = parse(query.filter)

@@ -22,6 +22,7 @@ PATHS = {
     "span": ["enter", "a", "enter", "enter"],
     "alert": ["enter", "a", "enter"],
     "delegation": ["enter", "d", "j", "j", "d"],
+    "replay": ["enter", "r"],
 }
 SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
 
@@ -51,7 +52,7 @@ async def test_every_key_works_on_every_screen(screen: str, tmp_path: object, mo
         await at(driver, screen)
         here = driver.app.screen
         for row in keys_on(screen):
-            for key in row.keys[:1] if row.name not in ("back", "app.quit", "app.suspend_process") else []:
+            for key in row.keys[:1] if row.name not in ("back", "live", "app.quit", "app.suspend_process") else []:
                 await driver.press(key)
                 assert driver.app.is_running, row.action
                 assert len(driver.text.splitlines()) == 30
@@ -65,7 +66,7 @@ async def test_every_key_works_on_every_screen(screen: str, tmp_path: object, mo
 @pytest.mark.parametrize("size", SIZES)
 async def test_every_screen_draws_at_every_size(size: tuple[int, int]) -> None:
     async with driving(size=size) as driver:
-        for keys in (["enter"], ["t"], ["enter"], ["question_mark"], ["escape", "i"]):
+        for keys in (["enter"], ["t"], ["enter"], ["escape", "r"], ["question_mark"], ["escape", "i"]):
             await driver.press(*keys)
             lines = driver.text.splitlines()
             assert len(lines) == size[1]

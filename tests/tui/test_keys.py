@@ -20,6 +20,7 @@ from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
+from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
@@ -34,6 +35,7 @@ CLASSES = {
         SpanScreen,
         AlertScreen,
         DelegationScreen,
+        ReplayScreen,
         HelpScreen,
         HealthScreen,
     )

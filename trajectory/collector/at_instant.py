@@ -209,7 +209,7 @@ class _At:
         )
         if doing is None:
             return LaneAt(row, waits_for=waits_for)
-        return LaneAt(row, name_of(doing), clean(str(doing.kind)), doing.span_id.hex(), doing.start_ns, waits_for)
+        return LaneAt(row, _called(doing), clean(str(doing.kind)), doing.span_id.hex(), doing.start_ns, waits_for)
 
     def _lane_state(self, place: int, lane: LaneFacts, waits: bool) -> str:
         counts, at_ns = self._standing.lanes[place], self._at_ns
@@ -276,8 +276,12 @@ class _At:
 
     def _begun(self, span: Span) -> str:
         """What one knew of a span while it was open: its name, and what it was given."""
-        rows, name = self._reading.rows, name_of(span)
-        if span.kind == SpanKind.DELEGATION:
-            name = clean(str(span.attributes.get(DELEGATION_TARGET, ""))) or name
+        rows, name = self._reading.rows, _called(span)
         given = rows.preview(span.digests(Slot.TASK) or span.digests(Slot.ARGUMENTS))
         return f"{name}  {given}" if given else name
+
+
+def _called(span: Span) -> str:
+    """A span by its name; a delegation by whom it goes to."""
+    target = span.attributes.get(DELEGATION_TARGET, "") if span.kind == SpanKind.DELEGATION else ""
+    return clean(str(target)) or name_of(span)

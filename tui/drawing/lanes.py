@@ -66,10 +66,12 @@ def draw_lanes(
     axis_lines: int = 1,
     end_label: str = "now",
     way: Way | None = None,
+    end_ns: int = 0,
 ) -> LaneDrawing:
     """The chart of a run from start_ns to now_ns. `axis_lines`: 0 none, 1 labels, 2 labels and a ruler with its end labelled.
+    With `end_ns`, it goes on to there, and what is to come is left free, now marked by a line.
     With a way, its path alone is drawn over the lanes; without, every cascade's root is marked."""
-    plan = _plan(lanes, width, start_ns, now_ns)
+    plan = _plan(lanes, width, start_ns, max(now_ns, end_ns))
     grid = [[Cell() for _ in range(plan.scale.cells)] for _ in lanes]
     elbows = _elbows(lanes, delegations, plan.scale)
     plan.first = [0] * len(lanes)
@@ -85,6 +87,8 @@ def draw_lanes(
         lane_of = {lane.label: index for index, lane in enumerate(lanes)}
         arrows = {each.row.delegation_id: (each.target, each.column + 1) for each in elbows}
         lay_way(grid, way, lane_of, plan.first, plan.scale, arrows, signs)
+    if end_ns > now_ns:
+        _mark_now(grid, plan.scale.cell(now_ns), signs)
     marks = {lane.label: lane.mark for lane in lanes} if way is None else way.marks
     lines = [
         _line(grid[index], lane, marks.get(lane.label, ""), plan, width, signs) for index, lane in enumerate(lanes)
@@ -139,6 +143,8 @@ def _settle_columns(lanes: Sequence[Lane], elbows: list[_Elbow], plan: _Plan, no
 def _paint_lane(
     grid: list[Cell], lane: Lane, scale: Scale, first: int, now_ns: int, signs: Signs, *, marks_roots: bool
 ) -> None:
+    if lane.start_ns > now_ns:
+        return
     start, end = scale.stretch(lane.start_ns, lane.end_ns or now_ns)
     for column in range(max(start, first), end + 1):
         grid[column].text, grid[column].role = signs.waiting, "waiting"
@@ -193,6 +199,13 @@ def _paint_ends(
         tip = grid[index][plan.scale.cell(now_ns)]
         if lane.state == "running" and tip.is_free and not tip.lines:
             tip.text, tip.role = signs.goes_on, "running"
+
+
+def _mark_now(grid: list[list[Cell]], column: int, signs: Signs) -> None:
+    for row in grid:
+        cell = row[column]
+        if cell.text == " " and not cell.lines:
+            cell.text, cell.role = signs.rule, "cursor"
 
 
 def _paint_return(grid: list[Cell], column: int, first: int, signs: Signs) -> None:

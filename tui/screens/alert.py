@@ -217,6 +217,14 @@ class AlertScreen(PagedScreen):
         else:
             self.tui.open_delegation(self.trace_id, found.delegation_id, self._trace)
 
+    def action_replay(self) -> None:
+        line, alert = self.page.line, self.alert
+        path = alert.path if alert else []
+        step = next((hop for hop in path if line and hop.span_id == line.span_id), path[0] if path else None)
+        at_ns = step.at_ns if step else alert.opened_ns if alert else 0
+        label = step.label if step else alert.agent if alert else ""
+        self.tui.open_replay(self.trace_id, at_ns, label, self._trace)
+
     def action_timeline(self) -> None:
         line = self.page.line
         self.tui.open_timeline(self.trace_id, line.span_id if line else "", self._trace)

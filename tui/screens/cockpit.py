@@ -397,6 +397,15 @@ class CockpitScreen(DataScreen):
         row = self.row_of(self.pane)
         self.tui.open_timeline(self.trace_id, str(getattr(row, "span_id", "")), self.trace)
 
+    def action_replay(self) -> None:
+        row = self.row_of(self.pane)
+        moments = ("opened_ns", "at_ns", "sent_ns")  # of an alert, a step or a suspect, a delegation
+        at_ns = next((at for name in moments if (at := getattr(row, name, 0))), 0)
+        at_ns = at_ns or (self.view.health.now_ns if self.view and self.tui.is_paused else 0)
+        told = row.path[0] if isinstance(row, AlertRow) and row.path else row
+        label = next((text for name in ("label", "source", "agent") if (text := getattr(told, name, ""))), "")
+        self.tui.open_replay(self.trace_id, at_ns, label, self.trace)
+
     def action_delegations(self) -> None:
         """Goes to who asked whom, onto the delegation of what is under the cursor; from there, to what crossed."""
         row = self.row_of(self.pane)

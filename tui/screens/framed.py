@@ -53,6 +53,13 @@ class FramedScreen(Screen[None]):
         """What to ask the feed for."""
         raise NotImplementedError
 
+    def is_for(self, query: Query) -> bool:
+        """Whether what came for this query still belongs here."""
+        return query == self.asks()
+
+    def beat(self) -> None:
+        """Moves on what moves by itself; called at each tick, before the feed is asked."""
+
     def crumbs(self) -> list[str]:
         """Where this screen is."""
         raise NotImplementedError

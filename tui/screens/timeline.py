@@ -241,6 +241,10 @@ class TimelineScreen(DataScreen):
         else:
             self.tui.open_delegation(self.trace_id, found.delegation_id, self._trace)
 
+    def action_replay(self) -> None:
+        row = self.row
+        self.tui.open_replay(self.trace_id, row.start_ns if row else 0, row.label if row else "", self._trace)
+
     def action_unfold(self) -> None:
         if not self._entries:
             return
