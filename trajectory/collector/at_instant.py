@@ -33,7 +33,7 @@ from trajectory.view.rows import (
 )
 from trajectory.view.text import clean
 
-_PART_NS = 25_000_000  # how long one answer may read on
+_PART_NS = 60_000_000  # how long one answer may read on
 _RESTS = 9  # a run that goes on is read anew in a tenth of the time at most
 _MAX_HELD = 4
 _OPEN_SHOWN = 50

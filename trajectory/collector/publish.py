@@ -73,7 +73,7 @@ class Publisher:
             return held[0] if held[0].version > since else None
         began_ns = time.monotonic_ns()
         view = self._fresh(query, since, health)
-        if view is not None:
+        if view is not None and view.version >= 0:  # else it is a part of an answer, and the next is to come
             self._hold(query, view, began_ns)
         return view
 

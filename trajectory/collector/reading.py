@@ -13,7 +13,7 @@ from typing import NamedTuple
 from trajectory.alerting.alerts import Alert
 from trajectory.collector.folded import EVENT_STEPS, Step
 from trajectory.collector.moments import Moments, Work
-from trajectory.collector.rows import SILENT_AFTER_NS, TraceRows, coalesced
+from trajectory.collector.rows import BAR_KINDS, SILENT_AFTER_NS, TraceRows, coalesced
 from trajectory.collector.wording import name_of, preview
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.invocation import used_tokens
@@ -25,7 +25,7 @@ from trajectory.model.words import INPUT_TOKENS, DelegationMode, Slot, SpanKind
 from trajectory.view.rows import AlertAt, DelegationRow, KnownRow, Lane, LaneBar, TickRow, TraceRow
 from trajectory.view.text import clean
 
-_BARS = 160  # of a lane: a chart has no more columns
+_BARS = 100  # of a lane: a chart has few more columns
 _TICKS = 400  # of each sort
 _PART = 1000  # spans that are read at once
 _LOSSES = {"context.lost": "lost", "context.altered": "altered"}
@@ -150,24 +150,24 @@ class Reading:
             invocation,
         )
         self.lanes.append(lane)
-        repeated = retries(invocation)
+        repeated, vehicles = retries(invocation), trace.vehicles()
         spans = sorted(invocation.spans.values(), key=lambda s: s.order_key)
         for start in range(0, len(spans), _PART):
             part = spans[start : start + _PART]
             for span in part:
                 work = self._read_span(span, place, faults)
+                mark = rows.mark(span)
                 if span is invocation.span:
                     lane.own = work
                     lane.row = _closed_at(lane.row, work.end_ns if work else 0)
-                elif rows.has_bar(span):
+                elif work is not None and work.begins and span.kind in BAR_KINDS and span.span_id not in vehicles:
                     kind = "retry" if span.span_id in repeated else str(span.kind)
-                    mark = rows.mark(span)
-                    end_ns = work.end_ns if work else 0
-                    bar = LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, clean(str(span.status)), mark)
-                    lane.bars.append(bar)
-                if mark := rows.mark(span):
+                    status = clean(str(span.status))
+                    lane.bars.append(LaneBar(span.span_id.hex(), kind, span.start_ns, work.end_ns, status, mark))
+                if mark:
                     lane.marks.append((span.start_ns, mark))
-                self._hear(lane, span)
+                if span.contents:
+                    self._hear(lane, span)
             yield len(part)
         lane.bars = coalesced(lane.bars, _BARS)
         lane.bar_starts = [bar.start_ns for bar in lane.bars]
@@ -179,8 +179,7 @@ class Reading:
         is_fault = span.span_id in faults
         if span.is_placeholder and not (is_fault and span.end_ns):
             return None
-        is_cut = self.rows.is_cut_off(span)
-        end_ns = span.end_ns or (span.last_ns if is_cut else 0)
+        end_ns = span.end_ns or (span.last_ns if self.rows.is_cut_off(span) else 0)
         work = Work(span, lane, end_ns, self.rows.status(span), begins=not span.is_placeholder, is_fault=is_fault)
         self.moments.add(work)
         if work.begins:
@@ -209,8 +208,6 @@ class Reading:
     def _hear(lane: LaneFacts, span: Span) -> None:
         """Notes what an agent was given when a span of its began, and what it got when one ended."""
         contents, invocation = span.contents, lane.invocation
-        if not contents:
-            return
         if span.kind == SpanKind.MODEL:
             if Slot.INPUT in contents:
                 lane.calls.append(span)

@@ -32,7 +32,7 @@ from trajectory.view.text import clean
 SILENT_AFTER_NS = 15_000_000_000
 MAX_BARS = 600
 _NAMED_AGENTS = 64
-_BAR_KINDS = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
+BAR_KINDS = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
 _ACTIVITY_WINDOW_NS = 4_000_000_000
 _ACTIVITY_WINDOWS = 15
 
@@ -182,18 +182,13 @@ class TraceRows:
         kept = self.folded.bars.get(id(invocation))
         if kept is not None and kept[0][0] is state[0] and kept[0][1:] == state[1:]:
             return kept[1]
-        steps = [s for s in invocation.steps() if s.kind in _BAR_KINDS and not s.is_placeholder]
-        bars = coalesced([self.bar(s) for s in steps if s.span_id not in carriers])
+        steps = [s for s in invocation.steps() if s.kind in BAR_KINDS and not s.is_placeholder]
+        bars = coalesced([self._bar(s) for s in steps if s.span_id not in carriers])
         if not any(s.is_open for s in steps):
             self.folded.bars[id(invocation)] = (state, bars)
         return bars
 
-    def has_bar(self, span: Span) -> bool:
-        if span.kind not in _BAR_KINDS or span.is_placeholder:
-            return False
-        return span.span_id not in self.trace.vehicles()
-
-    def bar(self, span: Span) -> LaneBar:
+    def _bar(self, span: Span) -> LaneBar:
         kind = "retry" if self.is_retry(span) else str(span.kind)
         end_ns = span.end_ns or (span.last_ns if self.is_cut_off(span) else 0)
         return LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, clean(str(span.status)), self.mark(span))
