@@ -97,28 +97,28 @@ async def test_keys_move_through_a_run_and_the_panes_follow() -> None:
     async with driving() as driver:
         await driver.press("enter", "r")
         screen = replay(driver.app.screen)
-        assert screen.view is not None and screen.goal_ns == screen.view.at_ns == screen.view.end_ns
+        assert screen.view is not None and screen.head.at_ns == screen.view.at_ns == screen.view.end_ns
         await driver.press("shift+left", "shift+left")
-        assert screen.goal_ns == screen.end_ns - 2 * ((screen.end_ns - START_NS) // 20) == screen.view.at_ns
-        was_ns = screen.goal_ns
+        assert screen.head.at_ns == screen.end_ns - 2 * ((screen.end_ns - START_NS) // 20) == screen.view.at_ns
+        was_ns = screen.head.at_ns
         await driver.press("left")
         assert (
-            screen.goal_ns
+            screen.head.at_ns
             == screen.view.at_ns
-            == screen.view.after[0] - (screen.view.after[0] - screen.goal_ns)
+            == screen.view.after[0] - (screen.view.after[0] - screen.head.at_ns)
             < was_ns
         )
         await driver.press("left_square_bracket")
-        here = screen.goal_ns
+        here = screen.head.at_ns
         assert here in [tick.at_ns for tick in screen.view.ticks] and screen.view.at_ns == here
         await driver.press("right_square_bracket", "left_square_bracket")
-        assert screen.goal_ns == here
+        assert screen.head.at_ns == here
         while "not started" not in driver.text:
             await driver.press("shift+left")
-        assert screen.goal_ns > START_NS
+        assert screen.head.at_ns > START_NS
         await driver.press("exclamation_mark")
         assert "error" in driver.text and any(
-            t.what == "error" and t.at_ns == screen.goal_ns for t in screen.view.ticks
+            t.what == "error" and t.at_ns == screen.head.at_ns for t in screen.view.ticks
         )
         await driver.press("j")
         assert (
@@ -139,21 +139,21 @@ async def test_playing_goes_on_by_the_clock_at_its_speed_and_stops_at_the_end() 
         await driver.press("space")
         driver.clock.passes(3)
         await driver.beat()
-        assert screen.goal_ns == at(3) and screen.view is not None and screen.view.at_ns == at(3)
+        assert screen.head.at_ns == at(3) and screen.view is not None and screen.view.at_ns == at(3)
         await driver.press("greater_than_sign")
         driver.clock.passes(2)
         await driver.beat()
-        assert (screen.speed, screen.goal_ns) == (2, at(7))
+        assert (screen.head.speed, screen.head.at_ns) == (2, at(7))
         await driver.press("space")
         driver.clock.passes(5)
         await driver.beat()
-        assert screen.goal_ns == at(7)
+        assert screen.head.at_ns == at(7)
         await driver.press("space")
         driver.clock.passes(1000)
         await driver.beat(2)
-        assert screen.goal_ns == screen.end_ns and not screen.is_playing
+        assert screen.head.at_ns == screen.end_ns and not screen.head.is_playing
         await driver.press("space")
-        assert screen.goal_ns < at(1) and screen.is_playing
+        assert screen.head.at_ns < at(1) and screen.head.is_playing
 
 
 async def test_where_one_comes_from_says_at_which_instant_it_opens() -> None:
@@ -161,12 +161,12 @@ async def test_where_one_comes_from_says_at_which_instant_it_opens() -> None:
         await driver.press("enter", "a")
         alert = next(row for row in driver.app.data_screen.view.alerts)  # type: ignore[union-attr]
         await driver.press("r")
-        assert replay(driver.app.screen).goal_ns == alert.opened_ns
+        assert replay(driver.app.screen).head.at_ns == alert.opened_ns
         await driver.press("escape", "enter")
         assert driver.where == "alert"
         await driver.press("r")
         screen = replay(driver.app.screen)
-        assert screen.goal_ns == alert.path[0].at_ns if alert.path else alert.opened_ns
+        assert screen.head.at_ns == alert.path[0].at_ns if alert.path else alert.opened_ns
         assert screen.agents.selected == next(
             each.lane.span_id for each in screen.view.lanes if each.lane.label == alert.path[0].label  # type: ignore[union-attr]
         )  # fmt: skip
@@ -195,4 +195,4 @@ async def test_a_click_on_the_bar_goes_there_and_a_run_that_is_being_read_says_h
         assert screen.view is not None and screen.view.at_ns == at(50)
         await driver.pilot.click("#scrubber", offset=(60, 0))
         await driver.beat()
-        assert screen._bar is not None and screen.goal_ns == screen._bar.instant(60) == screen.view.at_ns
+        assert screen._bar is not None and screen.head.at_ns == screen._bar.instant(60) == screen.view.at_ns

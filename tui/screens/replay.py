@@ -4,7 +4,6 @@ Invariant: the bar is where the operator wants to be, at once; the panes show th
 moves by keys, by the mouse, and while it plays by the app's one ticker. Asks for one instant at a time.
 """
 
-from bisect import bisect_left, bisect_right
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -21,18 +20,16 @@ from tui.drawing.numbers import coarse, grouped, many, took
 from tui.drawing.scrubber import ScrubberDrawing, draw_scrubber
 from tui.drawing.tail import step_line
 from tui.keys import bindings_on
+from tui.playhead import STRIDES, Playhead
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
 from tui.widgets.scrubber import Scrubber
 
 _TAIL = 200
-_SPEEDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-_STRIDES = 20  # of a run
-_NS_PER_S = 1_000_000_000
 
 
 class ReplayScreen(DataScreen):
-    """The replay of one run. `goal_ns` is where the operator wants to be, 0 for the end until that is known."""
+    """The replay of one run, from an instant on (0: its end); `lane` is the label or the span of the agent to look at."""
 
     name_here = "replay"
     BINDINGS: ClassVar[list[Binding]] = bindings_on("replay")  # type: ignore[assignment]
@@ -41,10 +38,7 @@ class ReplayScreen(DataScreen):
     def __init__(self, trace_id: str, at_ns: int = 0, lane: str = "", trace: TraceRow | None = None) -> None:
         super().__init__()
         self.trace_id = trace_id
-        self.goal_ns = at_ns
-        self.is_playing = False
-        self._speed = _SPEEDS.index(1)
-        self._beat_s = 0.0
+        self.head = Playhead(at_ns)
         self._wanted_lane = lane
         self._trace = trace
         self._read_ratio = 0.0
@@ -75,7 +69,7 @@ class ReplayScreen(DataScreen):
         return ["runs", f"{self.trace_id[:4]} {title}".strip(), "replay"]
 
     def asks(self) -> InstantQuery:
-        return InstantQuery(self.trace_id, self.goal_ns, self.agents.selected, _TAIL)
+        return InstantQuery(self.trace_id, self.head.at_ns, self.agents.selected, _TAIL)
 
     def is_for(self, query: Query) -> bool:
         return isinstance(query, InstantQuery) and query.trace_id == self.trace_id
@@ -91,7 +85,7 @@ class ReplayScreen(DataScreen):
         self.missing, self._read_ratio = "", view.read_ratio
         if view.read_ratio >= 1:
             self.view = view
-            self.goal_ns = self.goal_ns or view.at_ns
+            self.head.at_ns = self.head.at_ns or view.at_ns
         self.redraw()
         self.update_bars()
 
@@ -146,16 +140,16 @@ class ReplayScreen(DataScreen):
     # Drawing
 
     @property
-    def speed(self) -> float:
-        """How many seconds of the run pass in one."""
-        return _SPEEDS[self._speed]
-
-    @property
     def end_ns(self) -> int:
         """The last instant that one can go to: now, where the run goes on."""
         if self.view is None:
-            return self.goal_ns
-        return max(self.view.end_ns, self.tui.now_ns if self.view.whole.state == "live" else 0)
+            return self.head.at_ns
+        return max(self.view.end_ns, self.tui.now_ns if self.goes_on else 0)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run is not over."""
+        return self.view is not None and self.view.whole.state == "live"
 
     def _when(self, at_ns: int) -> str:
         return self.when(at_ns, self.view.start_ns if self.view else 0)
@@ -164,15 +158,17 @@ class ReplayScreen(DataScreen):
         if self.view is None:
             done = f"  {round(100 * self._read_ratio)} %" if self._read_ratio else ""
             return [[(f" reading {self.trace_id[:4]} {self.signs.ellipsis}{done}", "dim")]]
-        now = self._when(self.goal_ns)
+        now = self._when(self.head.at_ns)
         return [
-            instant_summary(self.view, self.goal_ns, self.end_ns, self.speed, self.is_playing, now, width, self.signs)
+            instant_summary(
+                self.view, self.head.at_ns, self.end_ns, self.head.speed, self.head.is_playing, now, width, self.signs
+            )
         ]
 
     def _scrubber_lines(self, width: int) -> list[Line]:
         if self.view is None:
             return []
-        self._bar = draw_scrubber(self.view.ticks, self.view.start_ns, self.end_ns, self.goal_ns, width, self.signs)
+        self._bar = draw_scrubber(self.view.ticks, self.view.start_ns, self.end_ns, self.head.at_ns, width, self.signs)
         return self._bar.lines
 
     def draw_view(self) -> None:
@@ -297,70 +293,50 @@ class ReplayScreen(DataScreen):
         """Moves to an instant of the run, as near as it has one."""
         if self.view is None:
             return
-        self.goal_ns = max(self.view.start_ns, min(at_ns, self.end_ns))
+        self.head.at_ns = max(self.view.start_ns, min(at_ns, self.end_ns))
         self.update_bars()
         self.tui.ask_now()
 
     def beat(self) -> None:
-        """Moves on by what has passed since the last beat, while it plays."""
-        now_s, before_s = self.tui.clock(), self._beat_s
-        self._beat_s = now_s
-        if not self.is_playing or self.view is None:
-            return
-        end_ns = self.end_ns
-        self.goal_ns = min(end_ns, self.goal_ns + round((now_s - before_s) * self.speed * _NS_PER_S))
-        if self.goal_ns >= end_ns and self.view.whole.state != "live":
-            self.is_playing = False
-        self.update_bars()
+        """Moves on while it plays."""
+        if self.view is not None and self.head.beat(self.tui.clock(), self.end_ns, goes_on=self.goes_on):
+            self.update_bars()
 
     def action_play(self) -> None:
-        if self.view is None:
-            return
-        self.is_playing = not self.is_playing
-        self._beat_s = self.tui.clock()
-        if self.is_playing and self.goal_ns >= self.end_ns and self.view.whole.state != "live":
-            self.go_to_instant(self.view.start_ns)
-        self.update_bars()
+        if self.view is not None:
+            self.head.play(self.tui.clock(), self.view.start_ns, self.end_ns, goes_on=self.goes_on)
+            self.go_to_instant(self.head.at_ns)
 
     def action_speed(self, delta: int) -> None:
-        self._speed = max(0, min(self._speed + delta, len(_SPEEDS) - 1))
-        self.say(f"{self.speed:g} seconds of the run in one")
+        self.head.faster(delta)
+        self.say(f"{self.head.speed:g} seconds of the run in one")
 
     def action_step(self, delta: int) -> None:
-        view = self.view
-        if view is None:
+        if self.view is None:
             return
-        self.is_playing = False
-        known = [*view.before, view.at_ns, *view.after]
-        if delta > 0:
-            at = bisect_right(known, self.goal_ns)
-            found = known[at] if at < len(known) else 0
-        else:
-            at = bisect_left(known, self.goal_ns) - 1
-            found = known[at] if at >= 0 else 0
+        self.head.is_playing = False
+        found = self.head.step(self.view, delta)
         if found:
             self.go_to_instant(found)
-        elif self.goal_ns == view.at_ns:
+        elif self.head.at_ns == self.view.at_ns:
             self.say("nothing came before this" if delta < 0 else "nothing came after this")
 
     def action_stride(self, delta: int) -> None:
         if self.view is not None:
-            self.go_to_instant(self.goal_ns + delta * max(1, (self.end_ns - self.view.start_ns) // _STRIDES))
+            self.go_to_instant(self.head.at_ns + delta * max(1, (self.end_ns - self.view.start_ns) // STRIDES))
 
     def action_tick(self, delta: int) -> None:
-        self._to_tick(delta, "", "the bar has no event")
+        self._to_tick(delta, "", "no event")
 
     def action_next_error(self) -> None:
         self._to_tick(1, "error", "no error")
 
     def _to_tick(self, delta: int, what: str, none: str) -> None:
-        ticks = [tick for tick in (self.view.ticks if self.view else []) if not what or tick.what == what]
-        beyond = [tick for tick in ticks if (tick.at_ns - self.goal_ns) * delta > 0]
-        if not beyond:
+        tick = self.head.tick(self.view, delta, what) if self.view is not None else None
+        if tick is None:
             self.say(f"{none} {'after' if delta > 0 else 'before'} this")
             return
-        tick = beyond[0 if delta > 0 else -1]
-        self.is_playing = False
+        self.head.is_playing = False
         self.go_to_instant(tick.at_ns)
         self.say(f"{tick.what} {tick.text}")
 
@@ -373,7 +349,7 @@ class ReplayScreen(DataScreen):
     def on_scrubber_dragged(self, event: Scrubber.Dragged) -> None:
         event.stop()
         if self._bar is not None:
-            self.is_playing = False
+            self.head.is_playing = False
             self.go_to_instant(self._bar.instant(event.column))
 
     # Keys
