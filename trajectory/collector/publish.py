@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Protocol
 
 from trajectory.collector.at_instant import Instants
-from trajectory.collector.crossings import delegation_view
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
