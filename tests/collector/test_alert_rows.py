@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.scenarios import Scenario
@@ -85,6 +86,25 @@ def test_a_path_says_at_each_change_of_agent_how_the_fault_came_and_by_which_del
     assert alert.ending == "answer"
     assert alert.affected_agents == ["research#1", "planner#1", "writer#1"]
     assert alert.path[1].text == "The rate is 4711.25 EUR."
+
+
+def test_both_ends_of_a_hand_over_are_named_with_their_numbers_in_the_direction_of_the_work() -> None:
+    run = told()
+    sent = [d.delegation_id for d in run.trace().delegations()]
+    chats = chats_of(run)
+    findings = [
+        found(run, [], kind="context.lost", agent="research", peer_agent="planner"),
+        found(run, [], kind="context.stale", agent="planner", peer_agent="writer"),
+        found(run, [], kind="flow.orphan", agent="planner", peer_agent="editor"),
+    ]
+    spans = [chats[0], sent[1], chats[2]]
+    findings = [msgspec.structs.replace(each, span_id=at) for each, at in zip(findings, spans, strict=True)]
+    said = {row.kind: row.summary.partition("  ")[0] for row in rows_of(run, *findings).alert_rows()}
+    assert said == {
+        "context.lost": "planner#1 ⇢ research#1",
+        "context.stale": "planner#1 ⇢ writer#1",
+        "flow.orphan": "editor ⇢ planner#1",
+    }
 
 
 def test_the_real_detectors_cascade_ends_in_the_answer_and_knows_its_gate() -> None:

@@ -247,3 +247,6 @@ def test_a_run_that_was_over_within_a_second_says_its_milliseconds() -> None:
     assert numbers.took(58 * NS // 1000) == "58 ms"
     assert numbers.took(58 * NS // 1000, is_over=False) == "00:00"
     assert numbers.took(102 * NS) == "01:42"
+    assert numbers.took(2800 * NS // 1000) == "2.8 s"
+    assert numbers.instant(719 * NS // 1000, 3 * NS) == "00:00.719"
+    assert numbers.instant(719 * NS // 1000, 300 * NS) == "00:00"

@@ -42,7 +42,15 @@ class _AlertRows:
         self._rows = rows
         self._trace = rows.trace
         self._between: dict[tuple[int, int], Delegation] = {}
+        self._sent: dict[bytes, Delegation] = {}
+        self._got: dict[tuple[int, str], list[Delegation]] = {}  # by who got it, and by the name of who gave it
+        self._gave: dict[tuple[int, str], list[Delegation]] = {}  # by who gave it, and by the name of who got it
         for delegation in self._trace.delegations():
+            self._sent[delegation.delegation_id] = delegation
+            if delegation.target is not None:
+                self._got.setdefault((id(delegation.target), delegation.source_agent), []).append(delegation)
+            if delegation.source is not None:
+                self._gave.setdefault((id(delegation.source), delegation.target_agent), []).append(delegation)
             if delegation.source is not None and delegation.target is not None:
                 self._between.setdefault((id(delegation.source), id(delegation.target)), delegation)
         self._naming: dict[bytes, list[str]] = {}
@@ -98,13 +106,30 @@ class _AlertRows:
             return " ▸ ".join(labels)
         span = self._trace.spans.get(chief.span_id)
         who = self._trace.span_label(span) if span is not None else chief.agent
-        where = f"{chief.peer_agent} ⇢ {who}" if chief.peer_agent else who
+        where = " ⇢ ".join(self._ends(span, who, chief.peer_agent)) if chief.peer_agent else who
         what = ", ".join(values) or chief.message
         if chief.peer_agent:
             what = f"{chief.kind.partition('.')[2]} {what}"
         elif span is not None and span.kind != SpanKind.AGENT:
             what = f"{name_of(span)}: {what}"
         return clean(f"{where}  {what}")
+
+    def _ends(self, span: Span | None, who: str, peer: str) -> tuple[str, str]:
+        """Who gave and who got, each with its number where one delegation tells it; else as the finding names them."""
+        owner = id(span.owner) if span is not None and span.owner is not None else 0
+        sent = self._sent.get(span.span_id) if span is not None else None
+        got, gave = self._got.get((owner, peer), []), self._gave.get((owner, peer), [])
+        if sent is not None and peer in (sent.source_agent, sent.target_agent):
+            return self._end(sent.source, sent.source_agent), self._end(sent.target, sent.target_agent)
+        if len(got) == 1:
+            return self._end(got[0].source, peer), who
+        if not got and gave:
+            return who, self._end(gave[0].target, peer) if len(gave) == 1 else peer
+        return peer, who
+
+    def _end(self, invocation: Invocation | None, name: str) -> str:
+        span = invocation.span if invocation is not None else None
+        return self._trace.span_label(span) if span is not None else name
 
     def _path_labels(self, finding: Finding) -> list[str]:
         labels = [self._trace.span_label(self._trace.spans[s]) for s in finding.path if s in self._trace.spans]

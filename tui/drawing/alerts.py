@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 
 from trajectory.view.rows import AlertRow
+from trajectory.view.text import cells, clean
 from tui.drawing.line import Line, put, spread
-from tui.drawing.numbers import elapsed
+from tui.drawing.numbers import instant
 from tui.signs import Signs, severity_sign
 
 _STATES = {"acknowledged": "ack"}
 
 
-def alert_line(row: AlertRow, width: int, signs: Signs, start_ns: int) -> Line:
-    """One alert in exactly `width` cells; one that is muted or acknowledged is dim."""
+def kind_width(rows: Sequence[AlertRow], width: int) -> int:
+    """How many cells the column of kinds takes: as many as the longest needs, up to a quarter of the line."""
+    return max(7, min(max((cells(clean(row.kind)) for row in rows), default=0), max(14, width // 4)))
+
+
+def alert_line(
+    row: AlertRow, width: int, signs: Signs, start_ns: int, *, run_ns: int = 0, kinds: int | None = None
+) -> Line:
+    """One alert in exactly `width` cells; one that is muted or acknowledged is dim. `kinds` is the width of their column."""
     sign, role = severity_sign(signs, row.severity)
     is_open = row.state == "open"
     role = role if is_open else "dim"
@@ -21,10 +29,11 @@ def alert_line(row: AlertRow, width: int, signs: Signs, start_ns: int) -> Line:
         put(row.alert_id, 3 if len(row.alert_id) < 4 else len(row.alert_id), "strong"),
     ]
     if width >= 100:
-        line += [put(elapsed(row.opened_ns - start_ns), 6, "dim"), (" ", "")]
+        when = instant(row.opened_ns - start_ns, run_ns)
+        line += [put(when, max(6, len(when) + 1), "dim"), (" ", "")]
     line += [
-        put(row.kind, 20 if width >= 100 else 14, role),
-        (" ", ""),
+        put(row.kind, kind_width([row], width) if kinds is None else kinds, role),
+        ("  ", ""),
         (_said(row, signs), "" if is_open else "dim"),
     ]
     if row.count > 1:
@@ -36,7 +45,7 @@ def alert_line(row: AlertRow, width: int, signs: Signs, start_ns: int) -> Line:
 def preview_line(row: AlertRow, width: int, signs: Signs) -> Line:
     """One alert below a run: sign, id, kind and summary."""
     sign, role = severity_sign(signs, row.severity)
-    kind = put(row.kind, 19 if width > 76 else 12, "")
+    kind = put(row.kind, 20 if width > 76 else 14, "")
     return spread(
         [(sign, role), (" ", ""), (row.alert_id, "strong"), (" ", ""), kind, (" ", ""), (_said(row, signs), "")],
         [],

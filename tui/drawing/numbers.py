@@ -19,13 +19,18 @@ def elapsed(ns: int) -> str:
 
 
 def took(ns: int, is_over: bool = True) -> str:
-    """How long a run took: as `elapsed`, but one that was over within a second says its milliseconds."""
-    return duration(ns) if is_over and 0 < ns < _NS_PER_S else elapsed(ns)
+    """How long a run took: as `elapsed`, but one that was over within ten seconds says it as exactly as a step."""
+    return duration(ns) if is_over and 0 < ns < 10 * _NS_PER_S else elapsed(ns)
 
 
 def stamp(ns: int) -> str:
     """An instant since the start: `00:33.500`."""
     return f"{elapsed(ns)}.{max(0, ns) % _NS_PER_S // 1_000_000:03}"
+
+
+def instant(ns: int, run_ns: int) -> str:
+    """An instant since the start, as exact as the run is short: `00:00.719` in one of under a minute, else `00:33`."""
+    return stamp(ns) if 0 < run_ns < 60 * _NS_PER_S else elapsed(ns)
 
 
 def wall(at_ns: int, zone: tzinfo | None = None, *, millis: bool = False) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from trajectory.view.rows import AlertRow, PathStep
 from trajectory.view.text import wrapped
-from tui.drawing.alerts import alert_line
+from tui.drawing.alerts import alert_line, kind_width
 from tui.drawing.line import Line, cut, put, put_label, spread
 from tui.drawing.numbers import duration, grouped, many
 from tui.drawing.path import Way, crossing_words, ending_line, hop_sign
@@ -214,7 +214,7 @@ def _others(alert: AlertRow, others: Sequence[AlertRow], width: int, signs: Sign
     lines = [
         PageLine(
             f"alert {other.key}",
-            cut(alert_line(other, min(width, 99), signs, 0), width),
+            cut(alert_line(other, min(width, 99), signs, 0, kinds=kind_width(related, width)), width),
             alert_key=other.key,
             value=other.message,
         )

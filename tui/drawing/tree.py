@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from trajectory.view.rows import DelegationRow, Lane
 from tui.drawing.line import Line, measure, spread
-from tui.drawing.numbers import elapsed, many
+from tui.drawing.numbers import instant, many
 from tui.drawing.path import Way, hop_sign
 from tui.signs import LEFT, RIGHT, UP, Signs, mark_sign, state_sign
 
@@ -63,7 +63,13 @@ def _below(rows: list[DelegationRow], rails: tuple[bool, ...]) -> list[tuple[Del
 
 
 def branch_line(
-    branch: Branch, lanes: dict[str, Lane], width: int, signs: Signs, start_ns: int, way: Way | None = None
+    branch: Branch,
+    lanes: dict[str, Lane],
+    width: int,
+    signs: Signs,
+    start_ns: int,
+    way: Way | None = None,
+    run_ns: int = 0,
 ) -> Line:
     """One line of the tree in exactly `width` cells: who, as drawn from its lane; how it went; what was lost. With a way, what
     is marked is its path alone: its agents, the number of the hop that crossed a delegation, and the gate."""
@@ -81,7 +87,7 @@ def branch_line(
         line += [(f" {signs.gate if hop == way.gate else signs.crumb}{hop_sign(hop, signs)}", "mark")]
     if branch.is_again:
         line += [(f" {signs.again}", "dim")]
-    return spread(line, _outcome(row, width - measure(line) - 1, signs, start_ns) if row else [], width)
+    return spread(line, _outcome(row, width - measure(line) - 1, signs, start_ns, run_ns) if row else [], width)
 
 
 def _stem(branch: Branch, heavy: bool, signs: Signs) -> Line:
@@ -97,16 +103,17 @@ def _stem(branch: Branch, heavy: bool, signs: Signs) -> Line:
     return [(rails, "delegation"), (table[corner] + stroke + head + " ", role)]
 
 
-def _outcome(row: DelegationRow, room: int, signs: Signs, start_ns: int) -> Line:
+def _outcome(row: DelegationRow, room: int, signs: Signs, start_ns: int, run_ns: int) -> Line:
     """When it came back, or what became of it; the items that were lost, in as many words as there is room for."""
-    when = elapsed(row.returned_ns - start_ns) if row.returned_ns else {"lost": "never began"}.get(row.state, row.state)
+    back = instant(row.returned_ns - start_ns, run_ns)
+    when = back if row.returned_ns else {"lost": "never began"}.get(row.state, row.state)
     end: Line = [(when, "warning" if row.state == "lost" else "dim")]
     if not row.lost:
         return end
     for text in (
         f"{signs.medium} lost {', '.join(row.lost)}",
         f"{signs.medium} lost {many(len(row.lost), 'item')}",
-        signs.medium,
+        f"{signs.medium}{len(row.lost)}",
     ):
         whole: Line = [(text, "warning"), ("  ", ""), *end]
         if measure(whole) <= room:

@@ -22,7 +22,7 @@ from trajectory.view.rows import (
     TraceView,
     View,
 )
-from tui.drawing.alerts import alert_line, alerts_title
+from tui.drawing.alerts import alert_line, alerts_title, kind_width
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at
 from tui.drawing.grouping import Grouped, by_agent
@@ -225,7 +225,7 @@ class CockpitScreen(DataScreen):
         self.agents.status = (
             "2 graph  3 alerts  4 tail  5 suspects"
             if narrow
-            else f"0{self.signs.dash}{took(self._end_ns(view) - view.trace.started_ns)}"
+            else f"0{self.signs.dash}{took(self._end_ns(view) - view.trace.started_ns, view.trace.state != 'live')}"
         )
 
     def _lane_head(self, width: int) -> list[Line]:
@@ -245,21 +245,28 @@ class CockpitScreen(DataScreen):
         self._branches = branches(view.delegations)
         lanes = {lane.label: lane for lane in view.lanes}
         start_ns = view.trace.started_ns
+        run_ns = self._end_ns(view) - start_ns
         self.delegations.status = grouped(len(view.delegations))
         self.delegations.banner = [] if view.delegations else [[("no delegation was recorded", "dim")]]
         self.delegations.show(
             [branch.key for branch in self._branches],
-            lambda index, width: branch_line(self._branches[index], lanes, width, self.signs, start_ns, self._way),
+            lambda index, width: branch_line(
+                self._branches[index], lanes, width, self.signs, start_ns, self._way, run_ns
+            ),
             lambda width: [] if self.agents.display else self._caption(width),
         )
 
     def _draw_alerts(self, view: TraceView) -> None:
         rows = self._alert_rows = view.alerts
         start_ns = view.trace.started_ns
+        run_ns = self._end_ns(view) - start_ns
         self.alerts.status = alerts_title(rows, self.signs)
         self.alerts.banner = [] if rows else [[(f"{self.signs.ok} nothing found so far", "ok")]]
         self.alerts.show(
-            [row.key for row in rows], lambda index, width: alert_line(rows[index], width, self.signs, start_ns)
+            [row.key for row in rows],
+            lambda index, width: alert_line(
+                rows[index], width, self.signs, start_ns, run_ns=run_ns, kinds=kind_width(rows, width)
+            ),
         )
 
     def _draw_way(self, view: TraceView) -> None:
