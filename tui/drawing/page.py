@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from trajectory.view.rows import AlertRow, PathStep
 from trajectory.view.text import wrapped
-from tui.drawing.alerts import alert_line, kind_width
+from tui.drawing.advice import advice, value_name
+from tui.drawing.alerts import alert_line, kind_width, preview_line
 from tui.drawing.line import Line, cut, put, put_label, spread
 from tui.drawing.numbers import duration, grouped, many
 from tui.drawing.path import Way, crossing_words, ending_line, hop_sign
@@ -187,11 +188,16 @@ def about_lines(alert: AlertRow, others: Sequence[AlertRow], width: int, signs: 
             facts.append(("let through" if way.ending else "happened", words, step.delegation_id or step.span_id))
         elif way.ending:
             facts.append(("let through", "by nobody: it stayed with one agent", ""))
-    if alert.value:
-        facts.append(("value", alert.value, alert.root_span_id))
+    if alert.value and value_name(alert.kind):
+        facts.append((value_name(alert.kind), alert.value, alert.root_span_id))
     if alert.count > 1:
         facts.append(("findings", f"{grouped(alert.count)}, taken together", ""))
     lines = [line for name, value, span_id in facts for line in _fact(name, value, span_id, width)]
+    lines += _titled(
+        "advice",
+        "What to do",
+        [each for n, text in enumerate(advice(alert, way)) for each in _said_lines(f"advice {n}", text, width, signs)],
+    )
     if way is not None:
         lines += _evidence_lines(alert, width, signs)
     lines += _others(alert, others, width, signs)
@@ -199,6 +205,13 @@ def about_lines(alert: AlertRow, others: Sequence[AlertRow], width: int, signs: 
         line for number, text in enumerate(alert.unknown) for line in unknown_lines(f"unknown {number}", text, width)
     ]
     return lines + _titled("unknown", "Not known", told)
+
+
+def _said_lines(key: str, text: str, width: int, signs: Signs) -> list[PageLine]:
+    return [
+        PageLine(f"{key}.{at}", cut([(signs.dot if at == 0 else " ", "ok"), (" ", ""), (piece, "")], width), value=text)
+        for at, piece in enumerate(paragraph(text, width - 2))
+    ]
 
 
 def _fact(name: str, value: str, span_id: str, width: int) -> list[PageLine]:
@@ -211,10 +224,13 @@ def _fact(name: str, value: str, span_id: str, width: int) -> list[PageLine]:
 
 def _others(alert: AlertRow, others: Sequence[AlertRow], width: int, signs: Signs) -> list[PageLine]:
     related = [other for key in alert.related for other in others if other.key == key]
+    kinds = kind_width(related, width)
     lines = [
         PageLine(
             f"alert {other.key}",
-            cut(alert_line(other, min(width, 99), signs, 0, kinds=kind_width(related, width)), width),
+            preview_line(other, width, signs)
+            if width < 70
+            else cut(alert_line(other, min(width, 99), signs, 0, kinds=kinds), width),
             alert_key=other.key,
             value=other.message,
         )

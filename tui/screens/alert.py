@@ -1,4 +1,4 @@
-"""One alert, whole: its path hop by hop, how far it came and what let it through, and the suspects of the run.
+"""One alert, whole: its path hop by hop, how far it came and what to do, the moment of each hop, and the suspects of the run.
 
 Invariant: every line that tells of a span opens it; an alert that is no longer found stays as it was last known, and that is
 said. `[` and `]` go to the run's other alerts without leaving. Asks for the run with its alerts and suspects.
@@ -15,6 +15,7 @@ from trajectory.view.rows import AlertRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.text import wrapped
 from tui.drawing.delegation import delegation_at
 from tui.drawing.line import Line
+from tui.drawing.moment import moment_lines
 from tui.drawing.numbers import grouped, many
 from tui.drawing.page import PageLine, about_lines, headline, message_lines, path_lines
 from tui.drawing.path import Way
@@ -50,13 +51,14 @@ class AlertScreen(PagedScreen):
         self.about = PagePane("about", signs, "About", 2, self._about_lines, self.plan)
         self.suspects = PagePane("suspects", signs, "Suspects", 3, self._suspect_lines, self.plan)
         self.suspects.status = NOT_A_VERDICT
+        self.moment = PagePane("moment", signs, "Moment", 4, self._moment_lines, self.plan)
         yield Container(self.path, self.about, id="upper", classes="columns")
-        yield self.suspects
+        yield Container(self.suspects, self.moment, id="lower", classes="columns")
 
     @property
     def pages(self) -> list[PagePane]:
         """The panes by their own kind."""
-        return [self.path, self.about, self.suspects]
+        return [self.path, self.about, self.suspects, self.moment]
 
     def begin(self) -> None:
         self.focus_pane(0)
@@ -75,30 +77,34 @@ class AlertScreen(PagedScreen):
     # Layout
 
     def lay_out(self, width: int, height: int) -> None:
-        upper = self.query_one("#upper")
-        upper.display = True
+        upper, lower = self.query_one("#upper"), self.query_one("#lower")
+        upper.display = lower.display = True
         if width >= 100:
             upper.styles.height = "1fr"
             self.about.styles.width = max(40, width * 40 // 100)
-            self.suspects.styles.height = max(5, min(len(self.suspects.lines) + 2, height // 3))
+            self.moment.styles.width = max(46, width * 40 // 100)
+            most = max(len(self.suspects.lines), len(self.moment.lines))
+            lower.styles.height = max(5, min(most + 2, height // 3))
             return
-        below = self.about if self._below == "about" else self.suspects
+        below = next(pane for pane in self.pages[1:] if pane.id == self._below)
         if width < 60 or height < 14:
             self._arrange_one(self.pane)
             return
         upper.styles.layout = "vertical"
         size = max(5, min(len(below.lines) + 2, height // 3))
-        for pane in (self.about, self.suspects):
+        for pane in self.pages[1:]:
             pane.display = pane is below
-        upper.styles.height = height - (size if below is self.suspects else 0)
-        below.styles.height = size
+        lower.display = below is not self.about
+        upper.styles.height = height - (size if lower.display else 0)
+        lower.styles.height = below.styles.height = size
 
     def _arrange_one(self, shown: Pane) -> None:
         for pane in self.panes():
             pane.display = pane is shown
-        upper = self.query_one("#upper")
-        upper.display = shown is not self.suspects
-        upper.styles.height = "1fr"
+        upper, lower = self.query_one("#upper"), self.query_one("#lower")
+        upper.display = shown in (self.path, self.about)
+        lower.display = not upper.display
+        upper.styles.height = lower.styles.height = "1fr"
 
     def reveal_pane(self, pane: Pane) -> None:
         super().reveal_pane(pane)
@@ -158,16 +164,39 @@ class AlertScreen(PagedScreen):
         way, view = Way.of(self.alert) if self.alert else None, self.view
         return suspect_lines(view.suspects, view.limits, way, width, self.signs, self._when) if view else []
 
+    @property
+    def _moment_ns(self) -> int:
+        """The instant of the hop under the cursor, else of the root, else of when it was found."""
+        alert, line = self.alert, self.path.line
+        if alert is None:
+            return 0
+        here = next((step for step in [*alert.path, *alert.beside] if line and step.span_id == line.span_id), None)
+        step = here or (alert.path[0] if alert.path else None)
+        return step.at_ns if step else alert.opened_ns
+
+    def _moment_lines(self, width: int) -> list[PageLine]:
+        alert, view = self.alert, self.view
+        if alert is None or view is None:
+            return []
+        steps = [*alert.path, *alert.beside]
+        return moment_lines(view, steps, self._moment_ns, width, self.signs, self._when)
+
+    def _fill_moment(self) -> None:
+        self.moment.fill()
+        self.moment.title = f"At {self._when(self._moment_ns)}" if self.alert else "Moment"
+
     def _title(self, view: TraceView) -> None:
         alert = self.alert
+        self._fill_moment()
         hops = len(alert.path) if alert else 0
         place = next((at for at, row in enumerate(view.alerts, 1) if alert and row.key == alert.key), 0)
         self.path.title = "Path" if hops else "Where"
         self.path.status = f"1 root, {many(hops - 1, 'hop')}" if hops else ""
         self.about.status = f"{place} of {many(len(view.alerts), 'alert')}" if place else ""
         if self.app.size.width < 100:
-            other = "3 suspects" if self._below == "about" else "2 about"
-            self.path.status = f"{self.path.status}  {other}".strip()
+            others = [pane for pane in self.pages[1:] if pane.id != self._below]
+            words = "  ".join(f"{pane.number} {pane.id}" for pane in others)
+            self.path.status = f"{self.path.status}  {words}".strip()
         if alert is None:
             many_ = f"{grouped(len(view.alerts))} there are" if view.alerts else "there is none"
             self.path.banner = [
@@ -187,7 +216,22 @@ class AlertScreen(PagedScreen):
             return [[(f"Asking for the alert {self.signs.ellipsis}", "dim")]]
         return super().banner()
 
+    def moved(self, pane: Pane) -> None:
+        if pane is self.path:
+            self._fill_moment()
+
     # Keys
+
+    def action_walk(self, direction: int) -> None:
+        """To the next step of the path, or the one before; the moment follows."""
+        self.focus_pane(0)
+        here = self.path.cursor
+        hops = [at for at, line in enumerate(self.path.lines) if line.key.startswith("hop ") and "." not in line.key]
+        later = [at for at in hops if (at - here) * direction > 0]
+        if later:
+            self.path.go(min(later) if direction > 0 else max(later))
+        else:
+            self.say("this is where it ended" if direction > 0 else "this is where it began")
 
     def action_open(self) -> None:
         self.open_line(self.trace_id, self._trace)
