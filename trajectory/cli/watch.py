@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -51,26 +50,21 @@ def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
 
 
 def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace: str = "") -> None:
-    """Opens the dashboard on a feed and returns when it is left. A signal that ends the process leaves it first."""
+    """Opens the dashboard on a feed and returns when it is left. A signal that ends the process, or a terminal that
+    is closed, leaves it first."""
+    from trajectory.cli.leaving import Ending
     from tui.app import TrajectoryApp
 
     app = TrajectoryApp(feed, glyphs=chosen_glyphs(glyphs), theme=theme, open_trace=trace)
-    ended: list[int] = []
-
-    def end(number: int, frame: object) -> None:
-        ended.append(number)
-        app.exit()
-
-    before = {name: signal.signal(name, end) for name in (signal.SIGTERM, signal.SIGHUP)}
+    ending = Ending(app)
     try:
-        app.run()
+        ending.run(mouse=True)
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-        app.release()
+        app.release(timeout_s=1.0 if ending.number else 3.0)
         feed.close()
-    if ended:
-        raise SystemExit(128 + ended[0])
+        ending.done()
+    if ending.number:
+        raise SystemExit(128 + ending.number)
 
 
 def chosen_glyphs(asked: str) -> str:

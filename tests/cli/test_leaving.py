@@ -1,0 +1,99 @@
+"""The dashboard ends with its terminal, however early that goes and whatever the dashboard is doing."""
+
+import os
+import pty
+import signal
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.cli.terminal import trajectory, until
+
+COMMAND = [sys.executable, "-P", "-m", "trajectory", "watch", "--store"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    log = folder / "chat.jsonl"
+    log.write_text('{"history": [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "answer"}]}\n')
+    assert trajectory("import", log, "--store", folder / "s.db").code == 0
+    return folder / "s.db"
+
+
+class Window:
+    """A terminal window with a dashboard in it; `leads` is whether the dashboard is told by a signal that it closes."""
+
+    def __init__(self, store: Path, leads: bool = True) -> None:
+        self.pid, self._master = pty.fork() if leads else _without_signal()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm-256color", LANG="C.UTF-8")
+            os.execv(sys.executable, [*COMMAND, str(store)])
+        termios.tcsetwinsize(self._master, (36, 120))
+        self.is_open = True
+
+    def read(self, count: int) -> None:
+        """Takes at least so many bytes of what is drawn."""
+        while count > 0:
+            count -= len(os.read(self._master, count))
+
+    def close(self) -> None:
+        if self.is_open:
+            os.close(self._master)
+            self.is_open = False
+
+    def code(self) -> int:
+        """How the dashboard ended, as a shell tells it."""
+        _, status = until(lambda: found if (found := os.waitpid(self.pid, os.WNOHANG))[0] else None)
+        self.pid = 0
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+
+    def kill(self) -> None:
+        self.close()
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+
+def _without_signal() -> tuple[int, int]:
+    master, slave = pty.openpty()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        for number in (0, 1, 2):
+            os.dup2(slave, number)
+        os.close(master)
+    os.close(slave)
+    return pid, master
+
+
+@pytest.fixture
+def windows() -> Iterator[list[Window]]:
+    opened: list[Window] = []
+    yield opened
+    for window in opened:
+        window.kill()
+
+
+def test_a_terminal_that_closes_ends_the_dashboard_however_early(store: Path, windows: list[Window]) -> None:
+    byte_counts = (1, 40, 400, 4000)
+    windows += [Window(store) for _ in byte_counts]
+    windows.append(Window(store, leads=False))
+    for window, count in zip(windows, (*byte_counts, 1), strict=True):
+        window.read(count)
+        window.close()
+    assert {window.code() for window in windows} == {128 + signal.SIGHUP}
+
+
+def test_a_terminal_that_takes_no_output_does_not_keep_the_dashboard(store: Path, windows: list[Window]) -> None:
+    window = Window(store)
+    windows.append(window)
+    window.read(1)  # and no more: what is drawn fills the terminal
+    os.kill(window.pid, signal.SIGTERM)
+    assert window.code() == 128 + signal.SIGTERM
