@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
@@ -22,6 +22,7 @@ from tui import going, keys, taking
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, wall
+from tui.looking import Looking
 from tui.plain import to_plain
 from tui.screens.alert import AlertScreen
 from tui.screens.base import DataScreen
@@ -32,18 +33,17 @@ from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
-from tui.signs import level_of, signs_at
-from tui.themes import DARK, LIGHT, OURS
 from tui.ticker import TICKS_PER_S, Arrived, Marked, Ticker
 from tui.widgets.pane import Pane
 
 _STALE_AFTER_S = 1.8
 
 
-class TrajectoryApp(App[None]):
+class TrajectoryApp(Looking):
     """Shows what a feed knows. `open_trace` is the id of a run to open at once; `clock` is monotonic, in seconds.
 
     `glyphs` is unicode, block, ascii, or nothing for what the locale allows; `theme` a name, or nothing for our dark one.
+    Raises ConfigError for a theme that does not exist.
     With `ticks_per_s` 0 nothing ticks by itself: call `ticker.tick()`.
     """
 
@@ -64,7 +64,7 @@ class TrajectoryApp(App[None]):
     ) -> None:
         super().__init__()
         self.feed = feed
-        self.signs = signs_at(glyphs or level_of())
+        self.look(glyphs, theme)
         self.clock = clock
         self.zone = zone
         self.ticker = Ticker(feed, self, self._wanted)
@@ -82,13 +82,6 @@ class TrajectoryApp(App[None]):
         self._contact_before = Contact()
         self._second_before = 0
         self._copies = taking.Copies()
-        for each in OURS:
-            self.register_theme(each)
-        self.theme = theme if theme in self.available_themes else "okabe-dark"
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Colours of the roles for themes that do not name them."""
-        return dict(DARK if self.current_theme.dark else LIGHT)
 
     def on_mount(self) -> None:
         self.push_screen(RunsScreen())
@@ -295,16 +288,6 @@ class TrajectoryApp(App[None]):
         """Writes the screen as SVG into the current directory, or into the temporary one; returns what to tell."""
         return taking.write_new("svg", self.export_screenshot(title="trajectory"))
 
-    def next_theme(self) -> str:
-        """Takes the next theme, ours first; returns its name."""
-        ours = [each.name for each in OURS]
-        names = [*ours, *sorted(name for name in self.available_themes if name not in ours)]
-        self.theme = names[(names.index(self.theme) + 1) % len(names)]
-        return self.theme
-
-    async def action_next_theme(self) -> None:
-        self.next_theme()
-
     async def action_save_picture(self) -> None:
         self.save_picture()
 
@@ -333,7 +316,9 @@ class TrajectoryApp(App[None]):
         name = getattr(screen, "name_here", "")
         for key in keys.keys_on(name) if name else []:
             if key.group != "Move" and "{" not in key.action:
-                yield SystemCommand(f"{key.word}  ({key.sign})", key.does, self._runner(key.action))
+                yield SystemCommand(
+                    f"{key.word}  ({keys.spelled(key.sign, self.signs)})", key.does, self._runner(key.action)
+                )
         yield SystemCommand("choose a theme", "preview and choose a theme", self.search_themes)
 
     def _runner(self, action: str) -> Callable[[], None]:

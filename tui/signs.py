@@ -71,6 +71,11 @@ class Signs:
     lines_heavy: str = " ╹╻┃╸┛┓┫╺┗┏┣━┻┳╋"
     lines_dotted: str = "┄"
 
+    def written(self, text: str) -> str:
+        """The text with the characters that our own sentences use written at this level, cell for cell. All others stay:
+        what an agent said in its own script is not ours to spell."""
+        return text if self.level == "unicode" or text.isascii() else text.translate(_ONE_CELL[self.level])
+
 
 UNICODE = Signs()
 _ASCII_SHAPES = {
@@ -130,6 +135,22 @@ _ASCII_REST = {
 def _with(signs: Signs, changes: Mapping[str, str]) -> Signs:
     return replace(signs, **changes)
 
+
+# What our own texts hold beside the signs, as one cell for another: what is cut, quoted, counted and named in a sentence.
+_ONE_CELL_SHAPES = {
+    "●": "*", "◌": "o", "▲": "!", "△": "?", "▽": ".", "◆": "@", "◇": "%", "★": "A", "▶": ">", "▸": ">", "▾": "-",
+    "◂": "<", "⇢": ">", "⇒": ">", "⇠": "<", "↺": "@",
+}  # fmt: skip
+_ONE_CELL_REST = {
+    "✓": "+", "✗": "x", "‖": "=", "⊘": "/", "…": "~", "·": "-", "×": "x", "–": "-", "—": "-", "−": "-", "→": ">",
+    "←": "<", "↑": "^", "↓": "v", "“": '"', "”": '"', "‘": "'", "’": "'", "‹": "<", "›": ">", "µ": "u", "±": "+",
+    "⏎": "/", "\ufffd": "?", **{chr(code): "?" for code in range(0x2400, 0x2422)},
+}  # fmt: skip
+_ONE_CELL: dict[str, dict[int, str]] = {
+    "unicode": {},
+    "block": str.maketrans(_ONE_CELL_SHAPES),
+    "ascii": str.maketrans(_ONE_CELL_SHAPES | _ONE_CELL_REST),
+}
 
 BLOCK = _with(replace(UNICODE, level="block"), _ASCII_SHAPES)
 ASCII = _with(replace(BLOCK, level="ascii"), _ASCII_REST)

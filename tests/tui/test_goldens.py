@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.tui.goldens import GROUPS, HERE, PATHS, STATES, drawn, drawn_state, path_of
+from tests.tui.goldens import GROUPS, HERE, STATES, drawn, drawn_state, path_of
+from tests.tui.pilots import driving
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -22,8 +23,22 @@ def test_every_golden_belongs_to_a_screen() -> None:
     assert {path.stem for path in HERE.glob("*.txt")} == names | set(STATES)
 
 
-@pytest.mark.parametrize("screen", [screen for screen in PATHS if screen in GROUPS["ascii"][2]])
-def test_the_chrome_of_an_ascii_screen_is_ascii(screen: str) -> None:
-    text = path_of(f"{screen}-ascii").read_text(encoding="utf-8")
-    said_by_agents = "≠—“”…▸⇢×·"
-    assert all(char.isascii() or char in said_by_agents for char in text)
+SAID_BY_AGENTS = "≠"
+
+
+@pytest.mark.parametrize("level", ["block", "ascii"])
+def test_the_chrome_of_a_plainer_screen_is_plain(level: str) -> None:
+    """At `ascii` whatever is not of an agent is ASCII; at `block` no shape of doubtful width is left."""
+    for screen in GROUPS[level][2]:
+        text = path_of(f"{screen}-{level}").read_text(encoding="utf-8")
+        shapes = {char for char in text if not char.isascii()} - set(SAID_BY_AGENTS)
+        if level == "block":
+            shapes = {char for char in shapes if "\u25a0" <= char <= "\u27ff"}
+        assert not shapes, screen
+
+
+async def test_the_palette_of_an_ascii_screen_is_ascii() -> None:
+    async with driving(glyphs="ascii") as driver:
+        await driver.press("ctrl+p")
+        assert "choose a theme" in driver.text
+        assert driver.text.isascii()

@@ -25,7 +25,11 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--glyphs", choices=("auto", "unicode", "block", "ascii"), default="auto", help="signs to draw with"
     )
-    parser.add_argument("--theme", metavar="NAME", help="okabe-dark, okabe-light, or any of Textual's")
+    parser.add_argument(
+        "--theme",
+        metavar="NAME",
+        help="okabe-dark, okabe-light, ansi-dark (the terminal's own colours), ansi-light, or another of Textual's",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +59,11 @@ def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace:
     from trajectory.cli.leaving import Ending
     from tui.app import TrajectoryApp
 
-    app = TrajectoryApp(feed, glyphs=chosen_glyphs(glyphs), theme=theme, open_trace=trace)
+    try:
+        app = TrajectoryApp(feed, glyphs=chosen_glyphs(glyphs), theme=theme, open_trace=trace)
+    except BaseException:
+        feed.close()
+        raise
     ending = Ending(app)
     try:
         ending.run(mouse=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
@@ -57,5 +56,5 @@ class Footer(Drawn):
         segments = []
         for text, role, action in self._bits:
             style = self.style_of(role)
-            segments.append(Segment(text, style + Style(meta={"@click": action}) if action else style))
+            segments.append(self.segment(text, style + Style(meta={"@click": action}) if action else style))
         return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)

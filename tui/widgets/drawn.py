@@ -1,9 +1,10 @@
 """A widget that is drawn line by line from bits with roles; the theme gives each role its style.
 
-Invariant: every line passes `cut`, so it is exactly as wide as the widget and holds no control code; styles are looked up
-once for each theme. Panes and bars build on it.
+Invariant: every line passes `cut`, so it is exactly as wide as the widget and holds no control code, and `Signs.written`, so
+that what is ours is written at the level of the signs; styles are looked up once for each theme. Panes and bars build on it.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -12,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.drawing.line import ROLES, Line, cut
+from tui.signs import UNICODE
 
 Laid = list[tuple[str, str, str]]  # text, role, role of what is laid below it
 
@@ -24,7 +26,16 @@ class Drawn(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._written: Callable[[str], str] = UNICODE.written
         self._styles_of: dict[tuple[str, str], Style] = {}
+
+    def on_mount(self) -> None:
+        signs = getattr(self.app, "signs", UNICODE)
+        self._written = signs.written
+
+    def segment(self, text: str, style: Style) -> Segment:
+        """A styled text, written at the level of the signs."""
+        return Segment(self._written(text), style)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -43,8 +54,8 @@ class Drawn(Widget):
 
     def strip(self, line: Line, width: int) -> Strip:
         """The line as a strip of `width` cells."""
-        return Strip([Segment(text, self.style_of(role)) for text, role in cut(line, width)], width)
+        return Strip([self.segment(text, self.style_of(role)) for text, role in cut(line, width)], width)
 
     def laid_strip(self, laid: Laid, width: int) -> Strip:
         """A line that has been cut and laid over something, as a strip."""
-        return Strip([Segment(text, self.style_of(role, under)) for text, role, under in laid], width)
+        return Strip([self.segment(text, self.style_of(role, under)) for text, role, under in laid], width)

@@ -1,0 +1,54 @@
+"""Colours: every theme can be read and told apart, and the terminal's own palette is left to the terminal."""
+
+from itertools import combinations
+
+import pytest
+from rich.color import ColorType
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES
+
+from tests.tui.pilots import driving
+from tests.tui.story import StoryFeed
+from trajectory.errors import ConfigError
+from tui.app import TrajectoryApp
+from tui.themes import LEAST_CONTRAST, OURS, contrast, roles_of
+
+TOLD_APART = ("kind-model", "kind-tool", "kind-delegation", "good", "bad", "attention")
+TEXT = (*TOLD_APART, "loud", "quiet")
+THEMES = [theme for theme in BUILTIN_THEMES.values() if not theme.ansi]
+
+
+@pytest.mark.parametrize("theme", [*OURS, *THEMES], ids=lambda theme: theme.name)
+def test_roles_can_be_read_and_told_apart_in_every_theme(theme) -> None:  # type: ignore[no-untyped-def]
+    named = theme.to_color_system().generate()
+    roles = roles_of(theme) | theme.variables
+    for role in TEXT:
+        assert contrast(Color.parse(roles[role]), Color.parse(named["background"])) >= LEAST_CONTRAST - 0.05, role
+    for one, other in combinations(TOLD_APART, 2):
+        assert Color.parse(roles[one]).rgb != Color.parse(roles[other]).rgb, (one, other)
+
+
+def test_a_theme_keeps_its_own_colours_where_they_can_be_read() -> None:
+    assert roles_of(BUILTIN_THEMES["nord"])["kind-model"] == "#88C0D0"
+    assert roles_of(BUILTIN_THEMES["dracula"])["good"] == "#50FA7B"
+
+
+@pytest.mark.parametrize("theme", ["ansi-dark", "ansi-light"])
+async def test_a_theme_of_the_terminals_palette_uses_no_other_colour(theme: str) -> None:
+    async with driving(theme=theme) as driver:
+        await driver.press("enter", "a", "enter")
+        strips = driver.app.screen._compositor.render_strips()
+        used = {
+            colour.type
+            for strip in strips
+            for segment in strip
+            if segment.style
+            for colour in (segment.style.color, segment.style.bgcolor)
+            if colour
+        }
+        assert used <= {ColorType.DEFAULT, ColorType.STANDARD}
+
+
+def test_a_theme_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"no theme 'nosuch'; there are okabe-dark, okabe-light, .*nord"):
+        TrajectoryApp(StoryFeed(), theme="nosuch")
