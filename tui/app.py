@@ -33,6 +33,8 @@ from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
+from tui.seen import Seen
+from tui.settings import Settings
 from tui.ticker import TICKS_PER_S, Arrived, Marked, Ticker
 from tui.widgets.pane import Pane
 
@@ -44,6 +46,7 @@ class TrajectoryApp(Looking):
 
     `glyphs` is unicode, block, ascii, or nothing for what the locale allows; `theme` a name, or nothing for our dark one.
     Raises ConfigError for a theme that does not exist.
+    `settings` and `seen` are what is kept of the operator's, by default nothing.
     With `ticks_per_s` 0 nothing ticks by itself: call `ticker.tick()`.
     """
 
@@ -61,16 +64,19 @@ class TrajectoryApp(Looking):
         clock: Callable[[], float] = time.monotonic,
         zone: tzinfo | None = None,
         ticks_per_s: int = TICKS_PER_S,
+        settings: Settings | None = None,
+        seen: Seen | None = None,
     ) -> None:
         super().__init__()
         self.feed = feed
+        self.settings = settings or Settings()
         self.look(glyphs, theme)
         self.clock = clock
         self.zone = zone
         self.ticker = Ticker(feed, self, self._wanted)
         self.feed_health = Health()
-        self.seen: dict[str, TraceRow] = {}  # runs as they were when they were last opened
-        self.wall_times = False
+        self.seen = Seen() if seen is None else seen
+        self.wall_times = self.settings.wall_times
         self.is_paused = False
         self._ticks_per_s = ticks_per_s
         self._open_trace = open_trace
@@ -85,6 +91,7 @@ class TrajectoryApp(Looking):
 
     def on_mount(self) -> None:
         self.push_screen(RunsScreen())
+        self.call_after_refresh(self.tell, self.settings.told)
         if self._open_trace:
             self.push_screen(CockpitScreen(self._open_trace))
         if self._ticks_per_s:
@@ -94,6 +101,7 @@ class TrajectoryApp(Looking):
     def on_unmount(self) -> None:
         self.ticker.stop()
         self._copies.forget()
+        self.seen.keep()
 
     def release(self, timeout_s: float = 3.0) -> bool:
         """Waits until nothing touches the feed any more, so that it may be closed; False where a pull still hangs."""
@@ -215,6 +223,10 @@ class TrajectoryApp(Looking):
             return [[(f"{signs.high} ", "warning"), (text, "warning"), ("  i details", "dim")]]
         return []
 
+    def tell(self, text: str) -> None:
+        if text and self.data_screen is not None and self.data_screen.is_mounted:
+            self.data_screen.say(text)
+
     # Going places
 
     def open_run(self, row: TraceRow, pane: str = "") -> None:
@@ -314,7 +326,7 @@ class TrajectoryApp(Looking):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the screen, with its key: the palette teaches."""
         name = getattr(screen, "name_here", "")
-        for key in keys.keys_on(name) if name else []:
+        for key in keys.keys_on(name, self.settings.moved) if name else []:
             if key.group != "Move" and "{" not in key.action:
                 yield SystemCommand(
                     f"{key.word}  ({keys.spelled(key.sign, self.signs)})", key.does, self._runner(key.action)

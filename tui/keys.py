@@ -5,7 +5,7 @@ three). To add a key, add a row to KEYS, and a method `action_<name>` to the scr
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.binding import Binding
 
@@ -184,28 +184,53 @@ _FOOTER_SIGNS = {
 }
 
 
-def keys_on(screen: str) -> list[Key]:
+Moved = dict[str, tuple[str, ...]]  # other keys for a row, by its id
+
+
+def key_id(key: Key) -> str:
+    """What a row is called in an operator's table of keys: its action; `next` and `previous` tell two directions apart."""
+    name, _, rest = key.action.removeprefix("app.").partition("(")
+    return name.replace("_", "-") + {"1)": "-next", "-1)": "-previous"}.get(rest, "")
+
+
+def moved_row(key: Key, moved: Moved) -> Key:
+    """The row with the operator's keys instead of ours."""
+    keys = moved.get(key_id(key))
+    return replace(key, keys=keys, sign=" ".join(map(_signed, keys))) if keys else key
+
+
+def _signed(key: str) -> str:
+    """How a key is written on the screen."""
+    *modifiers, last = key.split("+") if len(key) > 1 else [key]
+    last = {"enter": "⏎", "escape": "esc", "pagedown": "pgdn", "pageup": "pgup"}.get(last, last)
+    return "".join({"ctrl": "^", "shift": "⇧", "alt": "alt-"}[each] for each in modifiers) + last
+
+
+def keys_on(screen: str, moved: Moved | None = None) -> list[Key]:
     """The rows of a screen, in the order of the table."""
-    return [key for key in KEYS if screen in key.screens]
+    return [moved_row(key, moved or {}) for key in KEYS if screen in key.screens]
 
 
 def bindings_on(screen: str) -> list[Binding]:
     """The screen's bindings; none is shown by the toolkit, because the footer is drawn from this table too."""
     return [
-        Binding(pressed, key.action.replace("{key}", pressed), key.does, show=False)
+        Binding(pressed, key.action.replace("{key}", pressed), key.does, show=False, id=key_id(key))
         for key in keys_on(screen)
         for pressed in key.keys
     ]
 
 
-def footer_keys(screen: str, pane: str, signs: Signs) -> list[tuple[str, str, str]]:
+def footer_keys(screen: str, pane: str, signs: Signs, moved: Moved | None = None) -> list[tuple[str, str, str]]:
     """Sign, word and action of the likeliest next keys, for a screen and its focused pane."""
     by_name: dict[str, Key] = {}
-    for key in keys_on(screen):
+    signed = {**_FOOTER_SIGNS}
+    for key in keys_on(screen, moved):
+        if key_id(key) in (moved or {}):
+            signed.pop(key.name, None)
         by_name.setdefault(key.name, key)
     names = FOOTERS.get(f"{screen}.{pane}", FOOTERS[screen])
     found = [by_name[name] for name in names if name in by_name]
-    return [(spelled(_FOOTER_SIGNS.get(key.name, key.sign), signs), key.word, _action(key)) for key in found]
+    return [(spelled(signed.get(key.name, key.sign), signs), key.word, _action(key)) for key in found]
 
 
 def _action(key: Key) -> str:
@@ -221,7 +246,7 @@ def spelled(sign: str, signs: Signs) -> str:
         "⇧←": "S-left",
         "⇧→": "S-right",
         "⏎": "enter",
-        "⇧tab": "S-tab",
+        "⇧": "S-",
         "↓": "",
         "↑": "",
         "←": "",
@@ -233,11 +258,11 @@ def spelled(sign: str, signs: Signs) -> str:
     return sign.strip()
 
 
-def help_groups(screens: Iterable[str], signs: Signs) -> dict[str, list[tuple[str, str]]]:
+def help_groups(screens: Iterable[str], signs: Signs, moved: Moved | None = None) -> dict[str, list[tuple[str, str]]]:
     """For each group, the keys and what they do, on any of the screens; keys that do the two sides of one thing are one row."""
     wanted = set(screens)
     groups: dict[str, dict[str, str]] = {group: {} for group in GROUPS}
-    for key in KEYS:
+    for key in (moved_row(row, moved or {}) for row in KEYS):
         if wanted & set(key.screens):
             before = groups[key.group].get(key.does, "")
             groups[key.group][key.does] = f"{before} {spelled(key.sign, signs)}".strip()
@@ -246,8 +271,8 @@ def help_groups(screens: Iterable[str], signs: Signs) -> dict[str, list[tuple[st
 
 def manual() -> str:
     """The whole table as Markdown, for the manual."""
-    lines = ["| keys | does | where |", "|---|---|---|"]
+    lines = ["| keys | does | where | id |", "|---|---|---|---|"]
     for key in KEYS:
         where = "everywhere" if set(DATA_SCREENS) <= set(key.screens) else ", ".join(key.screens)
-        lines.append(f"| `{key.sign}` | {key.does} | {where} |")
+        lines.append(f"| `{key.sign}` | {key.does} | {where} | `{key_id(key)}` |")
     return "\n".join(lines)

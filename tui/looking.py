@@ -8,6 +8,8 @@ from textual.command import CommandPalette
 from textual.theme import ThemeProvider
 
 from trajectory.errors import ConfigError
+from tui.keymap import keymap_of
+from tui.settings import Settings
 from tui.signs import level_of, signs_at
 from tui.themes import OURS, roles_of
 
@@ -15,15 +17,34 @@ from tui.themes import OURS, roles_of
 class Looking(App[None]):
     """An app with signs and themes."""
 
+    settings: Settings
+
     def look(self, glyphs: str, theme: str | None) -> None:
-        """Takes a level of signs and a theme, each with what stands for nothing. Raises ConfigError for an unknown theme."""
+        """Takes a level of signs and a theme, each with what stands for nothing. Raises ConfigError for an unknown theme; one
+        that is only set is left out, and told."""
         self.signs = signs_at(glyphs or level_of())
         self.set_class(self.signs.level == "ascii", "-ascii")
         for each in OURS:
             self.register_theme(each)
         if theme and theme not in self.available_themes:
             raise ConfigError(f"there is no theme {theme[:40]!r}; there are {', '.join(self.theme_names)}", "theme")
-        self.theme = theme or OURS[0].name
+        kept = self.settings.text("theme")
+        if kept and kept not in self.available_themes:
+            self.settings.faults.append(f"there is no theme {kept!r}")
+            kept = ""
+        self.theme = theme or kept or OURS[0].name
+        self.set_keymap(keymap_of(self.settings.moved))
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, lambda theme: self.keep("theme", theme.name))
+
+    def keep(self, name: str, value: str | bool) -> None:
+        """Keeps a setting that was changed on the screen; says so where it cannot be written."""
+        if fault := self.settings.set(name, value):
+            self.tell(fault)
+
+    def tell(self, text: str) -> None:
+        """Says one sentence on the screen."""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours of the roles for themes that do not name them."""

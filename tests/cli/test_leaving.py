@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.terminal import trajectory, until
 
-COMMAND = [sys.executable, "-P", "-m", "trajectory", "watch", "--store"]
+COMMAND = [sys.executable, "-P", "-m", "trajectory", "watch", "--no-settings", "--store"]
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def _play(args: argparse.Namespace, endpoint: str, store: str, pace: float, head
 
 def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: float) -> int:
     from trajectory.cli.demo_team.team import Team
-    from trajectory.cli.watch import show
+    from trajectory.cli.watch import looks_of, show
     from trajectory.collector.remote import RemoteFeed
     from trajectory.protocol.keys import client_keys
 
@@ -88,7 +88,7 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
 
     thread = threading.Thread(target=work, name="demo-team", daemon=True)
     thread.start()
-    show(RemoteFeed(endpoint, keys=client_keys()), glyphs=args.glyphs, theme=args.theme)
+    show(RemoteFeed(endpoint, keys=client_keys()), **looks_of(args))
     was_working = thread.is_alive()
     if was_working:
         team.stop()

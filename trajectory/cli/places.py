@@ -26,6 +26,18 @@ def data_dir() -> Path:
     return Path(base) / "trajectory"
 
 
+def settings_file() -> Path:
+    """`$XDG_CONFIG_HOME/trajectory/settings.toml`, else under `~/.config`."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "trajectory" / "settings.toml"
+
+
+def state_dir() -> Path:
+    """`$XDG_STATE_HOME/trajectory`, else `~/.local/state/trajectory`: what may be lost without harm."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "trajectory"
+
+
 def default_store() -> str:
     """`TRAJECTORY_STORE`, else `trajectory.db` in the data directory."""
     return os.environ.get("TRAJECTORY_STORE") or str(data_dir() / "trajectory.db")

@@ -3,9 +3,9 @@
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from trajectory.cli.places import add_key, default_endpoint
+from trajectory.cli.places import add_key, default_endpoint, settings_file, state_dir
 from trajectory.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
         "--glyphs", choices=("auto", "unicode", "block", "ascii"), default="auto", help="signs to draw with"
     )
     parser.add_argument(
+        "--no-settings", action="store_true", help="neither read nor write settings.toml and what was opened before"
+    )
+    parser.add_argument(
         "--theme",
         metavar="NAME",
         help="okabe-dark, okabe-light, ansi-dark (the terminal's own colours), ansi-light, or another of Textual's",
@@ -34,7 +37,7 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     feed, trace = _source(args)
-    show(feed, glyphs=args.glyphs, theme=args.theme, trace=trace)
+    show(feed, **looks_of(args), trace=trace)
     return 0
 
 
@@ -53,14 +56,38 @@ def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
     return RemoteFeed(args.connect or default_endpoint(), keys=client_keys(args.key)), args.trace
 
 
-def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace: str = "") -> None:
+def looks_of(args: argparse.Namespace) -> "Looks":
+    """What `add_looks` was told, for `show`."""
+    return {"glyphs": args.glyphs, "theme": args.theme, "with_settings": not args.no_settings}
+
+
+class Looks(TypedDict, total=False):
+    """How `show` opens the dashboard: `glyphs` a level or auto, `theme` a name or None for what is set."""
+
+    glyphs: str
+    theme: str | None
+    with_settings: bool
+
+
+def show(feed: "Feed", *, trace: str = "", **looks: Unpack[Looks]) -> None:
     """Opens the dashboard on a feed and returns when it is left. A signal that ends the process, or a terminal that
     is closed, leaves it first."""
     from trajectory.cli.leaving import Ending
     from tui.app import TrajectoryApp
+    from tui.seen import Seen
+    from tui.settings import Settings
 
     try:
-        app = TrajectoryApp(feed, glyphs=chosen_glyphs(glyphs), theme=theme, open_trace=trace)
+        is_kept = looks.get("with_settings", True)
+        settings = Settings(settings_file() if is_kept else None)
+        app = TrajectoryApp(
+            feed,
+            glyphs=chosen_glyphs(looks.get("glyphs", "auto"), settings.text("glyphs")),
+            theme=looks.get("theme"),
+            open_trace=trace,
+            settings=settings,
+            seen=Seen(state_dir() / "seen.json" if is_kept else None),
+        )
     except BaseException:
         feed.close()
         raise
@@ -75,10 +102,11 @@ def show(feed: "Feed", *, glyphs: str = "auto", theme: str | None = None, trace:
         raise SystemExit(128 + ending.number)
 
 
-def chosen_glyphs(asked: str) -> str:
-    """What was asked for; else Unicode where the locale speaks UTF-8, and ASCII where it does not."""
-    if asked != "auto":
-        return asked
+def chosen_glyphs(asked: str, kept: str = "") -> str:
+    """What was asked for, else what is set; else Unicode where the locale speaks UTF-8, and ASCII where it does not."""
+    for chosen in (asked, kept):
+        if chosen not in ("auto", ""):
+            return chosen
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     return "unicode" if "utf" in locale.lower() else "ascii"
 

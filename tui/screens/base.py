@@ -82,7 +82,7 @@ class DataScreen(FramedScreen):
         self.plan()
 
     def action_filter(self) -> None:
-        self.ask("/", self.filter_text, lambda _text: None)
+        self.ask("/", self.filter_text, lambda text: self.tui.tell(self.tui.settings.keep_filter(text)))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -99,6 +99,7 @@ class DataScreen(FramedScreen):
     def apply_filter(self, text: str) -> None:
         """Filters by the text if it parses; a fault is shown at its column and the last good result stays."""
         try:
+            text = self.tui.settings.meant(text)
             parse(text)
         except QueryError as error:
             self.filter_error = (str(error), error.position)
@@ -144,6 +145,7 @@ class DataScreen(FramedScreen):
 
     def action_times(self) -> None:
         self.tui.wall_times = not self.tui.wall_times
+        self.tui.keep("wall_times", self.tui.wall_times)
         self.redraw()
         self.say("times by the clock" if self.tui.wall_times else "times since the start of the run")
 

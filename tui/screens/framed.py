@@ -284,7 +284,7 @@ class FramedScreen(Screen[None]):
     def _footer(self, width: int) -> list[tuple[str, str, str]]:
         most = keys.FOOTER_KEYS_WIDE if width >= 100 else keys.FOOTER_KEYS_NARROW
         pane = self.pane.id or ""
-        return footer_line(keys.footer_keys(self.name_here, pane, self.signs), width, most)
+        return footer_line(keys.footer_keys(self.name_here, pane, self.signs, self.tui.settings.moved), width, most)
 
     def _hint(self, width: int) -> list[Line]:
         if self.said:

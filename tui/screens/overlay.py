@@ -15,7 +15,8 @@ from trajectory.view.rows import Health
 from tui.drawing.bars import Contact, footer_line
 from tui.drawing.line import Line, cut, put
 from tui.drawing.numbers import grouped, lag
-from tui.keys import SCREENS, bindings_on, footer_keys, help_groups
+from tui.keys import SCREENS, Moved, bindings_on, footer_keys, help_groups
+from tui.looking import Looking
 from tui.signs import Signs
 from tui.widgets.bar import Bar, Footer
 from tui.widgets.pane import Pane
@@ -62,8 +63,13 @@ class Overlay(ModalScreen[None]):
         focused = self.focused
         return focused if isinstance(focused, Pane) else self.query(Pane).first()
 
+    @property
+    def moved(self) -> Moved:
+        """Keys of the operator's own."""
+        return self.app.settings.moved if isinstance(self.app, Looking) else {}
+
     def _footer(self, width: int) -> list[tuple[str, str, str]]:
-        return footer_line(footer_keys(self.name_here, "", self.signs), width, 6)
+        return footer_line(footer_keys(self.name_here, "", self.signs, self.moved), width, 6)
 
     def action_line(self, delta: int) -> None:
         self.pane.move(delta)
@@ -138,7 +144,7 @@ class HelpScreen(Overlay):
         """Lays the keys out in two columns, or in three where there is room."""
         width, height = self.app.size
         columns = _COLUMNS_WIDE if width >= 100 else _COLUMNS_NARROW
-        groups = help_groups(SCREENS if self._all else (self._screen_name,), self.signs)
+        groups = help_groups(SCREENS if self._all else (self._screen_name,), self.signs, self.moved)
         panes = list(self.query("#help-body Pane").results(Pane))
         for pane, names in zip(panes, [*columns, ()], strict=False):
             pane.display = bool(names)

@@ -19,6 +19,7 @@ from tui.drawing.line import Line, spread
 from tui.drawing.runs import changes, id_width, run_line, runs_header, runs_summary
 from tui.keys import bindings_on
 from tui.screens.base import DataScreen
+from tui.settings import SORTS
 from tui.widgets.pane import Pane
 
 # Orders that `s` steps through; the first is the feed's own: live first, then newest.
@@ -51,6 +52,7 @@ class RunsScreen(DataScreen):
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
+        self.order = SORTS.index(self.tui.settings.text("sort") or SORTS[0])
         self.list = Pane("runs", signs, title="Runs", wide_cursor=True)
         self.preview = Pane("preview", signs)
         self.changes = Pane("changes", signs, title="What changed")
@@ -284,5 +286,6 @@ class RunsScreen(DataScreen):
     def action_sort(self) -> None:
         self.order = (self.order + 1) % len(_ORDERS)
         self._sorted_at_s = -1.0
+        self.tui.keep("sort", _ORDERS[self.order][0])
         self.redraw()
         self.say(f"sorted by {_ORDERS[self.order][0]}")

@@ -1,0 +1,161 @@
+"""Settings: read with their faults told by line, written in place, and what was opened is remembered."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.tui.pilots import Driver, driving
+from tests.tui.story import RUNS
+from trajectory.errors import QueryError
+from tui.keymap import moved_keys
+from tui.keys import KEYS, SCREENS, footer_keys, help_groups, key_id, keys_on, moved_row
+from tui.screens.runs import _ORDERS
+from tui.seen import MAX_RUNS_COUNT, Seen
+from tui.settings import SORTS, Settings
+from tui.signs import UNICODE
+
+WRITTEN = """\
+# mine
+theme = "nord"   # calm
+sort = "alerts"
+wall_times = 3
+colour = "red"
+
+[filters]
+broken = "err>>"
+bad = "err>0"
+
+[keys]
+sort = "o"
+sorts = "s"
+follow = "z"
+zoom = ["Z", "ctrl+l"]
+health = "z"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "settings.toml").write_text(WRITTEN)
+    return tmp_path / "settings.toml"
+
+
+def test_what_makes_sense_is_taken_and_the_rest_is_told_with_its_line(path: Path) -> None:
+    settings = Settings(path)
+    assert settings.values == {"theme": "nord", "sort": "alerts"}
+    assert settings.filters == {"bad": "err>0"}
+    assert settings.moved == {"sort": ("o",), "zoom": ("Z", "ctrl+l"), "follow": ("z",)}
+    assert [fault.partition(" ")[0] for fault in settings.faults] == [
+        f"settings.toml:{line}:" for line in (4, 5, 8, 13, 16)
+    ]
+    assert "follow already (runs)" in settings.faults[-1]
+
+
+@pytest.mark.parametrize("body", [b"theme = ", b"\xff\xfe", b"x = 1\n" * 60_000])
+def test_a_file_that_cannot_be_read_is_told_and_never_overwritten(tmp_path: Path, body: bytes) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(body)
+    settings = Settings(path)
+    assert settings.told.startswith("settings.toml is not read")
+    assert settings.set("theme", "nord").startswith("not saved")
+    assert path.read_bytes() == body
+
+
+def test_a_change_is_written_in_place_and_for_the_user_alone(path: Path, tmp_path: Path) -> None:
+    assert not Settings(path).set("theme", "dracula")
+    changed = path.read_text()
+    assert changed == WRITTEN.replace('"nord"', '"dracula"')
+    fresh = Settings(tmp_path / "new" / "settings.toml")
+    assert fresh.keep_filter("err>0 agent:research @mine") == "saved as @mine"
+    assert stat.S_IMODE((tmp_path / "new" / "settings.toml").stat().st_mode) == 0o600
+    assert Settings(tmp_path / "new" / "settings.toml").meant("@mine") == "err>0 agent:research"
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["settings.toml"]
+
+
+def test_a_filter_that_is_not_saved_is_told_with_those_that_are(path: Path) -> None:
+    with pytest.raises(QueryError, match="no filter is saved as @other; there are @bad"):
+        Settings(path).meant("@other")
+    assert Settings(path).meant("title~a@b.c") == "title~a@b.c"
+
+
+def test_every_row_has_an_id_of_its_own_on_a_screen() -> None:
+    for screen in SCREENS:
+        ids = [key_id(row) for row in keys_on(screen)]
+        assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("sort", "", "is to be a key"),
+        ("sort", "nokey", "is to be a key"),
+        ("sort", ["a"] * 5, "is to be a key"),
+        ("sort", 7, "is to be a key"),
+        ("sort", "ctrl+q", "always quits"),
+        ("sort", "3", "pane already"),
+        ("sort", "q", "quit already"),
+        ("pane", "a", "many keys at once"),
+    ],
+)
+def test_a_move_that_would_break_something_is_left_out(name: str, value: object, why: str) -> None:
+    moved, [(told, reason)] = moved_keys({name: value})
+    assert not moved and told == name and why in reason
+
+
+def test_two_keys_can_change_places_and_are_shown_there() -> None:
+    moved, faults = moved_keys({"sort": "f", "follow": "s", "line-next": ["ctrl+n", "down"]})
+    assert not faults
+    assert ("f", "sort", "screen.sort") in footer_keys("runs", "", UNICODE, moved)
+    listed = dict(row[::-1] for rows in help_groups(["runs"], UNICODE, moved).values() for row in rows)
+    assert listed["follow the newest"] == "s"
+    assert "^n down" in listed["next, previous line"]
+    for screen in SCREENS:
+        pressed = [key for row in KEYS if screen in row.screens for key in moved_row(row, moved).keys]
+        assert len(pressed) == len(set(pressed))
+
+
+def test_the_orders_that_can_be_set_are_those_of_the_list() -> None:
+    assert tuple(name for name, _ in _ORDERS) == SORTS
+
+
+async def test_the_dashboard_opens_as_it_was_left(tmp_path: Path) -> None:
+    path, seen = tmp_path / "settings.toml", tmp_path / "seen.json"
+    path.write_text('nonsense = 1\n[keys]\nsort = "f"\nfollow = "s"\n')
+
+    async def opened(driver: Driver) -> None:
+        assert "settings.toml:1: there is no setting nonsense" in driver.text
+        await driver.press("f", "T", "v", "slash", *"err>0", "space", "at", *"bad", "enter")
+        assert "saved as @bad" in driver.text
+        await driver.press("escape", "enter", "escape")
+        assert "nothing since you last opened it" in driver.text
+
+    async with driving(settings=Settings(path), seen=Seen(seen)) as driver:
+        await opened(driver)
+    async with driving(settings=Settings(path), seen=Seen(seen)) as driver:
+        assert driver.app.theme == "okabe-light"
+        assert driver.app.wall_times
+        assert "sort alerts" in driver.text
+        driver.app.screen.list.want(RUNS[0].trace_id)  # type: ignore[attr-defined]
+        await driver.beat()
+        assert "nothing since you last opened it" in driver.text
+        await driver.press("slash", "at", *"bad", "enter")
+        assert "err>0" in driver.text
+        await driver.press("s")
+        assert "the newest live run stays selected" in driver.text
+    assert RUNS[0].title.encode() not in seen.read_bytes()
+
+
+def test_what_was_seen_is_bounded_and_shared(tmp_path: Path) -> None:
+    path = tmp_path / "seen.json"
+    first, second = Seen(path), Seen(path)
+    for number in range(MAX_RUNS_COUNT):
+        first[f"{number:032x}"] = RUNS[0]
+    second["f" * 32] = RUNS[1]
+    first.keep()
+    second.keep()
+    again = Seen(path)
+    assert len(again) == MAX_RUNS_COUNT
+    assert again["f" * 32].steps == RUNS[1].steps and f"{0:032x}" not in again
+    path.write_bytes(b"[1, 2")
+    assert not Seen(path)
