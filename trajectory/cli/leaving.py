@@ -93,8 +93,9 @@ def _attributes() -> "list[object] | None":
 def _give_back(attributes: "list[object] | None") -> None:
     """The terminal as it was, where it still is and takes output at once."""
     try:
-        if attributes is not None:
-            termios.tcsetattr(0, termios.TCSANOW, attributes)  # type: ignore[arg-type]
+        if attributes is None:
+            return
+        termios.tcsetattr(0, termios.TCSANOW, attributes)  # type: ignore[arg-type]
         ready = select.select([], [2], [], 0)[1]
         if ready:
             os.write(2, _LEAVE_SCREEN)

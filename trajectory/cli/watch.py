@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from trajectory.cli.places import add_key, default_endpoint, settings_file, state_dir
 from trajectory.errors import ConfigError
 
+_IN_BROWSER = "textual.drivers.web_driver:WebDriver"  # what the server of the pages runs us with
+
 if TYPE_CHECKING:
     from trajectory.view.feed import Feed
 
@@ -19,6 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_key(parser)
     parser.add_argument("--trace", metavar="TRACE", default="", help="open this trace at once")
     add_looks(parser)
+    parser.add_argument("--web", action="store_true", help="in a browser on this machine instead; prints the address")
+    parser.add_argument("--port", metavar="N", type=_port, default=None, help="for --web (default: a free one)")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a port")
+    return int(text)
 
 
 def add_looks(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +46,28 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.web:
+        return _run_in_browser(args)
+    if args.port is not None:
+        raise ConfigError("--port goes with --web", "port")
+    require_terminal()
     feed, trace = _source(args)
     show(feed, **looks_of(args), trace=trace)
     return 0
 
 
+def _run_in_browser(args: argparse.Namespace) -> int:
+    from trajectory.cli.web import serve
+
+    _source(args)[0].close()  # a store that cannot be opened is told here, and not to each page
+    words = ["--glyphs", "unicode" if args.glyphs == "auto" else args.glyphs]
+    for name in ("connect", "store", "key", "trace", "theme"):
+        if value := getattr(args, name):
+            words += [f"--{name}", str(value)]
+    return serve([*words, *(["--no-settings"] if args.no_settings else [])], args.port or 0)
+
+
 def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
-    require_terminal()
     if args.store:
         from trajectory.cli.places import is_served, open_store
         from trajectory.collector.at_rest import StoreFeed
@@ -112,6 +137,8 @@ def chosen_glyphs(asked: str, kept: str = "") -> str:
 
 
 def has_terminal() -> bool:
+    if os.environ.get("TEXTUAL_DRIVER") == _IN_BROWSER:
+        return True
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
