@@ -1,6 +1,9 @@
 """Stored, folded, judged: findings become facts, what memory forgets the store brings back, what fails costs only itself."""
 
+import time
 from collections.abc import Iterator
+from functools import partial
+from typing import ClassVar
 
 import pytest
 
@@ -416,3 +419,35 @@ def test_a_run_that_is_over_is_only_read_when_somebody_looks_and_judged_whole_wh
     assert CountsSettles.count > judged_count
     again = then.folded(TRACE)
     assert again is not looked_at and again is not None and sorted(again.trace.spans) == [span_id(1), span_id(2)]
+
+
+class TakesLong:
+    """A detector whose settling is noted, and takes longer than a tick may judge."""
+
+    turns: ClassVar[list[str]] = []
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def observe(self, fact: Fact, trace: Trace) -> list[Finding]:
+        return []
+
+    def settle(self, now_ns: int, trace: Trace) -> list[Finding]:
+        began_ns = time.monotonic_ns()
+        while time.monotonic_ns() - began_ns < 30_000_000:
+            pass
+        self.turns.append(self.name)
+        return []
+
+
+def test_a_run_that_takes_long_to_judge_is_judged_in_parts_between_which_facts_and_questions_have_their_turn() -> None:
+    clock = Clock()
+    TakesLong.turns.clear()
+    pipeline = Pipeline(FailingStore(), [partial(TakesLong, "one"), partial(TakesLong, "two")], clock)
+    take(pipeline, started(1), ended(1))
+    seen = []
+    for _ in range(3):
+        clock.passes(1)
+        pipeline.tick()
+        seen.append(list(TakesLong.turns))
+    assert seen == [["one"], ["one", "two"], ["one", "two"]]

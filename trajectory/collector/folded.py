@@ -5,7 +5,7 @@ loop; `rows` reads it.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from trajectory.collector.pace import Pace
@@ -62,6 +62,7 @@ class FoldedTrace:
         self.touched_ns = 0  # when the last fact came, by the collector's clock
         self.asked_ns = 0  # when someone last looked at it, by the same
         self.is_rested = False  # judged since facts last had time to come late
+        self.is_forgotten = False  # it is not in memory any more, as far as the pipeline knows
         self.is_to_read = False  # it ended and was judged before: nobody judges it here
         self.is_learnt = False  # how long its work took is known to the detectors of the traces to come
         self.summary_version = -1
@@ -103,8 +104,13 @@ class FoldedTrace:
 
     def settle(self, now_ns: int) -> list[Finding]:
         """Judges what takes more than one fact, or time."""
+        return [finding for found in self.settle_in_parts(now_ns) for finding in found]
+
+    def settle_in_parts(self, now_ns: int) -> Iterator[list[Finding]]:
+        """The same, one detector after the other; what comes meanwhile is judged the next time."""
         self.settled_version = self.trace.version
-        return self._judge.settle(now_ns) if self._judge is not None else []
+        if self._judge is not None:
+            yield from self._judge.settle_in_parts(now_ns)
 
 
 def _judge_of(trace: Trace, detectors: "Sequence[DetectorFactory]") -> "TraceJudge":

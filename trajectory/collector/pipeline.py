@@ -14,6 +14,7 @@ from typing import get_args
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
+from trajectory.collector.judging import Judging
 from trajectory.collector.listing import Listing, row_of, summary_of, traces_saying
 from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
@@ -49,9 +50,6 @@ MAX_SPANS = 400_000
 LISTED_TRACES = 10_000
 KEPT_SPANS = 1_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _SWEEP_NS = 500_000_000  # how often all traces are looked through
-_JUDGED_NS = 200_000_000  # how often what takes time is judged: a deadlock is to show within two seconds
-_RESTED_NS = 5_000_000_000  # after its last fact a trace is judged once more: facts of other processes may come late
-_JUDGING_NS = 20_000_000  # how long that may take
 _BUDGET_NS = 50_000_000  # how long a tick may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
 _RESTS = 9
@@ -74,6 +72,7 @@ class Pipeline:
             StalledSpans: partial(StalledSpans, self._usual),
             MixedSessions: partial(MixedSessions, Sessions()),
         }
+        self._judging = Judging(lambda: self._folded.values(), self._keep)
         self._detectors = [told_of_others.get(made, made) for made in detectors]
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
@@ -87,7 +86,7 @@ class Pipeline:
         self._pending: list[Fact] = []  # our own facts, to be stored at the next tick
         self._unsaved: list[Finding] = []  # those of them that are not listed as findings yet
         self._last_frame = writer.last_frame()
-        self._swept_ns = self._judged_ns = 0
+        self._swept_ns = 0
         self._retention = Retention(writer, Bounds(), now_ns, self._standing)
         self._retention_pace = Pace(_RETENTION_RESTS)
         self._stale = set(writer.stale_traces())
@@ -231,6 +230,8 @@ class Pipeline:
 
     def _forget(self, trace_id: bytes) -> FoldedTrace | None:
         folded = self._folded.pop(trace_id, None)
+        if folded is not None:
+            folded.is_forgotten = True
         self._behind.pop(trace_id, None)
         if folded is not None:
             self._span_count -= folded.counted_spans
@@ -244,9 +245,7 @@ class Pipeline:
         is_sweep = abs(now_ns - self._swept_ns) >= _SWEEP_NS  # the clock may have been set back
         if is_sweep:
             self._swept_ns = now_ns
-        if abs(now_ns - self._judged_ns) >= _JUDGED_NS:
-            self._judged_ns = now_ns
-            self._settle_due(now_ns)
+        self._judging.step(now_ns)
         self._store_own()
         self._summarise_due(now_ns, is_sweep)
         self.make_room()
@@ -295,19 +294,6 @@ class Pipeline:
         self._store_own()
         self._summarise([f for f in self._folded.values() if self._is_unsaid(f, True)], self._now_ns())
         self.writer.index(_LAST_INDEX_NS)
-
-    def _settle_due(self, now_ns: int) -> None:
-        """Judges the traces that changed or are open, those first that waited longest, for a bounded time."""
-        spent_ns = 0
-        for folded in sorted(self._folded.values(), key=lambda f: f.settled_ns):
-            is_changed = folded.settled_version != folded.trace.version
-            has_rested = now_ns - folded.touched_ns >= _RESTED_NS
-            is_due = is_changed or folded.trace.open_count or (has_rested and not folded.is_rested)
-            if is_due and folded.settle_pace.is_due and spent_ns < _JUDGING_NS:
-                began_ns = time.monotonic_ns()
-                self._keep(folded, folded.settle(now_ns))
-                folded.settled_ns, folded.is_rested = now_ns, has_rested
-                spent_ns += folded.settle_pace.took(began_ns)
 
     def _settle_for_good(self, folded: FoldedTrace) -> None:
         self._keep(folded, folded.settle(folded.trace.last_ns if not folded.trace.open_count else self._now_ns()))

@@ -5,7 +5,7 @@ after three times is silent for this trace, and the rest go on. What it quotes l
 collector: `observe` for each folded fact, `settle` at least each second while the trace changes or is live, and once at its end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -56,14 +56,18 @@ class TraceJudge:
 
     def settle(self, now_ns: int) -> list[Finding]:
         """New and grown findings as of `now_ns`; for a trace with synthetic or past times, the trace's own end."""
-        found: list[Finding] = []
+        return [finding for found in self.settle_in_parts(now_ns) for finding in found]
+
+    def settle_in_parts(self, now_ns: int) -> Iterator[list[Finding]]:
+        """The same, what each detector finds by itself: a long trace takes long, and between two others may have their turn."""
         for detector in self._detectors:
+            found: list[Finding] = []
             try:
                 self._hear(detector.settle(now_ns, self.trace), detector, found)
             except Exception as fault:  # a stranger's detector may raise anything
                 self._fault(detector, fault)
+            yield found
         reader_of(self.trace).rest()
-        return found
 
     def _make(self, factory: DetectorFactory) -> None:
         try:
