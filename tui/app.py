@@ -46,7 +46,8 @@ class TrajectoryApp(Looking):
 
     `glyphs` is unicode, block, ascii, or nothing for what the locale allows; `theme` a name, or nothing for our dark one.
     Raises ConfigError for a theme that does not exist.
-    `settings` and `seen` are what is kept of the operator's, by default nothing.
+    `settings` and `seen` are what is kept of the operator's, by default nothing; `is_plain` is for
+    screen readers.
     With `ticks_per_s` 0 nothing ticks by itself: call `ticker.tick()`.
     """
 
@@ -66,17 +67,18 @@ class TrajectoryApp(Looking):
         ticks_per_s: int = TICKS_PER_S,
         settings: Settings | None = None,
         seen: Seen | None = None,
+        is_plain: bool = False,
     ) -> None:
         super().__init__()
         self.feed = feed
         self.settings = settings or Settings()
-        self.look(glyphs, theme)
+        self.look(glyphs, theme, is_plain)
         self.clock = clock
         self.zone = zone
         self.ticker = Ticker(feed, self, self._wanted)
         self.feed_health = Health()
         self.seen = Seen() if seen is None else seen
-        self.wall_times = self.settings.wall_times
+        self.wall_times = self.settings.is_on("wall_times")
         self.is_paused = False
         self._ticks_per_s = ticks_per_s
         self._open_trace = open_trace

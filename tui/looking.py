@@ -10,7 +10,7 @@ from textual.theme import ThemeProvider
 from trajectory.errors import ConfigError
 from tui.keymap import keymap_of
 from tui.settings import Settings
-from tui.signs import level_of, signs_at
+from tui.signs import PLAIN, level_of, signs_at
 from tui.themes import OURS, roles_of
 
 
@@ -18,11 +18,13 @@ class Looking(App[None]):
     """An app with signs and themes."""
 
     settings: Settings
+    is_plain = False  # one pane at a time, nothing drawn, states in words
 
-    def look(self, glyphs: str, theme: str | None) -> None:
+    def look(self, glyphs: str, theme: str | None, is_plain: bool = False) -> None:
         """Takes a level of signs and a theme, each with what stands for nothing. Raises ConfigError for an unknown theme; one
         that is only set is left out, and told."""
-        self.signs = signs_at(glyphs or level_of())
+        self.is_plain = is_plain
+        self.signs = PLAIN if is_plain else signs_at(glyphs or level_of())
         self.set_class(self.signs.level == "ascii", "-ascii")
         for each in OURS:
             self.register_theme(each)

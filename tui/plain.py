@@ -1,4 +1,4 @@
-"""Turns a row into plain dictionaries and lists, with its field names, for a copy as JSON."""
+"""Turns a row into plain dictionaries and lists, with its field names, for a copy as JSON; or into words, to be read out."""
 
 from collections.abc import Sequence
 
@@ -13,3 +13,13 @@ def to_plain(value: object) -> object:
     if isinstance(value, Sequence):
         return [to_plain(each) for each in value]
     return str(value)
+
+
+_STATES = ("severity", "state", "status")
+_NAMES = ("alert_id", "label", "source", "target", "kind", "what", "name", "title", "summary", "text")
+
+
+def spoken(row: object) -> str:
+    """What a row is and how it stands, in words: its state first, then who and what."""
+    said = [str(value) for name in (*_STATES, *_NAMES) if (value := getattr(row, name, "")) and isinstance(value, str)]
+    return ", ".join(dict.fromkeys(said)).replace("_", " ")

@@ -31,6 +31,8 @@ _KNOWN: dict[str, Callable[[Any], bool]] = {
     "glyphs": lambda value: value in ("auto", *LEVELS),
     "sort": lambda value: value in SORTS,
     "wall_times": lambda value: isinstance(value, bool),
+    "plain_layout": lambda value: isinstance(value, bool),
+    "mouse": lambda value: isinstance(value, bool),
     "export": lambda value: isinstance(value, str) and 0 < len(value) <= 40,
 }
 _MEANT = {
@@ -38,6 +40,8 @@ _MEANT = {
     "glyphs": f"one of auto, {', '.join(LEVELS)}",
     "sort": f"one of {', '.join(SORTS)}",
     "wall_times": "true or false",
+    "plain_layout": "true or false",
+    "mouse": "true or false",
     "export": "the name of a format",
 }
 
@@ -59,9 +63,9 @@ class Settings:
         """A setting that is a text; empty where it is not set."""
         return str(self.values.get(name, ""))
 
-    @property
-    def wall_times(self) -> bool:
-        return bool(self.values.get("wall_times", False))
+    def is_on(self, name: str, default: bool = False) -> bool:
+        """A setting that is true or false."""
+        return bool(self.values.get(name, default))
 
     @property
     def told(self) -> str:

@@ -154,6 +154,12 @@ _ONE_CELL: dict[str, dict[int, str]] = {
 
 BLOCK = _with(replace(UNICODE, level="block"), _ASCII_SHAPES)
 ASCII = _with(replace(BLOCK, level="ascii"), _ASCII_REST)
+# For screen readers: no frames, bars or lines between agents, which would be read out as punctuation.
+_UNDRAWN = dict.fromkeys(("model", "tool", "retry", "gap", "waiting", "arrow", "thumb", "rule", "lines_dotted"), " ")
+_UNDRAWN |= {
+    name: " " * len(getattr(ASCII, name)) for name in ("frame", "frame_focus", "lines", "lines_heavy", "spark", "ends")
+}
+PLAIN = _with(ASCII, _UNDRAWN)
 _BY_LEVEL = {"unicode": UNICODE, "block": BLOCK, "ascii": ASCII}
 
 

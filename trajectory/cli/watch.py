@@ -36,6 +36,12 @@ def add_looks(parser: argparse.ArgumentParser) -> None:
         "--glyphs", choices=("auto", "unicode", "block", "ascii"), default="auto", help="signs to draw with"
     )
     parser.add_argument(
+        "--plain-layout",
+        action="store_true",
+        help="for screen readers: one pane at a time, no drawings, states in words",
+    )
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal, to select text with")
+    parser.add_argument(
         "--no-settings", action="store_true", help="neither read nor write settings.toml and what was opened before"
     )
     parser.add_argument(
@@ -64,7 +70,10 @@ def _run_in_browser(args: argparse.Namespace) -> int:
     for name in ("connect", "store", "key", "trace", "theme"):
         if value := getattr(args, name):
             words += [f"--{name}", str(value)]
-    return serve([*words, *(["--no-settings"] if args.no_settings else [])], args.port or 0)
+    words += [
+        f"--{name}" for name in ("no-settings", "no-mouse", "plain-layout") if getattr(args, name.replace("-", "_"))
+    ]
+    return serve(words, args.port or 0)
 
 
 def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
@@ -83,7 +92,13 @@ def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
 
 def looks_of(args: argparse.Namespace) -> "Looks":
     """What `add_looks` was told, for `show`."""
-    return {"glyphs": args.glyphs, "theme": args.theme, "with_settings": not args.no_settings}
+    return {
+        "glyphs": args.glyphs,
+        "theme": args.theme,
+        "with_settings": not args.no_settings,
+        "with_mouse": not args.no_mouse,
+        "is_plain": args.plain_layout,
+    }
 
 
 class Looks(TypedDict, total=False):
@@ -92,6 +107,8 @@ class Looks(TypedDict, total=False):
     glyphs: str
     theme: str | None
     with_settings: bool
+    with_mouse: bool
+    is_plain: bool
 
 
 def show(feed: "Feed", *, trace: str = "", **looks: Unpack[Looks]) -> None:
@@ -111,6 +128,7 @@ def show(feed: "Feed", *, trace: str = "", **looks: Unpack[Looks]) -> None:
             theme=looks.get("theme"),
             open_trace=trace,
             settings=settings,
+            is_plain=looks.get("is_plain", False) or settings.is_on("plain_layout"),
             seen=Seen(state_dir() / "seen.json" if is_kept else None),
         )
     except BaseException:
@@ -118,7 +136,7 @@ def show(feed: "Feed", *, trace: str = "", **looks: Unpack[Looks]) -> None:
         raise
     ending = Ending(app)
     try:
-        ending.run(mouse=True)
+        ending.run(mouse=looks.get("with_mouse", True) and settings.is_on("mouse", True))
     finally:
         app.release(timeout_s=1.0 if ending.number else 3.0)
         feed.close()

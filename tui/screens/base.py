@@ -41,9 +41,9 @@ class DataScreen(FramedScreen):
         self.pane.move(len(self.pane.keys))
 
     def action_next_pane(self, delta: int) -> None:
-        shown = [pane for pane in self.panes() if pane.display and pane.can_focus]
+        shown = [pane for pane in self.panes() if pane.can_focus and (pane.display or self.tui.is_plain)]
         at = shown.index(self.pane) if self.pane in shown else 0
-        self.set_focus(shown[(at + delta) % len(shown)], scroll_visible=False)
+        self.focus_pane(self.panes().index(shown[(at + delta) % len(shown)]))
 
     def action_pane(self, number: str) -> None:
         if int(number) > len(self.panes()):
@@ -57,7 +57,7 @@ class DataScreen(FramedScreen):
     def action_back(self) -> None:
         if self.is_prompting:
             self.close_prompt()
-        elif self.zoomed:
+        elif self.zoomed and not self.tui.is_plain:
             self.zoomed = ""
             self.plan()
         elif self.filter_text:
@@ -140,6 +140,9 @@ class DataScreen(FramedScreen):
         self.tui.pause()
 
     def action_zoom(self) -> None:
+        if self.tui.is_plain:
+            self.say("the plain layout shows one pane at a time: tab is the next one")
+            return
         self.zoomed = "" if self.zoomed else (self.pane.id or "")
         self.plan()
 

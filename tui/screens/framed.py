@@ -17,6 +17,7 @@ from trajectory.view.rows import Health, Missing, Query, View
 from tui import keys
 from tui.drawing.bars import Contact, footer_line, header_line
 from tui.drawing.line import Line, spread
+from tui.plain import spoken
 from tui.signs import Signs
 from tui.widgets.bar import Bar, Footer
 from tui.widgets.pane import Pane
@@ -135,6 +136,8 @@ class FramedScreen(Screen[None]):
         self.focus_pane(0)
 
     def on_mount(self) -> None:
+        if self.tui.is_plain:
+            self.zoomed = self.panes()[0].id or ""
         self.plan()
         self.begin()
         self.tui.ask_now()
@@ -157,7 +160,7 @@ class FramedScreen(Screen[None]):
         self.query_one("#summary").display = summary > 0
         self.query_one("#hint-line").display = hint
         for pane in self.panes():
-            pane.is_framed = width >= 60
+            pane.is_framed = width >= 60 and not self.tui.is_plain
         self._arrange(width, height - 2 - summary - hint)
         self.update_bars()
 
@@ -296,6 +299,8 @@ class FramedScreen(Screen[None]):
             return [spread(shown, [(f"{self.counted()}, n/N to step, esc to clear ", "dim")], width)]
         if self.is_prompting:
             return [[(self.counted(), "dim")]]
+        if self.tui.is_plain:
+            return [[(" " + spoken(self.row_of(self.pane)), "strong")]]
         return self.rest_hint(width)
 
     def rest_hint(self, width: int) -> list[Line]:
