@@ -57,7 +57,7 @@ def test_the_timeline_has_its_width_and_counts_what_it_hides(spans, folded, widt
     scale = Scale(0, max(1, end_ns), Columns.of(width).chart)
     holds([waterfall_line(entry, width, scale, signs, end_ns) for entry in found], width)
     holds([waterfall_header(width, scale)], width)
-    shown = sum(entry.times for entry in found if not entry.gap_ns)
+    shown = sum(entry.times + (entry.given is not None) for entry in found if not entry.gap_ns)
     assert shown <= len(spans)
     assert shown == len(spans) or any(entry.is_folded for entry in found)
 
@@ -170,6 +170,36 @@ def test_five_equal_siblings_become_one_line_with_their_count() -> None:
 def test_time_without_spans_is_a_line_of_its_own() -> None:
     found = entries([span("1", 0, 10), span("2", 60, 70)], set(), 70 * NS)
     assert [entry.gap_ns for entry in found] == [0, 50 * NS, 0]
+
+
+def test_a_hand_over_and_the_work_that_it_gave_are_one_line_and_what_is_below_moves_out() -> None:
+    spans = [
+        SpanRow("root", "", 0, "agent", "invoke_agent boss", "boss#1", "ok", 0, 60 * NS, children=1),
+        SpanRow("give", "root", 1, "delegation", "delegate worker", "boss#1", "ok", 10 * NS, 30 * NS, children=1),
+        SpanRow(
+            "work",
+            "give",
+            2,
+            "agent",
+            "invoke_agent worker",
+            "worker#1",
+            "ok",
+            11 * NS,
+            29 * NS,
+            children=1,
+            text="done",
+        ),
+        SpanRow("said", "work", 3, "model", "chat m", "worker#1", "ok", 12 * NS, 20 * NS, text="Sixty percent."),
+        SpanRow("fail", "root", 1, "delegation", "delegate gone", "boss#1", "error", 40 * NS, 41 * NS),
+    ]
+    found = entries(spans, set(), 60 * NS)
+    drawn = [
+        plain(waterfall_line(each, 120, Scale(0, 60 * NS, Columns.of(120).chart), UNICODE, 60 * NS)) for each in found
+    ]
+    heads = [line[:36].rstrip() for line in drawn]
+    assert heads[:3] == ["▾ boss#1  invoke_agent boss", "  ▾ ⇢ worker#1  done", "    █ Sixty percent."]
+    assert [each.row.span_id for each in found if not each.gap_ns] == ["root", "work", "said", "fail"]
+    assert found[1].given is spans[1] and "⇢ delegate gone" in heads[-1]
 
 
 def test_a_folded_span_says_how_many_errors_it_hides() -> None:

@@ -1,16 +1,17 @@
 """Draws the timeline: one line a span, depth first, a bar where it ran, its name in a fixed column and never on the bar.
 
 Invariant: `entries` keeps the order of the rows, hides nothing without a count (a folded span says how many are in it, equal
-siblings become one line with `×6`, time in which nothing ran becomes a gap with its length), and each entry has its own key.
+siblings become one line with `×6`, time in which nothing ran becomes a gap with its length, a hand-over and the work of the one
+agent that took it are one line), and each entry has its own key.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from trajectory.view.rows import Outline, SpanRow
+from trajectory.view.rows import DelegationRow, Outline, SpanRow
 from trajectory.view.scale import Scale
-from trajectory.view.text import cells, clean, truncate
+from trajectory.view.text import cells, clean, wrapped
 from tui.drawing.line import Bit, Line, cut, put
 from tui.drawing.numbers import coarse, duration
 from tui.signs import LEFT, RIGHT, UP, Signs, mark_sign
@@ -29,7 +30,8 @@ _KIND_ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: a span; with `times` > 1, equal siblings of which it is the first; with `gap_ns`, a time without spans."""
+    """One line: a span; with `times` > 1, equal siblings of which it is the first; with `gap_ns`, a time without spans; with
+    `given`, the work of an agent together with the delegation that it came by. `depth` is how far in it is drawn."""
 
     row: SpanRow
     key: str
@@ -38,6 +40,8 @@ class Entry:
     gap_ns: int = 0
     is_folded: bool = False
     errors: int = 0
+    given: SpanRow | None = None
+    depth: int = 0
 
 
 def trace_end_ns(rows: Sequence[SpanRow], now_ns: int) -> int:
@@ -53,16 +57,36 @@ def entries(rows: Sequence[SpanRow], folded: Collection[str], end_ns: int) -> li
     found: list[Entry] = []
     index = 0
     busy_until = 0
+    joined_at: list[int] = []  # depths of the delegations above that are drawn with the work that they gave
+    given: SpanRow | None = None
     while index < len(rows):
         row = rows[index]
-        if row.depth == 1 and busy_until and row.start_ns - busy_until >= gap_ns:
-            found.append(Entry(row, f"gap {row.span_id}", row.start_ns, gap_ns=row.start_ns - busy_until))
+        while joined_at and row.depth <= joined_at[-1]:
+            joined_at.pop()
+        if is_joined(rows, index) and row.span_id not in folded:
+            joined_at.append(row.depth)
+            given = row
+            index += 1
+            continue
+        if row.depth - len(joined_at) == 1 and busy_until and row.start_ns - busy_until >= gap_ns:
+            gap = row.start_ns - busy_until
+            found.append(Entry(row, f"gap {row.span_id}", row.start_ns, gap_ns=gap, depth=row.depth - len(joined_at)))
         taken, entry = _entry(rows, index, folded, end_ns)
-        found.append(entry)
+        found.append(replace(entry, given=given, depth=row.depth - len(joined_at)))
+        given = None
         if row.depth:
             busy_until = max(busy_until, *(each.end_ns or end_ns for each in rows[index : index + taken]))
         index += taken
     return found
+
+
+def is_joined(rows: Sequence[SpanRow], index: int) -> bool:
+    """Whether the row is a hand-over whose one child is the work of the agent that took it: these two are one line."""
+    row = rows[index]
+    after = rows[index + 1] if index + 1 < len(rows) else None
+    if row.kind != "delegation" or row.children != 1 or after is None or row.status == "error":
+        return False
+    return after.kind == "agent" and after.parent_id == row.span_id
 
 
 def _entry(rows: Sequence[SpanRow], index: int, folded: Collection[str], end_ns: int) -> tuple[int, Entry]:
@@ -118,9 +142,9 @@ class Columns:
 
     @classmethod
     def of(cls, width: int) -> "Columns":
-        """Names take a third, at most 44 cells; tokens are shown from 96 cells on."""
+        """Names take a third, at most 64 cells; tokens are shown from 96 cells on."""
         tokens = 8 if width >= 96 else 0
-        name = max(16, min(44, width * 36 // 116))
+        name = max(16, min(64, width * 36 // 116))
         return cls(name, max(4, width - name - 2 - 9 - tokens), 9, tokens)
 
 
@@ -153,25 +177,33 @@ def waterfall_line(entry: Entry, width: int, scale: Scale, signs: Signs, now_ns:
 
 
 def _name(entry: Entry, width: int, signs: Signs) -> Line:
-    """Fold sign, kind, name and, at the right end of the column, marks and counts."""
+    """Fold sign, kind, name, what came out, and at the right end of the column marks and counts."""
     row = entry.row
     end = _name_end(entry, signs)
-    indent = " " * min(2 * row.depth, width // 2)
+    indent = " " * min(2 * entry.depth, width // 2)
     fold = (signs.folded if entry.is_folded else signs.unfolded) + " " if row.children else ""
-    kind = "retry" if row.is_retry else row.kind
+    kind = "retry" if row.is_retry else "delegation" if entry.given else row.kind
     sign = getattr(signs, _KIND_SIGNS[kind]) + " " if kind in _KIND_SIGNS else ""
     room = width - sum(cells(clean(text)) for text, _ in end) - 1
     head: Line = [(indent, ""), (fold, "dim"), (sign, _KIND_ROLES.get(kind, "dim"))]
-    name_role = (
-        "error"
-        if row.status == "error"
-        else ("dim" if row.is_placeholder else _KIND_ROLES["agent"] * (row.kind == "agent"))
-    )
-    title = row.label if row.kind == "agent" and row.label else row.name
-    head.append((title, name_role))
-    if row.kind == "agent" and row.label and row.name and row.name != row.label.split("#")[0]:
-        head.append((f"  {row.name}", "dim"))
+    role = "error" if row.status == "error" else "dim" if row.is_placeholder else "strong" * (row.kind == "agent")
+    title, more = _titles(entry)
+    head.append((title, role))
+    if more:
+        head.append((f"  {more}", "dim"))
     return [*cut(head, max(1, room)), (" ", ""), *end]
+
+
+def _titles(entry: Entry) -> tuple[str, str]:
+    """What a step is called, and what is said of it beside: a model call is called by what it said, and others by their names."""
+    row = entry.row
+    said = row.text if entry.times == 1 and not row.is_placeholder else ""
+    if row.kind == "model" and said and row.status != "error":
+        return said, ""
+    if row.kind == "agent" and row.label:
+        is_named = row.name and row.name != row.label.split("#")[0]
+        return row.label, said or (row.name if is_named else "")
+    return row.name, said
 
 
 def _name_end(entry: Entry, signs: Signs) -> Line:
@@ -221,7 +253,7 @@ def _body(row: SpanRow, kind: str, size: int, signs: Signs) -> Line:
 
 def _gap_line(entry: Entry, width: int, columns: Columns, scale: Scale, signs: Signs) -> Line:
     first, last = scale.stretch(entry.end_ns - entry.gap_ns, entry.end_ns)
-    indent = " " * min(2 * entry.row.depth, columns.name // 2)
+    indent = " " * min(2 * entry.depth, columns.name // 2)
     name: Bit = put(f"{indent}  {signs.gap} gap  no span", columns.name, "dim")
     chart: Line = [(" " * first, ""), (signs.gap * (last - first + 1), "dim"), (" " * (scale.cells - last - 1), "")]
     return cut(
@@ -244,8 +276,8 @@ def density_lines(outline: Outline, width: int, signs: Signs) -> list[Line]:
     return [[(spark(shown, signs), "model")], [("".join(ticks), "error")]]
 
 
-def span_preview(row: SpanRow, width: int, signs: Signs, when: str) -> list[Line]:
-    """A few facts of a span below the timeline."""
+def span_preview(row: SpanRow, width: int, signs: Signs, when: str, given: DelegationRow | None = None) -> list[Line]:
+    """A few facts of a span below the timeline; of an agent's work also the hand-over that it came by."""
     from tui.signs import state_sign
 
     state = state_sign(signs, "running" if not row.end_ns else row.status)
@@ -256,10 +288,29 @@ def span_preview(row: SpanRow, width: int, signs: Signs, when: str) -> list[Line
         (row.label, ""),
     ]
     head += [(f" {signs.dot} {when} {signs.dot} ", "dim"), state, (f" {row.status.replace('_', ' ')}", state[1])]
+    if row.is_retry:
+        head += [("  ", ""), (f"{signs.retry} a retry", "retry")]
     if row.mark:
         head += [
             ("  ", ""),
             mark_sign(signs, row.mark),
             (" root of a cascade" if row.mark == "root" else " carried it on", "mark"),
         ]
-    return [cut(head, width), [(truncate(row.text, max(1, 3 * width)), "error" if row.status == "error" else "")]]
+    lines = [cut(head, width)]
+    if given is not None:
+        who = f"{given.source} {signs.transfer if given.mode == 'transfer' else signs.call} {given.target}"
+        lines.append(_told("given", [(who, "delegation"), (f" {signs.dot} {given.mode}, {given.grade}", "dim")], width))
+        lines += [_told("task", [(given.task, "")], width)] * bool(given.task)
+        lines += [_told("lost", [(", ".join(given.lost), "warning")], width)] * bool(given.lost)
+        lines += [_told("came back", [(given.returned, "")], width)] * bool(given.returned)
+        return lines
+    text_role = "error" if row.status == "error" else ""
+    pieces = wrapped(row.text[: 4 * width], max(1, width - 10)) if row.text else []
+    return lines + [
+        cut([put(("failed" if text_role else "came out") if n == 0 else "", 10, "dim"), (piece, text_role)], width)
+        for n, piece in enumerate(pieces[:4])
+    ]
+
+
+def _told(name: str, told: Line, width: int) -> Line:
+    return cut([put(name, 10, "dim"), *told], width)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from trajectory.view.rows import Outline, SpanRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.rows import DelegationRow, Outline, SpanRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.scale import Scale
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at
@@ -119,6 +119,10 @@ class TimelineScreen(DataScreen):
         live_ns = self.tui.now_ns if view.trace.state == "live" else view.trace.ended_ns
         self._end_ns = max(live_ns, trace_end_ns(view.spans, live_ns), self._start_ns + 1)
         self._enter(view)
+        taker = next((entry.key for entry in self._entries if entry.given and entry.given.span_id == self._wanted), "")
+        if taker:  # a hand-over is on the line of the work that it gave
+            self._wanted = ""
+            self.spans.want(taker)
         self.spans.show(self._keys, self._line, self._axis)
         if self._left is not None and self._left is not view:
             self._left = None
@@ -154,7 +158,8 @@ class TimelineScreen(DataScreen):
         self.preview.title = f"{row.span_id[:8]} {row.name}" if row else ""
         self.preview.status = f"{self.signs.enter} open" if row else ""
         when = self.when(row.start_ns, self._start_ns) if row else ""
-        lines = span_preview(row, self.preview.inner_width, self.signs, when) if row else []
+        given = self._given(row) if row else None
+        lines = span_preview(row, self.preview.inner_width, self.signs, when, given) if row else []
         self.preview.show([str(index) for index in range(len(lines))], lambda index, _width: lines[index])
 
     def _draw_density(self, view: TraceView) -> None:
@@ -223,6 +228,11 @@ class TimelineScreen(DataScreen):
             self.tui.ask_now()
         self.spans.want(span_id)
 
+    def _given(self, row: SpanRow) -> DelegationRow | None:
+        """The delegation that a line is, or that its work came by."""
+        rows = self.view.delegations if self.view else []
+        return delegation_at(rows, row.span_id) if row.kind in ("agent", "delegation") else None
+
     def action_open(self) -> None:
         row = self.row
         if row is None:
@@ -265,8 +275,11 @@ class TimelineScreen(DataScreen):
         if row.children and row.span_id not in self._folded:
             self._folded.add(row.span_id)
             self._refold(row.span_id)
-        elif row.parent_id in [entry.row.span_id for entry in self._entries]:
-            self.spans.want(row.parent_id)
+        else:
+            given = self._entries[self.spans.cursor].given
+            above = given.parent_id if given else row.parent_id
+            if above in [entry.row.span_id for entry in self._entries]:
+                self.spans.want(above)
 
     def _refold(self, span_id: str) -> None:
         self.draw_view()
