@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "120x36": ((120, 36), "unicode", tuple(PATHS)),
     "ascii": ((120, 36), "ascii", ("runs", "cockpit", "suspects", "alert", "timeline", "delegation", "replay", "help")),
     "block": ((120, 36), "block", ("runs", "cockpit", "suspects", "alert", "timeline", "delegation", "replay", "help")),
-    "200x50": ((200, 50), "unicode", ("cockpit", "alert", "delegation")),
+    "200x50": ((200, 50), "unicode", ("runs", "timeline", "cockpit", "alert", "delegation")),
     "60x20": ((60, 20), "unicode", ("cockpit", "alert")),
 }
 STATES = ("empty", "connecting", "reconnecting", "overload")

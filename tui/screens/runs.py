@@ -16,6 +16,7 @@ from tui.drawing.alerts import preview_line
 from tui.drawing.grouping import by_agent
 from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import Line, spread
+from tui.drawing.page import message_lines
 from tui.drawing.runs import changes, id_width, run_line, runs_header, runs_summary
 from tui.keys import bindings_on
 from tui.screens.base import DataScreen
@@ -76,9 +77,16 @@ class RunsScreen(DataScreen):
         below = self.query_one("#below")
         self.changes.display = width >= 100
         self.changes.styles.width = 36
-        size = min(13 if width >= 100 else 6, height - 8)
+        size = self._below_size(height)
         below.display = size >= 4 and self.app.size.height >= 20 and bool(self.rows)
         below.styles.height = size
+
+    def _below_size(self, height: int) -> int:
+        """Lines below the list: on a high screen all that the list leaves over, up to three fifths."""
+        if self.app.size.width < 100:
+            return min(6, height - 8)
+        spare = min(height - len(self.rows) - 4, height * 3 // 5) if self.app.size.height >= 40 else 0
+        return min(max(13, spare), height - 8)
 
     def summary_height(self, width: int) -> int:
         return 1 if width >= 100 else 0
@@ -107,7 +115,7 @@ class RunsScreen(DataScreen):
     def draw_view(self) -> None:
         if self.view is None:
             return
-        was_empty = not self.rows
+        before = len(self.rows)
         self.rows = self._in_order(self._in_place(self.view.rows))
         self._ids = id_width(self.rows)
         keys = [row.trace_id for row in self.rows]
@@ -118,7 +126,7 @@ class RunsScreen(DataScreen):
         self.list.show(keys, self._line, head)
         self._title()
         self._draw_preview()
-        if was_empty is bool(self.rows):
+        if before != len(self.rows) and (not before or not self.rows or self.app.size.height >= 40):
             self.plan()
 
     def _line(self, index: int, width: int) -> Line:
@@ -184,8 +192,12 @@ class RunsScreen(DataScreen):
         self.preview.status = "preview" if row and self.app.size.width >= 100 else ""
         lines, alerts = self._preview_lines(row) if row else ([], [])
         self._shown_alerts = {f"alert {alert.key}": alert for alert in alerts}
-        keys = [*(str(index) for index in range(len(lines))), *self._shown_alerts]
-        lines += [preview_line(alert, self.preview.inner_width, self.signs) for alert in self._shown_alerts.values()]
+        keys = [str(index) for index in range(len(lines))]
+        width, room = self.preview.inner_width, self.preview.size.height - 2 - len(lines) - len(alerts)
+        for key, alert in self._shown_alerts.items():
+            said = message_lines(alert, width - 5, 2) if room >= 2 * len(alerts) else []
+            keys += [key, *(f"{key} {number}" for number in range(len(said)))]
+            lines += [preview_line(alert, width, self.signs), *([("     ", ""), *line] for line in said)]
         self.preview.show(keys, lambda index, _width: lines[index])
         twin = self._twin(row) if row else None
         news = changes(row, self.tui.seen.get(row.trace_id), twin, self.signs) if row else []
@@ -198,16 +210,18 @@ class RunsScreen(DataScreen):
         held = self.view.preview if self.view else None
         if held is None or held.trace.trace_id != row.trace_id:
             return lines, []
-        alerts = [alert for alert in held.alerts if alert.state == "open"][:3]
+        most = max(3, room - len(lines) - len(held.lanes) - 4)
+        alerts = [alert for alert in held.alerts if alert.state == "open"][:most]
         space = room - len(lines) - len(alerts)
         if space >= 3 and held.lanes:
             gap: list[Line] = [[]] if space >= len(held.lanes) + 2 else []
             now_ns = self.tui.now_ns if row.state == "live" else row.ended_ns
             shown = by_agent(held.lanes, held.delegations, self.signs)
             drawn = draw_lanes(
-                shown.lanes, shown.delegations, width, self.signs, start_ns=row.started_ns, now_ns=now_ns, axis_lines=0
+                shown.lanes, shown.delegations, width, self.signs, start_ns=row.started_ns, now_ns=now_ns, axis_lines=1
             )
-            lines += [*gap, *drawn.lines[:space], *gap]
+            axis = drawn.axis if space > len(drawn.lines) + len(gap) else []
+            lines += [*gap, *axis, *drawn.lines[: space - len(axis)], *gap]
         return lines, alerts
 
     def _twin(self, row: TraceRow) -> TraceRow | None:
