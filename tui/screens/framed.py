@@ -123,7 +123,7 @@ class FramedScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Bar(self._tiny, id="tiny")
-        yield Bar(self._header, id="header")
+        yield Bar(self._header, id="header", clicked=self._to_crumb)
         yield Bar(self.summary, id="summary")
         yield Container(*self.compose_body(), id="body")
         with Container(id="hint-line"):
@@ -283,6 +283,14 @@ class FramedScreen(Screen[None]):
 
     def _header(self, width: int) -> list[Line]:
         return [header_line(["trajectory", *self.crumbs()], self.health_now, self.contact, width, self.signs)]
+
+    def _to_crumb(self, text: str) -> None:
+        """Goes back to the screen that a crumb names, where it is still open below this one."""
+        start = text.rstrip(self.signs.ellipsis + "…")
+        below = [each for each in self.app.screen_stack[:-1] if isinstance(each, FramedScreen)]
+        wanted = next((each for each in reversed(below) if start and each.crumbs()[-1].startswith(start)), None)
+        while wanted is not None and self.app.screen is not wanted:
+            self.app.pop_screen()
 
     def _footer(self, width: int) -> list[tuple[str, str, str]]:
         most = keys.FOOTER_KEYS_WIDE if width >= 100 else keys.FOOTER_KEYS_NARROW

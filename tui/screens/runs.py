@@ -32,6 +32,15 @@ _ORDERS: tuple[tuple[str, Callable[[TraceRow], tuple[float, ...]] | None], ...] 
     ("elapsed", lambda row: (row.started_ns - row.ended_ns, -row.started_ns)),
 )
 
+_COLUMN_ORDERS = {  # by the title of the column
+    "STATE": "newest",
+    "ST": "newest",
+    "ERR": "errors",
+    "ALERTS": "alerts",
+    "TOKENS": "tokens",
+    "ELAPSED": "elapsed",
+}
+
 
 class RunsScreen(DataScreen):
     """The list of runs."""
@@ -296,6 +305,12 @@ class RunsScreen(DataScreen):
         self.list.go(0)
         self.redraw()
         super().action_first()
+
+    def on_pane_titled(self, event: Pane.Titled) -> None:
+        event.stop()
+        if event.word in _COLUMN_ORDERS:
+            self.order = SORTS.index(_COLUMN_ORDERS[event.word]) - 1
+            self.action_sort()
 
     def action_sort(self) -> None:
         self.order = (self.order + 1) % len(_ORDERS)

@@ -268,6 +268,14 @@ class TimelineScreen(DataScreen):
         elif entry.row.children:
             self.spans.move(1)
 
+    def on_pane_folded(self, event: Pane.Folded) -> None:
+        event.stop()
+        row = self.row
+        if row is not None and row.span_id in self._folded:
+            self.action_unfold()
+        elif row is not None and row.children:
+            self.action_fold()
+
     def action_fold(self) -> None:
         row = self.row
         if row is None:

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from rich.style import Style
+from textual.events import Click
 from textual.strip import Strip
 
+from trajectory.view.text import cells
 from tui.drawing.line import Line
 from tui.widgets.drawn import Drawn
 
@@ -14,10 +16,22 @@ Actions = list[tuple[str, str, str]]  # text, role, action
 class Bar(Drawn):
     """Draws what `draw(width)` returns; repaints only when that has changed since it was last asked by `update`."""
 
-    def __init__(self, draw: Callable[[int], list[Line]], *, id: str | None = None) -> None:
+    def __init__(
+        self, draw: Callable[[int], list[Line]], *, id: str | None = None, clicked: Callable[[str], None] | None = None
+    ) -> None:
         super().__init__(id=id)
         self._draw = draw
         self._lines: list[Line] = []
+        self._clicked = clicked  # gets the text of a bit that is clicked
+
+    def on_click(self, event: Click) -> None:
+        end = 0
+        for text, _role in self._lines[event.y] if self._clicked and event.y < len(self._lines) else []:
+            end += cells(text)
+            if event.x < end:
+                if self._clicked:
+                    self._clicked(text)
+                return
 
     def update(self) -> None:
         """Draws again; repaints where something differs."""

@@ -29,6 +29,16 @@ class Pane(Drawn, can_focus=True):
             super().__init__()
             self.pane = pane
 
+    class Titled(Message):
+        """A word above the rows was clicked: the title of a column."""
+
+        def __init__(self, word: str) -> None:
+            super().__init__()
+            self.word = word
+
+    class Folded(Message):
+        """The sign of a fold was clicked, in the row under the cursor."""
+
     class Opened(Message):
         """The row under the cursor was clicked twice."""
 
@@ -237,11 +247,22 @@ class Pane(Drawn, can_focus=True):
         self.scroll_rows(-3)
 
     def on_click(self, event: Click) -> None:
-        row = event.y - (1 + len(self.banner) + len(self._head_lines)) + self.top
-        if 0 <= row < len(self.keys) and self.has_cursor:
+        above = 1 + len(self.banner) + len(self._head_lines)
+        row = event.y - above + self.top
+        text = "".join(text for text, _, _ in self._lay(event.y))
+        if 1 + len(self.banner) <= event.y < above and text[event.x : event.x + 1].strip():
+            self.post_message(self.Titled((text[: event.x].split(" ")[-1] + text[event.x :]).split()[0]))
+        elif event.y >= above and 0 <= row < len(self.keys) and self.has_cursor:
             self.go(row)
             if event.chain == 2:
                 self.post_message(self.Opened())
+            elif self._is_fold(text, event.x):
+                self.post_message(self.Folded())
+
+    def _is_fold(self, text: str, x: int) -> bool:
+        """Whether a cell of a row is the sign of its fold: nothing but the cursor stands before it."""
+        before = text[1 if self.is_framed else 0 : x].replace(self.signs.cursor, "").strip()
+        return not before and text[x : x + 1] in (self.signs.folded, self.signs.unfolded)
 
     def on_focus(self) -> None:
         self.repaint()
