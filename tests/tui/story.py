@@ -4,6 +4,9 @@ A planner has seven agents write a memo. `research#2` never gets the fiscal year
 fails, and the wrong figure surfaces 68 s later at the reviewer. `StoryFeed` answers any query from it, filters included.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+
 from trajectory.errors import QueryError
 from trajectory.view.feed import FeedBusy, FeedLost
 from trajectory.view.query import parse
@@ -712,6 +715,16 @@ class StoryFeed:
             raise FeedLost("nobody answers")
         self.marks.append((trace_id, alert_key, action))
 
+    def formats(self) -> list[Format]:
+        graphs = [Format(suffix, of, "a graph") for of in ("delegations", "spans") for suffix in (".mmd", ".svg")]
+        return [Format(".jsonl", "trace", "every fact"), Format(".md", "trace", "a report"), *graphs]
+
+    def export(self, trace_id: str, chosen: Format, path: str, told: Callable[[str], bool]) -> None:
+        told("half of it")
+        if self.lost:
+            raise FeedLost("nobody answers")
+        Path(path).write_text(f"{trace_id} {chosen.of}", encoding="utf-8")
+
     def close(self) -> None:
         pass
 
@@ -732,7 +745,7 @@ class StoryFeed:
             return Missing(self.version, self.health, str(error), error.position)
 
     def _runs(self, query: RunsQuery) -> RunsView:
-        keep = parse(query.filter)
+        keep = parse(query.filter, start_ns=START_NS)
         rows = [row for row in self.runs if keep(row, NOW_NS)][: query.limit]
         preview = self._trace(TraceQuery(query.preview, tail=0)) if query.preview == TRACE_ID else None
         return RunsView(self.version, self.health, rows, len(self.runs), preview)
@@ -744,7 +757,7 @@ class StoryFeed:
         return instant_view(whole, query)
 
     def _trace(self, query: TraceQuery) -> TraceView:
-        keep = parse(query.filter)
+        keep = parse(query.filter, start_ns=START_NS)
         trace = next(row for row in self.runs if row.trace_id == query.trace_id)
         steps = [row for row in self.steps if keep(row, NOW_NS)]
         spans = [row for row in self.spans if keep(row, NOW_NS)]

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from trajectory.cli.output import bold, json_line, say, sign
 from trajectory.cli.places import add_json, add_store, add_trace, open_store
 from trajectory.model.words import Severity
+from trajectory.view.link import link_text
 from trajectory.view.text import clean
 
 if TYPE_CHECKING:
     from trajectory.model.fact import Finding
+
+_ID_CHARS = 12  # of a trace, where it is told or linked to
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +47,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lines(finding: "Finding", *, with_trace: bool = False) -> list[str]:
-    """A finding for reading: what, who, the sentence, the evidence under it."""
+    """A finding for reading: what, who, the sentence, the evidence under it, the link for `trajectory open`."""
     ends = [finding.peer_agent, finding.agent]
     if finding.kind == "cascade":  # seen where it began; the peer is who took it over
         ends.reverse()
     who = " -> ".join(end for end in ends if end)
-    trace = f"  trace {finding.trace_id.hex()[:12]}" if with_trace else ""
+    trace = f"  trace {finding.trace_id.hex()[:_ID_CHARS]}" if with_trace else ""
     head = f"{sign(finding.severity)} {bold(clean(finding.kind))}  {clean(who)}  {finding.confidence:.2f}{trace}"
     said = [f"    {clean(finding.message)}"]
     said += [f"      {e.span_id.hex()[:8]}  {clean(e.text)}" for e in finding.evidence]
-    return [head, *said]
+    return [head, *said, f"      {link_text(finding.trace_id.hex()[:_ID_CHARS], finding.span_id.hex())}"]

@@ -151,7 +151,7 @@ class Publisher:
         version = max(folded.changed_version, self._health_version)
         if version <= since:
             return None
-        keep = parse(query.filter)
+        keep = parse(query.filter, start_ns=folded.trace.first_ns)
         rows = TraceRows(folded, health.now_ns, self._is_live())
         spans, matching_count = self._spans(rows, query, keep)
         suspected, limits = _suspects(rows, query.suspects)

@@ -17,6 +17,7 @@ from trajectory.graph.network import delegation_graph
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Finding
 from trajectory.model.words import Severity
+from trajectory.view.link import link_text
 
 _CASCADE = "cascade"
 _MAX_ROWS = 500
@@ -137,6 +138,7 @@ def _finding(trace: Trace, finding: Finding) -> Iterator[str]:
     if finding.value:
         yield f"- **Value:** {markdown(finding.value, 300)}"
     yield f"- **Confidence:** {finding.confidence:.2f}, {markdown(finding.grade, 20)}"
+    yield f"- **Open:** `trajectory open {link_text(trace.trace_id.hex(), finding.span_id.hex())}`"
     yield from (f"- **Evidence:** {markdown(e.text, 400)} ({_place(trace, e.span_id)})" for e in finding.evidence)
     if finding.path:
         named = "Path of the error" if finding.kind == _CASCADE else "Path"

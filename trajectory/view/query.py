@@ -5,6 +5,7 @@
     agent:research      the field contains it     kind=tool   the field is it   text~"50[34]"  a pattern (RE2's)
     err>0  tokens>=10k  dur>2s  alerts>0          numbers and durations; a row without the field does not match
     id:91c4             an id that starts so      last:10m    a sign of life in the last ten minutes
+    at:31s..40s         at work then, since the start of the run; at:31s in that instant, at:31s.. from then on
     -x  !x  not x       without                   space, and  both              or  either          ( )  groups
 
 Invariant: `parse` either returns a filter or raises QueryError with a column; it never raises anything else, and a filter
@@ -18,6 +19,7 @@ from functools import cache, lru_cache
 
 from trajectory.errors import QueryError
 from trajectory.view.rows import AlertRow, DelegationRow, Lane, SpanRow, StepRow, TraceRow
+from trajectory.view.times import offset_ns
 
 Row = TraceRow | SpanRow | StepRow | Lane | DelegationRow | AlertRow
 Saying = Callable[[str], Container[str]]
@@ -102,7 +104,7 @@ _NUMBERS: dict[str, Callable[[object, int], float | None]] = {
     "conf": lambda row, _: _number(row, "confidence"),
 }
 _OTHER_NAMES = {"errors": "err", "error": "err", "duration": "dur", "elapsed": "dur", "delegations": "deleg"}
-FIELDS: tuple[str, ...] = tuple(sorted({*_TEXTS, *_IDS, *_NUMBERS, "last"}))
+FIELDS: tuple[str, ...] = tuple(sorted({*_TEXTS, *_IDS, *_NUMBERS, "last", "at"}))
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": lambda a, b: a > b,
     "<": lambda a, b: a < b,
@@ -130,25 +132,26 @@ class Filter:
         return not self.text.strip()
 
 
-def parse(text: str, saying: Saying | None = None) -> Filter:
+def parse(text: str, saying: Saying | None = None, start_ns: int = 0) -> Filter:
     """The filter that the text describes; an empty text matches every row. Raises QueryError with the column of the fault.
 
-    `saying` gives the ids of the traces in which anything says a text: with it `text:` matches their rows too.
+    `saying` gives the ids of the traces in which anything says a text: with it `text:` matches their rows too. `start_ns` is
+    when the run began whose rows are filtered, for `at:`; a run's own row knows when it began.
     """
-    return _parsed(text) if saying is None else _read(text, saying)
+    return _parsed(text, start_ns) if saying is None else _read(text, saying, start_ns)
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str) -> Filter:
-    return _read(text, None)
+def _parsed(text: str, start_ns: int) -> Filter:
+    return _read(text, None, start_ns)
 
 
-def _read(text: str, saying: Saying | None) -> Filter:
+def _read(text: str, saying: Saying | None, start_ns: int) -> Filter:
     if len(text) > LONGEST_FILTER:
         raise QueryError(f"a filter is at most {LONGEST_FILTER} characters long", LONGEST_FILTER)
     if not text.strip():
         return Filter(text, lambda _row, _now_ns: True)
-    reader = _Reader(text, saying)
+    reader = _Reader(text, saying, start_ns)
     test = reader.either(0)
     if not reader.at_end():
         raise QueryError("this parenthesis closes nothing", reader.column())
@@ -158,9 +161,10 @@ def _read(text: str, saying: Saying | None) -> Filter:
 class _Reader:
     """Reads tokens of one filter, left to right; `at` is the column behind the last one read."""
 
-    def __init__(self, text: str, saying: Saying | None) -> None:
+    def __init__(self, text: str, saying: Saying | None, start_ns: int) -> None:
         self.text = text
         self.saying = saying
+        self.start_ns = start_ns
         self.at = 0
 
     def column(self) -> int:
@@ -247,6 +251,8 @@ class _Reader:
             return _numeric(name, operator, value, value_at)
         if name == "last":
             return _recent(operator, value, value_at)
+        if name == "at":
+            return _at_work(operator, value, value_at, self.start_ns)
         if name in _IDS:
             return _id(_IDS[name], operator, value, value_at)
         if name in _TEXTS:
@@ -353,3 +359,31 @@ def _recent(operator: str, value: str, column: int) -> Test:
         return running or (ends is not None and ends >= now_ns - age_ns)
 
     return test
+
+
+def _at_work(operator: str, value: str, column: int, start_ns: int) -> Test:
+    first, dots, last = value.partition("..")
+    begin_ns, end_ns = offset_ns(first), offset_ns(last) if dots else offset_ns(first)
+    is_given = (begin_ns is not None or not first) and (end_ns is not None or not last) and (first or last)
+    if operator not in (":", "=") or not is_given:
+        raise QueryError("at needs times since the start such as at:31s..40s or at:01:42", column)
+
+    def test(row: object, now_ns: int) -> bool:
+        stretch = _stretch_ns(row, now_ns)
+        if stretch is None:
+            return False
+        origin_ns = stretch[0] if isinstance(row, TraceRow) else start_ns
+        is_before_end = end_ns is None or stretch[0] <= origin_ns + end_ns
+        return is_before_end and (begin_ns is None or stretch[1] >= origin_ns + begin_ns)
+
+    return test
+
+
+def _stretch_ns(row: object, now_ns: int) -> tuple[int, int] | None:
+    """When a row's work began and ended, or when it happened; what has not ended goes on now."""
+    for start_name, end_name in (("start_ns", "end_ns"), ("started_ns", "ended_ns"), ("sent_ns", "returned_ns")):
+        start, end = getattr(row, start_name, None), getattr(row, end_name, None)
+        if isinstance(start, int) and isinstance(end, int):
+            return start, end or max(now_ns, start)
+    instants = [getattr(row, name, None) for name in ("at_ns", "opened_ns")]
+    return next(((at, at) for at in instants if isinstance(at, int)), None)

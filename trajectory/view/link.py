@@ -1,0 +1,99 @@
+"""Links to a place in a trace, as text that can be pasted anywhere: `trajectory://7f3a90c1/span/91c4?t=33.5s&v=timeline`.
+
+Invariant: a link holds hexadecimal ids, a time and one word, and nothing that an agent wrote; `parse_link` takes exactly what
+`str` of a link gives (`parse_link(str(link)) == link`) and refuses everything else. The dashboard copies and follows them, the
+command line opens and prints them.
+"""
+
+import re
+from dataclasses import dataclass
+from hashlib import blake2s
+
+from trajectory.errors import ConfigError
+from trajectory.view.times import offset_ns, offset_text
+
+SCHEME = "trajectory://"
+LONGEST_LINK = 200
+_TRACE = re.compile(r"[0-9a-f]{4,32}")
+_SPAN = re.compile(r"[0-9a-f]{4,16}")
+_ALERT = re.compile(r"[0-9a-f]{12}|A[0-9]{1,6}")
+_VIEW = re.compile(r"[a-z]{1,16}")
+_LONGEST_NS = 10**18  # since the start of a run: thirty years
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A run by a beginning of its id (4 to 32 hex digits), and in it perhaps a span (4 to 16) or an alert.
+
+    `alert` is `alert_mark` of its key, or its number (`A1`). `at_ns` is since the start of the run; `view` the screen or pane.
+    Raises ConfigError for what is none of that.
+    """
+
+    trace: str
+    span: str = ""
+    alert: str = ""
+    at_ns: int | None = None
+    view: str = ""
+
+    def __post_init__(self) -> None:
+        parts = (
+            (_TRACE.fullmatch(self.trace), "a run is 4 to 32 hexadecimal digits"),
+            (not self.span or _SPAN.fullmatch(self.span), "a span is 4 to 16 hexadecimal digits"),
+            (not self.alert or _ALERT.fullmatch(self.alert), "an alert is A and a number, or 12 hexadecimal digits"),
+            (not (self.span and self.alert), "it names a span or an alert, not both"),
+            (self.at_ns is None or 0 <= self.at_ns < _LONGEST_NS, "t is a time since the start, such as 33.5s"),
+            (not self.view or _VIEW.fullmatch(self.view), "v is the name of a screen"),
+        )
+        for is_good, rule in parts:
+            if not is_good:
+                raise ConfigError(f"no link of ours: {rule}", "link")
+
+    def __str__(self) -> str:
+        path = f"/span/{self.span}" if self.span else f"/alert/{self.alert}" if self.alert else ""
+        asked = [f"t={offset_text(self.at_ns)}"] if self.at_ns is not None else []
+        asked += [f"v={self.view}"] if self.view else []
+        return f"{SCHEME}{self.trace}{path}{'?' if asked else ''}{'&'.join(asked)}"
+
+
+def is_link(text: str) -> bool:
+    """Whether a text claims to be a link."""
+    return text.startswith(SCHEME)
+
+
+def parse_link(text: str) -> Link:
+    """The link that a text is, the scheme left out or not. Raises ConfigError with the rule that it breaks."""
+    if len(text) > LONGEST_LINK:
+        raise ConfigError(f"no link of ours: it is longer than {LONGEST_LINK} characters", "link")
+    place, mark, query = text.removeprefix(SCHEME).partition("?")
+    trace, *path = place.split("/")
+    if len(path) not in (0, 2) or (path and path[0] not in ("span", "alert")) or "" in path:
+        raise ConfigError("no link of ours: behind the run comes nothing, /span/ID or /alert/ID", "link")
+    asked = _asked(query) if mark else {}
+    at_ns = offset_ns(asked["t"]) if "t" in asked else None
+    if "t" in asked and at_ns is None:
+        raise ConfigError("no link of ours: t is a time since the start, such as 33.5s", "link")
+    kind, name = path or ("", "")
+    return Link(trace, name if kind == "span" else "", name if kind == "alert" else "", at_ns, asked.get("v", ""))
+
+
+def _asked(query: str) -> dict[str, str]:
+    asked: dict[str, str] = {}
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name not in ("t", "v") or name in asked or not value:
+            raise ConfigError("no link of ours: behind ? stand t=TIME and v=SCREEN, each at most once", "link")
+        asked[name] = value
+    return asked
+
+
+def alert_mark(key: str) -> str:
+    """What stands for an alert in a link: a digest of its key, which itself may hold what an agent wrote."""
+    return blake2s(key.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def link_text(trace: str, span: str = "") -> str:
+    """The link to a span as text; to its run where the span has no id as ours are."""
+    try:
+        return str(Link(trace, span))
+    except ConfigError:
+        return str(Link(trace))

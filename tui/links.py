@@ -1,0 +1,32 @@
+"""From a row under a cursor to the link that leads back to it.
+
+Invariant: pure, and None rather than a link that does not parse: ids of rows come from elsewhere. The screens call it.
+"""
+
+from trajectory.errors import ConfigError
+from trajectory.view.link import Link, alert_mark
+from trajectory.view.rows import AlertRow, TraceRow
+
+_BEGINNINGS = ("at_ns", "start_ns", "sent_ns")
+
+
+def link_to(row: object, trace_id: str, started_ns: int, view: str) -> Link | None:
+    """The link to a row of a run that began at `started_ns` (0: not known); to the run where the row has no place in it."""
+    try:
+        if isinstance(row, TraceRow):
+            return Link(row.trace_id)
+        if isinstance(row, AlertRow):
+            return Link(trace_id or row.trace_id, alert=alert_mark(row.key))
+        span_id = str(getattr(row, "span_id", ""))
+        if not span_id:
+            return Link(trace_id, view=view)
+        begins = [at for name in _BEGINNINGS if isinstance(at := getattr(row, name, None), int)]
+        at_ns = begins[0] - started_ns if begins and started_ns and begins[0] >= started_ns else None
+        return Link(trace_id, span_id, at_ns=at_ns, view=view)
+    except ConfigError:
+        return None
+
+
+def is_alert(wanted: str, key: str, alert_id: str) -> bool:
+    """Whether a link's word for an alert means the one of this key and number."""
+    return wanted in (alert_id, alert_mark(key))
