@@ -5,7 +5,6 @@ touched by the ticker's thread alone. The command line makes it with a feed, run
 the feed.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
@@ -13,36 +12,34 @@ from typing import ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding
-from textual.events import AppBlur, AppFocus
+from textual.events import AppBlur, AppFocus, Key
 from textual.screen import Screen
 
+from trajectory.errors import TrajectoryError
 from trajectory.view.feed import Feed
-from trajectory.view.rows import AlertRow, Health, Query, TraceRow
-from tui import going, keys, taking
+from trajectory.view.link import Link
+from trajectory.view.rows import AlertRow, Health, Query
+from tui import keys
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, wall
-from tui.looking import Looking
-from tui.plain import to_plain
-from tui.screens.alert import AlertScreen
 from tui.screens.base import DataScreen
-from tui.screens.cockpit import CockpitScreen
-from tui.screens.delegation import DelegationScreen
+from tui.screens.menu import ExportScreen, MarksScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
-from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
-from tui.screens.span import SpanScreen
-from tui.screens.timeline import TimelineScreen
 from tui.seen import Seen
 from tui.settings import Settings
+from tui.taking import Taking
 from tui.ticker import TICKS_PER_S, Arrived, Marked, Ticker
 from tui.widgets.pane import Pane
+from tui.widgets.prompt import Prompt
 
 _STALE_AFTER_S = 1.8
 
 
-class TrajectoryApp(Looking):
-    """Shows what a feed knows. `open_trace` is the id of a run to open at once; `clock` is monotonic, in seconds.
+class TrajectoryApp(Taking):
+    """Shows what a feed knows. `open_trace` is the id of a run to open at once, `open_link` a link to go to, its ids whole;
+    `clock` is monotonic, in seconds.
 
     `glyphs` is unicode, block, ascii, or nothing for what the locale allows; `theme` a name, or nothing for our dark one.
     Raises ConfigError for a theme that does not exist.
@@ -62,6 +59,7 @@ class TrajectoryApp(Looking):
         glyphs: str = "",
         theme: str | None = None,
         open_trace: str = "",
+        open_link: Link | None = None,
         clock: Callable[[], float] = time.monotonic,
         zone: tzinfo | None = None,
         ticks_per_s: int = TICKS_PER_S,
@@ -81,7 +79,7 @@ class TrajectoryApp(Looking):
         self.wall_times = self.settings.is_on("wall_times")
         self.is_paused = False
         self._ticks_per_s = ticks_per_s
-        self._open_trace = open_trace
+        self._open_link = open_link or (Link(open_trace) if open_trace else None)
         self._heard_s: float | None = None
         self._health_s = 0.0
         self._began_s = clock()
@@ -89,20 +87,20 @@ class TrajectoryApp(Looking):
         self._lost = self._is_busy = False
         self._contact_before = Contact()
         self._second_before = 0
-        self._copies = taking.Copies()
+        self.typed: dict[str, list[str]] = {}  # what was entered into the prompt, by its sign
 
     def on_mount(self) -> None:
         self.push_screen(RunsScreen())
         self.call_after_refresh(self.tell, self.settings.told)
-        if self._open_trace:
-            self.push_screen(CockpitScreen(self._open_trace))
+        if self._open_link:
+            self.land(self._open_link)
         if self._ticks_per_s:
             self.set_interval(1 / self._ticks_per_s, self.beat)
             self.call_after_refresh(self.beat)
 
     def on_unmount(self) -> None:
         self.ticker.stop()
-        self._copies.forget()
+        self.forget_files()
         self.seen.keep()
 
     def release(self, timeout_s: float = 3.0) -> bool:
@@ -111,11 +109,6 @@ class TrajectoryApp(Looking):
         return self.ticker.join(timeout_s)
 
     # The feed
-
-    @property
-    def data_screen(self) -> DataScreen | None:
-        """The uppermost screen over data; overlays lie above it."""
-        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, DataScreen)), None)
 
     def _wanted(self) -> Query | None:
         screen = self.data_screen
@@ -225,45 +218,15 @@ class TrajectoryApp(Looking):
             return [[(f"{signs.high} ", "warning"), (text, "warning"), ("  i details", "dim")]]
         return []
 
-    def tell(self, text: str) -> None:
-        if text and self.data_screen is not None and self.data_screen.is_mounted:
-            self.data_screen.say(text)
+    def on_key(self, event: Key) -> None:
+        """A letter that was on its way to a pane while the prompt opened is typed into it, and no command."""
+        screen = self.screen
+        is_typing = isinstance(screen, DataScreen) and screen.is_mounted and screen.is_prompting
+        if is_typing and event.is_printable and event.character:
+            event.prevent_default()
+            screen.query_one(Prompt).type_in(event.character)
 
-    # Going places
-
-    def open_run(self, row: TraceRow, pane: str = "") -> None:
-        """Opens a run's cockpit, on one of its panes."""
-        self.push_screen(CockpitScreen(row.trace_id, row.title, pane))
-
-    def open_timeline(self, trace_id: str, span_id: str, trace: TraceRow | None) -> None:
-        """Opens a run's timeline with the cursor on a span."""
-        self.push_screen(TimelineScreen(trace_id, span_id, trace))
-
-    def open_span(self, trace_id: str, span_id: str, start_ns: int) -> None:
-        """Opens a span in the inspector."""
-        self.push_screen(SpanScreen(trace_id, span_id, start_ns))
-
-    def open_replay(self, trace_id: str, at_ns: int = 0, lane: str = "", trace: TraceRow | None = None) -> None:
-        """Opens a run at an instant, its end for 0; `lane` is the label of the agent to look at, or its span."""
-        self.push_screen(ReplayScreen(trace_id, at_ns, lane, trace))
-
-    def open_alert(self, trace_id: str, alert_key: str, alert_id: str = "", trace: TraceRow | None = None) -> None:
-        """Opens an alert's page."""
-        self.push_screen(AlertScreen(trace_id, alert_key, alert_id, trace))
-
-    def open_delegation(self, trace_id: str, delegation_id: str, trace: TraceRow | None = None) -> None:
-        """Opens a delegation's page."""
-        self.push_screen(DelegationScreen(trace_id, delegation_id, trace))
-
-    def go_to(self, text: str) -> None:
-        """Goes to what a text names; says on the screen where that is nothing."""
-        if self.data_screen is not None and text.strip():
-            going.go_to(self, text.strip())
-
-    def back_to(self, kind: type[DataScreen]) -> None:
-        """Closes screens until one of a kind is the uppermost; never the first of all."""
-        while len(self.screen_stack) > 2 and not isinstance(self.screen, kind):
-            self.pop_screen()
+    # Overlays
 
     def show_help(self, screen: str, pane: Pane) -> None:
         """Opens the help for a screen and one of its panes."""
@@ -287,20 +250,36 @@ class TrajectoryApp(Looking):
             screen.redraw()
             screen.update_bars()
 
-    # Taking things along
+    def show_exports(self) -> None:
+        """Opens the menu of formats for the run that is open, or under the cursor."""
+        link, screen = self.data_screen.link() if self.data_screen else None, self.data_screen
+        if link is None or screen is None:
+            self.tell("no run to export here")
+            return
+        try:
+            formats = self.feed.formats()
+        except TrajectoryError as error:
+            self.tell(f"nothing exported: {error}")
+            return
+        menu = ExportScreen(
+            self.signs,
+            link.trace[:8],
+            formats,
+            self.settings.text("export"),
+            lambda each: self.export(link.trace, each),
+        )
+        self.push_screen(menu)
 
-    def copy(self, text: str) -> str:
-        """Puts a text on the clipboard and, for terminals that cannot, in a private file; returns what to tell."""
-        self.copy_to_clipboard(text)
-        return self._copies.keep(text)
+    def ask_letter(self, *, sets: bool) -> None:
+        """Asks for the letter of a mark, to set it or to go to it."""
+        marks = {letter: place.words for letter, place in self.marks_here.items()}
+        self.push_screen(MarksScreen(self.signs, marks, sets, self.set_mark if sets else self.go_to_mark))
 
-    def copy_row(self, row: object) -> str:
-        """Copies a row as JSON."""
-        return self.copy(json.dumps(to_plain(row), indent=2, ensure_ascii=False))
+    def came_back(self) -> None:
+        """What was not asked for while an editor had the screen is not missing yet."""
+        self._heard_s = self.clock() if self._heard_s is not None and not self._lost else self._heard_s
 
-    def save_picture(self) -> str:
-        """Writes the screen as SVG into the current directory, or into the temporary one; returns what to tell."""
-        return taking.write_new("svg", self.export_screenshot(title="trajectory"))
+    # Looks
 
     async def action_save_picture(self) -> None:
         self.save_picture()

@@ -1,68 +1,336 @@
-"""Going by name: from the words after `:` to a run, an alert, an agent or a span.
+"""Where one is, where one was, and how one goes somewhere: the stack of screens, the jump list, marks, links, names.
 
-Invariant: nothing is asked of the feed; what can be gone to is what the open screens know. Called by the app.
+Invariant: nothing is asked of the feed to go somewhere: what a name can mean is what the open screens know; before each jump
+the place that is left is remembered, the last hundred of them. The app is built on it.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import ReferenceType, ref
 
-from trajectory.view.rows import TraceView
+from trajectory.errors import ConfigError
+from trajectory.view.link import Link, is_link, parse_link
+from trajectory.view.rows import TraceRow, TraceView
+from trajectory.view.text import clean
+from trajectory.view.times import offset_ns
+from tui.finding import Candidate
+from tui.looking import Looking
+from tui.screens.alert import AlertScreen
+from tui.screens.base import DataScreen
 from tui.screens.cockpit import CockpitScreen
+from tui.screens.delegation import DelegationScreen
+from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
+from tui.screens.span import SpanScreen
+from tui.screens.timeline import TimelineScreen
 
-if TYPE_CHECKING:
-    from tui.app import TrajectoryApp
-
-
-def go_to(app: "TrajectoryApp", text: str) -> None:
-    """Goes to `runs`, `alerts`, a run by id or title; an alert, an agent or a span of the run that is open; else says so."""
-    wanted = text.casefold()
-    if wanted == "runs":
-        app.back_to(RunsScreen)
-    elif wanted == "alerts" and any(isinstance(each, CockpitScreen) for each in app.screen_stack):
-        app.back_to(CockpitScreen)
-        app.call_after_refresh(_focus_alerts, app)
-    elif not (_to_alert(app, wanted) or _to_run(app, wanted) or _inside(app, wanted)) and app.data_screen is not None:
-        app.data_screen.say(f"no run, alert, agent or span is called {text}")
+_REMEMBERED = 100
+_WHOLE_ID = 32
+_OFFERED = 40
+# Words for where an action of the open screen, or of the cockpit below it, leads.
+_WORDS = ("alerts", "delegations", "timeline", "suspects", "replay")
 
 
-def _focus_alerts(app: "TrajectoryApp") -> None:
-    if isinstance(app.data_screen, CockpitScreen):
-        app.data_screen.focus_named("alerts")
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A screen, what it is about, and the row under its cursor. `link` leads there again when the screen is gone; `words`
+    are for people."""
+
+    screen: "ReferenceType[DataScreen]"
+    subject: str
+    link: Link | None
+    pane: str
+    key: str
+    words: str = field(default="", compare=False)
 
 
-def _to_run(app: "TrajectoryApp", wanted: str) -> bool:
-    runs = next((each for each in app.screen_stack if isinstance(each, RunsScreen)), None)
-    for row in runs.rows if runs else []:
-        if row.trace_id.startswith(wanted) or wanted == row.title.casefold():
-            app.back_to(RunsScreen)
-            app.open_run(row)
-            return True
-    return False
+class Going(Looking):
+    """The app as far as it goes to places."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.been: list[Place] = []
+        self.marks: dict[str, dict[str, Place]] = {}  # by run, by letter
+        self._is_returning = False
 
-def _open_view(app: "TrajectoryApp") -> TraceView | None:
-    """What is known of the run whose cockpit is open."""
-    cockpit = next((each for each in reversed(app.screen_stack) if isinstance(each, CockpitScreen)), None)
-    return cockpit.view if cockpit else None
+    @property
+    def data_screen(self) -> DataScreen | None:
+        """The uppermost screen over data; overlays lie above it."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, DataScreen)), None)
 
+    def tell(self, text: str) -> None:
+        """Says a sentence on the screen over data."""
+        if text and self.data_screen is not None and self.data_screen.is_mounted:
+            self.data_screen.say(text)
 
-def _to_alert(app: "TrajectoryApp", wanted: str) -> bool:
-    view = _open_view(app)
-    found = next((row for row in (view.alerts if view else []) if row.alert_id.casefold() == wanted), None)
-    if view is not None and found is not None:
-        app.open_alert(view.trace.trace_id, found.key, found.alert_id, view.trace)
-    return found is not None
+    # Opening
 
+    def push_screen(self, screen: Any, *args: Any, **options: Any) -> Any:
+        """Opens a screen; the place that a screen over data covers is remembered."""
+        if isinstance(screen, DataScreen):
+            self.remember()
+        return super().push_screen(screen, *args, **options)
 
-def _inside(app: "TrajectoryApp", wanted: str) -> bool:
-    view = _open_view(app)
-    if view is None:
+    def pop_screen(self) -> Any:
+        """Closes the uppermost screen; the place on a screen over data is remembered."""
+        if isinstance(self.screen, DataScreen):
+            self.remember()
+        return super().pop_screen()
+
+    def open_run(self, row: TraceRow, pane: str = "") -> None:
+        """Opens a run's cockpit, on one of its panes."""
+        self.push_screen(CockpitScreen(row.trace_id, row.title, pane))
+
+    def open_timeline(self, trace_id: str, span_id: str, trace: TraceRow | None) -> None:
+        """Opens a run's timeline with the cursor on a span."""
+        self.push_screen(TimelineScreen(trace_id, span_id, trace))
+
+    def open_span(self, trace_id: str, span_id: str, start_ns: int) -> None:
+        """Opens a span in the inspector."""
+        self.push_screen(SpanScreen(trace_id, span_id, start_ns))
+
+    def open_alert(self, trace_id: str, alert_key: str, alert_id: str = "", trace: TraceRow | None = None) -> None:
+        """Opens an alert's page."""
+        self.push_screen(AlertScreen(trace_id, alert_key, alert_id, trace))
+
+    def open_replay(self, trace_id: str, at_ns: int = 0, lane: str = "", trace: TraceRow | None = None) -> None:
+        """Opens a run at an instant, its end for 0; `lane` is the label of the agent to look at, or its span."""
+        self.push_screen(ReplayScreen(trace_id, at_ns, lane, trace))
+
+    def open_delegation(self, trace_id: str, delegation_id: str, trace: TraceRow | None = None) -> None:
+        """Opens a delegation's page."""
+        self.push_screen(DelegationScreen(trace_id, delegation_id, trace))
+
+    def back_to(self, kind: type[DataScreen], trace_id: str = "") -> bool:
+        """Closes screens until one of a kind, and of a run if one is named, is the uppermost; never the first of all."""
+        there = [s for s in self.screen_stack if isinstance(s, kind) and trace_id in ("", getattr(s, "trace_id", ""))]
+        if there:
+            self._close_above(there[-1])
+        return bool(there)
+
+    def _close_above(self, screen: DataScreen) -> None:
+        while self.screen is not screen and len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    # Where one was
+
+    def remember(self) -> None:
+        """Puts the place that one is at on the jump list."""
+        place = self._place()
+        if place and not self._is_returning and self.been[-1:] != [place]:
+            self.been = [*self.been, place][-_REMEMBERED:]
+
+    def _place(self) -> Place | None:
+        screen = self.data_screen
+        if screen is None or not screen.is_mounted:
+            return None
+        pane, link = screen.pane, screen.link()
+        at = [*screen.crumbs()[1:], pane.title, f"span {link.span[:8]}" if link and link.span else ""]
+        words = f" {screen.signs.crumb} ".join(dict.fromkeys(word for word in at if word))
+        return Place(ref(screen), screen.subject, link, pane.id or "", pane.selected, words)
+
+    def go_back(self) -> None:
+        """Goes to the place where one was before the last jump."""
+        here = self._place()
+        while self.been:
+            place = self.been.pop()
+            if place != here and self.return_to(place):
+                return
+        self.tell("nowhere else was gone to before")
+
+    def return_to(self, place: Place) -> bool:
+        """Goes to a place, on its screen if that is open, else on a new one. False where it cannot be found again."""
+        screen = place.screen()
+        self._is_returning = True
+        try:
+            if screen is not None and screen in self.screen_stack and screen.subject == place.subject:
+                self._close_above(screen)
+                screen.arrive(place.pane, place.key)
+                return True
+            if place.link is None:
+                return False
+            return self.land(place.link, place.pane, place.key)
+        finally:
+            self._is_returning = False
+
+    def set_mark(self, letter: str) -> None:
+        """Marks the place for the run that it is in."""
+        place = self._place()
+        if place is None or place.link is None:
+            self.tell("nothing to mark here")
+            return
+        self.marks.setdefault(place.link.trace, {})[letter] = place
+        self.tell(f"marked as {letter}: ' and {letter} comes back")
+
+    def go_to_mark(self, letter: str) -> None:
+        """Goes to a mark of the run that one is in."""
+        place = self.marks_here.get(letter)
+        if place is None:
+            self.tell(f"no mark {letter} in this run: m and {letter} sets it")
+            return
+        self.remember()
+        if not self.return_to(place):
+            self.tell(f"what {letter} marked is not known any more")
+
+    @property
+    def marks_here(self) -> dict[str, Place]:
+        """The marks of the run that one is in, or that is under the cursor."""
+        link = self.data_screen.link() if self.data_screen else None
+        return self.marks.get(link.trace, {}) if link else {}
+
+    # Links
+
+    def land(self, link: Link, pane: str = "", key: str = "") -> bool:
+        """Goes to what a link names, and to a row of a pane there; says so and returns False where its run is not known."""
+        trace_id = self._whole_id(link.trace)
+        if not trace_id:
+            return False
+        trace = next((row for row in self._runs() if row.trace_id == trace_id), None)
+        if not self.back_to(CockpitScreen, trace_id):
+            self.back_to(RunsScreen)
+            self.push_screen(CockpitScreen(trace_id, trace.title if trace else ""))
+        screen = self._target(link, trace_id, trace)
+        if screen is not None:
+            self.push_screen(screen)
+        here = self.data_screen
+        if here is not None:
+            where = pane or (link.view if isinstance(here, CockpitScreen) else "")
+            here.arrive(where, key, link.span)
+            if link.at_ns is not None and (not link.span or link.view == "replay"):
+                here.go_to_time(link.at_ns)
+        return True
+
+    def _target(self, link: Link, trace_id: str, trace: TraceRow | None) -> DataScreen | None:
+        """What a link opens above the cockpit of its run; None where it means the cockpit."""
+        if link.alert:
+            return AlertScreen(trace_id, "", link.alert, trace)
+        if link.delegation:
+            return DelegationScreen(trace_id, link.delegation, trace)
+        if link.view == "replay":
+            return ReplayScreen(trace_id, 0, link.span, trace)
+        if link.view == "timeline" or (link.at_ns is not None and not link.span):
+            return TimelineScreen(trace_id, link.span, trace)
+        if link.span and link.view not in CockpitScreen.pane_names:
+            return SpanScreen(trace_id, link.span)
+        return None
+
+    def _whole_id(self, trace: str) -> str:
+        if len(trace) == _WHOLE_ID:
+            return trace
+        found = {row.trace_id for row in self._runs() if row.trace_id.startswith(trace)}
+        if len(found) != 1:
+            self.tell(f"{'several runs begin' if found else 'no run here begins'} with {trace}")
+        return found.pop() if len(found) == 1 else ""
+
+    # Names
+
+    def go_to(self, text: str) -> None:
+        """Goes to what a text names: `runs`, a word for a screen, a link, a time, a run, an alert, an agent, a span."""
+        text = text.strip()
+        screen = self.data_screen
+        if screen is None or not text:
+            return
+        wanted = text.casefold()
+        if is_link(text):
+            self._follow_link(text)
+        elif wanted == "runs":
+            self.back_to(RunsScreen)
+        elif not (
+            self._to_word(wanted)
+            or self._to_time(wanted)
+            or self._to_alert(wanted)
+            or self._to_run(wanted)
+            or self._inside(wanted)
+        ):
+            screen.say(f"no run, alert, agent or span is called {clean(text)}")
+
+    def _follow_link(self, text: str) -> None:
+        try:
+            link = parse_link(text)
+        except ConfigError as fault:
+            self.tell(str(fault))
+        else:
+            self.land(link)
+
+    def _to_word(self, wanted: str) -> bool:
+        if wanted not in _WORDS:
+            return False
+        name = f"action_{wanted}"
+        if not hasattr(self.data_screen, name) and not self.back_to(CockpitScreen):
+            return False
+        act = getattr(self.data_screen, name, None)
+        if act is not None:
+            self.remember()
+            self.call_after_refresh(act)
+        return act is not None
+
+    def _to_time(self, wanted: str) -> bool:
+        at_ns = offset_ns(wanted.removeprefix(":"))
+        screen = self.data_screen
+        if at_ns is None or screen is None:
+            return False
+        self.remember()
+        if not screen.go_to_time(at_ns):
+            link = screen.link()
+            if link is None:
+                return False
+            self.land(Link(link.trace, at_ns=at_ns))
+        return True
+
+    def _runs(self) -> list[TraceRow]:
+        return next((each.rows for each in self.screen_stack if isinstance(each, RunsScreen)), [])
+
+    def _to_run(self, wanted: str) -> bool:
+        for row in self._runs():
+            if row.trace_id.startswith(wanted) or wanted == row.title.casefold():
+                self.back_to(RunsScreen)
+                self.open_run(row)
+                return True
         return False
-    for lane in view.lanes:
-        if wanted in (lane.label.casefold(), lane.agent.casefold()) or lane.span_id.startswith(wanted):
-            app.open_timeline(view.trace.trace_id, lane.span_id, view.trace)
-            return True
-    found = next((step.span_id for step in view.tail if step.span_id.startswith(wanted)), "")
-    if found:
-        app.open_span(view.trace.trace_id, found, view.trace.started_ns)
-    return bool(found)
+
+    def _open_view(self) -> TraceView | None:
+        """What is known of the run whose cockpit is open."""
+        cockpit = next((each for each in reversed(self.screen_stack) if isinstance(each, CockpitScreen)), None)
+        return cockpit.view if cockpit else None
+
+    def _to_alert(self, wanted: str) -> bool:
+        view = self._open_view()
+        found = next((row for row in (view.alerts if view else []) if row.alert_id.casefold() == wanted), None)
+        if view is not None and found is not None:
+            self.open_alert(view.trace.trace_id, found.key, found.alert_id, view.trace)
+        return found is not None
+
+    def _inside(self, wanted: str) -> bool:
+        view = self._open_view()
+        if view is None:
+            return False
+        for lane in view.lanes:
+            if wanted in (lane.label.casefold(), lane.agent.casefold()) or lane.span_id.startswith(wanted):
+                self.open_timeline(view.trace.trace_id, lane.span_id, view.trace)
+                return True
+        found = next((step.span_id for step in view.tail if step.span_id.startswith(wanted)), "")
+        if found:
+            self.open_span(view.trace.trace_id, found, view.trace.started_ns)
+        return bool(found)
+
+    def places_called(self, text: str) -> list[Candidate]:
+        """What can be gone to by a name that begins as the text does, or holds it."""
+        wanted = text.casefold()
+        named = [(name, shown) for name, shown in self._names() if wanted in shown.casefold() and name != text]
+        named.sort(key=lambda each: not each[0].casefold().startswith(wanted))
+        return named[:_OFFERED]
+
+    def _names(self) -> Iterator[Candidate]:
+        screen, view = self.data_screen, self._open_view()
+        for word in _WORDS:
+            if hasattr(screen, f"action_{word}") or (view and hasattr(CockpitScreen, f"action_{word}")):
+                yield word, word
+        yield "runs", "runs"
+        for alert in view.alerts if view else []:
+            yield alert.alert_id, f"{alert.alert_id} {alert.kind}"
+        for lane in view.lanes if view else []:
+            if lane.label == clean(lane.label):
+                yield lane.label, lane.label
+        for row in self._runs():
+            yield row.trace_id[:8], f"{row.trace_id[:8]} {row.title}"

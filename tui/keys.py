@@ -6,6 +6,7 @@ three). To add a key, add a row to KEYS, and a method `action_<name>` to the scr
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from string import ascii_letters
 
 from textual.binding import Binding
 
@@ -13,8 +14,9 @@ from tui.signs import Signs
 
 _VIEWS = ("runs", "cockpit", "timeline", "span", "alert", "delegation")  # they follow what comes
 DATA_SCREENS = (*_VIEWS, "replay")
-OVERLAYS = ("help", "health")
-SCREENS = (*DATA_SCREENS, *OVERLAYS)
+OVERLAYS = ("help", "health", "export")
+EVERYWHERE = (*DATA_SCREENS, *OVERLAYS)
+SCREENS = (*EVERYWHERE, "marks", "prompt")  # in these two, letters are letters
 GROUPS = ("Move", "Find", "Live", "Look", "Take away", "Alerts", "App")
 
 FOOTER_KEYS_NARROW = 6
@@ -40,14 +42,14 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key("line(1)", ("j", "down"), "j ↓", "down", "next, previous line", "Move", SCREENS),
-    Key("line(-1)", ("k", "up"), "k ↑", "up", "next, previous line", "Move", SCREENS),
-    Key("first", ("g", "home"), "g", "first", "first, last line", "Move", SCREENS),
-    Key("last", ("G", "end"), "G", "last", "first, last line", "Move", SCREENS),
-    Key("half(1)", ("ctrl+d",), "^d", "half down", "half a page", "Move", SCREENS),
-    Key("half(-1)", ("ctrl+u",), "^u", "half up", "half a page", "Move", SCREENS),
-    Key("page(1)", ("pagedown",), "pgdn", "page down", "a page", "Move", SCREENS),
-    Key("page(-1)", ("pageup",), "pgup", "page up", "a page", "Move", SCREENS),
+    Key("line(1)", ("j", "down"), "j ↓", "down", "next, previous line", "Move", EVERYWHERE),
+    Key("line(-1)", ("k", "up"), "k ↑", "up", "next, previous line", "Move", EVERYWHERE),
+    Key("first", ("g", "home"), "g", "first", "first, last line", "Move", EVERYWHERE),
+    Key("last", ("G", "end"), "G", "last", "first, last line", "Move", EVERYWHERE),
+    Key("half(1)", ("ctrl+d",), "^d", "half down", "half a page", "Move", EVERYWHERE),
+    Key("half(-1)", ("ctrl+u",), "^u", "half up", "half a page", "Move", EVERYWHERE),
+    Key("page(1)", ("pagedown",), "pgdn", "page down", "a page", "Move", EVERYWHERE),
+    Key("page(-1)", ("pageup",), "pgup", "page up", "a page", "Move", EVERYWHERE),
     Key("fold", ("h", "left"), "h ←", "fold", "fold, unfold; pan", "Move", ("timeline", "span")),
     Key("unfold", ("l", "right"), "l →", "unfold", "fold, unfold; pan", "Move", ("timeline", "span")),
     Key("walk(-1)", ("left", "h"), "h ←", "walk", "walk the path", "Move", ("alert",)),
@@ -81,7 +83,16 @@ KEYS: tuple[Key, ...] = (
     Key("match(1)", ("n",), "n", "match", "next, previous match", "Find"),
     Key("match(-1)", ("N",), "N", "match", "next, previous match", "Find"),
     Key("next_error", ("!",), "!", "error", "next error", "Find"),
-    Key("go_to", (":",), ":", "go to", "go to run, agent, span", "Find"),
+    Key("go_to", (":",), ":", "go to", "go to a name, time, link", "Find"),
+    Key("before", ("ctrl+o",), "^o", "where I was", "where I was before", "Find"),
+    Key("mark", ("m",), "m", "mark", "mark this place", "Find"),
+    Key("to_mark", ("'",), "'", "to mark", "go to a mark", "Find"),
+    Key("letter('{key}')", tuple(ascii_letters), "a–z", "mark", "the letter of a mark", "Find", ("marks",)),
+    Key("complete(1)", ("tab",), "tab", "complete", "next, previous completion", "Find", ("prompt",)),
+    Key("complete(-1)", ("shift+tab",), "⇧tab", "complete", "next, previous completion", "Find", ("prompt",)),
+    Key("typed(-1)", ("up",), "up", "earlier", "what was typed before", "Find", ("prompt",)),
+    Key("typed(1)", ("down",), "down", "later", "what was typed before", "Find", ("prompt",)),
+    Key("submit", ("enter",), "⏎", "done", "take what is typed", "Find", ("prompt",)),
     Key("follow", ("f",), "f", "follow", "follow the newest", "Live", ("runs", "cockpit")),
     Key("pause", ("space",), "space", "pause", "pause the view", "Live", _VIEWS),
     Key("play", ("space",), "space", "play", "play, stop", "Live", ("replay",)),
@@ -122,15 +133,21 @@ KEYS: tuple[Key, ...] = (
         ("runs", "cockpit", "timeline", "alert", "replay"),
     ),
     Key("health", ("i",), "i", "health", "health of the feed", "Look"),
-    Key("theme", ("T",), "T", "theme", "next theme", "Look", SCREENS),
+    Key("theme", ("T",), "T", "theme", "next theme", "Look", EVERYWHERE),
     Key("copy", ("y",), "y", "copy", "copy value", "Take away"),
     Key("copy_json", ("Y",), "Y", "copy JSON", "copy row as JSON", "Take away"),
-    Key("picture", ("S",), "S", "picture", "screen as SVG", "Take away", SCREENS),
+    Key("edit", ("o",), "o", "editor", "open in $EDITOR", "Take away"),
+    Key("export", ("e",), "e", "export", "export the run", "Take away"),
+    Key("choose", ("enter",), "⏎", "export", "export in this format", "Take away", ("export",)),
+    Key("turn(-1)", ("h", "left"), "h ←", "graphs", "formats of another graph", "Take away", ("export",)),
+    Key("turn(1)", ("l", "right"), "l →", "graphs", "formats of another graph", "Take away", ("export",)),
+    Key("picture", ("S",), "S", "picture", "screen as SVG", "Take away", EVERYWHERE),
+    Key("link", ("U",), "U", "link", "copy a link to this", "Take away"),
     Key("acknowledge", ("x",), "x", "acknowledge", "acknowledge, reopen", "Alerts", ("cockpit", "span", "alert")),
     Key("mute", ("M",), "M", "mute", "mute, unmute", "Alerts", ("cockpit", "span", "alert")),
-    Key("help", ("?",), "?", "help", "this help", "App", SCREENS),
-    Key("app.quit", ("q", "ctrl+c"), "q", "quit", "quit at once", "App", SCREENS),
-    Key("app.suspend_process", ("ctrl+z",), "^z", "suspend", "suspend to the shell", "App", SCREENS),
+    Key("help", ("?",), "?", "help", "this help", "App", EVERYWHERE),
+    Key("app.quit", ("q", "ctrl+c"), "q", "quit", "quit at once", "App", EVERYWHERE),
+    Key("app.suspend_process", ("ctrl+z",), "^z", "suspend", "suspend to the shell", "App", EVERYWHERE),
 )
 
 # The likeliest next keys, first ones first: for a screen, and for one of its panes where they differ.
@@ -169,6 +186,9 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     "delegation": ("open", "mode", "used", "sibling", "next_pane", "help", "timeline", "copy", "back", "app.quit"),
     "replay": ("play", "step", "stride", "tick", "live", "help", "speed", "next_error", "open", "back"),
     "help": ("back", "help", "app.quit"),
+    "export": ("choose", "turn", "back", "app.quit"),
+    "marks": ("letter", "back"),
+    "prompt": ("submit", "complete", "typed", "back"),
     "health": ("back", "app.quit"),
 }
 _FOOTER_SIGNS = {
@@ -181,6 +201,8 @@ _FOOTER_SIGNS = {
     "stride": "⇧← ⇧→",
     "speed": "< >",
     "tick": "[ ]",
+    "typed": "up",
+    "turn": "h l",
 }
 
 

@@ -27,6 +27,22 @@ def link_to(row: object, trace_id: str, started_ns: int, view: str) -> Link | No
         return None
 
 
+def link_to_delegation(trace_id: str, delegation_id: str) -> Link | None:
+    """The link to a delegation's page."""
+    try:
+        return Link(trace_id, delegation=delegation_id)
+    except ConfigError:
+        return None
+
+
+def link_to_instant(trace_id: str, at_ns: int) -> Link | None:
+    """The link to a run's replay at an instant since its start."""
+    try:
+        return Link(trace_id, at_ns=at_ns, view="replay")
+    except ConfigError:
+        return None
+
+
 def is_alert(wanted: str, key: str, alert_id: str) -> bool:
     """Whether a link's word for an alert means the one of this key and number."""
     return wanted in (alert_id, alert_mark(key))

@@ -1,6 +1,12 @@
 """Turns a row into plain dictionaries and lists, with its field names, for a copy as JSON; or into words, to be read out."""
 
+import json
 from collections.abc import Sequence
+
+
+def as_json(row: object) -> str:
+    """A row as indented JSON."""
+    return json.dumps(to_plain(row), indent=2, ensure_ascii=False)
 
 
 def to_plain(value: object) -> object:

@@ -215,6 +215,12 @@ def test_the_dashboard_needs_a_terminal(store: Path) -> None:
     assert "terminal" in refused(trajectory("watch", "--store", store))
 
 
+def test_open_follows_a_link_and_nothing_else(store: Path) -> None:
+    trace_id = trajectory("traces", "--ids", "--store", store).out.split()[0]
+    assert "/span/ID" in refused(trajectory("open", f"trajectory://{trace_id}/file/1", "--store", store))
+    assert "terminal" in refused(trajectory("open", f"trajectory://{trace_id}?t=1s&v=timeline", "--store", store))
+
+
 def test_serve_refuses_an_address_that_others_reach(tmp_path: Path) -> None:
     assert "127.0.0.1" in refused(trajectory("serve", "--bind", "tcp://0.0.0.0:5570", "--store", tmp_path / "s.db"))
 

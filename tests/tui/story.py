@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trajectory.errors import QueryError
-from trajectory.view.feed import FeedBusy, FeedLost
+from trajectory.view.feed import FeedBusy, FeedLost, Format
 from trajectory.view.query import parse
 from trajectory.view.rows import (
     OUTLINE_PARTS,

@@ -19,12 +19,14 @@ from tui.keys import (
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
+from tui.screens.menu import ExportScreen, MarksScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
 from tui.signs import UNICODE, signs_at
+from tui.widgets.prompt import Entry
 
 CLASSES = {
     each.name_here: each
@@ -38,6 +40,9 @@ CLASSES = {
         ReplayScreen,
         HelpScreen,
         HealthScreen,
+        ExportScreen,
+        MarksScreen,
+        Entry,
     )
 }
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "run a program with its agents traced, no code changed",
     "serve": "collect facts from agents (the collector)",
     "watch": "open the dashboard, on a collector or on a store",
+    "open": "open the dashboard at the place that a link names",
     "follow": "show coding agents live, from the session logs that they write",
     "import": "read OTLP captures, chat logs, session logs of coding agents or our JSONL into a store",
     "traces": "list traces",

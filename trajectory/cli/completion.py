@@ -43,7 +43,7 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
 
 def _complete(action: argparse.Action, files: Any) -> None:
     """Says what completes an argument: a trace's id, or a file."""
-    if action.dest == "trace":
+    if action.dest in ("trace", "link"):
         action.complete = {"bash": "_trajectory_traces", "zsh": "_trajectory_traces"}  # type: ignore[attr-defined]
     elif action.dest in ("store", "output", "files"):
         action.complete = files  # type: ignore[attr-defined]

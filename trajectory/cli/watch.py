@@ -12,17 +12,25 @@ _IN_BROWSER = "textual.drivers.web_driver:WebDriver"  # what the server of the p
 
 if TYPE_CHECKING:
     from trajectory.view.feed import Feed
+    from trajectory.view.link import Link
+
+_WHOLE_ID = 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--connect", metavar="ENDPOINT", help=f"a running collector (default: {default_endpoint()})")
-    source.add_argument("--store", metavar="PATH", help="a store file, served or not")
-    add_key(parser)
+    add_source(parser)
     parser.add_argument("--trace", metavar="TRACE", default="", help="open this trace at once")
     add_looks(parser)
     parser.add_argument("--web", action="store_true", help="in a browser on this machine instead; prints the address")
     parser.add_argument("--port", metavar="N", type=_port, default=None, help="for --web (default: a free one)")
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """What to look at: a collector or a store."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--connect", metavar="ENDPOINT", help=f"a running collector (default: {default_endpoint()})")
+    source.add_argument("--store", metavar="PATH", help="a store file, served or not")
+    add_key(parser)
 
 
 def _port(text: str) -> int:
@@ -57,15 +65,28 @@ def run(args: argparse.Namespace) -> int:
     if args.port is not None:
         raise ConfigError("--port goes with --web", "port")
     require_terminal()
-    feed, trace = _source(args)
-    show(feed, **looks_of(args), trace=trace)
+    feed = source_of(args)
+    try:
+        link = _link_to(feed, args.trace.lower()) if args.trace else None
+    except BaseException:
+        feed.close()
+        raise
+    show(feed, **looks_of(args), link=link)
     return 0
+
+
+def _link_to(feed: "Feed", trace: str) -> "Link":
+    """A whole id needs no answer: the dashboard waits for a collector that is not there yet."""
+    from trajectory.view.link import Link
+    from trajectory.view.reaching import whole_trace
+
+    return Link(trace if len(trace) == _WHOLE_ID else whole_trace(feed, trace))
 
 
 def _run_in_browser(args: argparse.Namespace) -> int:
     from trajectory.cli.web import serve
 
-    _source(args)[0].close()  # a store that cannot be opened is told here, and not to each page
+    source_of(args).close()  # a store that cannot be opened is told here, and not to each page
     words = ["--glyphs", "unicode" if args.glyphs == "auto" else args.glyphs]
     for name in ("connect", "store", "key", "trace", "theme"):
         if value := getattr(args, name):
@@ -76,18 +97,17 @@ def _run_in_browser(args: argparse.Namespace) -> int:
     return serve(words, args.port or 0)
 
 
-def _source(args: argparse.Namespace) -> "tuple[Feed, str]":
+def source_of(args: argparse.Namespace) -> "Feed":
+    """The feed that `add_source` was told."""
     if args.store:
         from trajectory.cli.places import is_served, open_store
         from trajectory.collector.at_rest import StoreFeed
 
-        reader = open_store(args.store)
-        trace = reader.find_trace(args.trace).hex() if args.trace else ""
-        return StoreFeed(reader, args.store, is_live=is_served(args.store)), trace
+        return StoreFeed(open_store(args.store), args.store, is_live=is_served(args.store))
     from trajectory.collector.remote import RemoteFeed
     from trajectory.protocol.keys import client_keys
 
-    return RemoteFeed(args.connect or default_endpoint(), keys=client_keys(args.key)), args.trace
+    return RemoteFeed(args.connect or default_endpoint(), keys=client_keys(args.key))
 
 
 def looks_of(args: argparse.Namespace) -> "Looks":
@@ -111,7 +131,7 @@ class Looks(TypedDict, total=False):
     is_plain: bool
 
 
-def show(feed: "Feed", *, trace: str = "", **looks: Unpack[Looks]) -> None:
+def show(feed: "Feed", *, link: "Link | None" = None, **looks: Unpack[Looks]) -> None:
     """Opens the dashboard on a feed and returns when it is left. A signal that ends the process, or a terminal that
     is closed, leaves it first."""
     from trajectory.cli.leaving import Ending
@@ -126,7 +146,7 @@ def show(feed: "Feed", *, trace: str = "", **looks: Unpack[Looks]) -> None:
             feed,
             glyphs=chosen_glyphs(looks.get("glyphs", "auto"), settings.text("glyphs")),
             theme=looks.get("theme"),
-            open_trace=trace,
+            open_link=link,
             settings=settings,
             is_plain=looks.get("is_plain", False) or settings.is_on("plain_layout"),
             seen=Seen(state_dir() / "seen.json" if is_kept else None),

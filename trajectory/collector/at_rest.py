@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from trajectory.collector import skew
+from trajectory.collector import exporting, skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.joined import Joined
 from trajectory.collector.listing import Listing, row_of, traces_saying
@@ -25,6 +25,7 @@ from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Fact, Payload, trace_of
 from trajectory.model.lists import named
 from trajectory.store.contract import LIVE, Reader, TraceSummary
+from trajectory.view.feed import Format
 from trajectory.view.rows import Health, Query, TraceRow, View
 
 _MAX_TRACES = 8
@@ -161,6 +162,12 @@ class StoreFeed:
         raise TrajectoryError(
             "this store is open for reading only: serve it (`trajectory serve --store`) to mark alerts"
         )
+
+    def formats(self) -> list[Format]:
+        return exporting.formats()
+
+    def export(self, trace_id: str, chosen: Format, path: str, told: Callable[[str], bool]) -> None:
+        exporting.export(self.endpoint, trace_id, chosen, path, told)
 
     def close(self) -> None:
         with self._lock:

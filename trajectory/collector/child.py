@@ -27,11 +27,17 @@ _LOOK_S = 0.5
 _Settings = TypeVar("_Settings")
 
 
-def begin(module: str, settings: msgspec.Struct, pass_fds: Collection[int] = ()) -> "subprocess.Popen[bytes]":
-    """Starts `python -m module` with this process's own paths, and tells it the settings."""
+def begin(
+    module: str, settings: msgspec.Struct, pass_fds: Collection[int] = (), *, is_heard: bool = False
+) -> "subprocess.Popen[bytes]":
+    """Starts `python -m module` with this process's own paths, and tells it the settings.
+
+    With `is_heard` its standard output is a pipe and it has no standard error: of a dashboard, that is the screen.
+    """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", module], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        [sys.executable, "-P", "-m", module], env=environment, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE if is_heard else subprocess.DEVNULL, stderr=subprocess.DEVNULL if is_heard else None,
         start_new_session=True, pass_fds=pass_fds,
     )  # fmt: skip
     assert process.stdin is not None

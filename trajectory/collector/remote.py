@@ -7,15 +7,16 @@ busy stays, and is not asked again.
 
 import threading
 import time
+from collections.abc import Callable
 
 import zmq
 
-from trajectory.collector import watching
+from trajectory.collector import exporting, watching
 from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.fact import Marked
 from trajectory.protocol.handshake import HandshakeWatch
 from trajectory.protocol.keys import ClientKeys
-from trajectory.view.feed import FeedBusy, FeedLost
+from trajectory.view.feed import FeedBusy, FeedLost, Format
 from trajectory.view.rows import Query, View
 
 _ANSWER_S = 1.5
@@ -39,6 +40,7 @@ class RemoteFeed:
         self._asked: tuple[Query, int] | None = None  # what is under way, and whether it was sent
         self._is_sent = False
         self._lock = threading.Lock()
+        self._store = ""  # as the collector said last
         try:
             self._connect()
         except WireError:
@@ -73,7 +75,9 @@ class RemoteFeed:
                 self._request_id += 1
             view = self._exchange(watching.ask(self._request_id, since, query))
             self._asked = None
-            return view
+        if view is not None:
+            self._store = view.health.store
+        return view
 
     def mark(self, trace_id: str, alert_key: str, action: str) -> None:
         with self._lock:
@@ -115,6 +119,15 @@ class RemoteFeed:
         if self._socket is not None:
             self._socket.close(linger=0)
         self._socket = self._handshakes = self._asked = None
+
+    def formats(self) -> list[Format]:
+        return exporting.formats()
+
+    def export(self, trace_id: str, chosen: Format, path: str, told: Callable[[str], bool]) -> None:
+        """Reads the collector's store, which has to be on this machine: whole runs do not travel over the wire."""
+        exporting.export(
+            exporting.store_here(self.endpoint, self._store, trace_id, chosen), trace_id, chosen, path, told
+        )
 
     def close(self) -> None:
         with self._lock:

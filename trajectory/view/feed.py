@@ -4,7 +4,9 @@ Invariant: a feed never calls the screen; the screen asks. Implementations: a ru
 rest, and `RecordedFeed` here for tests and drawings.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from trajectory.errors import TrajectoryError
 from trajectory.view.rows import Health, Missing, Query, View
@@ -16,6 +18,14 @@ class FeedLost(TrajectoryError):
 
 class FeedBusy(FeedLost):
     """The other side is there and has not answered yet: it has much to do. Pull again at the next tick."""
+
+
+class Format(NamedTuple):
+    """What a run can be exported as: the file's suffix, what of the run (`trace`, or one of its graphs), and in words."""
+
+    suffix: str
+    of: str
+    title: str
 
 
 class Feed(Protocol):
@@ -32,6 +42,18 @@ class Feed(Protocol):
 
     def mark(self, trace_id: str, alert_key: str, action: str) -> None:
         """Acknowledge, mute or reopen an alert. Raises FeedLost, or TrajectoryError where the feed is read-only."""
+        ...
+
+    def formats(self) -> list[Format]:
+        """What a run can be exported as; those of the whole run first."""
+        ...
+
+    def export(self, trace_id: str, chosen: Format, path: str, told: Callable[[str], bool]) -> None:
+        """Writes a run to a file, in place of what is there; may take minutes, on a thread of its own, and holds up no pull.
+
+        `told` is called with how far it is, and says whether to go on. Raises TrajectoryError with the reason where there is
+        no file in the end.
+        """
         ...
 
     def close(self) -> None: ...
@@ -56,6 +78,13 @@ class RecordedFeed:
 
     def mark(self, trace_id: str, alert_key: str, action: str) -> None:
         self.marks.append((trace_id, alert_key, action))
+
+    def formats(self) -> list[Format]:
+        return [Format(".txt", "trace", "a line of text")]
+
+    def export(self, trace_id: str, chosen: Format, path: str, told: Callable[[str], bool]) -> None:
+        told("half of it")
+        Path(path).write_text(f"{trace_id} as {chosen.suffix}\n", encoding="utf-8")
 
     def close(self) -> None:
         pass

@@ -17,13 +17,15 @@ LONGEST_LINK = 200
 _TRACE = re.compile(r"[0-9a-f]{4,32}")
 _SPAN = re.compile(r"[0-9a-f]{4,16}")
 _ALERT = re.compile(r"[0-9a-f]{12}|A[0-9]{1,6}")
+_DELEGATION = re.compile(r"[0-9a-f]{2,32}")
+_KINDS = ("span", "alert", "delegation")
 _VIEW = re.compile(r"[a-z]{1,16}")
 _LONGEST_NS = 10**18  # since the start of a run: thirty years
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A run by a beginning of its id (4 to 32 hex digits), and in it perhaps a span (4 to 16) or an alert.
+    """A run by a beginning of its id (4 to 32 hex digits), and in it perhaps a span (4 to 16), an alert or a delegation.
 
     `alert` is `alert_mark` of its key, or its number (`A1`). `at_ns` is since the start of the run; `view` the screen or pane.
     Raises ConfigError for what is none of that.
@@ -34,13 +36,15 @@ class Link:
     alert: str = ""
     at_ns: int | None = None
     view: str = ""
+    delegation: str = ""
 
     def __post_init__(self) -> None:
         parts = (
             (_TRACE.fullmatch(self.trace), "a run is 4 to 32 hexadecimal digits"),
             (not self.span or _SPAN.fullmatch(self.span), "a span is 4 to 16 hexadecimal digits"),
             (not self.alert or _ALERT.fullmatch(self.alert), "an alert is A and a number, or 12 hexadecimal digits"),
-            (not (self.span and self.alert), "it names a span or an alert, not both"),
+            (not self.delegation or _DELEGATION.fullmatch(self.delegation), "a delegation is its hexadecimal id"),
+            (len([each for each in (self.span, self.alert, self.delegation) if each]) <= 1, "it names one thing"),
             (self.at_ns is None or 0 <= self.at_ns < _LONGEST_NS, "t is a time since the start, such as 33.5s"),
             (not self.view or _VIEW.fullmatch(self.view), "v is the name of a screen"),
         )
@@ -49,7 +53,8 @@ class Link:
                 raise ConfigError(f"no link of ours: {rule}", "link")
 
     def __str__(self) -> str:
-        path = f"/span/{self.span}" if self.span else f"/alert/{self.alert}" if self.alert else ""
+        named = ((kind, getattr(self, kind)) for kind in _KINDS)
+        path = "".join(f"/{kind}/{name}" for kind, name in named if name)
         asked = [f"t={offset_text(self.at_ns)}"] if self.at_ns is not None else []
         asked += [f"v={self.view}"] if self.view else []
         return f"{SCHEME}{self.trace}{path}{'?' if asked else ''}{'&'.join(asked)}"
@@ -66,14 +71,16 @@ def parse_link(text: str) -> Link:
         raise ConfigError(f"no link of ours: it is longer than {LONGEST_LINK} characters", "link")
     place, mark, query = text.removeprefix(SCHEME).partition("?")
     trace, *path = place.split("/")
-    if len(path) not in (0, 2) or (path and path[0] not in ("span", "alert")) or "" in path:
-        raise ConfigError("no link of ours: behind the run comes nothing, /span/ID or /alert/ID", "link")
+    if len(path) not in (0, 2) or (path and path[0] not in _KINDS) or "" in path:
+        raise ConfigError(
+            "no link of ours: behind the run comes nothing, /span/ID, /alert/ID or /delegation/ID", "link"
+        )
     asked = _asked(query) if mark else {}
     at_ns = offset_ns(asked["t"]) if "t" in asked else None
     if "t" in asked and at_ns is None:
         raise ConfigError("no link of ours: t is a time since the start, such as 33.5s", "link")
-    kind, name = path or ("", "")
-    return Link(trace, name if kind == "span" else "", name if kind == "alert" else "", at_ns, asked.get("v", ""))
+    named = dict([path]) if path else {}
+    return Link(trace, at_ns=at_ns, view=asked.get("v", ""), **named)
 
 
 def _asked(query: str) -> dict[str, str]:

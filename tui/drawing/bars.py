@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trajectory.view.rows import Health, TraceRow
-from trajectory.view.text import cells, truncate
+from trajectory.view.text import cells, clean, truncate
 from tui.drawing.alerts import alert_counts
 from tui.drawing.line import Bit, Line, cut, joined, measure, spread
 from tui.drawing.numbers import coarse, grouped, lag, many, scaled, took
@@ -116,6 +116,19 @@ def run_summary(row: TraceRow, width: int, signs: Signs, now_ns: int, contact: C
     if row.activity and row.state == "live":
         activity = [(spark(row.activity, signs, 15), "model"), (" 60 s " if wide else " ", "dim")]
     return spread(joined(parts, "   " if wide else "  "), activity, width)
+
+
+def offers_line(offers: Sequence[str], chosen: int, width: int, signs: Signs) -> list[tuple[str, str, str]]:
+    """What a prompt could go on with, in one line: the chosen one marked, and always in it; -1 where none is yet."""
+    line: Line = [(" ", "")]
+    first = 0
+    while chosen > first and sum(cells(clean(offer)) + 2 for offer in offers[first : chosen + 1]) > width - 4:
+        first += 1
+    if first:
+        line.append((f"{signs.ellipsis} ", "dim"))
+    for index, offer in enumerate(offers[first:], first):
+        line += [(offer, "found" if index == chosen else "key"), ("  ", "")]
+    return [(text, role, "") for text, role in cut(line, width)]
 
 
 def footer_line(

@@ -21,6 +21,7 @@ from tui.drawing.page import PageLine, about_lines, headline, message_lines, pat
 from tui.drawing.path import Way
 from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
 from tui.keys import bindings_on
+from tui.links import is_alert
 from tui.screens.paged import PagedScreen
 from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
@@ -39,7 +40,7 @@ class AlertScreen(PagedScreen):
         super().__init__()
         self.trace_id = trace_id
         self.alert_key = alert_key
-        self._alert_id = alert_id
+        self._alert_id = alert_id  # or, where no key is given, what a link calls it
         self._trace = trace
         self.alert: AlertRow | None = None
         self._is_gone = False
@@ -63,6 +64,14 @@ class AlertScreen(PagedScreen):
     def begin(self) -> None:
         self.focus_pane(0)
         self.redraw()
+
+    @property
+    def subject(self) -> str:
+        return self.alert_key
+
+    @property
+    def link_view(self) -> str:
+        return ""
 
     def crumbs(self) -> list[str]:
         title = self._trace.title if self._trace else ""
@@ -143,6 +152,9 @@ class AlertScreen(PagedScreen):
         if view is None:
             return
         self._trace = view.trace
+        if not self.alert_key:
+            named = (row.key for row in view.alerts if is_alert(self._alert_id, row.key, row.alert_id))
+            self.alert_key = next(named, "")
         found = next((row for row in view.alerts if row.key == self.alert_key), None)
         self._is_gone = found is None
         before = self.alert, [len(pane.lines) for pane in self.pages]
@@ -243,6 +255,7 @@ class AlertScreen(PagedScreen):
         if not 0 <= goal < len(rows):
             self.say("no alert before this one" if direction < 0 else "no alert after this one")
             return
+        self.tui.remember()
         self.alert_key = rows[goal].key
         for pane in self.panes()[:2]:
             pane.top = pane.cursor = 0

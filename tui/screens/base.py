@@ -5,19 +5,24 @@ Each key of the table in `tui.keys` is a method `action_<name>` here or in the s
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from textual.widgets import Input
 
 from trajectory.errors import QueryError
 from trajectory.view.query import parse
 from tui.drawing.numbers import stamp, wall
+from tui.finding import Candidate, filter_candidates, observed
+from tui.plain import as_json
 from tui.screens.framed import FramedScreen
 from tui.widgets.pane import Pane
 from tui.widgets.prompt import Prompt
 
 
 class DataScreen(FramedScreen):
-    """A screen over data, with its keys."""
+    """A screen over data, with its keys. `finds_text`: `/` looks for a text there, and filters no rows."""
+
+    finds_text: ClassVar[bool] = False
 
     def on_pane_opened(self, event: Pane.Opened) -> None:
         event.stop()
@@ -35,9 +40,11 @@ class DataScreen(FramedScreen):
         self.pane.move(direction * self.pane.room)
 
     def action_first(self) -> None:
+        self.tui.remember()
         self.pane.move(-len(self.pane.keys))
 
     def action_last(self) -> None:
+        self.tui.remember()
         self.pane.move(len(self.pane.keys))
 
     def action_next_pane(self, delta: int) -> None:
@@ -69,14 +76,40 @@ class DataScreen(FramedScreen):
 
     def ask(self, sign: str, value: str, then: Callable[[str], None]) -> None:
         """Opens the prompt; `then` gets what is typed when it is entered."""
-        self._prompt_for = then
         self._pane_before = self.pane
-        self.query_one(Prompt).open(sign, value)
+        self._prompt_for = then
+        self.query_one(Prompt).open(sign, value, self._candidates, self.tui.typed.setdefault(sign, []))
         self.plan()
+
+    def _candidates(self, text: str) -> list[Candidate]:
+        """How what is typed could go on: places for `:`, fields and values for a filter, nothing for a text to find."""
+        if self.query_one(Prompt).sign == ":":
+            return self.tui.places_called(text) if text.strip() else []
+        if self.finds_text:
+            return []
+        if text.startswith("@"):
+            saved = [f"@{name}" for name in self.tui.settings.filters]
+            return [(name, name) for name in saved if name.startswith(text) and name != text]
+        if self._observed[0] is not self.view:
+            self._observed = self.view, observed(self.view)
+        return filter_candidates(text, self._observed[1])
+
+    def on_descendant_focus(self) -> None:
+        super().on_descendant_focus()
+        pane = self.focused
+        if self.is_prompting and isinstance(pane, Pane):  # clicked, and what is typed next is still for the prompt
+            self._pane_before = pane
+            self.query_one(Prompt).take_focus()
+
+    def on_prompt_offered(self, event: Prompt.Offered) -> None:
+        event.stop()
+        self.update_bars()
 
     def close_prompt(self) -> None:
         """Closes the prompt and gives the pane its focus back."""
         self.query_one(Prompt).display = False
+        self.query_one("#hint").styles.width = "1fr"
+        self.filter_error = None  # what does not parse was not applied
         self._prompt_for = None
         self.set_focus(self._pane_before or self.panes()[0], scroll_visible=False)
         self.plan()
@@ -92,6 +125,7 @@ class DataScreen(FramedScreen):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         then, text = self._prompt_for, event.value
+        self.query_one(Prompt).keep()
         self.close_prompt()
         if then:
             then(text)
@@ -116,6 +150,7 @@ class DataScreen(FramedScreen):
         if not self.filter_text:
             self.say("no filter is set: / sets one")
         elif pane.keys:
+            self.tui.remember()
             pane.go((pane.cursor + delta) % len(pane.keys))
 
     def is_error(self, pane: Pane, index: int) -> bool:
@@ -127,12 +162,28 @@ class DataScreen(FramedScreen):
         count = len(pane.keys)
         for step in range(1, count + 1):
             if self.is_error(pane, (pane.cursor + step) % count):
+                self.tui.remember()
                 pane.go((pane.cursor + step) % count)
                 return
         self.say("no error in this list")
 
     def action_go_to(self) -> None:
         self.ask(":", "", self.tui.go_to)
+
+    def go_to_time(self, at_ns: int) -> bool:
+        """Goes to a time since the start of the run; False where this screen knows no times."""
+        return False
+
+    def action_before(self) -> None:
+        if self.is_prompting:
+            self.close_prompt()
+        self.tui.go_back()
+
+    def action_mark(self) -> None:
+        self.tui.ask_letter(sets=True)
+
+    def action_to_mark(self) -> None:
+        self.tui.ask_letter(sets=False)
 
     # Keys: live, look, take away
 
@@ -174,6 +225,22 @@ class DataScreen(FramedScreen):
     def action_copy_json(self) -> None:
         row = self.row_of(self.pane)
         self.say(self.tui.copy_row(row) if row is not None else "nothing to copy here")
+
+    def action_link(self) -> None:
+        link = self.link()
+        self.say(self.tui.copy(str(link)) if link else "nothing here has a link")
+
+    def action_edit(self) -> None:
+        text, suffix = self.text_of(self.pane)
+        self.say(self.tui.edit(text, suffix) if text else "nothing to open here")
+
+    def text_of(self, pane: Pane) -> tuple[str, str]:
+        """What the editor gets, and the suffix of its file: the row under the cursor."""
+        row = self.row_of(pane)
+        return ("", "") if row is None else (as_json(row), ".json")
+
+    def action_export(self) -> None:
+        self.tui.show_exports()
 
     def action_picture(self) -> None:
         self.say(self.tui.save_picture())

@@ -51,6 +51,7 @@ class CockpitScreen(DataScreen):
     name_here = "cockpit"
     BINDINGS: ClassVar[list[Binding]] = bindings_on("cockpit")  # type: ignore[assignment]
     view: TraceView | None
+    pane_names: ClassVar[tuple[str, ...]] = ("agents", "delegations", "alerts", "tail", "suspects")
 
     def __init__(self, trace_id: str, title: str = "", pane: str = "") -> None:
         super().__init__()
@@ -352,6 +353,15 @@ class CockpitScreen(DataScreen):
 
     def _lane(self, label: str) -> Lane | None:
         return next((lane for lane in (self.view.lanes if self.view else []) if lane.label == label), None)
+
+    @property
+    def link_view(self) -> str:
+        return self.pane.id if self.pane in (self.agents, self.delegations) and self.pane.id else ""
+
+    def key_of_span(self, pane: Pane, span_id: str) -> str:
+        if pane is self.delegations:
+            return next((b.key for b in self._branches if b.row and b.row.span_id == span_id), "")
+        return span_id
 
     def is_error(self, pane: Pane, index: int) -> bool:
         if pane is self.agents and self.view:

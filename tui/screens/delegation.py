@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
+from trajectory.view.link import Link
 from trajectory.view.rows import DelegationQuery, DelegationView, ItemRow, TraceRow, View
 from tui.drawing.delegation import (
     MODES,
@@ -24,6 +25,7 @@ from tui.drawing.figures import figures_line, verdict_lines
 from tui.drawing.line import Line
 from tui.drawing.page import PageLine
 from tui.keys import bindings_on
+from tui.links import link_to_delegation
 from tui.screens.paged import PagedScreen
 from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
@@ -60,6 +62,13 @@ class DelegationScreen(PagedScreen):
     def begin(self) -> None:
         self.focus_pane(0)
         self.redraw()
+
+    @property
+    def subject(self) -> str:
+        return self.delegation_id
+
+    def link(self) -> Link | None:
+        return link_to_delegation(self.trace_id, self.delegation_id)
 
     def crumbs(self) -> list[str]:
         title = self._trace.title if self._trace else ""
@@ -172,6 +181,7 @@ class DelegationScreen(PagedScreen):
         return super().banner()
 
     def on_descendant_focus(self) -> None:
+        super().on_descendant_focus()
         self.plan()
 
     # Keys
@@ -209,6 +219,7 @@ class DelegationScreen(PagedScreen):
         if not goal:
             self.say("no delegation before this one" if direction < 0 else "no delegation after this one")
             return
+        self.tui.remember()
         self.delegation_id, self._last = goal, ""
         for pane in self.panes():
             pane.top = pane.cursor = 0

@@ -13,10 +13,12 @@ from textual.events import Key as KeyEvent
 from textual.events import Resize
 from textual.screen import Screen
 
+from trajectory.view.link import Link
 from trajectory.view.rows import Health, Missing, Query, View
 from tui import keys
-from tui.drawing.bars import Contact, footer_line, header_line
-from tui.drawing.line import Line, spread
+from tui.drawing.bars import Contact, footer_line, header_line, offers_line
+from tui.drawing.line import Line, cut, measure, spread
+from tui.links import link_to
 from tui.plain import spoken
 from tui.signs import Signs
 from tui.widgets.bar import Bar, Footer
@@ -47,6 +49,8 @@ class FramedScreen(Screen[None]):
         self.missing = ""
         self._prompt_for: Callable[[str], None] | None = None
         self._pane_before: Pane | None = None  # had the focus before the prompt
+        self._observed: tuple[object, dict[str, list[str]]] = (None, {})  # values for the prompt, of a view
+        self._arrival: tuple[str, str, str] | None = None  # a pane, and a row of it by key or by span, to go to
 
     # What subclasses say
 
@@ -101,6 +105,26 @@ class FramedScreen(Screen[None]):
         """What `y` copies."""
         return pane.selected
 
+    def link(self) -> Link | None:
+        """The link to what is under the cursor, or nothing where there is nothing."""
+        view = getattr(self.view, "trace", None)
+        trace_id, started_ns = str(getattr(self, "trace_id", "")), int(getattr(view, "started_ns", 0))
+        return link_to(self.row_of(self.pane), trace_id, started_ns, self.link_view)
+
+    @property
+    def link_view(self) -> str:
+        """What a link says of where it leads."""
+        return self.name_here
+
+    @property
+    def subject(self) -> str:
+        """What the screen is about, of the things that it can be about without being another screen."""
+        return ""
+
+    def key_of_span(self, pane: Pane, span_id: str) -> str:
+        """The key of the row of a pane that tells of a span."""
+        return span_id
+
     def counted(self) -> str:
         """What a filter leaves over: `3 of 214`."""
         return ""
@@ -140,6 +164,7 @@ class FramedScreen(Screen[None]):
             self.zoomed = self.panes()[0].id or ""
         self.plan()
         self.begin()
+        self._arrive()
         self.tui.ask_now()
 
     def on_resize(self, event: Resize) -> None:
@@ -201,6 +226,27 @@ class FramedScreen(Screen[None]):
             self.zoomed = pane.id or ""
             self.plan()
 
+    def arrive(self, pane: str = "", key: str = "", span_id: str = "") -> None:
+        """Gives a pane the focus, and puts its cursor on a row, by key or by span, as soon as that is there."""
+        self._arrival = (pane, key, span_id)
+        if self.is_mounted:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        if self._arrival is None:
+            return
+        name, key, span_id = self._arrival
+        named = [pane.id for pane in self.panes()]
+        if name in named:
+            self.focus_pane(named.index(name))
+        pane = self.pane
+        key = key or (self.key_of_span(pane, span_id) if span_id and self.view is not None else "")
+        if key:
+            pane.follows = False
+            pane.want(key)
+        if key or not span_id:
+            self._arrival = None
+
     # What comes
 
     def accept(self, view: View) -> None:
@@ -246,6 +292,9 @@ class FramedScreen(Screen[None]):
             self.draw_view()
         for pane in self.panes():
             pane.redraw()
+        if self._arrival and self.view is not None:
+            self._arrive()
+            self._arrival = None
 
     def banner_pane(self) -> Pane:
         """Where the banner stands."""
@@ -257,6 +306,8 @@ class FramedScreen(Screen[None]):
 
     def update_bars(self) -> None:
         """Draws header, summary, hint and footer again where they changed."""
+        if self.is_prompting:
+            self.query_one("#hint").styles.width = measure(self._count_beside())
         for bar in self.query(Bar):
             bar.update()
         self.query_one(Footer).update()
@@ -293,23 +344,45 @@ class FramedScreen(Screen[None]):
             self.app.pop_screen()
 
     def _footer(self, width: int) -> list[tuple[str, str, str]]:
+        if self.is_prompting:
+            return self._offers(width)
         most = keys.FOOTER_KEYS_WIDE if width >= 100 else keys.FOOTER_KEYS_NARROW
         pane = self.pane.id or ""
         return footer_line(keys.footer_keys(self.name_here, pane, self.signs, self.tui.settings.moved), width, most)
 
+    def _offers(self, width: int) -> list[tuple[str, str, str]]:
+        """Below the prompt: what it could go on with, else what is wrong with what is typed, else its keys."""
+        prompt = self.query_one(Prompt)
+        if prompt.candidates:
+            return offers_line(prompt.offered, prompt.chosen, width, self.signs)
+        if self.filter_error and prompt.sign == "/":
+            text = f" column {self.filter_error[1] + 1}: {self.filter_error[0]}"
+            return [(text, role, "") for text, role in cut([(text, "error")], width)]
+        return footer_line(keys.footer_keys("prompt", "", self.signs), width, keys.FOOTER_KEYS_NARROW)
+
     def _hint(self, width: int) -> list[Line]:
+        if self.is_prompting:
+            return [self._count_beside()]
         if self.said:
             return [[(" ", ""), (self.said, "strong")]]
+        if self.tui.doing:
+            return [[(f" {self.signs.running} {self.tui.doing}", "strong")]]
         if self.filter_error:
-            return [[(" ", ""), (f"{self.filter_error[0]} (column {self.filter_error[1] + 1})", "error")]]
+            return [[(f" column {self.filter_error[1] + 1}: {self.filter_error[0]}", "error")]]
         if self.filter_text:
             shown: Line = [(" / ", "key"), (self.filter_text, "strong")]
             return [spread(shown, [(f"{self.counted()}, n/N to step, esc to clear ", "dim")], width)]
-        if self.is_prompting:
-            return [[(self.counted(), "dim")]]
         if self.tui.is_plain:
             return [[(" " + spoken(self.row_of(self.pane)), "strong")]]
         return self.rest_hint(width)
+
+    def _count_beside(self) -> Line:
+        """Beside the prompt: how much is left over, or where the fault is."""
+        if self.query_one(Prompt).sign != "/":
+            return []
+        if self.filter_error:
+            return [(f" fault in column {self.filter_error[1] + 1} ", "error")]
+        return [(f" {self.counted()} ", "dim")]
 
     def rest_hint(self, width: int) -> list[Line]:
         """The hint while nothing is typed, filtered or said."""

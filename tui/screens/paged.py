@@ -15,6 +15,8 @@ from tui.widgets.pane import Pane
 class PagedScreen(DataScreen):
     """Several pages, the first of them the one that the screen is about."""
 
+    finds_text = True
+
     @property
     def pages(self) -> list[PagePane]:
         """The panes by their own kind."""
@@ -61,6 +63,7 @@ class PagedScreen(DataScreen):
         if not matches:
             self.say("nothing found in this pane" if self.filter_text else "nothing looked for: / does")
             return
+        self.tui.remember()
         here = self.pane.cursor
         later = [index for index in matches if (index - here) * delta > 0]
         self.pane.go((min(later) if delta > 0 else max(later)) if later else matches[0 if delta > 0 else -1])

@@ -11,6 +11,7 @@ from textual.binding import Binding
 from textual.containers import Container
 
 from trajectory.errors import QueryError
+from trajectory.view.link import Link
 from trajectory.view.query import parse
 from trajectory.view.rows import AlertAt, InstantQuery, InstantView, KnownRow, LaneAt, Query, StepRow, TraceRow, View
 from tui.drawing.instant import alert_at_line, doing_line, instant_summary, known_line
@@ -20,6 +21,7 @@ from tui.drawing.numbers import coarse, grouped, many, took
 from tui.drawing.scrubber import ScrubberDrawing, draw_scrubber
 from tui.drawing.tail import step_line
 from tui.keys import bindings_on
+from tui.links import link_to_instant
 from tui.playhead import STRIDES, Playhead
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
@@ -41,6 +43,7 @@ class ReplayScreen(DataScreen):
         self.head = Playhead(at_ns)
         self._wanted_lane = lane
         self._trace = trace
+        self._wanted_ns: int | None = None  # a time since the start to go to
         self._read_ratio = 0.0
         self._below = "known"  # on narrow screens, which pane shares the screen with the agents
         self._steps: list[StepRow] = []
@@ -186,6 +189,7 @@ class ReplayScreen(DataScreen):
         self._draw_alerts(view)
         if is_first:
             self.plan()
+        self._go_to_wanted()
 
     def _look_at(self, view: InstantView) -> None:
         wanted, self._wanted_lane = self._wanted_lane, ""
@@ -296,6 +300,20 @@ class ReplayScreen(DataScreen):
         self.head.at_ns = max(self.view.start_ns, min(at_ns, self.end_ns))
         self.update_bars()
         self.tui.ask_now()
+
+    def go_to_time(self, at_ns: int) -> bool:
+        self._wanted_ns = at_ns
+        self._go_to_wanted()
+        return True
+
+    def _go_to_wanted(self) -> None:
+        if self.view is not None and self._wanted_ns is not None:
+            wanted, self._wanted_ns = self._wanted_ns, None
+            self.go_to_instant(self.view.start_ns + wanted)
+
+    def link(self) -> Link | None:
+        start_ns = self.view.start_ns if self.view else 0
+        return link_to_instant(self.trace_id, max(0, self.head.at_ns - start_ns)) if start_ns else None
 
     def beat(self) -> None:
         """Moves on while it plays."""

@@ -254,6 +254,7 @@ class RunsScreen(DataScreen):
         return self._shown_alerts.get(self.preview.selected) if self.pane is self.preview else None
 
     def on_descendant_focus(self) -> None:
+        super().on_descendant_focus()
         self.preview.has_cursor = self.preview.has_focus
         if self.preview.has_focus and self._shown_alerts and not self._alert_here:
             self.preview.want(next(iter(self._shown_alerts)))

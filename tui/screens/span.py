@@ -12,12 +12,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
-from trajectory.view.rows import AlertRow, Content, SpanQuery, SpanView, View
-from tui.drawing.content import ContentLine, content_lines, content_title, json_line, span_headline
+from trajectory.view.link import Link
+from trajectory.view.rows import AlertRow, Content, SpanQuery, SpanRow, SpanView, View
+from tui.drawing.content import ContentLine, content_lines, content_text, content_title, json_line, span_headline
 from tui.drawing.fields import Field, span_fields
 from tui.drawing.line import Line, cut, spread
 from tui.drawing.numbers import many, size
 from tui.keys import bindings_on
+from tui.links import link_to
 from tui.screens.base import DataScreen
 from tui.widgets.pane import Pane
 
@@ -36,6 +38,7 @@ class SpanScreen(DataScreen):
     """The inspector of one span."""
 
     name_here = "span"
+    finds_text = True
     BINDINGS: ClassVar[list[Binding]] = bindings_on("span")  # type: ignore[assignment]
     view: SpanView | None
 
@@ -55,6 +58,7 @@ class SpanScreen(DataScreen):
         self._lines: list[ContentLine] = []
         self._fields: list[Field] = []
         self._drawn_for: tuple[object, ...] = ()
+        self._for_editor = ""  # the digest of a body that was cut and is fetched for the editor
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
@@ -68,12 +72,31 @@ class SpanScreen(DataScreen):
     def begin(self) -> None:
         self.focus_pane(1)
 
+    @property
+    def subject(self) -> str:
+        return self.span_id
+
+    def link(self) -> Link | None:
+        row = self.view.row if self.view else SpanRow(self.span_id, "", 0, "", "", "", "", 0, 0)
+        return link_to(row, self.trace_id, self._start_ns, "")
+
+    def text_of(self, pane: Pane) -> tuple[str, str]:
+        if self.view is None or pane is not self.content or not self.view.contents:
+            return super().text_of(pane)
+        return self._text_of(self.view.contents[self._tab])
+
+    @staticmethod
+    def _text_of(content: Content) -> tuple[str, str]:
+        text, is_json = content_text(content)
+        return text, ".json" if is_json else ".txt"
+
     def crumbs(self) -> list[str]:
         where = self.view.row.label if self.view else ""
         return ["runs", self.trace_id[:4], *([where] if where else []), f"span {self.span_id[:4]}"]
 
     def asks(self) -> SpanQuery:
-        return SpanQuery(self.trace_id, self.span_id, raw=self._mode == "raw", whole=self._whole)
+        whole = self._for_editor or self._whole
+        return SpanQuery(self.trace_id, self.span_id, raw=self._mode == "raw", whole=whole)
 
     def takes(self, view: View) -> bool:
         return isinstance(view, SpanView) and view.row.span_id == self.span_id
@@ -159,6 +182,28 @@ class SpanScreen(DataScreen):
             lines = [*([ContentLine("", "", f"{of} gap")] if number else []), *lines]
         return lines
 
+    def action_edit(self) -> None:
+        """Opens the value in the editor; of a content that is cut here, the whole as soon as it has come."""
+        contents = self.view.contents if self.view and self.pane is self.content else []
+        if contents and contents[self._tab].is_cut and contents[self._tab].digest != self._whole:
+            self._for_editor = contents[self._tab].digest
+            self.say("fetching all of it for the editor")
+            self.tui.ask_now()
+        else:
+            super().action_edit()
+
+    def accept(self, view: View) -> None:
+        """Shows a view; one that was fetched for the editor goes there, and is not drawn."""
+        wanted = self._for_editor
+        if not wanted or not isinstance(view, SpanView) or not self.takes(view):
+            super().accept(view)
+            return
+        self._for_editor = ""
+        content = next((each for each in view.contents if each.digest == wanted), None)
+        if content is not None and self.tui.screen is self:
+            told = self.tui.edit(*self._text_of(content))
+            self.say(f"{told} (it had {size(len(content.text))} of it)" if content.is_cut else told)
+
     def _said(self, view: SpanView) -> list[Line]:
         return [[], [(view.row.text, "error" if view.row.status == "error" else "")]] if view.row.text else []
 
@@ -228,8 +273,9 @@ class SpanScreen(DataScreen):
         if not goal:
             self.say("no sibling before this one" if direction < 0 else "no sibling after this one")
             return
+        self.tui.remember()
         self.span_id = goal
-        self._whole = ""
+        self._whole = self._for_editor = ""
         self._turned.clear()
         self.content.top = self.content.cursor = self.fields.top = self.fields.cursor = self._pan = 0
         self.update_bars()
@@ -249,6 +295,7 @@ class SpanScreen(DataScreen):
         if not matches:
             self.say("nothing found: / looks for something" if self.filter_text else "nothing looked for: / does")
             return
+        self.tui.remember()
         here = self.content.cursor
         later = [index for index in matches if (index - here) * delta > 0]
         self.content.go((min(later) if delta > 0 else max(later)) if later else matches[0 if delta > 0 else -1])

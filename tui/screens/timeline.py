@@ -11,6 +11,7 @@ from textual.binding import Binding
 
 from trajectory.view.rows import DelegationRow, Outline, SpanRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.scale import Scale
+from trajectory.view.times import offset_text
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at
 from tui.drawing.line import Line, measure, spread
@@ -43,6 +44,7 @@ class TimelineScreen(DataScreen):
         super().__init__()
         self.trace_id = trace_id
         self._wanted = span_id
+        self._wanted_ns: int | None = None  # a time since the start to put the cursor at
         self._trace = trace
         self._folded: set[str] = set()
         self._entries: list[Entry] = []
@@ -124,9 +126,11 @@ class TimelineScreen(DataScreen):
             self._wanted = ""
             self.spans.want(taker)
         self.spans.show(self._keys, self._line, self._axis)
+        self._tell_of_absence(view)
         if self._left is not None and self._left is not view:
             self._left = None
             self.spans.move(len(self._keys))
+        self._seek()
         self._titles()
 
     def _enter(self, view: TraceView) -> None:
@@ -137,6 +141,31 @@ class TimelineScreen(DataScreen):
             self._entries_of = (view, folded)
             self._entries = entries(view.spans, folded, self._end_ns)
             self._keys = [entry.key for entry in self._entries]
+
+    def go_to_time(self, at_ns: int) -> bool:
+        self._wanted_ns = at_ns
+        self._seek()
+        return True
+
+    def _seek(self) -> None:
+        """Puts the cursor on the span that began last of those at work at the time that is wanted, else before it."""
+        if self._wanted_ns is None or not self._entries:
+            return
+        at_ns, self._wanted_ns = self._start_ns + self._wanted_ns, None
+        begun = [
+            ((row.end_ns or self._end_ns) >= at_ns, row.start_ns, index)
+            for index, entry in enumerate(self._entries)
+            if (row := entry.row).start_ns <= at_ns and not entry.gap_ns
+        ]
+        self.spans.go(max(begun)[2] if begun else 0)
+        if self.view is not None and self.view.spans_matching > len(self.view.spans):
+            self.say(f"of the spans that are shown; / at:{offset_text(at_ns - self._start_ns)} finds all of that time")
+
+    def _tell_of_absence(self, view: TraceView) -> None:
+        """Says how to find a span that was to be under the cursor and is outside of the window."""
+        wanted, self._wanted = self._wanted, ""
+        if wanted and wanted not in self._keys and view.spans_matching > len(view.spans):
+            self.say(f"span {wanted[:16]} is not among those that are shown: / span:{wanted[:16]} finds it")
 
     def _scale(self, width: int) -> Scale:
         return Scale(self._start_ns, self._end_ns, Columns.of(width).chart)

@@ -1,0 +1,249 @@
+"""Going places: links, names, times, the jump list and marks; and the prompt in which they are typed."""
+
+import msgspec
+import pytest
+from textual.events import Key
+
+from tests.tui.pilots import Driver, driving
+from tests.tui.rows import HOSTILE
+from tests.tui.story import ALERTS, TRACE_ID, StoryFeed
+from trajectory.view.link import Link, alert_mark, parse_link
+from tui.keys import DATA_SCREENS
+from tui.screens.alert import AlertScreen
+from tui.screens.cockpit import CockpitScreen
+from tui.screens.span import SpanScreen
+from tui.screens.timeline import TimelineScreen
+from tui.widgets.prompt import Entry
+
+PATHS = {
+    "runs": [],
+    "cockpit": ["enter", "j", "j"],
+    "timeline": ["t", "j", "j"],
+    "span": ["enter", "a", "enter", "enter"],
+    "alert": ["enter", "a", "enter"],
+    "delegation": ["enter", "d", "j", "j", "d"],
+    "replay": ["enter", "r", "left", "left"],
+}
+_NAMES = {"#": "number_sign", ":": "colon", ".": "full_stop", "/": "slash", "=": "equals_sign", "?": "question_mark"}
+
+
+def keys(text: str) -> list[str]:
+    return [_NAMES.get(char, "space" if char == " " else char) for char in text]
+
+
+def here(driver: Driver) -> tuple[str, str, str]:
+    """Where one is: the screen, what it is about, and the row under the cursor."""
+    screen = driver.app.data_screen
+    assert screen is not None
+    return screen.name_here, screen.subject, screen.pane.selected
+
+
+# Links
+
+
+@pytest.mark.parametrize("screen", DATA_SCREENS)
+async def test_a_link_that_is_copied_on_a_screen_lands_where_it_was_copied(screen: str) -> None:
+    async with driving() as driver:
+        await driver.press(*PATHS[screen], "U")
+        there, copied = here(driver), driver.app.clipboard
+        link = parse_link(copied)
+        assert link.trace == TRACE_ID
+        await driver.press(*["escape"] * 5, "j", "colon")
+        driver.app.screen.query_one(Entry).value = copied
+        await driver.press("enter")
+        await driver.beat(2)
+        assert here(driver) == (("cockpit", "", here(driver)[2]) if screen == "runs" else there)
+
+
+async def test_the_dashboard_opens_on_a_link() -> None:
+    async with driving(open_link=Link(TRACE_ID, "91c4", view="timeline")) as driver:
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen) and screen.row is not None and screen.row.span_id == "91c4"
+        await driver.press("escape")
+        assert driver.where == "cockpit"
+    async with driving(open_link=Link(TRACE_ID, alert=alert_mark(ALERTS[1].key))) as driver:
+        assert isinstance(driver.app.screen, AlertScreen)
+        assert driver.app.screen.alert_key == ALERTS[1].key
+
+
+async def test_a_hostile_link_is_told_of_as_text_and_goes_nowhere() -> None:
+    async with driving() as driver:
+        await driver.press("colon")
+        driver.app.screen.query_one(Entry).value = f"trajectory://7f3a/span/{HOSTILE}"
+        await driver.press("enter")
+        assert driver.where == "runs"
+        assert "no link of ours" in driver.text
+        await driver.press("colon", *keys("trajectory://ffff"), "enter")
+        assert "no run here begins with ffff" in driver.text
+
+
+# Times and words
+
+
+@pytest.mark.parametrize("typed", ["00:33.5", ":00:33.52", "33510ms"])
+async def test_a_time_moves_the_cursor_of_the_timeline(typed: str) -> None:
+    async with driving() as driver:
+        await driver.press("t", "colon", *keys(typed), "enter")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen)
+        assert screen.row is not None and screen.row.span_id == "91c4"
+
+
+async def test_a_time_opens_the_timeline_from_elsewhere() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "colon", *keys("1:16"), "enter")
+        await driver.beat()
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen)
+        assert screen.row is not None and screen.row.span_id == "b2cf"
+
+
+@pytest.mark.parametrize(
+    ("word", "where", "pane"), [("timeline", "timeline", "spans"), ("delegations", "cockpit", "delegations")]
+)
+async def test_words_go_where_their_keys_go(word: str, where: str, pane: str) -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "colon", *keys(word), "enter")
+        await driver.beat()
+        assert driver.where == where
+        assert driver.app.data_screen is not None and driver.app.data_screen.pane.id == pane
+
+
+# Where one was
+
+
+async def test_going_back_goes_to_where_one_was_and_to_the_row_there() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "j", "j")
+        lane = here(driver)
+        await driver.press("enter", "G")
+        await driver.press("ctrl+o")
+        assert driver.where == "timeline" and here(driver)[2] == lane[2]
+        await driver.press("ctrl+o")
+        assert here(driver) == lane
+        await driver.press("ctrl+o")
+        assert driver.where == "runs"
+        await driver.press("ctrl+o")
+        assert "nowhere else" in driver.text
+
+
+async def test_what_was_closed_is_opened_again_by_going_back() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "enter", "]")
+        assert isinstance(driver.app.screen, SpanScreen)
+        there = driver.app.screen.span_id
+        await driver.press("escape", "escape", "ctrl+o", "ctrl+o")
+        await driver.beat(2)
+        assert isinstance(driver.app.screen, SpanScreen) and driver.app.screen.span_id == there
+
+
+async def test_a_mark_is_set_and_gone_to_by_its_letter_and_belongs_to_its_run() -> None:
+    async with driving() as driver:
+        await driver.press("t", *["j"] * 6, "m", "q")
+        there = here(driver)
+        assert driver.app.is_running
+        assert "marked as q" in driver.text
+        await driver.press("g", "escape", "apostrophe")
+        assert f"timeline ▸ Timeline ▸ span {there[2]}" in driver.text
+        await driver.press("q")
+        await driver.beat(2)
+        assert here(driver) == there
+        await driver.press("escape", "escape", "j", "apostrophe", "q")
+        assert "no mark q in this run" in driver.text
+        await driver.press("apostrophe", "escape")
+        assert driver.where == "runs"
+
+
+# The prompt
+
+
+async def test_what_is_typed_at_once_with_the_slash_is_typed_and_no_command() -> None:
+    async with driving() as driver:
+        await driver.press("enter")
+        for key, char in (("slash", "/"), ("q", "q"), ("z", "z"), ("x", "x")):
+            driver.app.post_message(Key(key, char))
+        await driver.pilot.pause()
+        await driver.beat()
+        assert driver.app.is_running
+        assert driver.app.screen.query_one(Entry).value == "qzx"
+
+
+async def test_tab_completes_and_keeps_the_focus() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "slash", "a", "g", "tab")
+        entry = driver.app.screen.query_one(Entry)
+        assert entry.value == "agent:" and entry.has_focus
+        await driver.press("tab", "q", "shift+tab")
+        assert driver.app.is_running and entry.has_focus
+        entry.value = "agent:rese"
+        await driver.press("tab")
+        assert entry.value == "agent:research"
+        await driver.press("tab", "enter")
+        assert driver.app.data_screen is not None and driver.app.data_screen.filter_text == "agent:research#2"
+
+
+async def test_a_click_on_a_pane_leaves_what_is_typed_to_the_prompt() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "slash", "x")
+        await driver.pilot.click("#tail")
+        await driver.press("q")
+        assert driver.app.screen.query_one(Entry).value == "xq"
+        await driver.press("escape")
+        assert driver.app.screen.focused is driver.app.screen.query_one("#tail")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_while_a_filter_is_typed_its_fault_is_shown_whole_and_nothing_twice(size: tuple[int, int]) -> None:
+    async with driving(size=size) as driver:
+        await driver.press("slash", *"digest", "space", "left_parenthesis")
+        lines = driver.text.splitlines()
+        assert lines[-2].startswith(" / digest (") and lines[-2].count("digest") == 1
+        assert "fault in column 9" in lines[-2]
+        assert "column 9: something to look for is missing here" in lines[-1]
+        await driver.press("backspace", "backspace")
+        assert "1 of 7 runs" in driver.text.splitlines()[-2]
+        assert driver.text.splitlines()[-2].count("digest") == 1
+
+
+async def test_what_was_entered_comes_back_by_up_and_what_was_being_typed_by_down() -> None:
+    async with driving() as driver:
+        await driver.press("slash", *"memo", "enter", "slash", *["backspace"] * 4, *"digest", "enter", "escape")
+        await driver.press("slash", "x", "up")
+        entry = driver.app.screen.query_one(Entry)
+        assert entry.value == "digest"
+        await driver.press("up", "up")
+        assert entry.value == "memo"
+        await driver.press("down", "down")
+        assert entry.value == "x"
+        await driver.press("escape", "colon", "up")
+        assert entry.value == ""
+
+
+async def test_places_are_offered_while_a_name_is_typed() -> None:
+    feed = StoryFeed()
+    feed.alerts[2:] = [msgspec.structs.replace(row, kind=HOSTILE) for row in feed.alerts[2:]]
+    async with driving(feed) as driver:
+        await driver.press("enter", "colon", *"rev")
+        assert "reviewer#1" in driver.text.splitlines()[-1]
+        await driver.press("tab", "enter")
+        assert driver.where == "timeline"
+        await driver.press("colon", "a", "3")
+        assert "A3" in driver.text.splitlines()[-1]
+        assert not any(ord(char) < 32 for char in driver.text if char != "\n")
+        await driver.press("tab", "enter")
+        assert isinstance(driver.app.screen, AlertScreen)
+
+
+async def test_a_filter_takes_a_stretch_of_the_run() -> None:
+    async with driving() as driver:
+        await driver.press("t", "slash", *keys("at:31.5s..33.6s kind:tool"), "enter")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen) and screen.view is not None
+        assert {row.span_id for row in screen.view.spans} == {"8f02", "91c4"}
+
+
+async def test_the_cockpit_lands_on_the_delegation_of_a_link() -> None:
+    async with driving(open_link=Link(TRACE_ID, "d4d4", view="delegations")) as driver:
+        screen = driver.app.screen
+        assert isinstance(screen, CockpitScreen)
+        assert screen.pane is screen.delegations and screen.delegations.selected == "d2"
