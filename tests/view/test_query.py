@@ -57,6 +57,7 @@ def test_any_text_is_a_filter_or_a_query_error_inside_it(text: str) -> None:
 @given(almost, almost)
 def test_not_and_or_and_and_mean_what_they_say(one: str, other: str) -> None:
     try:
+        parse(one), parse(other)  # each alone, too: parentheses of ours put around `a)(b` make another filter of it
         first, second = parse(f"({one})"), parse(f"({other})")
         both, either, neither = parse(f"({one}) ({other})"), parse(f"({one}) or ({other})"), parse(f"-({one})")
     except QueryError:
