@@ -9,7 +9,7 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import TRACE_ID, StoryFeed
 from trajectory.view.rows import Content, Query, SpanQuery, SpanView, View
-from tui.drawing.content import content_lines
+from tui.drawing.content import content_lines, content_title
 from tui.drawing.line import plain, put_middle
 from tui.screens.alert import AlertScreen
 from tui.screens.span import SpanScreen
@@ -112,6 +112,12 @@ async def test_v_shows_a_body_as_it_was_stored_and_then_all_of_them() -> None:
         await driver.press("v")
         await driver.beat()
         assert "user: hello" in driver.text and "result · json" in driver.text
+
+
+def test_a_body_is_called_by_what_it_is_and_not_by_whose_format() -> None:
+    types = ("application/json", "application/vnd.example.message+json", "text/plain; charset=utf-8", "")
+    titles = [content_title(Content("input", each, "d", "", 98), UNICODE).split(" · ")[1] for each in types]
+    assert titles == ["json", "message", "plain", "text"]
 
 
 def test_names_that_begin_alike_are_told_apart_where_they_are_cut() -> None:

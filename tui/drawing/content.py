@@ -142,7 +142,7 @@ def json_line(text: str) -> Line:
 
 def content_title(content: Content, signs: Signs) -> str:
     """`result · json · 1.2 kB`."""
-    kind = content.media_type.split(";")[0].rsplit("/", 1)[-1] or "text"
+    kind = content.media_type.split(";")[0].rsplit("/", 1)[-1].rsplit(".", 1)[-1].partition("+")[0] or "text"
     parts = [content.slot, kind, size(content.size_bytes), *(["cut"] if content.is_cut else [])]
     return f" {signs.dot} ".join(parts)
 
