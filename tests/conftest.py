@@ -1,9 +1,14 @@
-"""What holds for every test: no process that it starts uses the spool, or the OTLP ports, of whoever runs the tests."""
+"""What holds for every test: no process that it starts uses the spool, the settings or the OTLP ports of whoever runs the tests,
+and no example of Hypothesis has to be quick."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("trajectory", deadline=None)  # how fast something is, benchmarks measure
+settings.load_profile("trajectory")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -11,6 +16,8 @@ def _places_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     directory = tmp_path_factory.mktemp("spool")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRAJECTORY_SPOOL_DIR", str(directory))
+        patch.setenv("XDG_CONFIG_HOME", str(directory))
+        patch.setenv("XDG_STATE_HOME", str(directory))
         patch.setenv("TRAJECTORY_OTLP_HTTP", "off")
         patch.setenv("TRAJECTORY_OTLP_GRPC", "off")
         yield directory

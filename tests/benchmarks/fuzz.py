@@ -63,7 +63,7 @@ def _hypothesis(mouth: Mouth, drawn: int) -> Row:
 
     @seed(drawn)
     @settings(
-        max_examples=scaled(_CASES), database=None, deadline=None, phases=[Phase.generate, Phase.shrink],
+        max_examples=scaled(_CASES), database=None, phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(altered(mouth.samples))

@@ -71,7 +71,7 @@ def times_of(facts: Sequence[Fact]) -> list[int]:
     return sorted({at_ns for f in facts if (at_ns := getattr(f, "at_ns", 0))})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), place=st.floats(0, 1))
 def test_an_instant_is_what_the_facts_up_to_then_tell(seed: int, place: float) -> None:
     facts = told(seed).facts
@@ -106,7 +106,7 @@ def test_an_instant_is_what_the_facts_up_to_then_tell(seed: int, place: float) -
     ]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), shuffle=st.randoms())
 def test_order_and_repetition_of_facts_change_nothing(seed: int, shuffle: random.Random) -> None:
     facts = told(seed).facts

@@ -148,7 +148,7 @@ def test_frames_from_before_a_restart_wait_for_their_hello() -> None:
         assert after.health().dropped_count == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 40))
 def test_any_loss_repetition_and_disorder_of_frames_ends_with_each_fact_once(seed: int, count: int) -> None:
     chance = random.Random(seed)
@@ -454,7 +454,7 @@ HOSTILE = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["facts", "hello", "bye", "ask", "tell"]),
     st.lists(HOSTILE, max_size=6),

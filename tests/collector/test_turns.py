@@ -41,7 +41,7 @@ def test_the_journal_is_settled_up_to_the_first_frame_that_is_not(tmp_path: Path
     assert len(turns) == 0 and reader.position == journal.end
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.integers(1, 4), max_size=40),
     st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=30),

@@ -102,7 +102,7 @@ def hostile_facts(draw: st.DrawFn) -> tuple[list[Fact], dict[bytes, tuple[str, b
     return draw(st.lists(started | ended | event, min_size=1, max_size=40)), held
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(hostile_facts())
 def test_no_trace_makes_a_detector_raise(given_facts: tuple[list[Fact], dict[bytes, tuple[str, bytes]]]) -> None:
     facts, bodies = given_facts

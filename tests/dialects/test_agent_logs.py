@@ -80,7 +80,7 @@ def test_prompts_and_sessions_are_kept_apart() -> None:
     assert sorted(t.title for t in fold([*TURN, other, another])) == ["Else", "Fix it", "Next"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 32), size=st.integers(1, 7))
 def test_the_order_and_the_number_of_requests_change_nothing(seed: int, size: int) -> None:
     shuffled = TURN * 2
@@ -137,7 +137,7 @@ def test_records_without_session_and_of_other_programs_stay_out() -> None:
     assert facts_of([RawLog(b"", b"", BASE_NS, body="claude_code. says hello", attributes={"session.id": "x"})]) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(["claude_code.user_prompt", "claude_code.api_request", "codex.tool_result", "codex.sse_event", "x."]),
     attributes=st.dictionaries(

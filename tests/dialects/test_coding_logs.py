@@ -64,7 +64,7 @@ def whole(files: list[tuple[str, bytes]]) -> Any:
 WHOLE = {name: whole(files) for name, files in SESSIONS.items()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.sampled_from(sorted(SESSIONS)), seed=st.integers(0, 1 << 32), most=st.integers(1, 4000))
 def test_pieces_of_any_size_of_files_in_any_turn_end_in_the_same_state(name: str, seed: int, most: int) -> None:
     chance = Random(seed)
@@ -86,7 +86,7 @@ def test_pieces_of_any_size_of_files_in_any_turn_end_in_the_same_state(name: str
     assert "inferred" not in repr(ended)  # what was inferred while it went on is observed in the end
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(name=st.sampled_from(sorted(SESSIONS)), seed=st.integers(0, 1 << 32))
 def test_facts_that_come_in_any_order_and_twice_fold_to_the_same_state(name: str, seed: int) -> None:
     logs = CodingLogs()
@@ -133,7 +133,7 @@ JUNK = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(sorted(SESSIONS)),
     changes=st.lists(
@@ -169,7 +169,7 @@ def test_whatever_a_log_holds_is_read_or_counted_and_its_facts_travel(
     assert isinstance(logs.notes(), list)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=80), max_size=6))
 def test_bytes_that_are_no_log_are_counted(pieces: list[bytes]) -> None:
     logs = CodingLogs()

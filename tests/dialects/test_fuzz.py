@@ -44,7 +44,7 @@ JSON = st.recursive(
 ATTRIBUTES = st.dictionaries(KEYS, WORDS | JSON | JSON.map(lambda v: json.dumps(v, default=str)), max_size=10)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     name=WORDS | st.text(max_size=30), attributes=ATTRIBUTES, events=st.lists(st.tuples(WORDS, ATTRIBUTES), max_size=2)
 )
@@ -56,7 +56,7 @@ def test_any_attributes_at_all_become_facts_that_travel(name, attributes, events
     encode_facts(told)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300))
 def test_any_bytes_at_all_read_or_are_refused(body):
     for media in ("protobuf", "json"):
@@ -66,7 +66,7 @@ def test_any_bytes_at_all_read_or_are_refused(body):
         read_file(body, "file")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(at=st.integers(0, 400), byte=st.integers(0, 255))
 def test_a_spoiled_byte_breaks_nothing_but_its_own_span(at, byte):
     body = bytearray(
@@ -78,7 +78,7 @@ def test_a_spoiled_byte_breaks_nothing_but_its_own_span(at, byte):
             assert decode_facts(encode_facts(batch.facts)) == batch.facts
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(JSON)
 def test_any_json_at_all_reads_or_is_refused(value):
     with contextlib.suppress(ImportFormatError):
@@ -94,7 +94,7 @@ ENTRY = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(ENTRY, min_size=1, max_size=8))
 def test_any_log_at_all_keeps_every_step(entries):
     conversation = conversation_of({"steps": entries})

@@ -85,7 +85,7 @@ def check(facts: list[Any]) -> None:
     assert ended == set(started)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(programs)
 def test_nested_programs_give_well_formed_facts(program: Any) -> None:
     with CapturingCollector(clock=ManualClock(), ids=CountingIds()) as captured:

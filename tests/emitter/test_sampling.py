@@ -156,7 +156,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS, held_bytes=st.sampled_from([2000, 10_000, 1 << 20]))
 def test_traces_are_whole_or_absent_errors_are_there_and_bodies_come_first(steps: list[Any], held_bytes: int) -> None:
     emitter = Emitter(held_bytes)

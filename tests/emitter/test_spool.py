@@ -137,7 +137,7 @@ def _read(path: Path) -> tuple[list[tuple[int, list[bytes]]], bool, Identity]:
         left.let_go()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_happens_to_the_bytes_the_records_that_are_given_out_are_right(
     tmp_path: Path, data: st.DataObject
@@ -259,7 +259,7 @@ def test_facts_that_the_disk_does_not_give_back_are_gaps_in_their_places(tmp_pat
     outbox.close()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["add", "send", "ack", "rewind", "spill", "tend"]), max_size=80), st.randoms())
 def test_an_outbox_never_loses_or_reorders_a_fact(tmp_path: Path, steps: list[str], random: Any) -> None:
     outbox = Outbox(3000, Spool(tmp_path, WHO, NOBODY))

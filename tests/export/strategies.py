@@ -43,9 +43,7 @@ BREAKERS = [
     "graph", "node", "%%{init: {}}%%", "#quot;", "-->",
 ]  # fmt: skip
 
-calm = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)  # a busy machine is no bug
+calm = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no bug
 
 wild = st.sampled_from(BREAKERS) | st.text(max_size=24)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

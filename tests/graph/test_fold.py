@@ -106,7 +106,7 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(FACTS, max_size=24), st.randoms(use_true_random=False))
 def test_any_order_and_repetition_of_facts_folds_to_the_same_trace(facts: list[Fact], chance: random.Random) -> None:
     shuffled = facts + chance.sample(facts, len(facts) // 2)
@@ -114,7 +114,7 @@ def test_any_order_and_repetition_of_facts_folds_to_the_same_trace(facts: list[F
     assert picture(folded(shuffled)) == picture(folded(facts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(FACTS, max_size=12), st.lists(FACTS, max_size=12))
 def test_a_fold_goes_on_from_a_fold_that_was_read(first: list[Fact], second: list[Fact]) -> None:
     begun = folded(first)
@@ -122,7 +122,7 @@ def test_a_fold_goes_on_from_a_fold_that_was_read(first: list[Fact], second: lis
     assert picture(folded(second, begun)) == picture(folded(first + second))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(FACTS, max_size=12))
 def test_a_repeated_fact_moves_no_version(facts: list[Fact]) -> None:
     trace = folded(facts)

@@ -1,7 +1,7 @@
 """Whatever comes out of a wire, a disk or a header is read or refused, however close to valid it is."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol.altered import TELLING, altered
@@ -13,7 +13,6 @@ MOUTHS = mouths()
 
 @pytest.mark.parametrize("mouth", MOUTHS, ids=lambda mouth: mouth.name)
 def test_valid_bytes_with_faults_in_them_are_read_or_refused(mouth: Mouth) -> None:
-    @settings(deadline=None)
     @given(altered(mouth.samples))
     def feed(raw: bytes) -> None:
         mouth.read(raw)
@@ -22,7 +21,6 @@ def test_valid_bytes_with_faults_in_them_are_read_or_refused(mouth: Mouth) -> No
 
 
 @pytest.mark.parametrize("mouth", MOUTHS, ids=lambda mouth: mouth.name)
-@settings(deadline=None)
 @given(raw=st.binary(max_size=200) | st.lists(st.sampled_from(TELLING)).map(b"".join))
 def test_bytes_of_any_kind_are_read_or_refused(mouth: Mouth, raw: bytes) -> None:
     mouth.read(raw)

@@ -28,7 +28,7 @@ def read_all(folder: Path, until: Position | None = None) -> list[bytes]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 1 << 30), st.sampled_from([1, 300, 1 << 30]))
 def test_what_is_appended_is_read_in_order_however_it_is_cut_into_segments_and_turns(
     seed: int, segment_bytes: int
@@ -124,7 +124,7 @@ def test_large_records_around_a_damaged_one_are_read(tmp_path: Path, damaged: in
     assert read_all(tmp_path / "journal") == frames_in[:damaged] + frames_in[damaged + 1 :]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=400), st.integers(0, 200))
 def test_any_bytes_at_all_are_read_without_end_or_fault(noise: bytes, at: int) -> None:
     from tempfile import TemporaryDirectory

@@ -57,7 +57,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Writer]:
 
 @pytest.mark.parametrize("name", STORES)
 @given(sending=sendings())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_facts_come_back_equal_however_they_were_cut_and_however_often_they_were_sent(
     name: str, sending: Sending
 ) -> None:
@@ -74,7 +74,7 @@ def test_facts_come_back_equal_however_they_were_cut_and_however_often_they_were
 
 
 @given(sending=sendings())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_store_on_disk_and_one_in_memory_say_the_same(
     sending: Sending,
 ) -> None:

@@ -88,7 +88,7 @@ def test_a_sound_store_refuses_nothing(tmp_path: Path) -> None:
 
 
 @given(flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_flipped_bytes_are_answered_or_refused(sound: bytes, flips: list[tuple[int, int]]) -> None:
     content = bytearray(sound)
     for place, value in flips:
@@ -100,7 +100,7 @@ def test_any_flipped_bytes_are_answered_or_refused(sound: bytes, flips: list[tup
 
 
 @given(length=st.integers(0, 1 << 17))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_store_cut_off_anywhere_is_answered_or_refused(sound: bytes, length: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "store.db"

@@ -26,7 +26,7 @@ ticks = st.builds(
 widths, levels = st.integers(20, 220), st.sampled_from(LEVELS)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(ticks, max_size=30), times, times, times, widths, levels)
 def test_the_bar_and_its_ticks_fit_and_a_column_is_an_instant(
     rows: list[TickRow], start_ns: int, took_ns: int, at_ns: int, width: int, level: str
@@ -44,7 +44,7 @@ def test_the_bar_and_its_ticks_fit_and_a_column_is_an_instant(
             assert cells(tick_sign(row, signs)[0]) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(lanes, max_size=6), st.lists(delegations, max_size=6), times, times, widths, levels)
 def test_a_chart_that_goes_on_beyond_now_fits(  # what is to come is empty, whatever the rows say
     rows: list, sent: list, now_ns: int, more_ns: int, width: int, level: str
@@ -53,7 +53,7 @@ def test_a_chart_that_goes_on_beyond_now_fits(  # what is to come is empty, what
     assert all(measure(line) == width for line in (*drawing.lines, *drawing.axis))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.builds(LaneAt, lanes, texts, st.sampled_from(["model", "tool", "delegation", "x"]), texts, times, st.lists(labels)),
     st.builds(KnownRow, st.sampled_from(["user", "lost", "altered", "x" * 30, HOSTILE]), texts, times, texts),

@@ -27,7 +27,7 @@ broken = "err>>"
 bad = "err>0"
 
 [keys]
-sort = "o"
+sort = "O"
 sorts = "s"
 follow = "z"
 zoom = ["Z", "ctrl+l"]
@@ -45,7 +45,7 @@ def test_what_makes_sense_is_taken_and_the_rest_is_told_with_its_line(path: Path
     settings = Settings(path)
     assert settings.values == {"theme": "nord", "sort": "alerts"}
     assert settings.filters == {"bad": "err>0"}
-    assert settings.moved == {"sort": ("o",), "zoom": ("Z", "ctrl+l"), "follow": ("z",)}
+    assert settings.moved == {"sort": ("O",), "zoom": ("Z", "ctrl+l"), "follow": ("z",)}
     assert [fault.partition(" ")[0] for fault in settings.faults] == [
         f"settings.toml:{line}:" for line in (4, 5, 8, 13, 16)
     ]
