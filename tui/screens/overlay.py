@@ -44,7 +44,7 @@ _PANES = {
     "content": "Content: as it was recorded. / finds, w wraps, y copies all of it.",
 }
 _COLUMNS_NARROW = (("Move", "Take away", "App"), ("Find", "Live", "Look", "Alerts"))
-_COLUMNS_WIDE = (("Move",), ("Find", "Live", "Alerts", "App"), ("Look", "Take away"))
+_COLUMNS_WIDE = (("Move", "Alerts", "App"), ("Find", "Live"), ("Look", "Take away"))
 
 
 class Overlay(ModalScreen[None]):
