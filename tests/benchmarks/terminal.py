@@ -201,9 +201,8 @@ def _flood() -> list[Row]:
             for key in cycle("jjjkkk"):
                 if time.monotonic() - began_s > seconds:
                     break
-                row = _cursor(terminal.lines())[0] + (1 if key == "j" else -1)
-                at_s = terminal.press(key)
-                late.append(terminal.until(lambda lines, y=row: _cursor(lines)[0] == y, 5) - at_s)  # type: ignore[misc]
+                before, at_s = _cursor(terminal.lines()), terminal.press(key)
+                late.append(terminal.until(lambda lines, b=before: _cursor(lines) != b, 5) - at_s)  # type: ignore[misc]
                 chosen = _cursor(terminal.lines())
                 time.sleep(0.25)
                 moved += _cursor(terminal.lines()) != chosen
