@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
+set_hypothesis_home_dir(
+    Path(__file__).parents[1] / ".pytest_cache" / "hypothesis"
+)  # and no folder of its own beside the code
 settings.register_profile("trajectory", deadline=None)  # how fast something is, benchmarks measure
 settings.load_profile("trajectory")
 

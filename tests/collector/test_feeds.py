@@ -312,6 +312,15 @@ def test_a_collector_that_is_there_and_answers_late_is_busy_and_is_not_asked_twi
         peer.send_multipart([routing_id, answer(asked.request_id, Missing(7, Health(), "nothing"))])
         view = feed.pull(RunsQuery(), -1)
         assert isinstance(view, Missing) and view.version == 7
+        with pytest.raises(FeedBusy):
+            feed.pull(RunsQuery(), 7)
+        routing_id, frame = peer.recv_multipart()
+        peer.send_multipart([routing_id, b"no answer at all"])
+        with pytest.raises(WireError):
+            feed.pull(RunsQuery(), 7)
+        with pytest.raises(FeedBusy):  # what was answered wrongly is asked again
+            feed.pull(RunsQuery(), 7)
+        assert peer.poll(1000)
         peer.close(linger=0)
         with pytest.raises(FeedLost) as lost:
             feed.pull(RunsQuery(), 7)

@@ -73,7 +73,13 @@ class RemoteFeed:
             if self._asked != (query, since):
                 self._asked, self._is_sent = (query, since), False
                 self._request_id += 1
-            view = self._exchange(watching.ask(self._request_id, since, query))
+            try:
+                view = self._exchange(watching.ask(self._request_id, since, query))
+            except FeedBusy:
+                raise  # it stays under way
+            except TrajectoryError:
+                self._asked = None
+                raise
             self._asked = None
         if view is not None:
             self._store = view.health.store
@@ -99,7 +105,6 @@ class RemoteFeed:
             else:
                 answer = watching.read_answer(socket.recv(zmq.NOBLOCK))
                 if isinstance(answer.request_id, str):
-                    self._asked = None
                     raise TrajectoryError(answer.request_id)
                 if answer.request_id == self._request_id:
                     return answer.view
