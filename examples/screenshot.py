@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from trajectory.collector.at_rest import StoreFeed
+from trajectory.collector.store_feed import StoreFeed
 from trajectory.store.sqlite import open_reader
 from tui.screenshot import picture
 

@@ -8,7 +8,7 @@ the feed.
 import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from textual.app import SystemCommand
 from textual.binding import Binding
@@ -19,13 +19,11 @@ from trajectory.errors import TrajectoryError
 from trajectory.view.feed import Feed
 from trajectory.view.link import Link
 from trajectory.view.rows import AlertRow, Health, Query
-from tui import keys
+from tui import keys, screens
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, wall
 from tui.screens.base import DataScreen
-from tui.screens.menu import ExportScreen, MarksScreen
-from tui.screens.overlay import HealthScreen, HelpScreen
 from tui.screens.runs import RunsScreen
 from tui.seen import Seen
 from tui.settings import Settings
@@ -125,11 +123,11 @@ class TrajectoryApp(Taking):
             screen.beat()
         self.ticker.tick()
         contact, second = self.contact, self.now_ns // 1_000_000_000
-        if contact != self._contact_before or second != self._second_before:
-            turned = contact.state != self._contact_before.state or contact.is_stale or contact.state == "connecting"
-            ticking = second != self._second_before and not self.is_paused
-            self._contact_before, self._second_before = contact, second
+        ticking = second != self._second_before and screen is not None and screen.ticks and not self.is_paused
+        turned = contact.state != self._contact_before.state or contact.is_stale or contact.state == "connecting"
+        if contact != self._contact_before or ticking:
             self._refresh_screen(turned or ticking)
+        self._contact_before, self._second_before = contact, second
 
     def _refresh_screen(self, everything: bool) -> None:
         with self.batch_update():
@@ -138,8 +136,11 @@ class TrajectoryApp(Taking):
                 if everything:
                     screen.redraw()
                 screen.update_bars()
-            if isinstance(self.screen, HealthScreen) and self.screen.is_mounted:
-                self.screen.update_bars()
+            self._refresh_health()
+
+    def _refresh_health(self) -> None:
+        if getattr(self.screen, "name_here", "") == "health" and self.screen.is_mounted:
+            cast("screens.HealthScreen", self.screen).update_bars()
 
     def on_arrived(self, message: Arrived) -> None:
         """Takes what a pull brought, and gives it to the screen that asked."""
@@ -161,8 +162,8 @@ class TrajectoryApp(Taking):
         if contact != self._contact_before:
             self._contact_before = contact
             self._refresh_screen(True)
-        elif isinstance(self.screen, HealthScreen):
-            self.screen.update_bars()
+        else:
+            self._refresh_health()
 
     @property
     def contact(self) -> Contact:
@@ -234,11 +235,11 @@ class TrajectoryApp(Taking):
         store = self.feed_health.store or "none"
         parts = (f"feed {where}", f"theme {self.theme}", f"signs {self.signs.level}", f"store {store}")
         about = f" {self.signs.dot} ".join(parts)
-        self.push_screen(HelpScreen(self.signs, screen, pane.id or "", about))
+        self.push_screen(screens.HelpScreen(self.signs, screen, pane.id or "", about))
 
     def show_health(self) -> None:
         """Opens the health of the feed."""
-        self.push_screen(HealthScreen(self.signs, lambda: (self.feed_health, self.contact), self.feed.endpoint))
+        self.push_screen(screens.HealthScreen(self.signs, lambda: (self.feed_health, self.contact), self.feed.endpoint))
 
     def pause(self) -> None:
         """Freezes the view, or lets it go on; intake and counters never stop."""
@@ -261,7 +262,7 @@ class TrajectoryApp(Taking):
         except TrajectoryError as error:
             self.tell(f"nothing exported: {error}")
             return
-        menu = ExportScreen(
+        menu = screens.ExportScreen(
             self.signs,
             link.trace[:8],
             formats,
@@ -273,7 +274,7 @@ class TrajectoryApp(Taking):
     def ask_letter(self, *, sets: bool) -> None:
         """Asks for the letter of a mark, to set it or to go to it."""
         marks = {letter: place.words for letter, place in self.marks_here.items()}
-        self.push_screen(MarksScreen(self.signs, marks, sets, self.set_mark if sets else self.go_to_mark))
+        self.push_screen(screens.MarksScreen(self.signs, marks, sets, self.set_mark if sets else self.go_to_mark))
 
     def came_back(self) -> None:
         """What was not asked for while an editor had the screen is not missing yet."""

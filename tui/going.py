@@ -14,16 +14,11 @@ from trajectory.view.link import Link, is_link, parse_link
 from trajectory.view.rows import TraceRow, TraceView
 from trajectory.view.text import clean
 from trajectory.view.times import offset_ns
+from tui import screens
 from tui.finding import Candidate
 from tui.looking import Looking
-from tui.screens.alert import AlertScreen
 from tui.screens.base import DataScreen
-from tui.screens.cockpit import CockpitScreen
-from tui.screens.delegation import DelegationScreen
-from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
-from tui.screens.span import SpanScreen
-from tui.screens.timeline import TimelineScreen
 
 _REMEMBERED = 100
 _WHOLE_ID = 32
@@ -80,27 +75,27 @@ class Going(Looking):
 
     def open_run(self, row: TraceRow, pane: str = "") -> None:
         """Opens a run's cockpit, on one of its panes."""
-        self.push_screen(CockpitScreen(row.trace_id, row.title, pane))
+        self.push_screen(screens.CockpitScreen(row.trace_id, row.title, pane))
 
     def open_timeline(self, trace_id: str, span_id: str, trace: TraceRow | None) -> None:
         """Opens a run's timeline with the cursor on a span."""
-        self.push_screen(TimelineScreen(trace_id, span_id, trace))
+        self.push_screen(screens.TimelineScreen(trace_id, span_id, trace))
 
     def open_span(self, trace_id: str, span_id: str, start_ns: int) -> None:
         """Opens a span in the inspector."""
-        self.push_screen(SpanScreen(trace_id, span_id, start_ns))
+        self.push_screen(screens.SpanScreen(trace_id, span_id, start_ns))
 
     def open_alert(self, trace_id: str, alert_key: str, alert_id: str = "", trace: TraceRow | None = None) -> None:
         """Opens an alert's page."""
-        self.push_screen(AlertScreen(trace_id, alert_key, alert_id, trace))
+        self.push_screen(screens.AlertScreen(trace_id, alert_key, alert_id, trace))
 
     def open_replay(self, trace_id: str, at_ns: int = 0, lane: str = "", trace: TraceRow | None = None) -> None:
         """Opens a run at an instant, its end for 0; `lane` is the label of the agent to look at, or its span."""
-        self.push_screen(ReplayScreen(trace_id, at_ns, lane, trace))
+        self.push_screen(screens.ReplayScreen(trace_id, at_ns, lane, trace))
 
     def open_delegation(self, trace_id: str, delegation_id: str, trace: TraceRow | None = None) -> None:
         """Opens a delegation's page."""
-        self.push_screen(DelegationScreen(trace_id, delegation_id, trace))
+        self.push_screen(screens.DelegationScreen(trace_id, delegation_id, trace))
 
     def back_to(self, kind: type[DataScreen], trace_id: str = "") -> bool:
         """Closes screens until one of a kind, and of a run if one is named, is the uppermost; never the first of all."""
@@ -187,15 +182,15 @@ class Going(Looking):
         if not trace_id:
             return False
         trace = next((row for row in self._runs() if row.trace_id == trace_id), None)
-        if not self.back_to(CockpitScreen, trace_id):
+        if not self.back_to(screens.CockpitScreen, trace_id):
             self.back_to(RunsScreen)
-            self.push_screen(CockpitScreen(trace_id, trace.title if trace else ""))
+            self.push_screen(screens.CockpitScreen(trace_id, trace.title if trace else ""))
         screen = self._target(link, trace_id, trace)
         if screen is not None:
             self.push_screen(screen)
         here = self.data_screen
         if here is not None:
-            where = pane or (link.view if isinstance(here, CockpitScreen) else "")
+            where = pane or (link.view if isinstance(here, screens.CockpitScreen) else "")
             here.arrive(where, key, link.span)
             if link.at_ns is not None and (not link.span or link.view == "replay"):
                 here.go_to_time(link.at_ns)
@@ -204,15 +199,15 @@ class Going(Looking):
     def _target(self, link: Link, trace_id: str, trace: TraceRow | None) -> DataScreen | None:
         """What a link opens above the cockpit of its run; None where it means the cockpit."""
         if link.alert:
-            return AlertScreen(trace_id, "", link.alert, trace)
+            return screens.AlertScreen(trace_id, "", link.alert, trace)
         if link.delegation:
-            return DelegationScreen(trace_id, link.delegation, trace)
+            return screens.DelegationScreen(trace_id, link.delegation, trace)
         if link.view == "replay":
-            return ReplayScreen(trace_id, 0, link.span, trace)
+            return screens.ReplayScreen(trace_id, 0, link.span, trace)
         if link.view == "timeline" or (link.at_ns is not None and not link.span):
-            return TimelineScreen(trace_id, link.span, trace)
-        if link.span and link.view not in CockpitScreen.pane_names:
-            return SpanScreen(trace_id, link.span)
+            return screens.TimelineScreen(trace_id, link.span, trace)
+        if link.span and link.view not in screens.CockpitScreen.pane_names:
+            return screens.SpanScreen(trace_id, link.span)
         return None
 
     def _whole_id(self, trace: str) -> str:
@@ -257,7 +252,7 @@ class Going(Looking):
         if wanted not in _WORDS:
             return False
         name = f"action_{wanted}"
-        if not hasattr(self.data_screen, name) and not self.back_to(CockpitScreen):
+        if not hasattr(self.data_screen, name) and not self.back_to(screens.CockpitScreen):
             return False
         act = getattr(self.data_screen, name, None)
         if act is not None:
@@ -291,7 +286,7 @@ class Going(Looking):
 
     def _open_view(self) -> TraceView | None:
         """What is known of the run whose cockpit is open."""
-        cockpit = next((each for each in reversed(self.screen_stack) if isinstance(each, CockpitScreen)), None)
+        cockpit = next((each for each in reversed(self.screen_stack) if isinstance(each, screens.CockpitScreen)), None)
         return cockpit.view if cockpit else None
 
     def _to_alert(self, wanted: str) -> bool:
@@ -324,7 +319,7 @@ class Going(Looking):
     def _names(self) -> Iterator[Candidate]:
         screen, view = self.data_screen, self._open_view()
         for word in _WORDS:
-            if hasattr(screen, f"action_{word}") or (view and hasattr(CockpitScreen, f"action_{word}")):
+            if hasattr(screen, f"action_{word}") or (view and hasattr(screens.CockpitScreen, f"action_{word}")):
                 yield word, word
         yield "runs", "runs"
         for alert in view.alerts if view else []:

@@ -17,6 +17,10 @@ from trajectory.view.rows import Query, View
 
 TICKS_PER_S = 8
 _TICKS_UNFOCUSED = 4  # every so many ticks, while the terminal is not looked at: 2 Hz
+_TICKS_QUIET = (
+    2  # the same while nothing new comes: 4 Hz, so that what comes next is still there in a quarter of a second
+)
+_QUIET_COUNT = 16  # pulls in a row that brought nothing
 
 
 class Arrived(Message):
@@ -53,6 +57,7 @@ class Ticker:
         self._last: Query | None = None
         self._since = -1
         self._tick = 0
+        self._empty_count = 0
         self.in_flight = False
         self.is_unfocused = False
 
@@ -64,6 +69,8 @@ class Ticker:
         query = self._wanted()
         if query is None:
             return
+        if query == self._last and self._empty_count >= _QUIET_COUNT and self._tick % _TICKS_QUIET:
+            return
         if query != self._last:
             self._last, self._since = query, -1
         self.in_flight = True
@@ -73,6 +80,7 @@ class Ticker:
     def arrived(self, message: Arrived) -> None:
         """Takes note of what came; the app calls this first."""
         self.in_flight = False
+        self._empty_count = 0 if message.view is not None or message.error else self._empty_count + 1
         if message.error and not message.is_busy:
             self.refetch()  # whoever answers next may count versions anew
         if message.view is not None and message.query == self._last:
@@ -80,7 +88,7 @@ class Ticker:
 
     def refetch(self) -> None:
         """Makes the next pull ask for whatever there is."""
-        self._since = -1
+        self._since, self._empty_count = -1, 0
 
     def mark(self, trace_id: str, alert_key: str, alert_id: str, action: str) -> None:
         """Marks an alert behind the pull in flight; posts Marked."""

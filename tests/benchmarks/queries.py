@@ -17,8 +17,9 @@ import msgspec
 from tests.benchmarks import AbsentError, Row
 from tests.benchmarks._rounds import Target, milliseconds, noted, scaled, times
 from tests.benchmarks._team import AGENTS, EMITTER_ID, Load
-from trajectory.collector.at_rest import StoreFeed, stored_batches
+from trajectory.collector.at_rest import stored_batches
 from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.store_feed import StoreFeed
 from trajectory.model.content import digest, encode
 from trajectory.model.fact import Batch, Fact, Payload, Source, SpanStarted, trace_of
 from trajectory.protocol.codec import FactsFrame, decode_fact, read_frame

@@ -7,11 +7,11 @@ import pytest
 
 from tests.collector.builders import SOURCE, TRACE, Clock, SaysOnEnd, wait_for
 from tests.collector.test_feeds import failed_run, running
-from trajectory.collector.at_rest import StoreFeed
 from trajectory.collector.exporting import formats, store_here
 from trajectory.collector.importing import WireDelivery, through_pipeline
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.remote import RemoteFeed
+from trajectory.collector.store_feed import StoreFeed
 from trajectory.errors import StoreError, TrajectoryError
 from trajectory.export.contract import choose
 from trajectory.model.fact import Batch

@@ -24,13 +24,14 @@ from tests.collector.builders import (
 from tests.graph.pictures import picture
 from tests.scenarios import Scenario
 from trajectory.alerting.alerts import alert_key
-from trajectory.collector.at_rest import StoredLibrary, StoreFeed, fold_stored, stored_batches, stored_row
+from trajectory.collector.at_rest import StoredLibrary, fold_stored, stored_batches, stored_row
 from trajectory.collector.importing import Numbering, WireDelivery, through_pipeline, turns
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
 from trajectory.collector.quotas import Limits
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.server import Collector
+from trajectory.collector.store_feed import StoreFeed
 from trajectory.collector.watching import answer
 from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.content import digest

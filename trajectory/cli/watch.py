@@ -101,7 +101,7 @@ def source_of(args: argparse.Namespace) -> "Feed":
     """The feed that `add_source` was told."""
     if args.store:
         from trajectory.cli.places import is_served, open_store
-        from trajectory.collector.at_rest import StoreFeed
+        from trajectory.collector.store_feed import StoreFeed
 
         return StoreFeed(open_store(args.store), args.store, is_live=is_served(args.store))
     from trajectory.collector.remote import RemoteFeed

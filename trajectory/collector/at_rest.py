@@ -1,32 +1,27 @@
-"""A feed from a store file: at rest, or while another process writes it.
+"""Traces from a store file: at rest, or while another process writes it.
 
 Invariant: read-only, and it says what the collector would: the same fold, the same rows. Findings are those that were
-stored; nothing is judged anew.
+stored; nothing is judged anew. Read by `StoreFeed` for the dashboard, and by the commands that print.
 """
 
-import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
-from trajectory.collector import exporting, skew
+from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.joined import Joined
 from trajectory.collector.listing import Listing, row_of, traces_saying
 from trajectory.collector.payloads import Payloads
-from trajectory.collector.publish import Publisher
 from trajectory.collector.rows import TraceRows
-from trajectory.errors import TrajectoryError
 from trajectory.graph.ends import ends_of
 from trajectory.graph.runs import Run
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Fact, Payload, trace_of
 from trajectory.model.lists import named
 from trajectory.store.contract import LIVE, Reader, TraceSummary
-from trajectory.view.feed import Format
-from trajectory.view.rows import Health, Query, TraceRow, View
+from trajectory.view.rows import TraceRow
 
 _MAX_TRACES = 8
 _MAX_STALE = 256
@@ -121,54 +116,3 @@ def stored_batches(reader: Reader, trace_id: bytes) -> Iterator[Batch]:
         sent.update(bodies)
         payloads: list[Fact] = [Payload(digest, *body) for digest, body in bodies.items()]
         yield Batch(batch.source, batch.first_seq, [*payloads, *batch.facts])
-
-
-class StoreFeed:
-    """Views from a store, looked at again when it was written to, at most once a second. Closes the reader with itself."""
-
-    def __init__(
-        self, reader: Reader, path: str, *, is_live: bool = False, clock_s: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.endpoint = path
-        self._library = StoredLibrary(reader, is_live=is_live)
-        self._is_live = is_live
-        self._lock = threading.Lock()
-        self._seen = reader.data_version()
-        self._clock_s = clock_s
-        self._looked_s = clock_s()
-        self._library.version = 1
-        self._publisher = Publisher(self._library, self._health, is_live=lambda: self._is_live)
-
-    def _health(self) -> Health:
-        state = "live" if self._is_live else "recorded"
-        return Health(state=state, now_ns=time.time_ns() if self._is_live else 0, store=self.endpoint)
-
-    def pull(self, query: Query, since: int) -> View | None:
-        with self._lock:
-            self._look()
-            return self._publisher.answer(query, since)
-
-    def _look(self) -> None:
-        now_s = self._clock_s()
-        if now_s - self._looked_s < 1.0:
-            return
-        self._looked_s = now_s
-        seen = self._library.reader.data_version()
-        if seen != self._seen:
-            self._seen = seen
-            self._library.refresh()
-
-    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
-        raise TrajectoryError(
-            "this store is open for reading only: serve it (`trajectory serve --store`) to mark alerts"
-        )
-
-    def formats(self) -> list[Format]:
-        return exporting.formats()
-
-    def export(self, trace_id: str, chosen: Format, path: str, told: Callable[[str], bool]) -> None:
-        exporting.export(self.endpoint, trace_id, chosen, path, told)
-
-    def close(self) -> None:
-        with self._lock:
-            self._library.reader.close()

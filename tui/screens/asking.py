@@ -15,6 +15,7 @@ from trajectory.view.rows import Missing, Query, View
 from tui.drawing.line import Line
 from tui.links import link_to
 from tui.signs import Signs
+from tui.widgets.drawn import ROLE_CLASSES
 from tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class AskingScreen(Screen[None]):
     """A screen over data. `name_here` is its name in the table of keys."""
 
     name_here: ClassVar[str] = ""
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     AUTO_FOCUS = None
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
 
@@ -54,6 +56,12 @@ class AskingScreen(Screen[None]):
 
     def beat(self) -> None:
         """Moves on what moves by itself; called at each tick, before the feed is asked."""
+
+    @property
+    def ticks(self) -> bool:
+        """Whether time alone changes what is shown: something is not over."""
+        row = getattr(self.view, "whole", None) or getattr(self.view, "trace", None)
+        return row is not None and row.state == "live"
 
     def crumbs(self) -> list[str]:
         """Where this screen is."""

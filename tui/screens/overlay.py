@@ -19,6 +19,7 @@ from tui.keys import SCREENS, Moved, bindings_on, footer_keys, help_groups
 from tui.looking import Looking
 from tui.signs import Signs
 from tui.widgets.bar import Bar, Footer
+from tui.widgets.drawn import ROLE_CLASSES
 from tui.widgets.pane import Pane
 
 PURPOSES = {
@@ -51,6 +52,7 @@ class Overlay(ModalScreen[None]):
     """A screen that `esc` closes, with panes of fixed lines."""
 
     name_here: ClassVar[str] = ""
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     AUTO_FOCUS = None
 
     def __init__(self, signs: Signs) -> None:

@@ -97,6 +97,10 @@ class RunsScreen(DataScreen):
         spare = min(height - len(self.rows) - 4, height * 3 // 5) if self.app.size.height >= 40 else 0
         return min(max(13, spare), height - 8)
 
+    @property
+    def ticks(self) -> bool:
+        return any(row.state == "live" for row in self.rows)
+
     def summary_height(self, width: int) -> int:
         return 1 if width >= 100 else 0
 

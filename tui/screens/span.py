@@ -98,6 +98,10 @@ class SpanScreen(DataScreen):
         whole = self._for_editor or self._whole
         return SpanQuery(self.trace_id, self.span_id, raw=self._mode == "raw", whole=whole)
 
+    @property
+    def ticks(self) -> bool:
+        return self.view is not None and not self.view.row.end_ns
+
     def takes(self, view: View) -> bool:
         return isinstance(view, SpanView) and view.row.span_id == self.span_id
 

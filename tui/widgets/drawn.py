@@ -2,10 +2,11 @@
 
 Invariant: every line passes `cut`, so it is exactly as wide as the widget and holds no control code, and `Signs.written`, so
 that what is ours is written at the level of the signs; styles are looked up once for each theme. Panes and bars build on it.
+The styles are the screen's, which names them by `ROLE_CLASSES`: each widget that has its own costs Textual a style sheet's
+walk for each role.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,13 +16,13 @@ from textual.widget import Widget
 from tui.drawing.line import ROLES, Line, cut
 from tui.signs import UNICODE
 
+ROLE_CLASSES = {f"drawn--{role}" for role in (*ROLES, "line-here", "line-kept")}
 Laid = list[tuple[str, str, str]]  # text, role, role of what is laid below it
 
 
 class Drawn(Widget):
     """Draws lines of roles on the line interface, one strip at a time."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"drawn--{role}" for role in (*ROLES, "line-here", "line-kept")}
     ALLOW_SELECT = False
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -48,7 +49,7 @@ class Drawn(Widget):
         if style is None:
             style = self.rich_style
             for name in (under, role):
-                style += self.get_component_rich_style(f"drawn--{name}", partial=True) if name else Style.null()
+                style += self.screen.get_component_rich_style(f"drawn--{name}", partial=True) if name else Style.null()
             self._styles_of[role, under] = style
         return style
 
