@@ -26,7 +26,7 @@ _LOOKING_NS = 10_000_000_000
 _RESTS = 9  # a trace's summary, and its judgement, take a tenth of the time each at most
 EVENT_STEPS = {EVENT_THOUGHT: "thought", EVENT_PLAN: "plan", EVENT_CONTEXT: "context", EVENT_EXCEPTION: "error"}
 
-BarsState = tuple[Usage, tuple[bytes, ...], tuple[bytes, ...]]
+BarsState = tuple[Usage, tuple[bytes, ...], tuple[bytes, ...], int]
 
 
 class Step:

@@ -11,9 +11,10 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from trajectory.alerting.alerts import Alert
+from trajectory.collector.coalescing import coalesced
 from trajectory.collector.folded import EVENT_STEPS, Step
 from trajectory.collector.moments import Moments, Work
-from trajectory.collector.rows import BAR_KINDS, SILENT_AFTER_NS, TraceRows, coalesced
+from trajectory.collector.rows import BAR_KINDS, SILENT_AFTER_NS, TraceRows
 from trajectory.collector.wording import name_of, preview
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.invocation import used_tokens

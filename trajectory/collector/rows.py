@@ -10,6 +10,7 @@ from itertools import islice
 
 from trajectory.alerting.alerts import alerts_of
 from trajectory.collector.alert_rows import alert_rows
+from trajectory.collector.coalescing import bars_a_lane, coalesced
 from trajectory.collector.folded import FoldedTrace, Step
 from trajectory.collector.wording import (
     PREVIEW_CHARS,
@@ -30,7 +31,6 @@ from trajectory.view.rows import AlertRow, DelegationRow, Lane, LaneBar, StepRow
 from trajectory.view.text import clean
 
 SILENT_AFTER_NS = 15_000_000_000
-MAX_BARS = 600
 _NAMED_AGENTS = 64
 BAR_KINDS = (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL)
 _ACTIVITY_WINDOW_NS = 4_000_000_000
@@ -178,12 +178,13 @@ class TraceRows:
         spans = invocation.spans
         carriers = tuple(s for s in self.trace.vehicles() if s in spans)
         marked = tuple(s for s in self._roots | self._carried if s in spans)
-        state = (invocation.usage, carriers, marked)  # an invocation that changed counts its usage anew
+        most = bars_a_lane(len(self.trace.invocations()))
+        state = (invocation.usage, carriers, marked, most)  # an invocation that changed counts its usage anew
         kept = self.folded.bars.get(id(invocation))
         if kept is not None and kept[0][0] is state[0] and kept[0][1:] == state[1:]:
             return kept[1]
         steps = [s for s in invocation.steps() if s.kind in BAR_KINDS and not s.is_placeholder]
-        bars = coalesced([self._bar(s) for s in steps if s.span_id not in carriers])
+        bars = coalesced([self._bar(s) for s in steps if s.span_id not in carriers], most)
         if not any(s.is_open for s in steps):
             self.folded.bars[id(invocation)] = (state, bars)
         return bars
@@ -322,20 +323,3 @@ class TraceRows:
     def preview(self, digests: list[bytes]) -> str:
         texts = (self.trace.text(d) for d in digests[:4])
         return preview(" ".join(t[: 4 * PREVIEW_CHARS] for t in texts if t))
-
-
-def coalesced(bars: list[LaneBar], most: int = MAX_BARS) -> list[LaneBar]:
-    """At most so many bars: neighbours of one kind become one, an error or a mark is never swallowed."""
-    while len(bars) > most:
-        merged: list[LaneBar] = []
-        for bar in bars:
-            last = merged[-1] if merged else None
-            alike = last is not None and (last.kind, last.status, last.mark) == (bar.kind, bar.status, bar.mark)
-            if last is not None and alike and last.end_ns and len(merged) % 2:
-                merged[-1] = LaneBar(last.span_id, last.kind, last.start_ns, bar.end_ns, last.status, last.mark)
-            else:
-                merged.append(bar)
-        if len(merged) == len(bars):
-            return bars[-most:]
-        bars = merged
-    return bars
