@@ -93,6 +93,10 @@ class Going(Looking):
         """Opens a run at an instant, its end for 0; `lane` is the label of the agent to look at, or its span."""
         self.push_screen(screens.ReplayScreen(trace_id, at_ns, lane, trace))
 
+    def open_agent(self, trace_id: str, agent: str, trace: TraceRow | None = None, around: str = "") -> None:
+        """Opens an agent's page, by the span of its lane, its label or its name; at the step of a span, if one is given."""
+        self.push_screen(screens.AgentScreen(trace_id, agent, trace, around))
+
     def open_delegation(self, trace_id: str, delegation_id: str, trace: TraceRow | None = None) -> None:
         """Opens a delegation's page."""
         self.push_screen(screens.DelegationScreen(trace_id, delegation_id, trace))
@@ -200,6 +204,8 @@ class Going(Looking):
         """What a link opens above the cockpit of its run; None where it means the cockpit."""
         if link.alert:
             return screens.AlertScreen(trace_id, "", link.alert, trace)
+        if link.agent:
+            return screens.AgentScreen(trace_id, link.agent, trace)
         if link.delegation:
             return screens.DelegationScreen(trace_id, link.delegation, trace)
         if link.view == "replay":
@@ -302,7 +308,7 @@ class Going(Looking):
             return False
         for lane in view.lanes:
             if wanted in (lane.label.casefold(), lane.agent.casefold()) or lane.span_id.startswith(wanted):
-                self.open_timeline(view.trace.trace_id, lane.span_id, view.trace)
+                self.open_agent(view.trace.trace_id, lane.span_id, view.trace)
                 return True
         found = next((step.span_id for step in view.tail if step.span_id.startswith(wanted)), "")
         if found:

@@ -5,7 +5,7 @@ Invariant: pure, and None rather than a link that does not parse: ids of rows co
 
 from trajectory.errors import ConfigError
 from trajectory.view.link import Link, alert_mark
-from trajectory.view.rows import AlertRow, TraceRow
+from trajectory.view.rows import AlertRow, DelegationRow, DelegationView, Lane, LaneAt, SpanView, TraceRow
 
 _BEGINNINGS = ("at_ns", "start_ns", "sent_ns")
 
@@ -33,6 +33,29 @@ def link_to_delegation(trace_id: str, delegation_id: str) -> Link | None:
         return Link(trace_id, delegation=delegation_id)
     except ConfigError:
         return None
+
+
+def link_to_agent(trace_id: str, span_id: str) -> Link | None:
+    """The link to an agent's page, by the span of its lane."""
+    try:
+        return Link(trace_id, agent=span_id)
+    except ConfigError:
+        return None
+
+
+def agent_of(row: object) -> str:
+    """The agent that a row tells of, by the span of its lane or its label; of a hand-over the one that got the work."""
+    if isinstance(row, LaneAt):
+        return row.lane.span_id
+    if isinstance(row, Lane):
+        return row.span_id
+    if isinstance(row, DelegationRow):
+        return row.target_span_id or row.target
+    if isinstance(row, AlertRow):
+        return next((step.label for step in row.path), row.agent)
+    if isinstance(row, SpanView | DelegationView):
+        return agent_of(row.row)
+    return next((text for name in ("label", "agent") if (text := str(getattr(row, name, "")))), "")
 
 
 def link_to_instant(trace_id: str, at_ns: int) -> Link | None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import free_endpoint, serving, trajectory
+from tests.tui.pilots import driving
 from trajectory.cli.demo_team.truth import truth
+from trajectory.collector.at_rest import StoreFeed
+from trajectory.store.sqlite import open_reader
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,23 @@ def test_the_findings_name_the_true_root_the_path_and_what_was_lost(store: Path)
     assert between == {told.lost_between}
     assert all(any(words in f["value"] for f in lost) for words in told.lost)
     assert all(evidence["span_id"] in spans for f in found for evidence in f["evidence"])
+
+
+async def test_the_agent_that_failed_shows_on_its_page_what_it_was_not_told_and_the_page_that_was_none(
+    store: Path,
+) -> None:
+    told = truth(7)
+    feed = StoreFeed(open_reader(store), str(store))
+    async with driving(feed, size=(120, 36)) as driver:
+        await driver.press("enter", "colon", *told.root_agent, "number_sign", "2", "enter")
+        await driver.beat(2)
+        assert driver.where == "agent"
+        shown = driver.text
+        assert all(words in shown for words in ("3 of 5 items", "lost", "EUR", "fiscal"))
+        page = next(line for line in shown.splitlines() if told.root_tool in line and "503" in line)
+        silent = next(a for a in driver.app.screen.view.alerts if a.kind == "tool.silent_failure")  # type: ignore[attr-defined]
+        assert "◆" in page and silent.alert_id in page
+    feed.close()
 
 
 def test_another_seed_tells_the_same_story_with_other_figures(tmp_path: Path) -> None:

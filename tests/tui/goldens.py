@@ -19,6 +19,7 @@ PATHS: dict[str, list[str]] = {
     "timeline": ["t", "j", "j", "j", "j"],
     "suspects": ["enter", "b"],
     "alert": ["enter", "a", "enter"],
+    "agent": ["enter", "j", "j", "enter"],
     "delegation": ["enter", "d", "j", "j", "d"],
     "span": ["enter", "a", "enter", "enter"],
     "replay": ["enter", "a", "j", "r", "left_square_bracket", "right_square_bracket"],
@@ -28,9 +29,17 @@ PATHS: dict[str, list[str]] = {
 GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "80x24": ((80, 24), "unicode", tuple(PATHS)),
     "120x36": ((120, 36), "unicode", tuple(PATHS)),
-    "ascii": ((120, 36), "ascii", ("runs", "cockpit", "suspects", "alert", "timeline", "delegation", "replay", "help")),
-    "block": ((120, 36), "block", ("runs", "cockpit", "suspects", "alert", "timeline", "delegation", "replay", "help")),
-    "200x50": ((200, 50), "unicode", ("runs", "timeline", "cockpit", "alert", "delegation")),
+    "ascii": (
+        (120, 36),
+        "ascii",
+        ("runs", "cockpit", "suspects", "alert", "timeline", "agent", "delegation", "replay", "help"),
+    ),
+    "block": (
+        (120, 36),
+        "block",
+        ("runs", "cockpit", "suspects", "alert", "timeline", "agent", "delegation", "replay", "help"),
+    ),
+    "200x50": ((200, 50), "unicode", ("runs", "timeline", "cockpit", "alert", "agent", "delegation")),
     "60x20": ((60, 20), "unicode", ("cockpit", "alert")),
 }
 STATES = ("empty", "connecting", "reconnecting", "overload")

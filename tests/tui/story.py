@@ -12,6 +12,7 @@ from trajectory.view.feed import FeedBusy, FeedLost, Format
 from trajectory.view.query import parse
 from trajectory.view.rows import (
     OUTLINE_PARTS,
+    AgentQuery,
     AlertRow,
     Content,
     DelegationQuery,
@@ -740,6 +741,11 @@ class StoryFeed:
                 return crossed or Missing(self.version, self.health, "there is no such delegation")
             if isinstance(query, InstantQuery):
                 return self._instant(query)
+            if isinstance(query, AgentQuery):
+                from tests.tui.agents import agent_view
+
+                told = agent_view(self._trace(TraceQuery(query.trace_id, tail=0, spans=1000)), query)
+                return told or Missing(self.version, self.health, "there is no such agent")
             return self._runs(query)
         except QueryError as error:
             return Missing(self.version, self.health, str(error), error.position)

@@ -126,9 +126,9 @@ async def test_a_window_of_the_timeline_slides_to_the_last_span_and_to_the_next_
         assert seen == failed[:3]
 
 
-async def test_a_lane_opens_the_timeline_on_its_span() -> None:
+async def test_t_on_a_lane_opens_the_timeline_on_its_span() -> None:
     async with driving() as driver:
-        await driver.press("enter", "j", "j", "enter")
+        await driver.press("enter", "j", "j", "t")
         screen = driver.app.screen
         assert isinstance(screen, TimelineScreen)
         assert screen.row is not None and screen.row.span_id == "a07e"
@@ -146,7 +146,7 @@ async def test_brackets_walk_the_siblings() -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("research#2", "timeline"),
+        ("research#2", "agent"),
         ("c3f8", "span"),
         ("7f2e", "cockpit"),
         ("runs", "runs"),

@@ -23,6 +23,7 @@ PATHS = {
     "alert": ["enter", "a", "enter"],
     "delegation": ["enter", "d", "j", "j", "d"],
     "replay": ["enter", "r", "left", "left"],
+    "agent": ["enter", "j", "j", "enter"],
 }
 _NAMES = {"#": "number_sign", ":": "colon", ".": "full_stop", "/": "slash", "=": "equals_sign", "?": "question_mark"}
 
@@ -116,7 +117,7 @@ async def test_going_back_goes_to_where_one_was_and_to_the_row_there() -> None:
     async with driving() as driver:
         await driver.press("enter", "j", "j")
         lane = here(driver)
-        await driver.press("enter", "G")
+        await driver.press("t", "G")
         await driver.press("ctrl+o")
         assert driver.where == "timeline" and here(driver)[2] == lane[2]
         await driver.press("ctrl+o")
@@ -226,7 +227,7 @@ async def test_places_are_offered_while_a_name_is_typed() -> None:
         await driver.press("enter", "colon", *"rev")
         assert "reviewer#1" in driver.text.splitlines()[-1]
         await driver.press("tab", "enter")
-        assert driver.where == "timeline"
+        assert driver.where == "agent"
         await driver.press("colon", "a", "3")
         assert "A3" in driver.text.splitlines()[-1]
         assert not any(ord(char) < 32 for char in driver.text if char != "\n")

@@ -16,6 +16,7 @@ from tui.keys import (
     keys_on,
     manual,
 )
+from tui.screens.agent import AgentScreen
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
@@ -36,6 +37,7 @@ CLASSES = {
         TimelineScreen,
         SpanScreen,
         AlertScreen,
+        AgentScreen,
         DelegationScreen,
         ReplayScreen,
         HelpScreen,

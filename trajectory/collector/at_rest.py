@@ -56,6 +56,10 @@ class StoredLibrary:
     def saying(self, text: str) -> set[str]:
         return traces_saying(self.reader, text)
 
+    def stored(self, trace_id: bytes) -> Iterator[Batch]:
+        """The facts of a trace as they are stored."""
+        return self.reader.facts(trace_id)
+
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         known = self._kept.get(trace_id)
         if known is not None:

@@ -7,7 +7,7 @@ for a replay. One thread owns it. `store` may raise StoreError, and then nothing
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import get_args
 
@@ -370,6 +370,10 @@ class Pipeline:
     def saying(self, text: str) -> set[str]:
         """The ids of the latest traces in which anything says a text."""
         return traces_saying(self.writer, text)
+
+    def stored(self, trace_id: bytes) -> Iterator[Batch]:
+        """The facts of a trace as they are stored."""
+        return self.writer.facts(trace_id)
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""

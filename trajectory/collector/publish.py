@@ -6,19 +6,24 @@ store at rest.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
+from trajectory.collector.agent_view import agent_view, invocation_at
 from trajectory.collector.at_instant import Instants
+from trajectory.collector.earlier import Earlier
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import outline, span_rows, span_view
 from trajectory.errors import QueryError
+from trajectory.model.fact import Batch
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
+    AgentQuery,
     DelegationQuery,
     Health,
     InstantQuery,
@@ -33,6 +38,7 @@ from trajectory.view.rows import (
     TraceView,
     View,
 )
+from trajectory.view.text import clean
 
 _RESTS = 4  # the same question takes a fifth of the time at most, all together half of it
 _MAX_HELD = 16
@@ -40,7 +46,7 @@ _TRACE_ID_BYTES = 16
 
 
 class Library(Protocol):
-    """What a publisher reads: the list of runs, any one trace folded, and which traces say a text."""
+    """What a publisher reads: the list of runs, any one trace folded or as its facts are stored, and which traces say a text."""
 
     version: int
 
@@ -49,6 +55,8 @@ class Library(Protocol):
     def folded(self, trace_id: bytes) -> FoldedTrace | None: ...
 
     def saying(self, text: str) -> set[str]: ...
+
+    def stored(self, trace_id: bytes) -> Iterator[Batch]: ...
 
 
 class Publisher:
@@ -63,6 +71,8 @@ class Publisher:
         self._held: dict[Query, tuple[View, Pace]] = {}
         self._pace = Pace(1)
         self._instants = Instants()
+        self._earlier = Earlier(lambda: library.runs.rows(), library.stored)
+        self._earlier_version = 0
 
     def answer(self, query: Query, since: int) -> View | None:
         """The view of a query, None where nothing in it changed after version `since`."""
@@ -100,6 +110,8 @@ class Publisher:
                     return self._delegation(query, since, health)
                 case InstantQuery():
                     return self._instant(query, since, health)
+                case AgentQuery():
+                    return self._agent(query, since, health)
         except QueryError as fault:
             return Missing(self._library.version, health, str(fault), fault.position)
 
@@ -218,6 +230,24 @@ class Publisher:
 
         view = delegation_view(rows, query.delegation_id, max(query.content_limit, 0), version, health)
         return view or Missing(version, health, f"there is no delegation {query.delegation_id[:16]} in this run")
+
+    def _agent(self, query: AgentQuery, since: int, health: Health) -> View | None:
+        folded = self._find(query.trace_id)
+        if folded is None:
+            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+        keep = parse(query.filter, start_ns=folded.trace.first_ns)
+        rows = TraceRows(folded, health.now_ns, self._is_live())
+        found = invocation_at(rows, query.agent)
+        if found is None:
+            return Missing(self._library.version, health, f"there is no agent {clean(query.agent[:40])} in this run")
+        if self._earlier.read_on(folded.trace, found[1]):
+            self._library.version += 1
+            self._earlier_version = self._library.version
+        version = max(folded.changed_version, self._health_version, self._earlier_version)
+        if version <= since:
+            return None
+        usual = partial(self._earlier.usual, folded.trace, found[1], now_ns=rows.last_ns)
+        return agent_view(rows, query, keep, version, health, usual)
 
 
 def _suspects(rows: TraceRows, limit: int) -> tuple[list[SuspectRow], list[str]]:

@@ -152,6 +152,10 @@ class TraceRows:
         waiting = self._waiting()
         return [self._lane(invocation, lost, waiting) for invocation in self.trace.invocations()]
 
+    def lane(self, invocation: Invocation) -> Lane:
+        """One lane by itself."""
+        return self._lane(invocation, self.lost_by_span(), self._waiting())
+
     def _lane(self, invocation: Invocation, lost: dict[bytes, list[str]], waiting: set[int]) -> Lane:
         usage = invocation.usage
         spans = invocation.spans
@@ -283,7 +287,7 @@ class TraceRows:
     def step_row(self, step: Step) -> StepRow:
         span = step.span
         if step.event is not None:
-            status, text, duration_ns, tokens = "", event_text(self.trace, step), 0, 0
+            status, text, duration_ns, tokens = "", event_text(self.trace, step.event), 0, 0
         else:
             status, text, duration_ns = self.status(span), self._span_line(span), span.duration_ns
             tokens = tokens_of(span)

@@ -6,9 +6,9 @@ prints.
 
 import json
 
-from trajectory.collector.folded import Step
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.fact import SpanEvent
 from trajectory.model.words import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
@@ -53,10 +53,8 @@ def tokens_of(span: Span) -> int:
     return int(sum(span.number(key) for key in keys))
 
 
-def event_text(trace: Trace, step: Step) -> str:
+def event_text(trace: Trace, event: SpanEvent) -> str:
     """What an event says: its content, else its attributes."""
-    event = step.event
-    assert event is not None
     texts = [text for digests in event.contents.values() for digest in digests[:3] if (text := trace.text(digest))]
     if texts:
         confidence = event.attributes.get("trajectory.confidence")

@@ -18,14 +18,15 @@ _TRACE = re.compile(r"[0-9a-f]{4,32}")
 _SPAN = re.compile(r"[0-9a-f]{4,16}")
 _ALERT = re.compile(r"[0-9a-f]{12}|A[0-9]{1,6}")
 _DELEGATION = re.compile(r"[0-9a-f]{2,32}")
-_KINDS = ("span", "alert", "delegation")
+_KINDS = ("span", "agent", "alert", "delegation")
 _VIEW = re.compile(r"[a-z]{1,16}")
 _LONGEST_NS = 10**18  # since the start of a run: thirty years
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A run by a beginning of its id (4 to 32 hex digits), and in it perhaps a span (4 to 16), an alert or a delegation.
+    """A run by a beginning of its id (4 to 32 hex digits), and in it perhaps a span (4 to 16), an agent by the span of its lane
+    (so too), an alert or a delegation.
 
     `alert` is `alert_mark` of its key, or its number (`A1`). `at_ns` is since the start of the run; `view` the screen or pane.
     Raises ConfigError for what is none of that.
@@ -37,14 +38,19 @@ class Link:
     at_ns: int | None = None
     view: str = ""
     delegation: str = ""
+    agent: str = ""
 
     def __post_init__(self) -> None:
         parts = (
             (_TRACE.fullmatch(self.trace), "a run is 4 to 32 hexadecimal digits"),
             (not self.span or _SPAN.fullmatch(self.span), "a span is 4 to 16 hexadecimal digits"),
+            (not self.agent or _SPAN.fullmatch(self.agent), "an agent is the 4 to 16 hexadecimal digits of its span"),
             (not self.alert or _ALERT.fullmatch(self.alert), "an alert is A and a number, or 12 hexadecimal digits"),
             (not self.delegation or _DELEGATION.fullmatch(self.delegation), "a delegation is its hexadecimal id"),
-            (len([each for each in (self.span, self.alert, self.delegation) if each]) <= 1, "it names one thing"),
+            (
+                len([each for each in (self.span, self.agent, self.alert, self.delegation) if each]) <= 1,
+                "it names one thing",
+            ),
             (self.at_ns is None or 0 <= self.at_ns < _LONGEST_NS, "t is a time since the start, such as 33.5s"),
             (not self.view or _VIEW.fullmatch(self.view), "v is the name of a screen"),
         )
@@ -73,7 +79,7 @@ def parse_link(text: str) -> Link:
     trace, *path = place.split("/")
     if len(path) not in (0, 2) or (path and path[0] not in _KINDS) or "" in path:
         raise ConfigError(
-            "no link of ours: behind the run comes nothing, /span/ID, /alert/ID or /delegation/ID", "link"
+            "no link of ours: behind the run comes nothing, or /ID behind /span, /agent, /alert or /delegation", "link"
         )
     asked = _asked(query) if mark else {}
     at_ns = offset_ns(asked["t"]) if "t" in asked else None

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from trajectory.errors import QueryError
+from trajectory.view.agent_rows import AgentStep
 from trajectory.view.rows import AlertRow, DelegationRow, Lane, SpanRow, StepRow, TraceRow
 from trajectory.view.times import offset_ns
 
-Row = TraceRow | SpanRow | StepRow | Lane | DelegationRow | AlertRow
+Row = TraceRow | SpanRow | StepRow | AgentStep | Lane | DelegationRow | AlertRow
 Saying = Callable[[str], Container[str]]
 Test = Callable[[object, int], bool]  # a row, and the time now in nanoseconds
 

@@ -22,7 +22,8 @@ def reached(feed: Feed, link: Link) -> Link:
     """The link with its ids whole. Raises StoreError where the feed has no such run, span or alert, or several; and FeedLost."""
     trace = whole_trace(feed, link.trace)
     span = _whole_span(feed, trace, link.span) if link.span else ""
-    return replace(link, trace=trace, span=span)
+    agent = _whole_span(feed, trace, link.agent) if link.agent else ""
+    return replace(link, trace=trace, span=span, agent=agent)
 
 
 def whole_trace(feed: Feed, trace: str) -> str:

@@ -6,6 +6,8 @@ hexadecimal text, all times UTC nanoseconds (0: not yet, or unknown), all texts 
 
 import msgspec
 
+from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
+
 
 class Health(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How good the numbers beside it are. `state`: live, listening (nothing came yet), recorded (a store at rest)."""
@@ -378,7 +380,24 @@ class InstantQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     tail: int = 100
 
 
-Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery
+class AgentQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="agent"):
+    """One agent's trajectory in a run. `agent` is the span of its lane, else its label, else its name (then its first lane).
+
+    Of its steps come `limit` from `offset` on, or those around the step whose span is `around`. `each` leaves out no folding,
+    `raw` asks for messages as they were stored.
+    """
+
+    trace_id: str
+    agent: str
+    filter: str = ""
+    offset: int = 0
+    limit: int = 300
+    around: str = ""
+    each: bool = False
+    raw: bool = False
+
+
+Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery | AgentQuery
 
 
 class RunsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
@@ -486,6 +505,33 @@ class InstantView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="i
     after: list[int] = []  # the next ones
 
 
+class AgentView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="agent"):
+    """One agent's trajectory. `usual` compares with `usual_of` earlier invocations, and is empty where they are too few; while
+    `usual_of` is -1 they are being read."""
+
+    version: int
+    health: Health
+    trace: TraceRow
+    facts: AgentFacts
+    number: int  # its place among the run's lanes, from 1
+    total: int
+    given: list[DelegationRow] = []  # by which it got its work
+    gave: list[DelegationRow] = []  # by which it gave work to others, the first of them
+    gave_total: int = 0
+    arrived: tuple[int, int] | None = None  # how many of the needed items reached it, of how many
+    steps: list[AgentStep] = []
+    offset: int = 0  # of the first of them
+    rows_total: int = 0  # lines to ask for
+    folded: int = 0  # steps that are behind others' lines
+    failed: list[tuple[int, str]] = []  # the first failed ones: their places among the lines, and their keys
+    messages: list[AgentMessage] = []  # of these steps
+    alerts: list[AlertRow] = []  # on it
+    usual: list[UsualRow] = []
+    usual_of: int = -1
+    previous_id: str = ""  # lanes before and after, by their spans
+    next_id: str = ""
+
+
 class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missing"):
     """The query names a trace or span that is not there; or its filter does not parse, at `position`."""
 
@@ -495,4 +541,4 @@ class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missi
     position: int = -1
 
 
-View = RunsView | TraceView | SpanView | DelegationView | InstantView | Missing
+View = RunsView | TraceView | SpanView | DelegationView | InstantView | AgentView | Missing

@@ -23,7 +23,7 @@ When = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class PageLine:
-    """One line: what it is known by across redraws, what is drawn, the span or the alert that it opens, what a copy takes."""
+    """One line: its key across redraws, what is drawn, what it opens (a span, an alert, a delegation), what a copy takes."""
 
     key: str
     line: Line
@@ -31,6 +31,7 @@ class PageLine:
     alert_key: str = ""
     value: str = ""
     is_error: bool = False
+    delegation_id: str = ""
 
 
 def paragraph(text: str, width: int, most: int = _MOST_QUOTE_LINES) -> list[str]:

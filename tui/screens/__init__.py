@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tui.screens.agent import AgentScreen as AgentScreen
     from tui.screens.alert import AlertScreen as AlertScreen
     from tui.screens.cockpit import CockpitScreen as CockpitScreen
     from tui.screens.delegation import DelegationScreen as DelegationScreen
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tui.screens.timeline import TimelineScreen as TimelineScreen
 
 _MODULES = {
+    "AgentScreen": "agent",
     "AlertScreen": "alert",
     "CockpitScreen": "cockpit",
     "DelegationScreen": "delegation",

@@ -13,6 +13,7 @@ from trajectory.errors import QueryError
 from trajectory.view.query import parse
 from tui.drawing.numbers import stamp, wall
 from tui.finding import Candidate, filter_candidates, observed
+from tui.links import agent_of
 from tui.plain import as_json
 from tui.screens.framed import FramedScreen
 from tui.widgets.pane import Pane
@@ -244,6 +245,13 @@ class DataScreen(FramedScreen):
 
     def action_picture(self) -> None:
         self.say(self.tui.save_picture())
+
+    def action_agent(self) -> None:
+        agent = agent_of(self.row_of(self.pane))
+        if agent:
+            self.tui.open_agent(str(getattr(self, "trace_id", "")), agent)
+        else:
+            self.say("no agent is known for this line")
 
     def action_acknowledge(self) -> None:
         self.say("no alert is under the cursor")

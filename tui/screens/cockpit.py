@@ -392,7 +392,7 @@ class CockpitScreen(DataScreen):
         if isinstance(row, Lane) and row.label in self._groups.agents:
             self._open_group(self._groups.agents[row.label])
         elif isinstance(row, Lane):
-            self.tui.open_timeline(self.trace_id, row.span_id, self.trace)
+            self.tui.open_agent(self.trace_id, row.span_id, self.trace)
         elif isinstance(row, AlertRow):
             self.alerts.is_touched = True
             self.tui.open_alert(self.trace_id, row.key, row.alert_id, self.trace)
