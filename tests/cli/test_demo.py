@@ -11,7 +11,7 @@ import pytest
 from tests.cli.terminal import free_endpoint, serving, trajectory
 from tests.tui.pilots import driving
 from trajectory.cli.demo_team.truth import truth
-from trajectory.collector.at_rest import StoreFeed
+from trajectory.collector.store_feed import StoreFeed
 from trajectory.store.sqlite import open_reader
 
 

@@ -11,7 +11,9 @@ from tests.scenarios import Scenario
 from trajectory.collector import crossings as room
 from trajectory.collector import watching
 from trajectory.collector.crossings import delegation_view
+from trajectory.collector.uses import used_rows
 from trajectory.detection.effectiveness import Effectiveness
+from trajectory.graph.trace import tool_name
 from trajectory.view.rows import DelegationQuery, DelegationView, Health, Missing, TraceQuery
 
 
@@ -32,6 +34,16 @@ def test_items_come_with_where_they_came_from_and_what_used_them_later() -> None
     assert [c.slot for c in view.contents] == ["sent", "returned"]
     assert (view.number, view.total, view.previous_id) == (1, 2, "")
     assert viewed(trip(), 1).previous_id == view.row.delegation_id
+
+
+def test_a_value_of_a_span_is_followed_to_the_later_spans_that_went_on_with_it() -> None:
+    rows = rows_of(trip())
+    search = next(s for s in rows.trace.spans.values() if s.name == "search" or tool_name(s) == "search")
+    (followed,) = used_rows(rows, search, "of all of it, H7")
+    assert followed.value == "H7" and ("planner#1", "passed on") in [(use.label, use.what) for use in followed.uses]
+    assert search.span_id.hex() not in [use.span_id for use in followed.uses]
+    assert "H7" in [row.value for row in used_rows(rows, search, "")]
+    assert used_rows(rows, search, "a word") == []
 
 
 def test_a_task_that_came_otherwise_than_it_was_sent_is_shown_as_both() -> None:

@@ -22,6 +22,7 @@ PATHS: dict[str, list[str]] = {
     "agent": ["enter", "j", "j", "enter"],
     "delegation": ["enter", "d", "j", "j", "d"],
     "span": ["enter", "a", "enter", "enter"],
+    "used": ["enter", "a", "enter", "enter", "u"],
     "replay": ["enter", "a", "j", "r", "left_square_bracket", "right_square_bracket"],
     "help": ["enter", "question_mark"],
 }

@@ -10,7 +10,7 @@ from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
 from tests.tui.story import DELEGATIONS, ITEMS, TRACE_ID, StoryFeed, delegation_view
 from tests.tui.test_drawing import holds, levels
-from trajectory.view.rows import DelegationQuery, DelegationView, ItemRow
+from trajectory.view.rows import DelegationQuery, DelegationView, ItemRow, UsedRow
 from tui.drawing.delegation import (
     MODES,
     delegation_at,
@@ -19,6 +19,7 @@ from tui.drawing.delegation import (
     items_head,
     sides_line,
     text_lines,
+    used_lines,
 )
 from tui.drawing.figures import figures_line, verdict_lines
 from tui.drawing.line import plain
@@ -47,6 +48,8 @@ def test_the_lines_of_a_delegation_have_their_width(view, width, signs, mode) ->
     holds([sides_line(view, width, signs, lambda _: "00:00.000"), figures_line(view.figures, width, signs)], width)
     holds([items_head(view, width)], width)
     holds([line.line for line in item_lines(view, mode, width, signs) if line.value], width)
+    followed = [UsedRow(item.text, item.kind, item.uses, item.uses_count) for item in view.items]
+    holds([line.line for line in used_lines(followed, width, signs, str) if line.span_id], width)
     for item in view.items:
         holds([line.line for line in history_lines(item, width, signs, str) if line.span_id], width)
     holds([line.line for line in verdict_lines(view, width, signs) if line.span_id], width)

@@ -131,3 +131,21 @@ def test_every_line_of_a_body_has_its_own_key_and_a_long_one_takes_no_long_time(
     for is_raw in (False, True):
         lines = content_lines(Content("r", "", "d", text, len(text)), 66, UNICODE, wrap=True, is_raw=is_raw)
         assert len({line.key for line in lines}) == len(lines) > 10_000
+
+
+async def test_u_tells_where_a_value_went_and_enter_opens_what_used_it() -> None:
+    async with driving(size=(80, 24)) as driver:
+        await driver.press(*OPEN, "u")
+        screen = driver.app.screen
+        assert isinstance(screen, SpanScreen) and screen.pane is screen.used
+        assert "Used later by" in driver.text and "passed on" in driver.text and "2 more between" in driver.text
+        assert "2024-11-02: no later step holds it" in driver.text
+        await driver.press("j", "j", "enter")
+        assert isinstance(driver.app.screen, SpanScreen) and driver.app.screen.span_id == "c3f8"
+        await driver.press("escape", "escape")
+        assert driver.app.screen is screen and screen.pane is screen.content and "Used later by" not in driver.text
+        await driver.press("j", "u")
+        assert "Nothing here can be followed" in driver.text
+        await driver.press("escape", "j", "u", "2", "u")
+        await driver.press("u")
+        assert "passed on" in driver.text  # asked once more of the same: what came of the span

@@ -72,8 +72,8 @@ def _items(rows: TraceRows, items: list[Crossed], delegation: Delegation) -> lis
     for item in items[:MAX_ITEMS_COUNT]:
         crossed_ns = delegation.returned_ns if item.change in (BACK, DROPPED) else delegation.sent_ns
         before = [o for o in item.trail if o.at_ns <= crossed_ns and o not in item.uses]
-        earlier = _uses(rows, before, min(MAX_BEFORE_COUNT, left))
-        later = _uses(rows, item.uses, min(MAX_USES_COUNT, left - len(earlier)))
+        earlier = use_rows(rows, before, min(MAX_BEFORE_COUNT, left))
+        later = use_rows(rows, item.uses, min(MAX_USES_COUNT, left - len(earlier)))
         left -= len(earlier) + len(later)
         made.append(
             ItemRow(
@@ -89,7 +89,7 @@ def _items(rows: TraceRows, items: list[Crossed], delegation: Delegation) -> lis
                 note=_short(item.note),
                 before=earlier,
                 uses=later,
-                uses_count=len(_apart(item.uses)),
+                uses_count=len(apart(item.uses)),
             )
         )
     return made
@@ -99,7 +99,7 @@ def _short(text: str) -> str:
     return clean(" ".join(text[: 2 * PREVIEW_CHARS].split()))
 
 
-def _apart(occurrences: Iterable[Occurrence]) -> list[Occurrence]:
+def apart(occurrences: Iterable[Occurrence]) -> list[Occurrence]:
     """Of those that one span tells of in one way, one."""
     seen: dict[tuple[bytes, str], Occurrence] = {}
     for o in occurrences:
@@ -107,10 +107,10 @@ def _apart(occurrences: Iterable[Occurrence]) -> list[Occurrence]:
     return list(seen.values())
 
 
-def _uses(rows: TraceRows, occurrences: Iterable[Occurrence], most: int) -> list[UseRow]:
+def use_rows(rows: TraceRows, occurrences: Iterable[Occurrence], most: int) -> list[UseRow]:
     """The first of the occurrences, and the last one, as rows."""
-    apart = _apart(occurrences)
-    chosen = apart if len(apart) <= most else [*apart[: max(most - 1, 0)], *(apart[-1:] if most > 0 else ())]
+    each = apart(occurrences)
+    chosen = each if len(each) <= most else [*each[: max(most - 1, 0)], *(each[-1:] if most > 0 else ())]
     return [
         UseRow(
             o.span.span_id.hex(),

@@ -11,6 +11,8 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
+import msgspec
+
 from trajectory.collector.agent_view import agent_view, invocation_at
 from trajectory.collector.at_instant import Instants
 from trajectory.collector.earlier import Earlier
@@ -216,7 +218,12 @@ class Publisher:
             return None
         rows = TraceRows(folded, health.now_ns, self._is_live())
         limit = max(query.content_limit, 0)
-        return span_view(rows, span, limit, version, health, raw=query.raw, whole=query.whole)
+        view = span_view(rows, span, limit, version, health, raw=query.raw, whole=query.whole)
+        if not query.used:
+            return view
+        from trajectory.collector.uses import used_rows  # loads what compares contents: when first asked for
+
+        return msgspec.structs.replace(view, used=used_rows(rows, span, query.value))
 
     def _delegation(self, query: DelegationQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)

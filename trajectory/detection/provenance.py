@@ -290,6 +290,15 @@ def provenance_of(trace: Trace) -> Provenance:
     return provenance
 
 
+def values_of(text: str) -> list[Item]:
+    """The values in a text that can be followed, each once: none that may be met anywhere by chance."""
+    found: dict[str, Item] = {}
+    for item in [*items_in(text), *errors_in(text)]:
+        if _is_telling(item):
+            found.setdefault(_key(*lookup_key(item)), item)
+    return list(found.values())
+
+
 def value_of(text: str) -> Item | None:
     """What a person typed, as a value to ask for; None where it is none."""
     return next(iter(items_in(text)), None)

@@ -287,6 +287,15 @@ class UseRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     what: str
 
 
+class UsedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A value of a span and the later spans that hold it, oldest first: the first of them and the last, of `uses_count`."""
+
+    value: str
+    kind: str
+    uses: list[UseRow] = []
+    uses_count: int = 0
+
+
 class ItemRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One item at a delegation. `change`: same, lost, altered, added, unsent, returned, dropped. `held`, `sent`, `got`, `back`
     are the item as it was written on each side, empty where it was not there. `before` and `uses` are the first and the last of
@@ -353,13 +362,16 @@ class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tr
 
 class SpanQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):
     """One span, whole. `raw` asks for bodies as they were stored, instead of for reading; `whole` is the digest of one that is
-    to be cut only at four million characters."""
+    to be cut only at four million characters. `used` asks where the values of the text `value` went, or of what came of the span
+    where that is empty."""
 
     trace_id: str
     span_id: str
     content_limit: int = 65536
     raw: bool = False
     whole: str = ""
+    used: bool = False
+    value: str = ""
 
 
 class DelegationQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="delegation"):
@@ -452,6 +464,7 @@ class SpanView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span
     alerts: list[AlertRow] = []
     previous_id: str = ""  # sibling spans, in order of start
     next_id: str = ""
+    used: list[UsedRow] | None = None  # where it was asked for
 
 
 class DelegationView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="delegation"):

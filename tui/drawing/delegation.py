@@ -12,7 +12,7 @@ it was held. Rows in, lines out; the screen of a delegation draws with it.
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 
-from trajectory.view.rows import Content, DelegationRow, DelegationView, ItemRow, UseRow
+from trajectory.view.rows import Content, DelegationRow, DelegationView, ItemRow, UsedRow, UseRow
 from trajectory.view.text import wrapped
 from tui.drawing.figures import NOT_CAPTURED
 from tui.drawing.line import Line, cut, measure, put, put_label, spread
@@ -203,8 +203,8 @@ def history_lines(item: ItemRow | None, width: int, signs: Signs, when: Callable
         for at, piece in enumerate(paragraph(said, width - 10, 3) if said else ()):
             line: Line = [put(name if at == 0 else "", 8, "dim"), (piece, "")]
             lines.append(PageLine(f"{name} {at}", cut(line, width), value=said))
-    lines += _uses("before", "Before", item.before, len(item.before), width, signs, when)
-    lines += _uses("use", "Used later by", item.uses, item.uses_count, width, signs, when)
+    lines += use_lines("before", "Before", item.before, len(item.before), width, signs, when)
+    lines += use_lines("use", "Used later by", item.uses, item.uses_count, width, signs, when)
     if not item.uses:
         lines.append(PageLine("use none", [("Nobody used it later, as far as was recorded.", "dim")]))
     return lines
@@ -214,9 +214,10 @@ def _became(item: ItemRow, signs: Signs) -> str:
     return f"{item.held} {signs.arrow} {item.sent or item.got}" if item.change == "altered" else ""
 
 
-def _uses(
+def use_lines(
     key: str, title: str, uses: Sequence[UseRow], count: int, width: int, signs: Signs, when: Callable[[int], str]
 ) -> list[PageLine]:
+    """Under a title with how many there are: who used something, as what, in which span, and when. Each opens its span."""
     if not uses:
         return []
     lines = [PageLine(f"{key} title", [(title, "title"), (f"  {grouped(count)}", "dim")])]
@@ -236,6 +237,17 @@ def _uses(
             PageLine(f"{key} more", [(f"  {signs.ellipsis} {grouped(count - len(uses))} more between", "dim")])
         )
     return lines
+
+
+def used_lines(rows: Sequence[UsedRow], width: int, signs: Signs, when: Callable[[int], str]) -> list[PageLine]:
+    """Where the values of a span went, value by value; words where none can be followed."""
+    lines: list[PageLine] = []
+    for number, row in enumerate(rows):
+        found = use_lines(f"used {number}", row.value, row.uses, row.uses_count, width, signs, when)
+        said = f"{row.value}: no later step holds it, as far as was recorded"
+        lines += found or [PageLine(f"used {number} none", cut([(said, "dim")], width), value=row.value)]
+    none = "Nothing here can be followed: what stands here may be met anywhere by chance."
+    return lines or [PageLine(f"none {at}", [(piece, "dim")]) for at, piece in enumerate(paragraph(none, width))]
 
 
 # The texts
