@@ -152,6 +152,20 @@ def used_tokens(spans: Iterable[Span], within: Iterable[Span] = ()) -> list[tupl
     return _used_tokens(_leaves(models, within), [s for s in told if is_reported(s)])
 
 
+def billed_calls(spans: Iterable[Span]) -> list[tuple[Span, Span]]:
+    """Each model call among the spans with the span that says what it used: itself, one that wraps it alone, or a report.
+
+    Reports are calls where there are none; where no call says any tokens and reports do, they say them for the calls in turn.
+    """
+    told = [s for s in spans if s.kind == _MODEL and not s.is_placeholder]
+    reports = sorted((s for s in told if is_reported(s)), key=lambda s: s.order_key)
+    leaves = sorted(_leaves([s for s in told if not is_reported(s)], ()), key=lambda s: s.order_key)
+    found = [(leaf, _billed(leaf)) for leaf in leaves]
+    if any(says_usage(billed) for _, billed in found):
+        return found
+    return [*zip(leaves, reports, strict=False), *found[len(reports) :], *((r, r) for r in reports[len(leaves) :])]
+
+
 def _used_tokens(leaves: list[Span], reports: list[Span]) -> list[tuple[Span, int, int]]:
     billed = map(_billed, leaves)
     found = [(s, int(s.number(INPUT_TOKENS)), int(s.number(OUTPUT_TOKENS))) for s in billed]

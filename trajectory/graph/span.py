@@ -101,6 +101,11 @@ class Span:
         return self._partial
 
     @property
+    def first_delta_ns(self) -> int:
+        """When the first piece of a streamed output came; 0 where none was heard of."""
+        return self._deltas[0].at_ns if self._deltas else 0
+
+    @property
     def last_ns(self) -> int:
         """The last instant at which anything of this span is known to have happened."""
         event_ns = max((told[-1].at_ns for told in (self.events, self._deltas) if told), default=0)

@@ -1,0 +1,166 @@
+"""Sums of measures by group, which can be added, taken away again, and rolled up to whatever somebody asks for.
+
+Invariant: `a + b - b == a` for counts, so a run that changes late corrects what it said before; what is not known is counted
+beside the sums and never part of them. Groups are small and closed: `Group` says by what. Made by the tally, read by the
+metrics endpoint, the command line and the screens.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from trajectory.signals.measures import Measure
+
+WINDOW_S = 60
+# Upper bounds in seconds and tokens: those that the GenAI conventions ask for; one more bucket has what lies above.
+SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+
+
+class Group(NamedTuple):
+    """What measures are summed by. `window` is the minute (since 1970) in which the work ended."""
+
+    window: int
+    kind: str
+    name: str
+    agent: str
+    service: str
+    version: str
+    provider: str
+    error: str
+
+
+def group_of(measure: Measure) -> Group:
+    """The group of a measure."""
+    return Group(
+        measure.at_ns // (WINDOW_S * 1_000_000_000),
+        measure.kind,
+        measure.name,
+        measure.agent,
+        measure.service,
+        measure.version,
+        measure.provider,
+        measure.error,
+    )
+
+
+class Spread(msgspec.Struct):
+    """A histogram: how many values are known, their sum, and how many lie in each bucket."""
+
+    count: int = 0
+    sum: float = 0.0
+    buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(SECONDS) + 1))
+
+    def put(self, value: float, bounds: tuple[float, ...], times: int = 1) -> None:
+        """Adds a value, or takes it away with `times` -1."""
+        self.count += times
+        self.sum += times * value
+        self.buckets[bisect_left(bounds, value)] += times
+
+    def add(self, other: "Spread", times: int = 1) -> None:
+        self.count += times * other.count
+        self.sum += times * other.sum
+        self.buckets = [mine + times * theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+
+    def quantile(self, part: float, bounds: tuple[float, ...]) -> float | None:
+        """About where so large a part of the values lies below, between the bounds of its bucket; None of no values."""
+        wanted, below = part * self.count, 0
+        for at, count in enumerate(self.buckets):
+            if count and below + count >= wanted:
+                low = bounds[at - 1] if at else 0.0
+                high = bounds[at] if at < len(bounds) else max(bounds[-1], self.sum / max(self.count, 1))
+                return low + (high - low) * (wanted - below) / count
+            below += count
+        return None
+
+
+class Figures(msgspec.Struct):
+    """Sums of one group. `tokens_known`, `cost_known` and `chars_known` count the measures that are in those sums."""
+
+    count: int = 0
+    errors: int = 0
+    retries: int = 0
+    seconds: Spread = msgspec.field(default_factory=Spread)
+    first_chunk: Spread = msgspec.field(default_factory=Spread)
+    input_tokens: Spread = msgspec.field(default_factory=Spread)
+    output_tokens: Spread = msgspec.field(default_factory=Spread)
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float = 0.0
+    cost_known: int = 0
+    output_chars: int = 0
+    chars_known: int = 0
+
+    @property
+    def cost_unknown(self) -> int:
+        """How many have no known cost."""
+        return self.count - self.cost_known
+
+    def put(self, measure: Measure) -> None:
+        """Adds one measure."""
+        self.count += 1
+        self.errors += bool(measure.error)
+        self.retries += measure.is_retry
+        for value, spread, bounds in (
+            (measure.duration_s, self.seconds, SECONDS),
+            (measure.first_chunk_s, self.first_chunk, SECONDS),
+            (measure.input_tokens, self.input_tokens, TOKENS),
+            (measure.output_tokens, self.output_tokens, TOKENS),
+        ):
+            if value is not None:
+                spread.put(value, bounds)
+        self.cached_tokens += measure.cached_tokens or 0
+        self.reasoning_tokens += measure.reasoning_tokens or 0
+        if measure.cost_usd is not None:
+            self.cost_usd += measure.cost_usd
+            self.cost_known += 1
+        if measure.output_chars is not None:
+            self.output_chars += measure.output_chars
+            self.chars_known += 1
+
+    def add(self, other: "Figures", times: int = 1) -> None:
+        """Adds another's sums, or takes them away with `times` -1."""
+        for spread in ("seconds", "first_chunk", "input_tokens", "output_tokens"):
+            getattr(self, spread).add(getattr(other, spread), times)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + times * getattr(other, name))
+
+
+_SUMS = (
+    "count", "errors", "retries", "cached_tokens", "reasoning_tokens", "cost_usd", "cost_known", "output_chars", "chars_known",
+)  # fmt: skip
+
+Tally = dict[Group, Figures]
+
+
+def tally_of(measures: Iterable[Measure]) -> Tally:
+    """The sums of measures by group."""
+    tally: Tally = {}
+    for measure in measures:
+        group = group_of(measure)
+        figures = tally.get(group)
+        if figures is None:
+            figures = tally[group] = Figures()
+        figures.put(measure)
+    return tally
+
+
+def put_tally(into: Tally, tally: Tally, times: int = 1) -> None:
+    """Adds a tally to another in place, or takes it away; groups with nothing left in them go."""
+    for group, figures in tally.items():
+        known = into.get(group)
+        if known is None:
+            known = into[group] = Figures()
+        known.add(figures, times)
+        if not known.count:
+            del into[group]
+
+
+def rolled_up(tally: Tally, *by: str) -> dict[tuple[str | int, ...], Figures]:
+    """Sums by fewer fields of `Group`, named in `by`, in order of what they are."""
+    found: dict[tuple[str | int, ...], Figures] = {}
+    for group, figures in tally.items():
+        found.setdefault(tuple(getattr(group, name) for name in by), Figures()).add(figures)
+    return dict(sorted(found.items(), key=lambda item: tuple(map(str, item[0]))))
