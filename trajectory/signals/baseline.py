@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 WARM_UP_COUNT = 40
 REFERENCE_COUNT = 240  # the latest usual values
-_HELD_COUNT = 8  # the newest values wait so long before they may become usual
-_ALLOWANCE = 0.8  # in deviations: what is less than this away is no evidence
-_LIMIT = 10.0
+_HELD_COUNT = 40  # the newest values wait so long before they may become usual
 _CLIP = 4.0  # one value is at most so much evidence: three of the most extreme ones in a row are needed
+# Allowance and limit of each sum: large changes at once, smaller ones that stay, and such that only order shows.
+_FAST, _SLOW, _SIGNS = (0.8, 10.0), (0.3, 17.0), (0.4, 14.0)
+_LEAST_LOG = 0.2  # a change of quantities by less than a fifth is no alarm
 _FLOOR_LOG = 0.15  # of a deviation of quantities: differences of less than about a sixth are nobody's concern
 _EVERY = 12  # values between two looks at the reference
 _MOST_WIDENING = 4.0
@@ -51,11 +52,41 @@ class Alarm(NamedTuple):
         return self.seen > self.usual.middle
 
 
+class _Sum:
+    """Evidence on one side: what steps add up to above an allowance, and the values since it was nothing."""
+
+    __slots__ = ("allowance", "limit", "since", "total")
+
+    def __init__(self, allowance: float, limit: float) -> None:
+        self.allowance = allowance
+        self.limit = limit
+        self.total = 0.0
+        self.since: deque[tuple[int, float]] = deque(maxlen=_SETTLED_COUNT)
+
+    def put(self, step: float, at_ns: int, seen: float) -> None:
+        grown = self.total + step - self.allowance
+        if grown <= 0:
+            self.clear()
+        else:
+            self.total = min(grown, 2 * self.limit)
+            self.since.append((at_ns, seen))
+
+    def clear(self) -> None:
+        self.total = 0.0
+        if self.since:
+            self.since.clear()
+
+    @property
+    def middle(self) -> float:
+        values = sorted(value for _, value in self.since)
+        return values[len(values) // 2]
+
+
 class Baseline:
     """One stream. `is_quantity`: values are positive amounts, judged by their ratios; else by their differences."""
 
     __slots__ = (
-        "_count", "_deviations", "_held", "_is_quantity", "_looked", "_middle", "_order", "_reference", "_since", "_sorted",
+        "_count", "_deviations", "_held", "_is_quantity", "_looked", "_middle", "_order", "_reference", "_sorted",
         "_sums", "_usual_run", "alarm",
     )  # fmt: skip
 
@@ -68,8 +99,7 @@ class Baseline:
         self._looked = -_EVERY
         self._middle = 0.0
         self._deviations = (1.0, 1.0)  # below and above the middle
-        self._sums = [0.0, 0.0]
-        self._since: list[deque[tuple[int, float]]] = [deque(maxlen=_SETTLED_COUNT), deque(maxlen=_SETTLED_COUNT)]
+        self._sums = [_Sum(*bounds) for bounds in (_FAST, _FAST, _SLOW, _SLOW, _SIGNS, _SIGNS)]  # below and above, each
         self._usual_run = 0
         self.alarm: Alarm | None = None  # while it lasts
 
@@ -106,33 +136,31 @@ class Baseline:
     def _judge(self, seen: float, at_ns: int) -> Alarm | None:
         distance = seen - self._middle
         away = distance / self._deviations[distance > 0]
-        for side, signed in enumerate((-away, away)):
-            grown = self._sums[side] + max(-_CLIP, min(_CLIP, signed)) - _ALLOWANCE
-            if grown <= 0:
-                self._sums[side] = 0.0
-                self._since[side].clear()
-            else:
-                self._sums[side] = min(grown, 2 * _LIMIT)
-                self._since[side].append((at_ns, seen))
+        clipped = max(-_CLIP, min(_CLIP, away))
+        order = (distance > 0) - (distance < 0)
+        for each, step in zip(self._sums, (-clipped, clipped, -clipped, clipped, -order, order), strict=True):
+            each.put(step, at_ns, seen)
         if self.alarm is not None:
             self._go_on(abs(away))
             return None
-        for side in (1, 0):
-            if self._sums[side] > _LIMIT:
-                self.alarm = self._alarm(side, at_ns)
+        for each in self._sums:
+            if each.total > each.limit and self._matters(each):
+                self.alarm = self._alarm(each, at_ns)
                 self._usual_run = 0
                 return self.alarm
         return None
 
-    def _alarm(self, side: int, at_ns: int) -> Alarm | None:
-        since = self._since[side]
-        values = sorted(value for _, value in since)
+    def _matters(self, told: "_Sum") -> bool:
+        away = abs(told.middle - self._middle)
+        return away >= (_LEAST_LOG if self._is_quantity else max(self._deviations) / 2)
+
+    def _alarm(self, told: "_Sum", at_ns: int) -> Alarm:
         usual = self.usual
         assert usual is not None
-        seen = values[len(values) // 2]
-        away = abs(seen - self._middle) / self._deviations[side]
-        sureness = 1 - exp(-away * sqrt(len(values)) / 4)
-        return Alarm(self._told(seen), usual, since[0][0], at_ns, len(values), min(sureness, 0.99))
+        away = abs(told.middle - self._middle) / min(self._deviations)
+        count = len(told.since)
+        sureness = 1 - exp(-away * sqrt(count) / 4)
+        return Alarm(self._told(told.middle), usual, told.since[0][0], at_ns, count, min(sureness, 0.99))
 
     def _go_on(self, away: float) -> None:
         """An alarm ends when the stream is back for a while, or when it has stayed where it is for so long that it is usual."""
@@ -150,9 +178,8 @@ class Baseline:
 
     def _end(self) -> None:
         self.alarm = None
-        self._sums = [0.0, 0.0]
-        for since in self._since:
-            since.clear()
+        for each in self._sums:
+            each.clear()
         self._held.clear()
 
     # --- learning ---------------------------------------------------------------------------------------------------
@@ -160,7 +187,7 @@ class Baseline:
     def _hold(self, seen: float) -> None:
         """Keeps the newest values apart; the older of them become usual unless something is going on."""
         self._held.append(seen)
-        if self.alarm is None and max(self._sums) < _LIMIT / 2:
+        if self.alarm is None and all(each.total < each.limit / 2 for each in self._sums):
             while len(self._held) > _HELD_COUNT:
                 self._learn(self._held.popleft())
         while len(self._held) > 2 * _SETTLED_COUNT:
@@ -184,6 +211,8 @@ class Baseline:
         far = 1.96 if len(ordered) >= 80 else 1.645
         floor = _FLOOR_LOG if self._is_quantity else max(1e-9, 0.05 * abs(middle))
         wide = self._widening(middle) * (1 + 3 / len(ordered))
+        for each in self._sums[-2:]:  # signs have no deviation that could be widened
+            each.limit = _SIGNS[1] * self._widening(middle) ** 2
         below = max(usual, (middle - self._at(tail)) / far, floor) * wide
         above = max(usual, (self._at(1 - tail) - middle) / far, floor) * wide
         self._deviations = (below, above)
