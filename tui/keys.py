@@ -129,6 +129,7 @@ KEYS: tuple[Key, ...] = (
     Key("mode", ("v",), "v", "view", "messages to read, raw", "Look", ("agent",)),
     Key("alerts", ("a",), "a", "alerts", "what is wrong", "Look", ("runs", "cockpit", "replay", "agent")),
     Key("replay", ("r",), "r", "replay", "replay the run", "Look", ("cockpit", "timeline", "alert", "agent")),
+    Key("needed", ("K",), "K", "needed", "needed items, or all", "Look", ("replay",)),
     Key("suspects", ("b",), "b", "suspects", "suspected steps", "Look", ("cockpit", "alert")),
     Key("zoom", ("z",), "z", "zoom", "this pane alone", "Look"),
     Key("sort", ("s",), "s", "sort", "next order of the runs", "Look", ("runs",)),

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from tests.detection.stories import trip
 from tests.scenarios import SOURCE, Scenario
-from trajectory.collector import at_instant
+from trajectory.collector import at_instant, knowledge
 from trajectory.collector.at_instant import Instants, instant_view
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.moments import Moments, Standing, Work
@@ -218,3 +219,30 @@ def test_a_run_is_read_in_parts_and_says_how_far(monkeypatch: pytest.MonkeyPatch
         assert view.version == -1 and not view.lanes
     assert seen == sorted(seen) and seen[0] < 1 and seen[-1] == 1
     assert view is not None and instants.answer(query, trace, Health(), view.version, 0, is_live=False) is None
+
+
+def test_an_agent_holds_an_item_from_when_it_had_it_and_lacks_what_its_task_came_without() -> None:
+    scenario = trip()
+    rows = TraceRows(folded(scenario.facts), scenario.now_ns, False)
+    reading = Reading(rows, 1)
+    for _ in reading.read():
+        pass
+    whole = instant_view(reading, InstantQuery("", 0), 1, Health())
+    labels = [each.lane.label for each in whole.lanes]
+    holders = {row.text: {labels[c.lane]: c.state for c in row.cells} for row in whole.held}
+    assert holders["H7"]["planner#1"] == holders["H7"]["researcher#1"] == "held"
+    assert whole.held_total == len(whole.held) and [r.is_needed for r in whole.held] == sorted(
+        (r.is_needed for r in whole.held), reverse=True
+    )
+    begun = instant_view(reading, InstantQuery("", whole.start_ns + 1), 1, Health())
+    assert "H7" not in [row.text for row in begun.held]
+
+
+def test_the_items_of_a_very_large_run_are_not_compared_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "MAX_SPANS", 1)
+    scenario = trip()
+    reading = Reading(TraceRows(folded(scenario.facts), scenario.now_ns, False), 1)
+    for _ in reading.read():
+        pass
+    view = instant_view(reading, InstantQuery("", 0), 1, Health())
+    assert view.held == [] and "up to 1 steps" in view.held_why_not

@@ -4,6 +4,8 @@ from msgspec.structs import replace
 
 from trajectory.view.rows import (
     AlertAt,
+    HeldCell,
+    HeldRow,
     InstantQuery,
     InstantView,
     KnownRow,
@@ -56,7 +58,27 @@ def instant_view(whole: TraceView, query: InstantQuery) -> InstantView:
         ticks=sorted(ticks, key=lambda tick: tick.at_ns),
         before=[t for t in times if t < at_ns],
         after=[t for t in times if t > at_ns],
+        held=_held(lanes),
+        held_total=len(_held(lanes)),
     )
+
+
+_ITEMS: tuple[tuple[str, str, bool, dict[str, tuple[str, str]]], ...] = (
+    ("fiscal year FY25", "constraint", True, {"research#2": ("lost", "")}),
+    ("EUR", "constraint", True, {"research#2": ("lost", "")}),
+    ("17:00", "time", True, {"research#2": ("differs", "15:00")}),
+    ("Q3", "period", True, {}),
+    ("https://press.example/P1", "url", False, {}),
+)
+
+
+def _held(lanes: list[LaneAt]) -> list[HeldRow]:
+    """The items of the story against the agents that had begun."""
+    begun = [(n, each.lane.label) for n, each in enumerate(lanes) if each.lane.state != "ahead"]
+    return [
+        HeldRow(text, kind, needed, [HeldCell(n, *known.get(label, ("held", ""))) for n, label in begun])
+        for text, kind, needed, known in _ITEMS
+    ]
 
 
 def _lane(lane: Lane, waits_for: list[str], at_ns: int) -> LaneAt:

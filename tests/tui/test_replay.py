@@ -1,14 +1,17 @@
 """The replay: a bar that always fits, panes that never tell what came later, and keys that move through time."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tui.pilots import driving
 from tests.tui.rows import HOSTILE, delegations, labels, lanes, texts, times
 from tests.tui.story import START_NS, TRACE_ID, S, StoryFeed, at
-from trajectory.view.rows import AlertAt, InstantQuery, KnownRow, LaneAt, TickRow
+from tests.tui.test_drawing import holds
+from trajectory.view.rows import AlertAt, HeldCell, HeldRow, InstantQuery, KnownRow, LaneAt, TickRow
 from trajectory.view.text import cells
 from tui.drawing.instant import alert_at_line, doing_line, known_line
+from tui.drawing.knowledge import matrix_head, matrix_lines
 from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import measure, plain
 from tui.drawing.scrubber import draw_scrubber, tick_sign
@@ -196,3 +199,46 @@ async def test_a_click_on_the_bar_goes_there_and_a_run_that_is_being_read_says_h
         await driver.pilot.click("#scrubber", offset=(60, 0))
         await driver.beat()
         assert screen._bar is not None and screen.head.at_ns == screen._bar.instant(60) == screen.view.at_ns
+
+
+held = st.builds(
+    HeldRow,
+    text=texts,
+    kind=texts,
+    is_needed=st.booleans(),
+    cells=st.lists(
+        st.builds(HeldCell, st.integers(-1, 30), st.sampled_from(["held", "lost", "differs", "new"]), texts), max_size=9
+    ),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(held, max_size=5), st.lists(labels, max_size=20), st.integers(30, 200), levels)
+def test_the_items_against_the_agents_have_their_width(found, labels, width, level) -> None:  # type: ignore[no-untyped-def]
+    holds(matrix_head(found, labels, width), width)
+    holds([line.line for line in matrix_lines(found, labels, width, signs_at(level))], width)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("width", [60, 140])
+def test_held_lost_and_differing_are_told_by_sign(level: str, width: int) -> None:
+    signs = signs_at(level)
+    states = [None, HeldCell(0, "held"), HeldCell(0, "lost"), HeldCell(0, "differs", "15:00")]
+    rows = [HeldRow("x", "k", True, [*([cell] if cell else []), HeldCell(1, "held")]) for cell in states]
+    drawn = [plain(matrix_lines([row], ["a", "b"], width, signs)[0].line) for row in rows]
+    assert len(set(drawn)) == len(drawn) and "15:00" in drawn[3]
+
+
+async def test_what_was_needed_and_lost_stands_first_and_k_shows_the_rest() -> None:
+    async with driving(size=(80, 24)) as driver:
+        await driver.press("enter", "r")
+        assert "research#2 ✗" in driver.text and "research#2 ~ 15:00" in driver.text
+        assert "4 of 5" in driver.text and "press.example" not in driver.text
+        await driver.press("K")
+        assert "press.example" in driver.text
+        await driver.press("y")
+        assert driver.app.clipboard.startswith("fiscal year FY25: ")
+        await driver.press("2", "K")
+        assert "needed items only" in driver.text
+        await driver.press("g", "enter")
+        assert driver.where == "agent" and "research#2" in driver.text.splitlines()[0]

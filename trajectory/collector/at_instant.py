@@ -38,6 +38,7 @@ _RESTS = 9  # a run that goes on is read anew in a tenth of the time at most
 _MAX_HELD = 4
 _OPEN_SHOWN = 50
 _KNOWN_SHOWN = 40
+_HELD_SHOWN = 60
 _NEIGHBOURS = 48
 
 
@@ -128,6 +129,7 @@ class _At:
         alerts = [a for a in reading.alerts if a.opened_ns <= at_ns]
         shown = next((lane for lane in reading.lanes if lane.row.span_id == self._query.lane), None)
         known = reading.known(shown, at_ns, _KNOWN_SHOWN) if shown is not None else ([], 0, 0)
+        held, held_total = reading.held.at(at_ns, _HELD_SHOWN)
         before, after = reading.moments.around(at_ns, _NEIGHBOURS)
         opened = [w.span for w in self._standing.open.values() if w.span.kind != SpanKind.AGENT]
         return InstantView(
@@ -151,6 +153,9 @@ class _At:
             ticks=reading.ticks,
             before=before,
             after=after,
+            held=held,
+            held_total=held_total,
+            held_why_not=reading.held.why_not,
         )
 
     def _trace_row(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from trajectory.alerting.alerts import Alert
 from trajectory.collector.coalescing import coalesced
 from trajectory.collector.folded import EVENT_STEPS, Step
+from trajectory.collector.knowledge import Held
 from trajectory.collector.moments import Moments, Work
 from trajectory.collector.rows import BAR_KINDS, SILENT_AFTER_NS, TraceRows
 from trajectory.collector.wording import name_of, preview
@@ -89,6 +90,7 @@ class Reading:
         self.steps: list[Step] = []
         self.step_times: list[int] = []
         self.moments = Moments(0)
+        self.held = Held()
         self._trace_version = -1
 
     def is_behind(self, trace: Trace, now_ns: int) -> bool:
@@ -125,6 +127,7 @@ class Reading:
         self._bound()
         yield
         yield from self.moments.settle(self.step_times)
+        yield from self.held.read(trace, place_of)
         self._read_ticks()
         self.ratio = 1.0
 

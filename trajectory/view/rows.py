@@ -225,6 +225,23 @@ class KnownRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     span_id: str
 
 
+class HeldCell(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How an item stood with an agent at an instant. `state`: held, lost (needed, not handed over), differs (it is `text`)."""
+
+    lane: int  # its place among the lanes
+    state: str
+    text: str = ""
+
+
+class HeldRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One item against the agents; of those that neither held nor lacked it there is no cell."""
+
+    text: str
+    kind: str
+    is_needed: bool
+    cells: list[HeldCell] = []
+
+
 class AlertAt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An alert whose subject lies at or before an instant; `known_ns` is when it was found, perhaps only later."""
 
@@ -516,6 +533,9 @@ class InstantView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="i
     ticks: list[TickRow] = []
     before: list[int] = []  # the last instants before this one at which something happened, oldest first
     after: list[int] = []  # the next ones
+    held: list[HeldRow] = []  # item by item, the needed ones first
+    held_total: int = 0  # before the limit
+    held_why_not: str = ""  # why items were not compared
 
 
 class AgentView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="agent"):
