@@ -23,6 +23,7 @@ from tui import keys, screens
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, wall
+from tui.marks import Marks
 from tui.screens.base import DataScreen
 from tui.screens.runs import RunsScreen
 from tui.seen import Seen
@@ -41,7 +42,7 @@ class TrajectoryApp(Taking):
 
     `glyphs` is unicode, block, ascii, or nothing for what the locale allows; `theme` a name, or nothing for our dark one.
     Raises ConfigError for a theme that does not exist.
-    `settings` and `seen` are what is kept of the operator's, by default nothing; `is_plain` is for
+    `settings`, `seen` and `marks` are what is kept of the operator's, by default nothing; `is_plain` is for
     screen readers.
     With `ticks_per_s` 0 nothing ticks by itself: call `ticker.tick()`.
     """
@@ -63,6 +64,7 @@ class TrajectoryApp(Taking):
         ticks_per_s: int = TICKS_PER_S,
         settings: Settings | None = None,
         seen: Seen | None = None,
+        marks: Marks | None = None,
         is_plain: bool = False,
     ) -> None:
         super().__init__()
@@ -74,7 +76,9 @@ class TrajectoryApp(Taking):
         self.ticker = Ticker(feed, self, self._wanted)
         self.feed_health = Health()
         self.seen = Seen() if seen is None else seen
+        self.marks = marks or Marks()
         self.wall_times = self.settings.is_on("wall_times")
+        self.shows_critical = False
         self.is_paused = False
         self._ticks_per_s = ticks_per_s
         self._open_link = open_link or (Link(open_trace) if open_trace else None)
@@ -288,8 +292,21 @@ class TrajectoryApp(Taking):
     # Alerts
 
     def mark(self, row: AlertRow, action: str) -> None:
-        """Sends an operator's word on an alert; the answer comes as Marked."""
-        self.ticker.mark(row.trace_id, row.key, row.alert_id, action)
+        """Sends an operator's word on an alert; the answer comes as Marked. Open again is all that was muted with it."""
+        key = row.muted_by if action == "reopen" and row.muted_by else row.key
+        what = row.alert_id if key == row.key else f"{row.alert_id} and what was muted with it"
+        self.ticker.mark(row.trace_id, key, what, action)
+
+    def ask_mute(self, row: AlertRow) -> None:
+        """Asks what of an alert to mute and for how long; one that is muted is open again at once."""
+        if row.state == "muted":
+            self.mark(row, "reopen")
+            return
+
+        def mute(key: str, what: str, for_s: int) -> None:
+            self.ticker.mark(row.trace_id, key, what, "mute", for_s)
+
+        self.push_screen(screens.MuteScreen(self.signs, row, mute))
 
     def on_marked(self, message: Marked) -> None:
         """Tells what became of a mark."""
@@ -297,10 +314,10 @@ class TrajectoryApp(Taking):
         if screen is None:
             return
         if message.error:
-            screen.say(f"{message.alert_id} is unchanged: {message.error}")
+            screen.say(f"{message.what} unchanged: {message.error}")
         else:
             done = {"acknowledge": "acknowledged", "mute": "muted", "reopen": "open again"}
-            screen.say(f"{message.alert_id} {done.get(message.action, message.action)}")
+            screen.say(f"{message.what} {done.get(message.action, message.action)}")
             self.ticker.refetch()
 
     # The palette

@@ -4,10 +4,10 @@ Invariant: nothing is asked of the feed to go somewhere: what a name can mean is
 the place that is left is remembered, the last hundred of them. The app is built on it.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
-from weakref import ReferenceType, ref
+from weakref import ref
 
 from trajectory.errors import ConfigError
 from trajectory.view.link import Link, is_link, parse_link
@@ -17,27 +17,17 @@ from trajectory.view.times import offset_ns
 from tui import screens
 from tui.finding import Candidate
 from tui.looking import Looking
+from tui.marks import Marks, Place
 from tui.screens.base import DataScreen
 from tui.screens.runs import RunsScreen
 
 _REMEMBERED = 100
 _WHOLE_ID = 32
 _OFFERED = 40
+_DELEGATION = re.compile(r"d([0-9]{1,6})")
+_SPAN = re.compile(r"(?=.*[0-9])[0-9a-f]{4,16}")  # a word is no id, though its letters be hexadecimal digits
 # Words for where an action of the open screen, or of the cockpit below it, leads.
 _WORDS = ("alerts", "delegations", "timeline", "suspects", "replay")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A screen, what it is about, and the row under its cursor. `link` leads there again when the screen is gone; `words`
-    are for people."""
-
-    screen: "ReferenceType[DataScreen]"
-    subject: str
-    link: Link | None
-    pane: str
-    key: str
-    words: str = field(default="", compare=False)
 
 
 class Going(Looking):
@@ -46,7 +36,8 @@ class Going(Looking):
     def __init__(self) -> None:
         super().__init__()
         self.been: list[Place] = []
-        self.marks: dict[str, dict[str, Place]] = {}  # by run, by letter
+        self.ahead: list[Place] = []  # left by going back
+        self.marks = Marks()
         self._is_returning = False
 
     @property
@@ -119,6 +110,7 @@ class Going(Looking):
         place = self._place()
         if place and not self._is_returning and self.been[-1:] != [place]:
             self.been = [*self.been, place][-_REMEMBERED:]
+            self.ahead.clear()
 
     def _place(self) -> Place | None:
         screen = self.data_screen
@@ -131,12 +123,23 @@ class Going(Looking):
 
     def go_back(self) -> None:
         """Goes to the place where one was before the last jump."""
+        if not self._return_along(self.been, self.ahead):
+            self.tell("nowhere else was gone to before")
+
+    def go_forward(self) -> None:
+        """Goes to the place from which one went back."""
+        if not self._return_along(self.ahead, self.been):
+            self.tell("nothing was gone back from")
+
+    def _return_along(self, places: list[Place], other: list[Place]) -> bool:
+        """Goes to the last of some places that is another than this one; this one is the last of the others then."""
         here = self._place()
-        while self.been:
-            place = self.been.pop()
+        while places:
+            place = places.pop()
             if place != here and self.return_to(place):
-                return
-        self.tell("nowhere else was gone to before")
+                other.extend([here] if here else [])
+                return True
+        return False
 
     def return_to(self, place: Place) -> bool:
         """Goes to a place, on its screen if that is open, else on a new one. False where it cannot be found again."""
@@ -159,7 +162,7 @@ class Going(Looking):
         if place is None or place.link is None:
             self.tell("nothing to mark here")
             return
-        self.marks.setdefault(place.link.trace, {})[letter] = place
+        self.marks.set(letter, place)
         self.tell(f"marked as {letter}: ' and {letter} comes back")
 
     def go_to_mark(self, letter: str) -> None:
@@ -176,7 +179,7 @@ class Going(Looking):
     def marks_here(self) -> dict[str, Place]:
         """The marks of the run that one is in, or that is under the cursor."""
         link = self.data_screen.link() if self.data_screen else None
-        return self.marks.get(link.trace, {}) if link else {}
+        return self.marks.of(link.trace) if link else {}
 
     # Links
 
@@ -241,6 +244,7 @@ class Going(Looking):
             self._to_word(wanted)
             or self._to_time(wanted)
             or self._to_alert(wanted)
+            or self._to_delegation(wanted)
             or self._to_run(wanted)
             or self._inside(wanted)
         ):
@@ -302,6 +306,14 @@ class Going(Looking):
             self.open_alert(view.trace.trace_id, found.key, found.alert_id, view.trace)
         return found is not None
 
+    def _to_delegation(self, wanted: str) -> bool:
+        """`d4` is the fourth delegation of the run, as its page counts."""
+        view, named = self._open_view(), _DELEGATION.fullmatch(wanted)
+        if view is None or named is None or not 0 < int(named[1]) <= len(view.delegations):
+            return False
+        self.open_delegation(view.trace.trace_id, view.delegations[int(named[1]) - 1].delegation_id, view.trace)
+        return True
+
     def _inside(self, wanted: str) -> bool:
         view = self._open_view()
         if view is None:
@@ -313,7 +325,11 @@ class Going(Looking):
         found = next((step.span_id for step in view.tail if step.span_id.startswith(wanted)), "")
         if found:
             self.open_span(view.trace.trace_id, found, view.trace.started_ns)
-        return bool(found)
+        elif _SPAN.fullmatch(wanted):  # it may be any of many that nobody here has: the timeline asks for it
+            self.open_timeline(view.trace.trace_id, wanted, view.trace)
+        else:
+            return False
+        return True
 
     def places_called(self, text: str) -> list[Candidate]:
         """What can be gone to by a name that begins as the text does, or holds it."""
@@ -330,8 +346,10 @@ class Going(Looking):
         yield "runs", "runs"
         for alert in view.alerts if view else []:
             yield alert.alert_id, f"{alert.alert_id} {alert.kind}"
+        for number, row in enumerate(view.delegations if view else [], 1):
+            yield f"d{number}", f"d{number} {row.source} {row.target}"
         for lane in view.lanes if view else []:
             if lane.label == clean(lane.label):
                 yield lane.label, lane.label
-        for row in self._runs():
-            yield row.trace_id[:8], f"{row.trace_id[:8]} {row.title}"
+        for run in self._runs():
+            yield run.trace_id[:8], f"{run.trace_id[:8]} {run.title}"

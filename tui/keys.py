@@ -14,7 +14,7 @@ from tui.signs import Signs
 
 _VIEWS = ("runs", "cockpit", "timeline", "span", "alert", "delegation", "agent")  # they follow what comes
 DATA_SCREENS = (*_VIEWS, "replay")
-OVERLAYS = ("help", "health", "export")
+OVERLAYS = ("help", "health", "export", "mute")
 EVERYWHERE = (*DATA_SCREENS, *OVERLAYS)
 SCREENS = (*EVERYWHERE, "marks", "prompt")  # in these two, letters are letters
 GROUPS = ("Move", "Find", "Live", "Look", "Take away", "Alerts", "App")
@@ -50,8 +50,8 @@ KEYS: tuple[Key, ...] = (
     Key("half(-1)", ("ctrl+u",), "^u", "half up", "half a page", "Move", EVERYWHERE),
     Key("page(1)", ("pagedown",), "pgdn", "page down", "a page", "Move", EVERYWHERE),
     Key("page(-1)", ("pageup",), "pgup", "page up", "a page", "Move", EVERYWHERE),
-    Key("fold", ("h", "left"), "h ←", "fold", "fold, unfold; pan", "Move", ("timeline", "span", "agent")),
-    Key("unfold", ("l", "right"), "l →", "unfold", "fold, unfold; pan", "Move", ("timeline", "span", "agent")),
+    Key("fold", ("h", "left"), "h ←", "fold", "fold, unfold; pan", "Move", ("cockpit", "timeline", "span", "agent")),
+    Key("unfold", ("l", "right"), "l →", "unfold", "fold, unfold; pan", "Move", ("cockpit", "timeline", "span", "agent")),
     Key("walk(-1)", ("left", "h"), "h ←", "walk", "walk the path", "Move", ("alert",)),
     Key("walk(1)", ("right", "l"), "l →", "walk", "walk the path", "Move", ("alert",)),
     Key("next_pane(1)", ("tab",), "tab", "pane", "next, previous pane", "Move"),
@@ -85,6 +85,7 @@ KEYS: tuple[Key, ...] = (
     Key("next_error", ("!",), "!", "error", "next error", "Find"),
     Key("go_to", (":",), ":", "go to", "go to a name, time, link", "Find"),
     Key("before", ("ctrl+o",), "^o", "where I was", "where I was before", "Find"),
+    Key("after", ("ctrl+f",), "^f", "forward", "back to where ^o left", "Find"),
     Key("mark", ("m",), "m", "mark", "mark this place", "Find"),
     Key("to_mark", ("'",), "'", "to mark", "go to a mark", "Find"),
     Key("letter('{key}')", tuple(ascii_letters), "a–z", "mark", "the letter of a mark", "Find", ("marks",)),
@@ -132,6 +133,11 @@ KEYS: tuple[Key, ...] = (
     Key("needed", ("K",), "K", "needed", "needed items, or all", "Look", ("replay",)),
     Key("suspects", ("b",), "b", "suspects", "suspected steps", "Look", ("cockpit", "alert")),
     Key("zoom", ("z",), "z", "zoom", "this pane alone", "Look"),
+    Key("critical", ("c",), "c", "critical", "the critical path", "Look", ("cockpit", "timeline")),
+    Key("bars", ("b",), "b", "bars", "bars: time, tokens, cost", "Look", ("timeline",)),
+    Key("time_zoom(1)", ("+",), "+", "zoom", "zoom in time, 0 all", "Look", ("cockpit", "timeline")),
+    Key("time_zoom(-1)", ("-",), "-", "zoom", "zoom in time, 0 all", "Look", ("cockpit", "timeline")),
+    Key("time_zoom(0)", ("0",), "0", "all the time", "zoom in time, 0 all", "Look", ("cockpit", "timeline")),
     Key("sort", ("s",), "s", "sort", "next order of the runs", "Look", ("runs",)),
     Key("wrap", ("w",), "w", "wrap", "wrap lines, or pan", "Look", ("span",)),
     Key(
@@ -155,7 +161,10 @@ KEYS: tuple[Key, ...] = (
     Key("picture", ("S",), "S", "picture", "screen as SVG", "Take away", EVERYWHERE),
     Key("link", ("U",), "U", "link", "copy a link to this", "Take away"),
     Key("acknowledge", ("x",), "x", "acknowledge", "acknowledge, reopen", "Alerts", ("cockpit", "span", "alert")),
-    Key("mute", ("M",), "M", "mute", "mute, unmute", "Alerts", ("cockpit", "span", "alert")),
+    Key("mute", ("M",), "M", "mute", "mute what and how long", "Alerts", ("cockpit", "span", "alert")),
+    Key("choose", ("enter", "M"), "⏎", "mute", "mute this", "Alerts", ("mute",)),
+    Key("turn(-1)", ("h", "left"), "h ←", "how long", "for how long", "Alerts", ("mute",)),
+    Key("turn(1)", ("l", "right"), "l →", "how long", "for how long", "Alerts", ("mute",)),
     Key("help", ("?",), "?", "help", "this help", "App", EVERYWHERE),
     Key("app.quit", ("q", "ctrl+c"), "q", "quit", "quit at once", "App", EVERYWHERE),
     Key("app.suspend_process", ("ctrl+z",), "^z", "suspend", "suspend to the shell", "App", EVERYWHERE),
@@ -191,7 +200,18 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     "cockpit.alerts": ("open", "acknowledge", "mute", "suspects", "copy", "help", "pause", "zoom", "back", "app.quit"),
     "cockpit.suspects": ("open", "alerts", "timeline", "copy", "zoom", "help", "pause", "filter", "back", "app.quit"),
     "cockpit.tail": ("open", "follow", "pause", "filter", "next_error", "help", "zoom", "timeline", "back", "app.quit"),
-    "timeline": ("open", "fold", "unfold", "filter", "next_error", "help", "match", "times", "back", "app.quit"),
+    "timeline": (
+        "open",
+        "fold",
+        "time_zoom",
+        "critical",
+        "bars",
+        "help",
+        "filter",
+        "next_error",
+        "match",
+        "back",
+    ),
     "span": ("open", "next_pane", "mode", "used", "copy", "help", "sibling", "filter", "wrap", "back"),
     "alert": ("open", "walk", "suspects", "sibling", "acknowledge", "help", "mute", "timeline", "copy", "back"),
     "delegation": ("open", "mode", "used", "sibling", "next_pane", "help", "timeline", "copy", "back", "app.quit"),
@@ -199,13 +219,14 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     "replay": ("play", "step", "stride", "tick", "live", "help", "speed", "next_error", "open", "back"),
     "help": ("back", "help", "app.quit"),
     "export": ("choose", "turn", "back", "app.quit"),
+    "mute": ("choose", "turn", "back", "app.quit"),
     "marks": ("letter", "back"),
     "prompt": ("submit", "complete", "typed", "back"),
     "health": ("back", "app.quit"),
 }
 _FOOTER_SIGNS = {
-    "fold": "h",
-    "unfold": "l",
+    "fold": "h l",
+    "time_zoom": "+ - 0",
     "sibling": "[ ]",
     "walk": "h l",
     "match": "n N",

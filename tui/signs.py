@@ -63,6 +63,9 @@ class Signs:
     again: str = "↺"
     thumb: str = "▐"
     rule: str = "│"
+    chain: str = "┃"
+    opens: str = "⟨"
+    closes: str = "⟩"
     spark: str = "▁▂▃▄▅▆▇█"
     ends: str = "▏▎▍▌▋▊▉█"  # eighths of a cell
     frame: str = "╭─╮│╰╯"
@@ -122,6 +125,9 @@ _ASCII_REST = {
     "dash": "-",
     "thumb": "%",
     "rule": "|",
+    "chain": "|",
+    "opens": "[",
+    "closes": "]",
     "spark": "_.:-=+*#",
     "ends": ".::-==##",
     "frame": "+-+|++",

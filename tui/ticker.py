@@ -36,11 +36,11 @@ class Arrived(Message):
 
 
 class Marked(Message):
-    """An alert was marked; `error` says why not."""
+    """An alert, or several, were marked: `what` in words; `error` says why not."""
 
-    def __init__(self, alert_id: str, action: str, error: str = "") -> None:
+    def __init__(self, what: str, action: str, error: str = "") -> None:
         super().__init__()
-        self.alert_id = alert_id
+        self.what = what
         self.action = action
         self.error = error
 
@@ -90,9 +90,9 @@ class Ticker:
         """Makes the next pull ask for whatever there is."""
         self._since, self._empty_count = -1, 0
 
-    def mark(self, trace_id: str, alert_key: str, alert_id: str, action: str) -> None:
-        """Marks an alert behind the pull in flight; posts Marked."""
-        self._do(lambda: self._mark(trace_id, alert_key, alert_id, action))
+    def mark(self, trace_id: str, alert_key: str, what: str, action: str, for_s: int = 0) -> None:
+        """Marks an alert behind the pull in flight; posts Marked with `what` that is in words."""
+        self._do(lambda: self._mark(trace_id, alert_key, what, action, for_s))
 
     def stop(self) -> None:
         """Ends the thread after what it is doing; does not wait for it, so that leaving is immediate."""
@@ -122,9 +122,9 @@ class Ticker:
         except TrajectoryError as error:
             return Arrived(query, None, str(error) or "nobody answers")
 
-    def _mark(self, trace_id: str, alert_key: str, alert_id: str, action: str) -> Message:
+    def _mark(self, trace_id: str, alert_key: str, what: str, action: str, for_s: int) -> Message:
         try:
-            self._feed.mark(trace_id, alert_key, action)
+            self._feed.mark(trace_id, alert_key, action, for_s)
         except TrajectoryError as error:
-            return Marked(alert_id, action, str(error) or "nobody answers")
-        return Marked(alert_id, action)
+            return Marked(what, action, str(error) or "nobody answers")
+        return Marked(what, action)

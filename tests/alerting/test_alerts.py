@@ -8,6 +8,7 @@ from tests.collector.builders import NOW_NS, SOURCE, TRACE, finding, started
 from trajectory.alerting.alerts import alert_key, alerts_of
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding, Found, Marked
+from trajectory.view.muting import key_of_agent, key_of_kind
 
 
 def trace_with(*findings: Finding, marks: tuple[Marked, ...] = ()) -> Trace:
@@ -77,6 +78,26 @@ def test_the_latest_mark_decides_whatever_order_marks_come_in(actions: list[str]
     for told in (marks, marks[::-1]):
         (alert,) = alerts_of(trace_with(finding(1), marks=told))
         assert alert.state == state
+
+
+def test_a_mark_may_be_about_a_kind_or_an_agent_and_the_latest_that_counts_decides() -> None:
+    found = [finding(1, "loop", agent="a"), finding(2, "loop", agent="b"), finding(3, "cascade", agent="a")]
+    kind, agent = key_of_kind("loop"), key_of_agent("loop", "a")
+
+    def states(now_ns: int, *marks: Marked) -> list[tuple[str, str]]:
+        alerts = alerts_of(trace_with(*found, marks=marks), now_ns)
+        return sorted((alert.key, alert.state) for alert in alerts if alert.state != "open")
+
+    mute_kind = Marked(TRACE, NOW_NS, kind, "mute")
+    one, other = alert_key(found[0]), alert_key(found[1])
+    assert states(NOW_NS, mute_kind) == [(one, "muted"), (other, "muted")]
+    assert states(NOW_NS, Marked(TRACE, NOW_NS, agent, "mute")) == [(one, "muted")]
+    assert states(NOW_NS, mute_kind, Marked(TRACE, NOW_NS + 1, one, "reopen")) == [(other, "muted")]
+    assert states(NOW_NS, mute_kind, Marked(TRACE, NOW_NS + 1, kind, "reopen")) == []
+    for_a_while = Marked(TRACE, NOW_NS + 1, agent, "mute", until_ns=NOW_NS + 10)
+    known = Marked(TRACE, NOW_NS, one, "acknowledge")
+    assert states(NOW_NS + 9, known, for_a_while) == [(one, "muted")]
+    assert states(NOW_NS + 10, known, for_a_while) == [(one, "acknowledged")]
 
 
 def test_a_severity_from_a_newer_writer_ranks_lowest_and_is_shown() -> None:

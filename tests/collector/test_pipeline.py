@@ -32,6 +32,7 @@ from trajectory.detection.stalled import StalledSpans
 from trajectory.errors import StoreError, TrajectoryError
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Fact, Finding, Found, Heartbeat, Marked, Source, trace_of
+from trajectory.view.muting import key_of_kind
 
 FAILED: list[Fact] = [started(1), started(2, parent=1, kind="tool"), ended(2, status="error"), ended(1)]
 
@@ -193,6 +194,34 @@ def test_a_mark_is_stored_before_it_is_answered_and_outlives_a_restart() -> None
     assert alert.state == "acknowledged"
     before.finish()
     assert store.summaries()[0].critical == 0
+
+
+def test_a_mute_lasts_as_long_as_was_said_by_the_collectors_clock_and_outlives_a_restart() -> None:
+    store, clock = FailingStore(), Clock()
+    before = Pipeline(store, [SaysOnEnd], clock)
+    take(before, *FAILED)
+    before.tick()
+    kind = key_of_kind("cascade")
+    before.mark(Marked(TRACE, 7, kind, "mute", until_ns=7 + 60 * SECOND_NS))  # a watcher whose clock is far behind
+    before.finish()
+    assert store.summaries()[0].critical == 0
+    after = Pipeline(store, [SaysOnEnd], clock)
+
+    def states() -> list[tuple[str, str]]:
+        folded = after.folded(TRACE)
+        assert folded is not None
+        return [(a.state, a.muted_by) for a in TraceRows(folded, clock(), is_live=True).alert_rows()]
+
+    assert states() == [("muted", kind)]
+    clock.passes(59)
+    after.tick()
+    version = after.version
+    assert states() == [("muted", kind)]
+    clock.passes(2)
+    after.tick()
+    assert states() == [("open", "")]
+    assert after.version > version, "whoever watches is told"
+    assert store.summaries()[0].critical == 1
 
 
 def test_a_mark_of_an_unknown_trace_is_refused() -> None:

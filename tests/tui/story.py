@@ -7,6 +7,7 @@ fails, and the wrong figure surfaces 68 s later at the reviewer. `StoryFeed` ans
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from trajectory.errors import QueryError
@@ -17,6 +18,7 @@ from trajectory.view.rows import (
     AgentQuery,
     AlertRow,
     Content,
+    CriticalRow,
     DelegationQuery,
     DelegationRow,
     DelegationView,
@@ -694,6 +696,12 @@ def outline_of(rows: list[SpanRow], start_ns: int, end_ns: int) -> Outline:
     )
 
 
+_CHAIN = [("planner#1", 0, 11.4), ("research#2", 11.4, 39.1), ("planner#1", 39.1, 75.2), ("writer#1", 75.2, 102)]
+_LANE_OF = {lane.label: lane.span_id for lane in LANES}
+WAITED = [CriticalRow(_LANE_OF[label], at(start_s), at(end_s)) for label, start_s, end_s in _CHAIN]
+CRITICAL = {lane.span_id for lane in LANES if lane.label in {label for label, _, _ in _CHAIN}} | {"91c4"}
+
+
 class StoryFeed:
     """Answers every query from the story. Change its rows and call `moved()` for a new version; `lost` cuts it off."""
 
@@ -712,7 +720,7 @@ class StoryFeed:
         self.limits = ["The run goes on: what comes may change it."]
         self.lost = self.busy = False
         self.asked: list[Query] = []
-        self.marks: list[tuple[str, str, str]] = []
+        self.marks: list[tuple[str, str, str, int]] = []
 
     def moved(self) -> None:
         """Makes whatever was changed visible."""
@@ -726,10 +734,10 @@ class StoryFeed:
             raise FeedBusy("no answer yet")
         return self._answer(query) if self.version > since else None
 
-    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
+    def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:
         if self.lost:
             raise FeedLost("nobody answers")
-        self.marks.append((trace_id, alert_key, action))
+        self.marks.append((trace_id, alert_key, action, for_s))
 
     def formats(self) -> list[Format]:
         graphs = [Format(suffix, of, "a graph") for of in ("delegations", "spans") for suffix in (".mmd", ".svg")]
@@ -784,6 +792,18 @@ class StoryFeed:
         trace = next(row for row in self.runs if row.trace_id == query.trace_id)
         steps = [row for row in self.steps if keep(row, NOW_NS)]
         spans = [row for row in self.spans if keep(row, NOW_NS)]
+        offset, around = query.spans_offset, ""
+        if query.around or query.around_ns is not None:
+            begun = [row for row in spans if row.start_ns <= trace.started_ns + (query.around_ns or 0)]
+            named = [row for row in spans if query.around and row.span_id.startswith(query.around)]
+            found = (named or [max(begun, key=lambda row: row.start_ns)])[:1] if named or not query.around else []
+            around = "".join(row.span_id for row in found)
+            offset = max(0, spans.index(found[0]) - query.spans // 2) if found else offset
+        shown = spans[offset : offset + query.spans] if query.spans else []
+        if query.critical:
+            shown = [msgspec.structs.replace(row, is_critical=row.span_id in CRITICAL) for row in shown]
+        if query.costs:
+            shown = [msgspec.structs.replace(row, cost_usd=row.tokens / 3e5 or None) for row in shown]
         return TraceView(
             self.version,
             self.health,
@@ -793,10 +813,13 @@ class StoryFeed:
             list(self.alerts),
             steps[-query.tail :] if query.tail else [],
             len(self.steps),
-            spans[query.spans_offset : query.spans_offset + query.spans] if query.spans else [],
+            shown,
             214 if len(self.spans) == len(SPANS) else len(self.spans),
             len(spans),
             self.suspects[: query.suspects],
             list(self.limits) if query.suspects else [],
             outline_of(spans, trace.started_ns, NOW_NS) if query.outline else None,
+            WAITED if query.critical else [],
+            offset,
+            around,
         )

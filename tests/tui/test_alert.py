@@ -6,6 +6,7 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
 from tests.tui.story import ALERTS, SUSPECTS, TRACE_ID, StoryFeed
+from trajectory.view.muting import key_of_agent, key_of_kind
 from trajectory.view.rows import Missing, TraceQuery
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
@@ -93,12 +94,34 @@ async def test_a_finding_on_the_way_is_opened_over_this_one_and_escape_comes_bac
         assert page(driver).alert_key == ALERTS[0].key
 
 
-@pytest.mark.parametrize(("key", "action"), [("x", "acknowledge"), ("M", "mute")])
-async def test_an_alert_is_marked_on_its_page(key: str, action: str) -> None:
+async def test_an_alert_is_marked_on_its_page() -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:
-        await driver.press("enter", "a", "enter", key)
-        assert feed.marks == [(TRACE_ID, ALERTS[0].key, action)]
+        await driver.press("enter", "a", "enter", "x")
+        assert feed.marks == [(TRACE_ID, ALERTS[0].key, "acknowledge", 0)]
+
+
+async def test_a_mute_asks_what_and_how_long_and_its_undoing_takes_back_as_much() -> None:
+    feed = StoryFeed()
+    alert = feed.alerts[0]
+    by_kind, by_agent = key_of_kind(alert.kind), key_of_agent(alert.kind, alert.agent)
+    async with driving(feed, size=(80, 24)) as driver:
+        await driver.press("enter", "a", "M")
+        assert driver.where == "mute" and "this alert, A1" in driver.text and "until you unmute it" in driver.text
+        await driver.press("escape")
+        assert feed.marks == [] and driver.where == "cockpit"
+        await driver.press("M", "j", "l", "enter")
+        assert feed.marks.pop() == (TRACE_ID, by_kind, "mute", 3600)
+        assert f"every {alert.kind} muted" in driver.text
+        await driver.press("M", "j", "j", "enter")
+        assert feed.marks.pop() == (TRACE_ID, by_agent, "mute", 0)
+        feed.alerts[0] = msgspec.structs.replace(alert, state="muted", muted_by=by_agent)
+        feed.moved()
+        await driver.beat(2)
+        assert "1 muted" in driver.text
+        await driver.press("M")
+        assert feed.marks == [(TRACE_ID, by_agent, "reopen", 0)]
+        assert driver.where == "cockpit" and "A1 and what was muted with it open again" in driver.text
 
 
 async def test_an_alert_that_is_no_longer_found_stays_as_it_was_known_and_cannot_be_marked() -> None:

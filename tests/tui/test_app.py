@@ -460,12 +460,12 @@ async def test_a_content_is_searched_line_by_line() -> None:
 # Marking and taking along
 
 
-@pytest.mark.parametrize(("key", "move", "action"), [("x", 0, "acknowledge"), ("M", 0, "mute"), ("x", 2, "reopen")])
+@pytest.mark.parametrize(("key", "move", "action"), [("x", 0, "acknowledge"), ("MM", 0, "mute"), ("x", 2, "reopen")])
 async def test_an_alert_is_marked_through_the_feed(key: str, move: int, action: str) -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:
-        await driver.press("enter", "a", *["j"] * move, key)
-        assert feed.marks == [(TRACE_ID, feed.alerts[move].key, action)]
+        await driver.press("enter", "a", *["j"] * move, *key)
+        assert feed.marks == [(TRACE_ID, feed.alerts[move].key, action, 0)]
         assert feed.alerts[move].alert_id in driver.text.splitlines()[-2]
 
 

@@ -14,6 +14,8 @@ from trajectory.view.scale import Scale
 from trajectory.view.text import clean
 from tui.drawing import bars, numbers
 from tui.drawing.alerts import alert_line, preview_line
+from tui.drawing.density import density_lines
+from tui.drawing.entries import entries, trace_end_ns
 from tui.drawing.frame import bottom_edge, top_edge
 from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import Line, cut, measure, plain, put_label, spread
@@ -21,7 +23,7 @@ from tui.drawing.runs import run_line, runs_header
 from tui.drawing.spark import spark
 from tui.drawing.tail import step_line
 from tui.drawing.tree import branch_line, branches
-from tui.drawing.waterfall import Columns, density_lines, entries, trace_end_ns, waterfall_header, waterfall_line
+from tui.drawing.waterfall import Columns, waterfall_header, waterfall_line
 from tui.signs import LEVELS, UNICODE, signs_at
 
 NS = 1_000_000_000

@@ -1,5 +1,7 @@
 """Going places: links, names, times, the jump list and marks; and the prompt in which they are typed."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from textual.events import Key
@@ -9,8 +11,10 @@ from tests.tui.rows import HOSTILE
 from tests.tui.story import ALERTS, TRACE_ID, StoryFeed
 from trajectory.view.link import Link, alert_mark, parse_link
 from tui.keys import DATA_SCREENS
+from tui.marks import Marks
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
+from tui.screens.delegation import DelegationScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
 from tui.widgets.prompt import Entry
@@ -153,6 +157,72 @@ async def test_a_mark_is_set_and_gone_to_by_its_letter_and_belongs_to_its_run() 
         assert "no mark q in this run" in driver.text
         await driver.press("apostrophe", "escape")
         assert driver.where == "runs"
+
+
+async def test_going_forward_comes_back_to_what_was_gone_back_from_until_one_goes_elsewhere() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "j", "j", "enter", "G")
+        places = [here(driver)]
+        for _ in range(2):
+            await driver.press("ctrl+o")
+            places.append(here(driver))
+        for place in reversed(places[:-1]):
+            await driver.press("ctrl+f")
+            await driver.beat()
+            assert here(driver) == place
+        await driver.press("ctrl+f")
+        assert "nothing was gone back from" in driver.text
+        await driver.press("ctrl+o", "escape", "ctrl+f")
+        assert "nothing was gone back from" in driver.text
+
+
+async def test_marks_are_there_after_a_restart_and_hold_nothing_that_was_said(tmp_path: Path) -> None:
+    kept = tmp_path / "marks.json"
+    async with driving(marks=Marks(kept)) as driver:
+        await driver.press("t", *["j"] * 6, "m", "q")
+        there = here(driver)
+    assert b"revenue" not in kept.read_bytes()
+    async with driving(marks=Marks(kept)) as driver:
+        await driver.press("apostrophe")
+        assert f"timeline  span {there[2]}" in driver.text
+        await driver.press("q")
+        await driver.beat(2)
+        assert here(driver) == there
+    kept.write_bytes(kept.read_bytes().replace(b"trajectory://", b"elsewhere://"))
+    assert not Marks(kept).of(TRACE_ID)
+
+
+async def test_a_delegation_is_gone_to_by_its_number() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "colon", "d", "2", "enter")
+        screen = driver.app.screen
+        assert isinstance(screen, DelegationScreen) and screen.view is not None
+        assert screen.view.number == 2
+        await driver.press("escape", "colon", "d", "9", "9", "enter")
+        assert "no run, alert, agent or span is called d99" in driver.text
+
+
+async def test_what_is_outside_of_the_window_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.screens.timeline._WINDOW", 4)
+    feed = StoryFeed()
+    feed.steps = []  # so that nobody but the timeline knows of spans
+    async with driving(feed) as driver:
+        for typed, found in (
+            ("c3f8", "c3f8"),
+            ("00:33.51", "91c4"),
+            ("trajectory://7f3a/span/c3f8?v=timeline", "c3f8"),
+        ):
+            await driver.press("enter", "colon")
+            driver.app.screen.query_one(Entry).value = typed
+            await driver.press("enter")
+            await driver.beat(2)
+            screen = driver.app.screen
+            assert isinstance(screen, TimelineScreen), typed
+            assert screen.row is not None and screen.row.span_id == found, typed
+            await driver.press(*["escape"] * 3)
+        await driver.press("enter", "colon", *"9999", "enter")
+        await driver.beat()
+        assert "span 9999 is not among the spans of this run" in driver.text
 
 
 # The prompt

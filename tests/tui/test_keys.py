@@ -21,6 +21,7 @@ from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
 from tui.screens.menu import ExportScreen, MarksScreen
+from tui.screens.mute import MuteScreen
 from tui.screens.overlay import HealthScreen, HelpScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
@@ -43,6 +44,7 @@ CLASSES = {
         HelpScreen,
         HealthScreen,
         ExportScreen,
+        MuteScreen,
         MarksScreen,
         Entry,
     )

@@ -5,8 +5,10 @@ number while it grows. Called wherever alerts are shown or counted.
 """
 
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Finding
+from trajectory.model.fact import Finding, Marked
 from trajectory.model.words import Severity
+from trajectory.view.muting import key_of_agent, key_of_kind
+from trajectory.view.text import clean
 
 _STATE_AFTER = {"acknowledge": "acknowledged", "mute": "muted", "reopen": "open"}
 
@@ -14,7 +16,7 @@ _STATE_AFTER = {"acknowledge": "acknowledged", "mute": "muted", "reopen": "open"
 class Alert:
     """One alert: the findings of one kind that began at one span. `findings` are by severity, then confidence."""
 
-    __slots__ = ("alert_id", "findings", "key", "opened_ns", "state")
+    __slots__ = ("alert_id", "findings", "key", "mark", "opened_ns", "state")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -22,6 +24,7 @@ class Alert:
         self.state = "open"
         self.opened_ns = 0
         self.findings: list[Finding] = []
+        self.mark: Marked | None = None  # what its state comes from
 
     @property
     def chief(self) -> Finding:
@@ -44,8 +47,8 @@ def alert_key(finding: Finding) -> str:
     return f"{finding.kind}:{anchor.hex()}"
 
 
-def alerts_of(trace: Trace) -> list[Alert]:
-    """The alerts of a trace in order of opening, numbered A1, A2, ..."""
+def alerts_of(trace: Trace, now_ns: int = 0) -> list[Alert]:
+    """The alerts of a trace in order of opening, numbered A1, A2, ..., with the marks that count at an instant."""
     alerts: dict[str, Alert] = {}
     for key, finding in trace.findings.items():
         alert = alerts.setdefault(alert_key(finding), Alert(alert_key(finding)))
@@ -56,10 +59,18 @@ def alerts_of(trace: Trace) -> list[Alert]:
     for number, alert in enumerate(ordered, 1):
         alert.alert_id = f"A{number}"
         alert.findings.sort(key=lambda f: (-_rank(f), -f.confidence, f.key))
-        mark = trace.marks.get(alert.key)
-        if mark is not None:
-            alert.state = _STATE_AFTER.get(mark.action, "open")
+        alert.mark = _mark_on(alert, trace, now_ns)
+        if alert.mark is not None:
+            alert.state = _STATE_AFTER.get(alert.mark.action, "open")
     return ordered
+
+
+def _mark_on(alert: Alert, trace: Trace, now_ns: int) -> Marked | None:
+    """The latest mark of those on an alert, on all of its kind, and on those of its kind for its agent."""
+    kind, agent = clean(alert.chief.kind), clean(alert.chief.agent)
+    keys = (alert.key, key_of_kind(kind), key_of_agent(kind, agent))
+    marks = [mark for key in keys if (mark := trace.marks.get(key)) and (not mark.until_ns or now_ns < mark.until_ns)]
+    return max(marks, key=lambda mark: mark.at_ns, default=None)
 
 
 def _rank(finding: Finding) -> int:

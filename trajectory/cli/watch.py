@@ -136,6 +136,7 @@ def show(feed: "Feed", *, link: "Link | None" = None, **looks: Unpack[Looks]) ->
     is closed, leaves it first."""
     from trajectory.cli.leaving import Ending
     from tui.app import TrajectoryApp
+    from tui.marks import Marks
     from tui.seen import Seen
     from tui.settings import Settings
 
@@ -150,6 +151,7 @@ def show(feed: "Feed", *, link: "Link | None" = None, **looks: Unpack[Looks]) ->
             settings=settings,
             is_plain=looks.get("is_plain", False) or settings.is_on("plain_layout"),
             seen=Seen(state_dir() / "seen.json" if is_kept else None),
+            marks=Marks(state_dir() / "marks.json" if is_kept else None),
         )
     except BaseException:
         feed.close()

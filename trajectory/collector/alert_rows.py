@@ -94,6 +94,8 @@ class _AlertRows:
             beside=self._beside(path, affected),
             related=self._related(alert, path, steps),
             unknown=self._unknown(steps, ending, chief),
+            muted_by=clean(alert.mark.alert_key) if alert.mark is not None and alert.state == "muted" else "",
+            muted_until_ns=alert.mark.until_ns if alert.mark is not None and alert.state == "muted" else 0,
         )
 
     def _label(self, span: Span) -> str:

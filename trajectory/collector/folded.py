@@ -13,7 +13,7 @@ from trajectory.graph.invocation import Usage
 from trajectory.graph.keys import PayloadSource
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Fact, Finding, Source, SpanEvent, SpanStarted
+from trajectory.model.fact import Fact, Finding, Marked, Source, SpanEvent, SpanStarted
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, EVENT_EXCEPTION, EVENT_PLAN, EVENT_THOUGHT
 from trajectory.view.rows import LaneBar
 
@@ -68,6 +68,7 @@ class FoldedTrace:
         self.summary_version = -1
         self.summed_ns = self.settled_ns = 0  # when it was last summed up and judged, by the collector's clock
         self.last_frame = 0
+        self.mark_ends_ns = 0  # when the first of its marks that end counts no more, 0 for never
         self.missing_counts: dict[bytes, int] = {}  # emitter id → how many of its facts are known to be missing
         self.bars: dict[
             int, tuple[BarsState, list[LaneBar]]
@@ -84,6 +85,8 @@ class FoldedTrace:
                 what = fact.kind
         elif type(fact) is SpanEvent and fact.name != EVENT_DELTA:
             what, event = EVENT_STEPS.get(fact.name, "event"), fact
+        elif type(fact) is Marked and fact.until_ns:
+            self.mark_ends_ns = min(self.mark_ends_ns or fact.until_ns, fact.until_ns)
         span = self.trace.apply(fact, source)
         if span is None:
             return []
@@ -91,6 +94,11 @@ class FoldedTrace:
             self.steps.append(Step(self.step_count, what, span, event))
             self.step_count += 1
         return self._judge.observe(fact) if self._judge is not None else []
+
+    def note_marks(self, now_ns: int) -> None:
+        """Works out anew when the next mark ends."""
+        ends = [mark.until_ns for mark in self.trace.marks.values() if mark.until_ns > now_ns]
+        self.mark_ends_ns = min(ends, default=0)
 
     def count_anew(self) -> int:
         """How many spans came since they were last counted."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import get_args
 
+import msgspec
+
 from trajectory.collector import skew
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
@@ -217,6 +219,10 @@ class Pipeline:
         folded = self.folded(marked.trace_id)
         if folded is None:
             raise TrajectoryError(f"there is no run {marked.trace_id.hex()}")
+        if marked.until_ns:  # how long is the watcher's to say, from when and until when is ours
+            now_ns = self._now_ns()
+            until_ns = now_ns + max(1, marked.until_ns - marked.at_ns)
+            marked = msgspec.structs.replace(marked, at_ns=now_ns, until_ns=until_ns)
         self._pending.append(marked)
         folded.apply(marked, self._own)
         self._changed(folded)
@@ -245,6 +251,7 @@ class Pipeline:
         is_sweep = abs(now_ns - self._swept_ns) >= _SWEEP_NS  # the clock may have been set back
         if is_sweep:
             self._swept_ns = now_ns
+            self._let_go_of_marks(now_ns)
         self._judging.step(now_ns)
         self._store_own()
         self._summarise_due(now_ns, is_sweep)
@@ -255,6 +262,14 @@ class Pipeline:
             began_ns = time.monotonic_ns()
             self.retire(_RETENTION_S)
             self._retention_pace.took(began_ns)
+
+    def _let_go_of_marks(self, now_ns: int) -> None:
+        """What a mark said until now is said no more: the rows of its run are made again."""
+        for folded in self._folded.values():
+            if 0 < folded.mark_ends_ns <= now_ns:
+                folded.note_marks(now_ns)
+                folded.summary_version = -1
+                self._changed(folded)
 
     def retire(self, budget_s: float) -> list[bytes]:
         """Brings the store nearer to its bounds, for about so long; returns the traces that are gone. Raises nothing."""

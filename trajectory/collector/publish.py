@@ -20,7 +20,7 @@ from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.listing import Listing
 from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
-from trajectory.collector.spans import outline, span_rows, span_view
+from trajectory.collector.spans import asked_of, critical_rows, outline, place_around, span_rows, span_view
 from trajectory.errors import QueryError
 from trajectory.model.fact import Batch
 from trajectory.view.query import Filter, parse
@@ -167,7 +167,7 @@ class Publisher:
             return None
         keep = parse(query.filter, start_ns=folded.trace.first_ns)
         rows = TraceRows(folded, health.now_ns, self._is_live())
-        spans, matching_count = self._spans(rows, query, keep)
+        spans, matching_count, offset, around = self._spans(rows, query, keep)
         suspected, limits = _suspects(rows, query.suspects)
         return TraceView(
             version=version,
@@ -180,25 +180,31 @@ class Publisher:
             if query.tail > 0
             else [],
             tail_total=folded.step_count,
-            spans=spans,
+            spans=asked_of(rows, query, spans),
             spans_total=len(folded.trace.spans) if query.spans > 0 else 0,
             spans_matching=matching_count,
             suspects=suspected,
             limits=limits,
             outline=outline(rows, rows.last_ns) if query.outline else None,
+            critical=critical_rows(rows) if query.critical and not query.outline else [],
+            spans_offset=offset,
+            around=around,
         )
 
     @staticmethod
-    def _spans(rows: TraceRows, query: TraceQuery, keep: Filter) -> tuple[list[SpanRow], int]:
-        """The rows of the timeline that were asked for, and how many there are to ask for."""
+    def _spans(rows: TraceRows, query: TraceQuery, keep: Filter) -> tuple[list[SpanRow], int, int, str]:
+        """The rows of the timeline that were asked for, how many there are to ask for, and the place and span they are from."""
         if query.spans <= 0:
-            return [], 0
-        start = max(query.spans_offset, 0)
+            return [], 0, 0, ""
+        matching = None if keep.is_empty else [row for row in span_rows(rows) if keep(row, rows.now_ns)]
+        total = len(rows.trace.spans) if matching is None else len(matching)
+        start, around = max(query.spans_offset, 0), ""
+        if query.around or query.around_ns is not None:
+            place, around = place_around(rows, query, matching)
+            if place >= 0:
+                start = max(0, min(place - query.spans // 2, total - query.spans))
         stop = start + query.spans
-        if keep.is_empty:
-            return span_rows(rows, start, stop), len(rows.trace.spans)
-        matching = [row for row in span_rows(rows) if keep(row, rows.now_ns)]
-        return matching[start:stop], len(matching)
+        return span_rows(rows, start, stop) if matching is None else matching[start:stop], total, start, around
 
     def _instant(self, query: InstantQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)

@@ -85,11 +85,13 @@ class RemoteFeed:
             self._store = view.health.store
         return view
 
-    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
+    def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:
         with self._lock:
             self._request_id += 1
             self._asked, self._is_sent = None, False
-            marked = Marked(bytes.fromhex(trace_id), time.time_ns(), alert_key, action)
+            now_ns = time.time_ns()
+            until_ns = now_ns + for_s * 1_000_000_000 if for_s > 0 else 0
+            marked = Marked(bytes.fromhex(trace_id), now_ns, alert_key, action, until_ns=until_ns)
             self._exchange(watching.tell(self._request_id, marked))
 
     def _exchange(self, frame: bytes) -> View | None:

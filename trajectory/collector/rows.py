@@ -45,7 +45,7 @@ class TraceRows:
         self.trace: Trace = folded.trace
         self.now_ns = now_ns
         self.is_live = is_live
-        self.alerts = alerts_of(self.trace)
+        self.alerts = alerts_of(self.trace, now_ns)
         cascades = [f for f in self.trace.findings.values() if f.kind == "cascade"]
         self._roots = {f.root_span_id or f.span_id for f in cascades}
         self._carried = {span_id for f in cascades for span_id in f.path} - self._roots

@@ -5,17 +5,33 @@ loop, because the fold never hangs a span under itself. Called by the publisher 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from operator import attrgetter
 
+import msgspec
+
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of, preview, tokens_of
+from trajectory.graph.critical import critical_path_of
+from trajectory.graph.invocation import cost_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import MESSAGE, text_of
 from trajectory.model.words import Slot
-from trajectory.view.rows import OUTLINE_PARTS, AlertRow, Content, EventRow, Health, LinkRow, Outline, SpanRow, SpanView
+from trajectory.view.rows import (
+    OUTLINE_PARTS,
+    AlertRow,
+    Content,
+    CriticalRow,
+    EventRow,
+    Health,
+    LinkRow,
+    Outline,
+    SpanRow,
+    SpanView,
+    TraceQuery,
+)
 from trajectory.view.text import clean
 
 _SLOT_ORDER = (
@@ -23,6 +39,7 @@ _SLOT_ORDER = (
 )  # fmt: skip
 _MAX_CONTENTS = 200
 _MAX_FAILED = 1000
+_MAX_CRITICAL = 2000
 _WHOLE_CHARS = 4_000_000  # of a body that is asked for whole
 _order_key = attrgetter("order_key")
 
@@ -57,6 +74,60 @@ def outline(rows: TraceRows, until_ns: int) -> Outline:
             if len(failed) < _MAX_FAILED:
                 failed.append((place, span.span_id.hex()))
     return Outline(list(accumulate(changes[:-1])), sorted(failed_parts), failed)
+
+
+def asked_of(rows: TraceRows, query: TraceQuery, spans: list[SpanRow]) -> list[SpanRow]:
+    """The rows with what a query asks of them beside: whether each is on the critical path, and what it cost."""
+    if not (query.critical or query.costs) or not spans:
+        return spans
+    path = critical_path_of(rows.trace).spans if query.critical else frozenset()
+    return [
+        msgspec.structs.replace(
+            row, is_critical=(own := bytes.fromhex(row.span_id)) in path, cost_usd=_cost(rows, own) if query.costs else None
+        )
+        for row in spans
+    ]  # fmt: skip
+
+
+def _cost(rows: TraceRows, span_id: bytes) -> float | None:
+    span = rows.trace.spans[span_id]
+    invocation = span.owner
+    return cost_of(invocation.spans.values() if invocation is not None and invocation.span is span else [span])
+
+
+def critical_rows(rows: TraceRows) -> list[CriticalRow]:
+    """The critical path lane by lane, in order of time: what one agent did without a break is one row, the longest ones come."""
+    found: list[CriticalRow] = []
+    for span, start_ns, end_ns in critical_path_of(rows.trace).stretches:
+        lane = span.owner.span_id.hex() if span.owner is not None else ""
+        if found and found[-1].lane_span_id == lane and found[-1].end_ns == start_ns:
+            found[-1] = CriticalRow(lane, found[-1].start_ns, end_ns)
+        else:
+            found.append(CriticalRow(lane, start_ns, end_ns))
+    longest = sorted(found, key=lambda row: row.start_ns - row.end_ns)[:_MAX_CRITICAL]
+    return sorted(longest, key=lambda row: row.start_ns)
+
+
+def place_around(rows: TraceRows, query: TraceQuery, matching: Iterable[SpanRow] | None = None) -> tuple[int, str]:
+    """The place in the order of the timeline, and the id, of the span that a query asks around; -1 where there is none.
+
+    For a time that is the span that began last of those at work then, else of those before. `matching` are the spans to look
+    among, all by default.
+    """
+    known: Iterable[tuple[str, int, int]] = (
+        ((span.span_id.hex(), span.start_ns, span.end_ns) for span, _ in _order_of(rows.trace).spans)
+        if matching is None
+        else ((row.span_id, row.start_ns, row.end_ns) for row in matching)
+    )
+    if query.around:
+        return next(((at, own) for at, (own, _, _) in enumerate(known) if own.startswith(query.around)), (-1, ""))
+    at_ns = rows.trace.first_ns + (query.around_ns or 0)
+    begun = (
+        ((end_ns or at_ns) >= at_ns, start_ns, at, own)
+        for at, (own, start_ns, end_ns) in enumerate(known)
+        if 0 < start_ns <= at_ns
+    )
+    return max(begun, default=(False, 0, 0, ""))[2:]
 
 
 class _Order:

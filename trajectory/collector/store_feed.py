@@ -61,7 +61,7 @@ class StoreFeed:
             self._seen = seen
             library.refresh()
 
-    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
+    def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:
         raise TrajectoryError(
             "this store is open for reading only: serve it (`trajectory serve --store`) to mark alerts"
         )

@@ -50,6 +50,8 @@ def read_query(raw: bytes | msgspec.Raw) -> Query:
 def read_mark(marked: Marked) -> Marked:
     """A mark as it may be stored. Raises WireError on ids and times that are none, and on an unknown action."""
     decode_fact(encode(marked))
+    if not 0 <= marked.until_ns < 1 << 63:
+        raise WireError("corrupt mark: time out of range")
     if marked.action not in ACTIONS:
         raise WireError(f"{marked.action[:40]!r} is nothing to do with an alert: use one of {', '.join(ACTIONS)}")
     return marked

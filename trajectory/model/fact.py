@@ -113,13 +113,17 @@ class Found(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=9):
 
 
 class Marked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=10):
-    """What an operator did to an alert: `action` is `acknowledge`, `mute`, `reopen`."""
+    """What an operator did to an alert: `action` is `acknowledge`, `mute`, `reopen`.
+
+    `alert_key` may be one of `view.muting` instead, for all alerts of a kind. From `until_ns` on (0: never) it counts no more.
+    """
 
     trace_id: bytes
     at_ns: int
     alert_key: str
     action: str
     note: str = ""
+    until_ns: int = 0
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -40,8 +40,11 @@ class Feed(Protocol):
         """
         ...
 
-    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
-        """Acknowledge, mute or reopen an alert. Raises FeedLost, or TrajectoryError where the feed is read-only."""
+    def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:
+        """Acknowledge, mute or reopen an alert, or by a key of `view.muting` several; for some seconds, or until the next mark.
+
+        Raises FeedLost, or TrajectoryError where the feed is read-only.
+        """
         ...
 
     def formats(self) -> list[Format]:
@@ -66,7 +69,7 @@ class RecordedFeed:
         self.endpoint = endpoint
         self.views = views
         self.asked: list[Query] = []
-        self.marks: list[tuple[str, str, str]] = []
+        self.marks: list[tuple[str, str, str, int]] = []
         self.lost = False
 
     def pull(self, query: Query, since: int) -> View | None:
@@ -76,8 +79,8 @@ class RecordedFeed:
         view = self.views.get(query) or Missing(0, Health(), "not recorded")
         return view if view.version > since else None
 
-    def mark(self, trace_id: str, alert_key: str, action: str) -> None:
-        self.marks.append((trace_id, alert_key, action))
+    def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:
+        self.marks.append((trace_id, alert_key, action, for_s))
 
     def formats(self) -> list[Format]:
         return [Format(".txt", "trace", "a line of text")]

@@ -22,6 +22,7 @@ class Health(msgspec.Struct, frozen=True, array_like=True, gc=False):
     store: str = ""
     endpoint: str = ""
     notices: list[str] = []  # one sentence each: what is wrong with the feed and what to do
+    lossy: list[str] = []  # whose facts are missing: services, those that lost most first
 
 
 class LaneBar(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -126,6 +127,8 @@ class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     beside: list[PathStep] = []  # affected, but not on the path: the first of them
     related: list[str] = []  # keys of the other alerts on its way: at a step, an agent or a delegation of the path
     unknown: list[str] = []  # what is not proved, one sentence each
+    muted_by: str = ""  # the mark that mutes it, to be reopened: its own key, or one of `view.muting`
+    muted_until_ns: int = 0  # 0: until somebody reopens it
 
 
 class SuspectRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -177,6 +180,16 @@ class SpanRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     text: str = ""  # preview of what came out, or the error
     is_retry: bool = False
     is_placeholder: bool = False  # only its children are known
+    is_critical: bool = False  # the end of the run waited for it, where that was asked
+    cost_usd: float | None = None  # as it says, where that was asked; an agent's is that of its own work
+
+
+class CriticalRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A stretch of time in which the end of the run waited for the agent of a lane; nothing of it for work of no agent."""
+
+    lane_span_id: str
+    start_ns: int
+    end_ns: int
 
 
 class Content(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -366,6 +379,8 @@ class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tr
     """One run. `tail`, `spans` and `suspects` bound how many of those rows come (0: none); the tail's are the newest.
 
     With `outline` the run's outline comes instead of its lanes: what a timeline says of the spans that it does not hold.
+    With `around` (a span's id, or how it begins) or `around_ns` (since the start) the spans come from around there instead of
+    from the offset. `critical` and `costs` ask for what is dear to work out.
     """
 
     trace_id: str
@@ -375,6 +390,10 @@ class TraceQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tr
     spans_offset: int = 0
     suspects: int = 0
     outline: bool = False
+    critical: bool = False
+    costs: bool = False
+    around: str = ""
+    around_ns: int | None = None
 
 
 class SpanQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):
@@ -464,6 +483,9 @@ class TraceView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="tra
     suspects: list[SuspectRow] = []
     limits: list[str] = []  # with suspects: what cannot be seen in this run, one sentence each
     outline: Outline | None = None
+    critical: list[CriticalRow] = []  # in order of time
+    spans_offset: int = 0  # the place of the first of the spans
+    around: str = ""  # the span that they were asked around
 
 
 class SpanView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="span"):

@@ -12,11 +12,15 @@ _ROUND_S = (1, 2, 5, 10, 20, 25, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`cells` columns that cover start_ns to end_ns; instants outside are drawn in the first or last column."""
+    """`cells` columns that cover start_ns to end_ns; instants outside are drawn in the first or last column.
+
+    `origin_ns` is the instant that the axis counts from, where that lies before the start.
+    """
 
     start_ns: int
     end_ns: int
     cells: int
+    origin_ns: int | None = None
 
     @property
     def range_ns(self) -> int:
@@ -38,12 +42,13 @@ class Scale:
         return self.start_ns + cell * self.range_ns // max(1, self.cells)
 
     def ticks(self, gap_cells: int = 9) -> list[tuple[int, str]]:
-        """Columns and labels of round instants since the start, at least `gap_cells` apart."""
+        """Columns and labels of round instants since the origin, at least `gap_cells` apart."""
         step_ns = round_step_ns(self.range_ns * gap_cells // max(1, self.cells) + 1)
+        before_ns = max(0, self.start_ns - (self.start_ns if self.origin_ns is None else self.origin_ns))
         ticks = []
-        offset_ns = 0
-        while offset_ns <= self.range_ns and step_ns > 0:
-            cell = offset_ns * self.cells // self.range_ns
+        offset_ns = -(-before_ns // step_ns) * step_ns
+        while offset_ns - before_ns <= self.range_ns:
+            cell = (offset_ns - before_ns) * self.cells // self.range_ns
             if cell < self.cells:
                 ticks.append((cell, axis_label(offset_ns, self.range_ns)))
             offset_ns += step_ns
@@ -67,9 +72,11 @@ def round_step_ns(least_ns: int) -> int:
 
 
 def axis_label(offset_ns: int, range_ns: int) -> str:
-    """How an instant is written on an axis that covers range_ns: `0`, `20s`, `3m`, `1m30`, `250ms`."""
+    """How an instant is written on an axis that covers range_ns: `0`, `20s`, `3m`, `1m30`, `250ms`, `33.5s`."""
     if offset_ns == 0:
         return "0"
+    if range_ns < 2 * _NS_PER_S <= offset_ns:  # a short time, long after the start
+        return f"{offset_ns / 1e9:.12g}s"
     if range_ns < 2_000:
         return f"{offset_ns}ns"
     if range_ns < 2_000_000:

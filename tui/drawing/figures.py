@@ -7,7 +7,7 @@ delegation draws with it.
 from trajectory.view.rows import DelegationView, FiguresRow
 from tui.drawing.alerts import preview_line
 from tui.drawing.line import Line, cut, measure, put
-from tui.drawing.numbers import duration, grouped, many, scaled
+from tui.drawing.numbers import duration, grouped, many, money, scaled
 from tui.drawing.page import PageLine, unknown_lines
 from tui.signs import Signs
 
@@ -62,7 +62,7 @@ def _price(figures: FiguresRow) -> Line:
 
 
 def _money(cost_usd: float | None) -> str:
-    return NOT_CAPTURED if cost_usd is None else f"${cost_usd:.2f}" if cost_usd >= 0.1 else f"${cost_usd:.2g}"
+    return NOT_CAPTURED if cost_usd is None else money(cost_usd)
 
 
 def _rework(figures: FiguresRow) -> Line:

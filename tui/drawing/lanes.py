@@ -9,12 +9,13 @@ Rows in, lines out; `scale` says which column an instant has. The cockpit and th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from trajectory.view.rows import DelegationRow, Lane, LaneBar
+from trajectory.view.rows import CriticalRow, DelegationRow, Lane, LaneBar
 from trajectory.view.scale import Scale
 from trajectory.view.text import cells, clean
 from tui.drawing.cell import Cell
+from tui.drawing.chain import paint_chain
 from tui.drawing.line import Bit, Line, cut, joined, measure, put, put_label
 from tui.drawing.path import Way
 from tui.drawing.way import lay_way
@@ -67,19 +68,29 @@ def draw_lanes(
     end_label: str = "now",
     way: Way | None = None,
     end_ns: int = 0,
+    origin_ns: int | None = None,
+    critical: Sequence[CriticalRow] | None = None,
 ) -> LaneDrawing:
     """The chart of a run from start_ns to now_ns. `axis_lines`: 0 none, 1 labels, 2 labels and a ruler with its end labelled.
     With `end_ns`, it goes on to there, and what is to come is left free, now marked by a line.
-    With a way, its path alone is drawn over the lanes; without, every cascade's root is marked."""
-    plan = _plan(lanes, width, start_ns, max(now_ns, end_ns))
+    The axis counts from the origin, by default from the start.
+    With a way, its path alone is drawn over the lanes; without, every cascade's root is marked; with the critical path, that and
+    no cascade."""
+    is_critical = critical is not None
+    way = None if is_critical else way
+    plan = _plan(lanes, width, Scale(start_ns, max(now_ns, end_ns, start_ns + 1), 1, origin_ns))
     grid = [[Cell() for _ in range(plan.scale.cells)] for _ in lanes]
     elbows = _elbows(lanes, delegations, plan.scale)
     plan.first = [0] * len(lanes)
     _settle_columns(lanes, elbows, plan, now_ns)
     for index, lane in enumerate(lanes):
-        _paint_lane(grid[index], lane, plan.scale, plan.first[index], now_ns, signs, marks_roots=way is None)
+        marks_roots = way is None and not is_critical
+        _paint_lane(grid[index], lane, plan.scale, plan.first[index], now_ns, signs, marks_roots=marks_roots)
+        if critical is not None:
+            paint_chain(grid[index], lane, critical, plan.scale, plan.first[index], signs)
     for elbow in elbows:
-        elbow.heavy = elbow.row.on_error_path if way is None else elbow.row.delegation_id in way.delegations
+        on_path = elbow.row.on_error_path if way is None else elbow.row.delegation_id in way.delegations
+        elbow.heavy = on_path and not is_critical
         if elbow.heavy or len(elbows) <= _MOST_ELBOWS:
             _join(grid, elbow)
     _paint_ends(grid, lanes, delegations, elbows, plan, now_ns, signs)
@@ -96,13 +107,14 @@ def draw_lanes(
     return LaneDrawing(_axis(plan, width, axis_lines, signs, end_label), lines, plan.scale, plan.labels + 1)
 
 
-def _plan(lanes: Sequence[Lane], width: int, start_ns: int, now_ns: int) -> _Plan:
+def _plan(lanes: Sequence[Lane], width: int, time: Scale) -> _Plan:
+    """The columns, for a scale whose cells are yet to be counted."""
     widest = max((cells(clean(lane.label)) for lane in lanes), default=0)
     labels = max(4, min(widest, 15 if width < 90 else 20, width // 4))
     chart = width - labels - 1 - _STATE_WIDTH
     notes = min(14, max((cells(clean(lane.note)) for lane in lanes), default=0))
     notes = notes + 1 if notes and chart - notes >= 44 else 0
-    return _Plan(labels, notes, Scale(start_ns, max(now_ns, start_ns + 1), max(3, chart - notes)))
+    return _Plan(labels, notes, replace(time, cells=max(3, chart - notes)))
 
 
 def _elbows(lanes: Sequence[Lane], delegations: Sequence[DelegationRow], scale: Scale) -> list[_Elbow]:
@@ -197,7 +209,7 @@ def _paint_ends(
             cell.text, cell.role, cell.lines = signs.cut_off, "warning", 0
     for index, lane in enumerate(lanes):
         tip = grid[index][plan.scale.cell(now_ns)]
-        if lane.state == "running" and tip.is_free and not tip.lines:
+        if lane.state == "running" and lane.start_ns <= now_ns and tip.is_free and not tip.lines:
             tip.text, tip.role = signs.goes_on, "running"
 
 
@@ -242,7 +254,7 @@ def _line(grid: list[Cell], lane: Lane, mark: str, plan: _Plan, width: int, sign
 def _axis(plan: _Plan, width: int, axis_lines: int, signs: Signs, end_label: str) -> list[Line]:
     labels, ruler = [" "] * plan.scale.cells, [signs.lines[LEFT | RIGHT]] * plan.scale.cells
     for column, label in plan.scale.ticks():
-        if column + len(label) <= plan.scale.cells:
+        if column + len(label) <= plan.scale.cells and (not column or labels[column - 1] == " "):
             labels[column : column + len(label)] = label
             ruler[column] = signs.lines[LEFT | RIGHT | UP | DOWN]
     ruler[0], ruler[-1] = signs.lines[UP | DOWN | RIGHT], signs.lines[UP | DOWN | LEFT]

@@ -32,6 +32,7 @@ ROLES = (
     "mark",
     "cursor",
     "found",
+    "bold",
 )
 
 

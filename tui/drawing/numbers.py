@@ -94,6 +94,11 @@ def size(count_bytes: int) -> str:
     return f"{count_bytes / 1000:.1f} kB" if count_bytes < 999_950 else f"{count_bytes / 1e6:.1f} MB"
 
 
+def money(usd: float) -> str:
+    """`$0.61`, `$0.0042`, `$12.40`."""
+    return f"${usd:.2f}" if usd >= 0.1 else f"${usd:.2g}"
+
+
 def lag(ns: int) -> str:
     """`38ms`, `2.1s`."""
     return f"{max(0, ns) // 1_000_000}ms" if ns < 999_500_000 else f"{ns / _NS_PER_S:.1f}s"

@@ -1,22 +1,20 @@
-"""Draws the timeline: one line a span, depth first, a bar where it ran, its name in a fixed column and never on the bar.
+"""Draws the timeline: one line a span, a bar where it ran or for what it used, its name in a fixed column and never on the bar.
 
-Invariant: `entries` keeps the order of the rows, hides nothing without a count (a folded span says how many are in it, equal
-siblings become one line with `×6`, time in which nothing ran becomes a gap with its length, a hand-over and the work of the one
-agent that took it are one line), and each entry has its own key.
+Invariant: every line has the width asked for; a bar lies where its time or its amount puts it, what is outside of the time shown
+is told by its side, and what nobody said is a dash. Called by the timeline with the lines of `entries`.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from trajectory.view.rows import DelegationRow, Outline, SpanRow
+from trajectory.view.rows import DelegationRow, SpanRow
 from trajectory.view.scale import Scale
 from trajectory.view.text import cells, clean, wrapped
+from tui.drawing.entries import Entry
 from tui.drawing.line import Bit, Line, cut, put
-from tui.drawing.numbers import coarse, duration
+from tui.drawing.numbers import coarse, duration, money
 from tui.signs import LEFT, RIGHT, UP, Signs, mark_sign
 
-_EQUAL_SIBLINGS = 5
 _KIND_SIGNS = {"model": "model", "tool": "tool", "retrieval": "tool", "retry": "retry", "delegation": "call"}
 _KIND_ROLES = {
     "model": "model",
@@ -28,152 +26,93 @@ _KIND_ROLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line: a span; with `times` > 1, equal siblings of which it is the first; with `gap_ns`, a time without spans; with
-    `given`, the work of an agent together with the delegation that it came by. `depth` is how far in it is drawn."""
-
-    row: SpanRow
-    key: str
-    end_ns: int
-    times: int = 1
-    gap_ns: int = 0
-    is_folded: bool = False
-    errors: int = 0
-    given: SpanRow | None = None
-    depth: int = 0
-
-
-def trace_end_ns(rows: Sequence[SpanRow], now_ns: int) -> int:
-    """The last instant of the rows; now, where something still runs and now is known."""
-    last = max((max(row.start_ns, row.end_ns) for row in rows), default=0)
-    return max(last, now_ns) if any(not row.end_ns for row in rows) else last
-
-
-def entries(rows: Sequence[SpanRow], folded: Collection[str], end_ns: int) -> list[Entry]:
-    """The lines to draw, with the children of folded spans left out."""
-    range_ns = end_ns - min((row.start_ns for row in rows if row.start_ns), default=end_ns)
-    gap_ns = max(100_000_000, range_ns // 12)
-    found: list[Entry] = []
-    index = 0
-    busy_until = 0
-    joined_at: list[int] = []  # depths of the delegations above that are drawn with the work that they gave
-    given: SpanRow | None = None
-    while index < len(rows):
-        row = rows[index]
-        while joined_at and row.depth <= joined_at[-1]:
-            joined_at.pop()
-        if is_joined(rows, index) and row.span_id not in folded:
-            joined_at.append(row.depth)
-            given = row
-            index += 1
-            continue
-        if row.depth - len(joined_at) == 1 and busy_until and row.start_ns - busy_until >= gap_ns:
-            gap = row.start_ns - busy_until
-            found.append(Entry(row, f"gap {row.span_id}", row.start_ns, gap_ns=gap, depth=row.depth - len(joined_at)))
-        taken, entry = _entry(rows, index, folded, end_ns)
-        found.append(replace(entry, given=given, depth=row.depth - len(joined_at)))
-        given = None
-        if row.depth:
-            busy_until = max(busy_until, *(each.end_ns or end_ns for each in rows[index : index + taken]))
-        index += taken
-    return found
-
-
-def is_joined(rows: Sequence[SpanRow], index: int) -> bool:
-    """Whether the row is a hand-over whose one child is the work of the agent that took it: these two are one line."""
-    row = rows[index]
-    after = rows[index + 1] if index + 1 < len(rows) else None
-    if row.kind != "delegation" or row.children != 1 or after is None or row.status == "error":
-        return False
-    return after.kind == "agent" and after.parent_id == row.span_id
-
-
-def _entry(rows: Sequence[SpanRow], index: int, folded: Collection[str], end_ns: int) -> tuple[int, Entry]:
-    """How many rows the entry at `index` stands for, and the entry."""
-    row = rows[index]
-    if row.span_id in folded and row.children:
-        size = _subtree(rows, index)
-        inside = rows[index + 1 : index + size]
-        return size, Entry(
-            row, row.span_id, row.end_ns, is_folded=True, errors=sum(each.status == "error" for each in inside)
-        )
-    times = _equal(rows, index)
-    if times >= _EQUAL_SIBLINGS and f"open {row.span_id}" not in folded:
-        group = rows[index : index + times]
-        last_ns = 0 if any(not each.end_ns for each in group) else max(each.end_ns for each in group)
-        return times, Entry(
-            row, f"group {row.span_id}", last_ns, times, errors=sum(each.status == "error" for each in group)
-        )
-    return 1, Entry(row, row.span_id, row.end_ns)
-
-
-def _subtree(rows: Sequence[SpanRow], index: int) -> int:
-    size = 1
-    while index + size < len(rows) and rows[index + size].depth > rows[index].depth:
-        size += 1
-    return size
-
-
-def _equal(rows: Sequence[SpanRow], index: int) -> int:
-    """How many leaves from `index` on are siblings of one kind and name."""
-    first = rows[index]
-    if first.children or (index and _same(rows[index - 1], first)):
-        return 1
-    count = 1
-    while index + count < len(rows) and _same(first, rows[index + count]):
-        count += 1
-    return count
-
-
-def _same(first: SpanRow, other: SpanRow) -> bool:
-    parts = ("parent_id", "kind", "name", "depth", "children", "is_retry")
-    return not other.children and all(getattr(first, part) == getattr(other, part) for part in parts)
+UNKNOWN = "—"
+BARS_BY = ("time", "tokens", "cost")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the columns of a timeline of some width begin and end."""
+    """Where the columns of a timeline of some width begin and end; what has no room has none."""
 
     name: int
     chart: int
     time: int = 9
-    tokens: int = 0
+    amount: int = 0
 
     @classmethod
-    def of(cls, width: int) -> "Columns":
-        """Names take a third, at most 64 cells; tokens are shown from 96 cells on."""
-        tokens = 8 if width >= 96 else 0
+    def of(cls, width: int, by: str = "time") -> "Columns":
+        """Names take a third, at most 64 cells; what was used is shown from 96 cells on, or where it is what is drawn."""
+        is_wide = width >= 96
+        amount = 8 if is_wide else 9 if by != "time" else 0
+        time = 9 if is_wide or by == "time" else 0
         name = max(16, min(64, width * 36 // 116))
-        return cls(name, max(4, width - name - 2 - 9 - tokens), 9, tokens)
+        return cls(name, max(4, width - name - 2 - time - amount), time, amount)
 
 
-def waterfall_header(width: int, scale: Scale) -> Line:
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What the length of bars says. `most` is the amount that is as long as the chart; unused for time."""
+
+    by: str = "time"
+    most: float = 0.0
+
+    @classmethod
+    def of(cls, found: Sequence[Entry], by: str) -> "Measure":
+        """That of these lines: the longest bar is that of the one that used most."""
+        return cls(by, max((amount for each in found if (amount := _amount(each, by))), default=0.0))
+
+    def told(self, amount: float | None) -> str:
+        """An amount as it is written."""
+        if not amount:
+            return ""
+        return money(amount) if self.by == "cost" else coarse(amount)
+
+
+def _amount(entry: Entry, by: str) -> float | None:
+    """What a line used, None where it does not say."""
+    return (entry.cost_usd if by == "cost" else float(entry.tokens)) or None
+
+
+_TIME = Measure()
+
+
+def waterfall_header(width: int, scale: Scale, measure: Measure = _TIME) -> Line:
     """Titles, and the axis over the bars."""
-    columns = Columns.of(width)
+    columns = Columns.of(width, measure.by)
     labels = [" "] * columns.chart
-    for column, label in scale.ticks():
-        if column + len(label) <= columns.chart:
+    for column, label in scale.ticks() if measure.by == "time" else ((0, "0"),):
+        if column + len(label) <= columns.chart and (not column or labels[column - 1] == " "):
             labels[column : column + len(label)] = label
-    end = put("TIME", columns.time, right=True)[0] + (
-        put("TOKENS", columns.tokens, right=True)[0] if columns.tokens else ""
-    )
+    most = measure.told(measure.most)
+    if measure.by != "time" and most and len(most) + 2 < columns.chart:
+        labels[-len(most) :] = most
+    end = put("TIME", columns.time, right=True)[0] if columns.time else ""
+    if columns.amount:
+        end += put("COST" if measure.by == "cost" else "TOKENS", columns.amount, right=True)[0]
     return cut([(put("SPAN", columns.name)[0] + " " + "".join(labels) + " " + end, "dim")], width)
 
 
-def waterfall_line(entry: Entry, width: int, scale: Scale, signs: Signs, now_ns: int) -> Line:
-    """One entry in exactly `width` cells, its bar on the scale, which is `Columns.of(width).chart` cells wide."""
-    columns = Columns.of(width)
+def waterfall_line(entry: Entry, width: int, scale: Scale, signs: Signs, now_ns: int, measure: Measure = _TIME) -> Line:
+    """One entry in exactly `width` cells, its bar on the scale, which is as wide as the chart of `Columns`."""
+    columns = Columns.of(width, measure.by)
     if entry.gap_ns:
-        return _gap_line(entry, width, columns, scale, signs)
+        return _gap_line(entry, width, columns, scale, signs, measure)
     row = entry.row
     end_ns = entry.end_ns or max(now_ns, row.start_ns)
     took = duration(end_ns - row.start_ns) if row.start_ns and not row.is_placeholder else signs.dash
-    line = [*_name(entry, columns.name, signs), (" ", ""), *_bar(entry, scale, signs, now_ns), (" ", "")]
-    line.append(put(took, columns.time, "running" if not entry.end_ns else "dim", right=True))
-    if columns.tokens:
-        line.append(put(coarse(row.tokens) if row.tokens else signs.dot, columns.tokens, "dim", right=True))
+    bar = _bar(entry, scale, signs, now_ns) if measure.by == "time" else _amount_bar(entry, scale.cells, signs, measure)
+    chain: Bit = (signs.chain, "strong") if entry.is_critical else (" ", "")
+    line = [*_name(entry, columns.name, signs), chain, *(_bold(bar) if entry.is_critical else bar), (" ", "")]
+    if columns.time:
+        line.append(put(took, columns.time, "running" if not entry.end_ns else "dim", right=True))
+    if columns.amount:
+        used = measure.told(_amount(entry, measure.by if measure.by == "cost" else "tokens"))
+        line.append(put(used or signs.dot, columns.amount, "dim", right=True))
     return cut(line, width)
+
+
+def _bold(bar: Line) -> Line:
+    return [(text, f"{role} bold" if role else "") for text, role in bar]
 
 
 def _name(entry: Entry, width: int, signs: Signs) -> Line:
@@ -225,7 +164,10 @@ def _bar(entry: Entry, scale: Scale, signs: Signs, now_ns: int) -> Line:
     row = entry.row
     if not row.start_ns or row.is_placeholder:
         return [(" " * scale.cells, "")]
-    first, last = scale.stretch(row.start_ns, entry.end_ns or now_ns)
+    end_ns = entry.end_ns or max(now_ns, row.start_ns)
+    if beyond := _beyond(row.start_ns, end_ns, scale, signs):
+        return beyond
+    first, last = scale.stretch(row.start_ns, end_ns)
     kind = "retry" if row.is_retry else row.kind
     size = last - first + 1
     bits: Line = [(" " * first, ""), *_body(row, kind, size, signs)]
@@ -233,9 +175,29 @@ def _bar(entry: Entry, scale: Scale, signs: Signs, now_ns: int) -> Line:
     if not entry.end_ns and after:
         bits.append((signs.goes_on, "running"))
         after -= 1
-    elif row.status == "error" or entry.errors:
+    elif (row.status == "error" or entry.errors) and end_ns <= scale.end_ns:
         bits = [(" " * first, ""), *_body(row, kind, size - 1, signs), (signs.error, "error")]
     return [*bits, (" " * after, "")]
+
+
+def _beyond(start_ns: int, end_ns: int, scale: Scale, signs: Signs) -> Line:
+    """For what lies outside of the time that is shown, on which side; else nothing."""
+    if end_ns < scale.start_ns:
+        return [(signs.opens, "dim"), (" " * (scale.cells - 1), "")]
+    if start_ns > scale.end_ns:
+        return [(" " * (scale.cells - 1), ""), (signs.closes, "dim")]
+    return []
+
+
+def _amount_bar(entry: Entry, size: int, signs: Signs, measure: Measure) -> Line:
+    """A bar as long as what was used; a dash where nobody said how much that is."""
+    amount = _amount(entry, measure.by)
+    if amount is None:
+        return [(UNKNOWN, "dim"), (" " * (size - 1), "")]
+    length = max(1, min(size, round(size * amount / (measure.most or amount))))
+    row = entry.row
+    kind = "retry" if row.is_retry else row.kind
+    return [*_body(row, kind, length, signs), (" " * (size - length), "")]
 
 
 def _body(row: SpanRow, kind: str, size: int, signs: Signs) -> Line:
@@ -251,29 +213,17 @@ def _body(row: SpanRow, kind: str, size: int, signs: Signs) -> Line:
     return [(getattr(signs, name) * size, _KIND_ROLES.get(kind, "dim"))]
 
 
-def _gap_line(entry: Entry, width: int, columns: Columns, scale: Scale, signs: Signs) -> Line:
-    first, last = scale.stretch(entry.end_ns - entry.gap_ns, entry.end_ns)
+def _gap_line(entry: Entry, width: int, columns: Columns, scale: Scale, signs: Signs, measure: Measure) -> Line:
+    start_ns = entry.end_ns - entry.gap_ns
+    first, last = scale.stretch(start_ns, entry.end_ns)
     indent = " " * min(2 * entry.depth, columns.name // 2)
     name: Bit = put(f"{indent}  {signs.gap} gap  no span", columns.name, "dim")
     chart: Line = [(" " * first, ""), (signs.gap * (last - first + 1), "dim"), (" " * (scale.cells - last - 1), "")]
-    return cut(
-        [name, (" ", ""), *chart, (" ", ""), put(duration(entry.gap_ns), columns.time, "dim", right=True)], width
-    )
-
-
-def density_lines(outline: Outline, width: int, signs: Signs) -> list[Line]:
-    """How much ran when in the whole run, and below it a tick where something failed; each `width` cells wide."""
-    from tui.drawing.spark import spark
-
-    parts = len(outline.activity)
-    if not parts:
-        return [[], []]
-    firsts = [cell * parts // width for cell in range(width + 1)]
-    shown = [max(outline.activity[a : max(b, a + 1)]) for a, b in pairwise(firsts)]
-    ticks = [" "] * width
-    for part in outline.failed_parts:
-        ticks[min(part * width // parts, width - 1)] = signs.error
-    return [[(spark(shown, signs), "model")], [("".join(ticks), "error")]]
+    chart = _beyond(start_ns, entry.end_ns, scale, signs) or chart
+    if measure.by != "time":
+        chart = [(" " * scale.cells, "")]
+    took = [put(duration(entry.gap_ns), columns.time, "dim", right=True)] if columns.time else []
+    return cut([name, (" ", ""), *chart, (" ", ""), *took], width)
 
 
 def span_preview(row: SpanRow, width: int, signs: Signs, when: str, given: DelegationRow | None = None) -> list[Line]:

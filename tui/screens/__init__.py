@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tui.screens.delegation import DelegationScreen as DelegationScreen
     from tui.screens.menu import ExportScreen as ExportScreen
     from tui.screens.menu import MarksScreen as MarksScreen
+    from tui.screens.mute import MuteScreen as MuteScreen
     from tui.screens.overlay import HealthScreen as HealthScreen
     from tui.screens.overlay import HelpScreen as HelpScreen
     from tui.screens.replay import ReplayScreen as ReplayScreen
@@ -25,6 +26,7 @@ _MODULES = {
     "HealthScreen": "overlay",
     "HelpScreen": "overlay",
     "MarksScreen": "menu",
+    "MuteScreen": "mute",
     "ReplayScreen": "replay",
     "SpanScreen": "span",
     "TimelineScreen": "timeline",

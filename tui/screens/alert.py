@@ -292,14 +292,5 @@ class AlertScreen(PagedScreen):
             return self.alert
         return next((row for row in self.view.suspects if row.span_id == line.span_id), None)
 
-    def action_acknowledge(self) -> None:
-        self._mark("acknowledged", "acknowledge")
-
-    def action_mute(self) -> None:
-        self._mark("muted", "mute")
-
-    def _mark(self, state: str, action: str) -> None:
-        if self.alert is None or self._is_gone:
-            self.say("no alert is here")
-        else:
-            self.tui.mark(self.alert, "reopen" if self.alert.state == state else action)
+    def alert_here(self) -> AlertRow | str:
+        return "no alert is here" if self.alert is None or self._is_gone else self.alert

@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from trajectory.errors import QueryError
 from trajectory.view.query import parse
+from trajectory.view.rows import AlertRow
 from tui.drawing.numbers import stamp, wall
 from tui.finding import Candidate, filter_candidates, observed
 from tui.links import agent_of
@@ -180,6 +181,9 @@ class DataScreen(FramedScreen):
             self.close_prompt()
         self.tui.go_back()
 
+    def action_after(self) -> None:
+        self.tui.go_forward()
+
     def action_mark(self) -> None:
         self.tui.ask_letter(sets=True)
 
@@ -253,8 +257,20 @@ class DataScreen(FramedScreen):
         else:
             self.say("no agent is known for this line")
 
+    def alert_here(self) -> AlertRow | str:
+        """The alert that the keys of alerts are about; else why there is none."""
+        return "no alert is under the cursor"
+
     def action_acknowledge(self) -> None:
-        self.say("no alert is under the cursor")
+        alert = self.alert_here()
+        if isinstance(alert, str):
+            self.say(alert)
+        else:
+            self.tui.mark(alert, "reopen" if alert.state == "acknowledged" else "acknowledge")
 
     def action_mute(self) -> None:
-        self.say("no alert is under the cursor")
+        alert = self.alert_here()
+        if isinstance(alert, str):
+            self.say(alert)
+        else:
+            self.tui.ask_mute(alert)

@@ -24,6 +24,7 @@ from trajectory.view.rows import (
 )
 from tui.drawing.alerts import alert_line, alerts_title, kind_width
 from tui.drawing.bars import run_summary
+from tui.drawing.chain import chain_line, of_drawn
 from tui.drawing.delegation import delegation_at
 from tui.drawing.grouping import Grouped, by_agent
 from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend
@@ -34,9 +35,10 @@ from tui.drawing.path import Way, way_line
 from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
 from tui.drawing.tail import step_line
 from tui.drawing.tree import Branch, branch_line, branches, tree_legend
+from tui.drawing.window import Window, delegations_in, lanes_in
 from tui.keys import bindings_on
 from tui.screens.alert import SUSPECTS_SHOWN
-from tui.screens.base import DataScreen
+from tui.screens.timed import TimedScreen
 from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
 
@@ -45,7 +47,7 @@ _TAIL_KEPT = 5000
 _WIDE = 160  # columns from which alerts and suspects stand side by side
 
 
-class CockpitScreen(DataScreen):
+class CockpitScreen(TimedScreen):
     """The cockpit of one run."""
 
     name_here = "cockpit"
@@ -60,7 +62,7 @@ class CockpitScreen(DataScreen):
         self._first_pane = pane
         self._shows_graph = False  # on narrow screens, the second pane in the place of the first
         self._drawn: LaneDrawing | None = None
-        self._drawn_for: tuple[TraceView | None, Way | None, int, int] = (None, None, 0, 0)
+        self._drawn_for: tuple[object, ...] = ()
         self._groups = Grouped([], [])  # the lanes as they are drawn
         self._opened: set[str] = set()  # agents whose lanes are drawn one by one
         self._branches: list[Branch] = []
@@ -100,7 +102,13 @@ class CockpitScreen(DataScreen):
         return ["runs", f"{self.trace_id[:4]} {self.run_title}"]
 
     def asks(self) -> TraceQuery:
-        return TraceQuery(self.trace_id, filter=self.filter_text, tail=_TAIL_PULLED, suspects=SUSPECTS_SHOWN)
+        return TraceQuery(
+            self.trace_id,
+            filter=self.filter_text,
+            tail=_TAIL_PULLED,
+            suspects=SUSPECTS_SHOWN,
+            critical=self.tui.shows_critical,
+        )
 
     def takes(self, view: View) -> bool:
         return isinstance(view, TraceView) and view.trace.trace_id == self.trace_id
@@ -137,7 +145,7 @@ class CockpitScreen(DataScreen):
     def _lane_size(self, height: int, stacked: bool) -> int:
         """Lines of the lanes' pane, out of those that it shares with the tail: all lanes, if the tail keeps a third."""
         lanes = len(self._groups.lanes) if self.view else 7
-        wanted = lanes + (5 if stacked else 7) + (self._way is not None)
+        wanted = lanes + (5 if stacked else 7) + (self._way is not None or self.tui.shows_critical)
         return max(4, min(wanted, height - max(5, height // 3)))
 
     def _arrange_one(self) -> None:
@@ -200,34 +208,58 @@ class CockpitScreen(DataScreen):
         return max(self.tui.now_ns, view.trace.ended_ns) if view.trace.state == "live" else view.trace.ended_ns
 
     def _lanes(self, view: TraceView, width: int) -> LaneDrawing:
-        """The chart at a width; drawn once for each view, width and second."""
-        end_ns = self._end_ns(view)
-        before = self._drawn_for
-        if self._drawn is None or before[0] is not view or before[1] is not self._way or before[2:] != (width, end_ns):
-            self._drawn_for = (view, self._way, width, end_ns)
+        """The chart at a width; drawn once for each view, width, part of the time and second."""
+        whole_ns = self._end_ns(view)
+        start_ns, end_ns = self.window or (view.trace.started_ns, whole_ns)
+        made_of = (view, self._way, width, start_ns, end_ns, self.tui.shows_critical)
+        if (
+            self._drawn is None
+            or len(self._drawn_for) != len(made_of)
+            or not all(
+                one is other or (isinstance(one, int) and one == other)
+                for one, other in zip(made_of, self._drawn_for, strict=True)
+            )
+        ):
+            self._drawn_for = made_of
+            lanes, delegations = self._groups.lanes, self._groups.delegations
+            is_live = view.trace.state == "live"
             self._drawn = draw_lanes(
-                self._groups.lanes,
-                self._groups.delegations,
+                lanes if self.window is None else lanes_in(lanes, self.window, whole_ns),
+                delegations if self.window is None else delegations_in(delegations, self.window),
                 width,
                 self.signs,
-                start_ns=view.trace.started_ns,
+                start_ns=start_ns,
                 now_ns=end_ns,
                 axis_lines=2 if self.app.size.width >= 100 else 1,
-                end_label="now" if view.trace.state == "live" else "end",
-                way=self._groups.way,
+                end_label=self.signs.closes if self.window else "now" if is_live else "end",
+                way=self._groups.way if self.window is None else None,
+                origin_ns=view.trace.started_ns,
+                critical=of_drawn(view.critical, view.lanes, lanes, self._groups.agents)
+                if self.tui.shows_critical
+                else None,
             )
         return self._drawn
+
+    def whole(self) -> Window | None:
+        view = self.view
+        return Window(view.trace.started_ns, max(self._end_ns(view), view.trace.started_ns + 1)) if view else None
+
+    def stretch_here(self) -> tuple[int, int]:
+        row, whole = self.row_of(self.pane), self.whole() or Window(0, 1)
+        begins = [at for name in ("start_ns", "at_ns", "sent_ns", "opened_ns") if (at := getattr(row, name, 0))]
+        ends = [at for name in ("end_ns", "returned_ns") if (at := getattr(row, name, 0))]
+        if not begins:
+            return whole
+        is_instant = isinstance(row, AlertRow | StepRow | SuspectRow)
+        return begins[0], begins[0] if is_instant else ends[0] if ends else whole.end_ns
 
     def _draw_agents(self, view: TraceView) -> None:
         self._groups = by_agent(view.lanes, view.delegations, self.signs, self._way, self._opened)
         keys = [lane.label if lane.label in self._groups.agents else lane.span_id for lane in self._groups.lanes]
         self.agents.show(keys, self._lane_line, self._lane_head)
         narrow = self.app.size.width < 100
-        self.agents.status = (
-            "2 graph  3 alerts  4 tail  5 suspects"
-            if narrow
-            else f"0{self.signs.dash}{took(self._end_ns(view) - view.trace.started_ns, view.trace.state != 'live')}"
-        )
+        whole = f"0{self.signs.dash}{took(self._end_ns(view) - view.trace.started_ns, view.trace.state != 'live')}"
+        self.agents.status = self.in_time() or ("2 graph  3 alerts  4 tail  5 suspects" if narrow else whole)
 
     def _lane_head(self, width: int) -> list[Line]:
         self.agents.legend = lanes_legend(self.signs, width)
@@ -237,6 +269,10 @@ class CockpitScreen(DataScreen):
 
     def _caption(self, width: int) -> list[Line]:
         """The path that is drawn, in words."""
+        if self.tui.shows_critical and self.view is not None and self.agents.display:
+            return [chain_line(self.view.critical, self.view.lanes, width, self.signs)]
+        if self.window is not None and self.agents.display:
+            return []
         return [way_line(self._way, width, self.signs)] if self._way else []
 
     def _lane_line(self, index: int, width: int) -> Line:
@@ -406,9 +442,32 @@ class CockpitScreen(DataScreen):
     def _open_group(self, agent: str) -> None:
         """Draws the lanes of an agent one by one."""
         self._opened.add(agent)
+        self._regroup(next((lane.span_id for lane in self.view.lanes if lane.agent == agent), "") if self.view else "")
+
+    def _regroup(self, key: str) -> None:
+        """Draws the lanes anew, with the cursor on one of them."""
         self._drawn = None
         self.redraw()
+        self.agents.want(key)
         self.plan()
+
+    def action_unfold(self) -> None:
+        row = self.row_of(self.agents)
+        if self.pane is self.agents and isinstance(row, Lane) and row.label in self._groups.agents:
+            self._open_group(self._groups.agents[row.label])
+        else:
+            self.say("l opens a lane that stands for many invocations: no such lane is under the cursor")
+
+    def action_fold(self) -> None:
+        """Draws the lanes of the agent under the cursor as one again."""
+        row = self.row_of(self.agents)
+        if self.pane is not self.agents or not isinstance(row, Lane) or row.agent not in self._opened:
+            self.say("h closes lanes that were opened out of one: no such lane is under the cursor")
+            return
+        self._opened.discard(row.agent)
+        self._regroup("")
+        key = next((label for label, agent in self._groups.agents.items() if agent == row.agent), row.span_id)
+        self.agents.want(key)
 
     def action_timeline(self) -> None:
         row = self.row_of(self.pane)
@@ -448,16 +507,9 @@ class CockpitScreen(DataScreen):
         self.tail.follow()
         self.redraw()
 
-    def action_acknowledge(self) -> None:
-        self._mark("acknowledged", "acknowledge")
-
-    def action_mute(self) -> None:
-        self._mark("muted", "mute")
-
-    def _mark(self, state: str, action: str) -> None:
+    def alert_here(self) -> AlertRow | str:
         row = self.row_of(self.alerts)
         if not isinstance(row, AlertRow) or self.pane is not self.alerts:
-            self.say("no alert is under the cursor: a goes to the alerts")
-            return
+            return "no alert is under the cursor: a goes to the alerts"
         self.alerts.is_touched = True
-        self.tui.mark(row, "reopen" if row.state == state else action)
+        return row

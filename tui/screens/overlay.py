@@ -221,6 +221,7 @@ def sign_lines(signs: Signs, width: int) -> list[Line]:
             (signs.lines[6] + signs.lines[9] + signs.arrow, "delegated", "delegation"),
             (signs.lines[5], "returned", "delegation"),
         ),
+        ((signs.chain, "critical path", "strong"),),
         ((signs.lines_heavy[12] * 2, "on a cascade", "error"), (signs.lines_dotted * 2, "inferred", "delegation")),
         (
             (signs.same, "same", "dim"),

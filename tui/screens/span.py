@@ -187,15 +187,5 @@ class SpanScreen(SpanDrawing):
         line = self._line_here
         return line.copied if line and self.view.contents else self.view.row.text
 
-    def action_acknowledge(self) -> None:
-        self._mark("acknowledged", "acknowledge")
-
-    def action_mute(self) -> None:
-        self._mark("muted", "mute")
-
-    def _mark(self, state: str, action: str) -> None:
-        alerts: list[AlertRow] = self.view.alerts if self.view else []
-        if not alerts:
-            self.say("no alert is on this span")
-            return
-        self.tui.mark(alerts[0], "reopen" if alerts[0].state == state else action)
+    def alert_here(self) -> AlertRow | str:
+        return self.view.alerts[0] if self.view and self.view.alerts else "no alert is on this span"

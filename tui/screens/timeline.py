@@ -1,7 +1,8 @@
 """One run span by span: where the time went, depth first, with folds, gaps, errors and the place of each on a cascade.
 
 Invariant: what is folded is counted on the line that hides it; the cursor stays on its span while spans arrive. A window of the
-run's spans is held, which slides with the cursor; the axis, the density and the next error are those of the whole run.
+run's spans is held, which slides with the cursor and is asked around what is gone to; the axis, the density and the next error
+are those of the whole run.
 """
 
 from typing import ClassVar
@@ -11,29 +12,22 @@ from textual.binding import Binding
 
 from trajectory.view.rows import DelegationRow, Outline, SpanRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.scale import Scale
-from trajectory.view.times import offset_text
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at
+from tui.drawing.density import density_lines
+from tui.drawing.entries import Entry, entries, trace_end_ns
 from tui.drawing.line import Line, measure, spread
 from tui.drawing.numbers import grouped, took
-from tui.drawing.waterfall import (
-    Columns,
-    Entry,
-    density_lines,
-    entries,
-    span_preview,
-    trace_end_ns,
-    waterfall_header,
-    waterfall_line,
-)
+from tui.drawing.waterfall import BARS_BY, Columns, Measure, span_preview, waterfall_header, waterfall_line
+from tui.drawing.window import Window
 from tui.keys import bindings_on
-from tui.screens.base import DataScreen
+from tui.screens.timed import TimedScreen
 from tui.widgets.pane import Pane
 
 _WINDOW = 1000  # spans held at once
 
 
-class TimelineScreen(DataScreen):
+class TimelineScreen(TimedScreen):
     """The timeline of one run."""
 
     name_here = "timeline"
@@ -43,13 +37,15 @@ class TimelineScreen(DataScreen):
     def __init__(self, trace_id: str, span_id: str = "", trace: TraceRow | None = None) -> None:
         super().__init__()
         self.trace_id = trace_id
-        self._wanted = span_id
-        self._wanted_ns: int | None = None  # a time since the start to put the cursor at
+        self._wanted = self._around = span_id  # to put the cursor on, and to ask the window around
+        self._around_ns: int | None = None  # or a time since the start
+        self._by = BARS_BY[0]
+        self._measure = Measure()
         self._trace = trace
         self._folded: set[str] = set()
         self._entries: list[Entry] = []
         self._left: TraceView | None = None  # the view that the cursor leaves for another window's last line
-        self._entries_of: tuple[TraceView | None, frozenset[str]] = (None, frozenset())
+        self._entries_of: tuple[TraceView | None, frozenset[str], str] = (None, frozenset(), "")
         self._keys: list[str] = []
         self._offset = 0
         self._end_ns = 1
@@ -72,6 +68,12 @@ class TimelineScreen(DataScreen):
         if self._wanted:
             self.spans.want(self._wanted)
 
+    def arrive(self, pane: str = "", key: str = "", span_id: str = "") -> None:
+        super().arrive(pane, key, span_id)
+        wanted = key or span_id
+        if wanted and wanted not in self._keys and not self._around:
+            self._wanted = self._around = wanted.split(" ")[-1]
+
     def panes(self) -> list[Pane]:
         return [self.spans, self.preview, self.density]
 
@@ -80,7 +82,16 @@ class TimelineScreen(DataScreen):
 
     def asks(self) -> TraceQuery:
         return TraceQuery(
-            self.trace_id, filter=self.filter_text, tail=0, spans=_WINDOW, spans_offset=self._offset, outline=True
+            self.trace_id,
+            filter=self.filter_text,
+            tail=0,
+            spans=_WINDOW,
+            spans_offset=self._offset,
+            outline=True,
+            critical=self.tui.shows_critical,
+            costs=self._by == "cost",
+            around=self._around,
+            around_ns=self._around_ns,
         )
 
     def takes(self, view: View) -> bool:
@@ -121,67 +132,70 @@ class TimelineScreen(DataScreen):
         live_ns = self.tui.now_ns if view.trace.state == "live" else view.trace.ended_ns
         self._end_ns = max(live_ns, trace_end_ns(view.spans, live_ns), self._start_ns + 1)
         self._enter(view)
-        taker = next((entry.key for entry in self._entries if entry.given and entry.given.span_id == self._wanted), "")
-        if taker:  # a hand-over is on the line of the work that it gave
-            self._wanted = ""
-            self.spans.want(taker)
+        self._go_around(view)
         self.spans.show(self._keys, self._line, self._axis)
-        self._tell_of_absence(view)
         if self._left is not None and self._left is not view:
             self._left = None
             self.spans.move(len(self._keys))
-        self._seek()
         self._titles()
 
     def _enter(self, view: TraceView) -> None:
         """Makes the lines; once for each view and folding, because a run may have thousands of spans."""
-        folded = frozenset(self._folded)
+        made_of = (view, frozenset(self._folded), self._by)
         before = self._entries_of
-        if before[0] is not view or before[1] != folded:
-            self._entries_of = (view, folded)
-            self._entries = entries(view.spans, folded, self._end_ns)
+        if before[0] is not view or before[1:] != made_of[1:]:
+            self._entries_of = made_of
+            self._entries = entries(view.spans, made_of[1], self._end_ns)
             self._keys = [entry.key for entry in self._entries]
+            self._measure = Measure.of(self._entries, self._by)
+
+    def _go_around(self, view: TraceView) -> None:
+        """Puts the cursor where the window was asked around, as soon as that came."""
+        wanted, is_time = self._wanted, self._around_ns is not None
+        if self._around or is_time:
+            self._offset = view.spans_offset
+            wanted = view.around
+            if not wanted:
+                among = "those that match" if self.filter_text else "the spans of this run"
+                self.say("nothing had begun then" if is_time else f"span {self._around[:16]} is not among {among}")
+        self._wanted, self._around, self._around_ns = "", "", None
+        if wanted:
+            self.spans.want(next((entry.key for entry in self._entries if _tells_of(entry, wanted)), wanted))
 
     def go_to_time(self, at_ns: int) -> bool:
-        self._wanted_ns = at_ns
-        self._seek()
+        self._around, self._around_ns = "", at_ns
+        self.tui.ask_now()
         return True
 
-    def _seek(self) -> None:
-        """Puts the cursor on the span that began last of those at work at the time that is wanted, else before it."""
-        if self._wanted_ns is None or not self._entries:
-            return
-        at_ns, self._wanted_ns = self._start_ns + self._wanted_ns, None
-        begun = [
-            ((row.end_ns or self._end_ns) >= at_ns, row.start_ns, index)
-            for index, entry in enumerate(self._entries)
-            if (row := entry.row).start_ns <= at_ns and not entry.gap_ns
-        ]
-        self.spans.go(max(begun)[2] if begun else 0)
-        if self.view is not None and self.view.spans_matching > len(self.view.spans):
-            self.say(f"of the spans that are shown; / at:{offset_text(at_ns - self._start_ns)} finds all of that time")
-
-    def _tell_of_absence(self, view: TraceView) -> None:
-        """Says how to find a span that was to be under the cursor and is outside of the window."""
-        wanted, self._wanted = self._wanted, ""
-        if wanted and wanted not in self._keys and view.spans_matching > len(view.spans):
-            self.say(f"span {wanted[:16]} is not among those that are shown: / span:{wanted[:16]} finds it")
-
     def _scale(self, width: int) -> Scale:
-        return Scale(self._start_ns, self._end_ns, Columns.of(width).chart)
+        start_ns, end_ns = self.window or (self._start_ns, self._end_ns)
+        return Scale(start_ns, end_ns, Columns.of(width, self._by).chart, self._start_ns)
+
+    def whole(self) -> Window | None:
+        return Window(self._start_ns, self._end_ns) if self.view is not None else None
+
+    def stretch_here(self) -> tuple[int, int]:
+        entry = self._entries[self.spans.cursor] if self._entries else None
+        if entry is None or not entry.row.start_ns:
+            return self._start_ns, self._end_ns
+        return entry.row.start_ns - entry.gap_ns, entry.row.start_ns if entry.gap_ns else entry.end_ns or self._end_ns
 
     def _axis(self, width: int) -> list[Line]:
-        return [waterfall_header(width, self._scale(width))]
+        return [waterfall_header(width, self._scale(width), self._measure)]
 
     def _line(self, index: int, width: int) -> Line:
-        return waterfall_line(self._entries[index], width, self._scale(width), self.signs, self._end_ns)
+        entry = self._entries[index]
+        return waterfall_line(entry, width, self._scale(width), self.signs, self._end_ns, self._measure)
 
     def _titles(self) -> None:
         view = self.view
         if view is None:
             return
         total = grouped(view.spans_total)
-        self.spans.status = f"span {self.spans.cursor + 1} of {total}" if self._entries else f"0 of {total}"
+        at = f"span {self.spans.cursor + 1} of {total}" if self._entries else f"0 of {total}"
+        path = "critical path" if self.tui.shows_critical else ""
+        self.spans.title = "Timeline" if self._by == "time" else f"Timeline, bars by {self._by}"
+        self.spans.status = f" {self.signs.dot} ".join(each for each in (path, self.in_time(), at) if each)
         self._draw_density(view)
         row = self.row
         self.preview.title = f"{row.span_id[:8]} {row.name}" if row else ""
@@ -192,7 +206,8 @@ class TimelineScreen(DataScreen):
         self.preview.show([str(index) for index in range(len(lines))], lambda index, _width: lines[index])
 
     def _draw_density(self, view: TraceView) -> None:
-        lines = density_lines(view.outline or Outline(), max(4, self.density.inner_width), self.signs)
+        width = max(4, self.density.inner_width)
+        lines = density_lines(view.outline or Outline(), width, self.signs, self.window, self.whole())
         self.density.title = "Activity"
         self.density.status = f"0{self.signs.dash}{took(self._end_ns - self._start_ns)}"
         self.density.show(["0", "1"], lambda index, _width: lines[index])
@@ -256,6 +271,13 @@ class TimelineScreen(DataScreen):
             self._offset = max(0, place - _WINDOW // 2)
             self.tui.ask_now()
         self.spans.want(span_id)
+
+    def action_bars(self) -> None:
+        """What the length of a bar says: the next of time, tokens, cost."""
+        self._by = BARS_BY[(BARS_BY.index(self._by) + 1) % len(BARS_BY)]
+        self.redraw()
+        self.tui.ask_now()
+        self.say(f"bars by {self._by}" + ("" if self._by == "time" else ": a dash where nobody said"))
 
     def _given(self, row: SpanRow) -> DelegationRow | None:
         """The delegation that a line is, or that its work came by."""
@@ -322,3 +344,8 @@ class TimelineScreen(DataScreen):
         self.draw_view()
         self.spans.want(span_id)
         self.update_bars()
+
+
+def _tells_of(entry: Entry, span_id: str) -> bool:
+    """Whether a line is about a span: a hand-over is on the line of the work that it gave."""
+    return span_id == (entry.given.span_id if entry.given else entry.key)

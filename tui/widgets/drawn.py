@@ -44,11 +44,11 @@ class Drawn(Widget):
         self.refresh()
 
     def style_of(self, role: str, under: str = "") -> Style:
-        """The style of a role on what lies below it."""
+        """The style of a role, or of several one after the other, on what lies below it."""
         style = self._styles_of.get((role, under))
         if style is None:
             style = self.rich_style
-            for name in (under, role):
+            for name in (under, *role.split()):
                 style += self.screen.get_component_rich_style(f"drawn--{name}", partial=True) if name else Style.null()
             self._styles_of[role, under] = style
         return style
