@@ -22,7 +22,9 @@ from trajectory.view.rows import AlertRow, Health, Query
 from tui import keys, screens
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
-from tui.drawing.numbers import grouped, wall
+from tui.drawing.numbers import wall
+from tui.drawing.states import banner_lines
+from tui.guide import Guide
 from tui.marks import Marks
 from tui.screens.base import DataScreen
 from tui.screens.runs import RunsScreen
@@ -43,7 +45,7 @@ class TrajectoryApp(Taking):
     `glyphs` is unicode, block, ascii, or nothing for what the locale allows; `theme` a name, or nothing for our dark one.
     Raises ConfigError for a theme that does not exist.
     `settings`, `seen` and `marks` are what is kept of the operator's, by default nothing; `is_plain` is for
-    screen readers.
+    screen readers; with `is_guided` the hint line tells the next most useful key.
     With `ticks_per_s` 0 nothing ticks by itself: call `ticker.tick()`.
     """
 
@@ -66,6 +68,7 @@ class TrajectoryApp(Taking):
         seen: Seen | None = None,
         marks: Marks | None = None,
         is_plain: bool = False,
+        is_guided: bool = False,
     ) -> None:
         super().__init__()
         self.feed = feed
@@ -79,6 +82,7 @@ class TrajectoryApp(Taking):
         self.marks = marks or Marks()
         self.wall_times = self.settings.is_on("wall_times")
         self.shows_critical = False
+        self.guide = Guide() if is_guided else None
         self.is_paused = False
         self._ticks_per_s = ticks_per_s
         self._open_link = open_link or (Link(open_trace) if open_trace else None)
@@ -196,32 +200,8 @@ class TrajectoryApp(Taking):
 
     def banner(self, missing: str) -> list[Line]:
         """What is wrong with the feed, for the top of the first pane."""
-        contact, health, signs = self.contact, self.feed_health, self.signs
-        if contact.state == "connecting":
-            where = self.feed.endpoint
-            return [
-                [],
-                [
-                    (f"{signs.queued} ", "warning"),
-                    (f"Connecting to {where} {signs.ellipsis}  {contact.age_s} s", "strong"),
-                ],
-                [],
-                [("Nothing heard yet. Is the collector up?   ", "dim"), ("trajectory serve", "")],
-            ]
-        if contact.is_stale:
-            known = wall(health.now_ns, self.zone)
-            text = f"Lost the collector {contact.age_s} s ago. Showing what was known at {known}."
-            then = "It is asked again all the time."
-            if contact.state == "busy":
-                text = f"The collector is busy: no answer for {contact.age_s} s. Showing what was known at {known}."
-                then = "It is there, and takes in what agents send; the screen follows when it has caught up."
-            return [[(f"{signs.high} ", "warning"), (text, "warning")], [(f"  {then}", "dim")]]
-        if missing:
-            return [[(f"{signs.high} ", "warning"), (missing, "warning")]]
-        if health.dropped_count:
-            text = f"{grouped(health.dropped_count)} facts are missing: counts with a + are lower bounds."
-            return [[(f"{signs.high} ", "warning"), (text, "warning"), ("  i details", "dim")]]
-        return []
+        known = wall(self.feed_health.now_ns, self.zone)
+        return banner_lines(self.contact, self.feed_health, self.feed.endpoint, missing, known, self.signs)
 
     def on_key(self, event: Key) -> None:
         """A letter that was on its way to a pane while the prompt opened is typed into it, and no command."""
@@ -314,7 +294,7 @@ class TrajectoryApp(Taking):
         if screen is None:
             return
         if message.error:
-            screen.say(f"{message.what} unchanged: {message.error}")
+            screen.say(f"{message.what} is unchanged: {message.error}")
         else:
             done = {"acknowledge": "acknowledged", "mute": "muted", "reopen": "open again"}
             screen.say(f"{message.what} {done.get(message.action, message.action)}")

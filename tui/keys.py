@@ -19,6 +19,9 @@ EVERYWHERE = (*DATA_SCREENS, *OVERLAYS)
 SCREENS = (*EVERYWHERE, "marks", "prompt")  # in these two, letters are letters
 GROUPS = ("Move", "Find", "Live", "Look", "Take away", "Alerts", "App")
 
+HERE = "This pane"  # in the help, a group of the likeliest keys there
+_NOT_OF_A_PANE = ("help", "back", "app.quit")
+
 FOOTER_KEYS_NARROW = 6
 FOOTER_KEYS_WIDE = 10
 
@@ -36,6 +39,11 @@ class Key:
     screens: tuple[str, ...] = DATA_SCREENS
 
     @property
+    def bound(self) -> str:
+        """The action as the toolkit runs it."""
+        return self.action if self.action.startswith("app.") else f"screen.{self.action}"
+
+    @property
     def name(self) -> str:
         """The action without its arguments."""
         return self.action.partition("(")[0]
@@ -51,9 +59,13 @@ KEYS: tuple[Key, ...] = (
     Key("page(1)", ("pagedown",), "pgdn", "page down", "a page", "Move", EVERYWHERE),
     Key("page(-1)", ("pageup",), "pgup", "page up", "a page", "Move", EVERYWHERE),
     Key("fold", ("h", "left"), "h ←", "fold", "fold, unfold; pan", "Move", ("cockpit", "timeline", "span", "agent")),
-    Key("unfold", ("l", "right"), "l →", "unfold", "fold, unfold; pan", "Move", ("cockpit", "timeline", "span", "agent")),
+    Key(
+        "unfold", ("l", "right"), "l →", "unfold", "fold, unfold; pan", "Move", ("cockpit", "timeline", "span", "agent")
+    ),
     Key("walk(-1)", ("left", "h"), "h ←", "walk", "walk the path", "Move", ("alert",)),
     Key("walk(1)", ("right", "l"), "l →", "walk", "walk the path", "Move", ("alert",)),
+    Key("column(1)", ("tab", "l", "right"), "tab", "column", "next, previous column", "Move", ("help",)),
+    Key("column(-1)", ("shift+tab", "h", "left"), "⇧tab", "column", "next, previous column", "Move", ("help",)),
     Key("next_pane(1)", ("tab",), "tab", "pane", "next, previous pane", "Move"),
     Key("next_pane(-1)", ("shift+tab",), "⇧tab", "pane", "next, previous pane", "Move"),
     Key("pane('{key}')", tuple("123456789"), "1–9", "pane", "pane or tab by number", "Move"),
@@ -80,6 +92,7 @@ KEYS: tuple[Key, ...] = (
     Key("tick(-1)", ("[",), "[", "event", "event on the bar", "Move", ("replay",)),
     Key("tick(1)", ("]",), "]", "event", "event on the bar", "Move", ("replay",)),
     Key("filter", ("/",), "/", "filter", "filter; find in content", "Find"),
+    Key("find_key", ("/",), "/", "filter", "keys that say a text", "Find", ("help",)),
     Key("match(1)", ("n",), "n", "match", "next, previous match", "Find"),
     Key("match(-1)", ("N",), "N", "match", "next, previous match", "Find"),
     Key("next_error", ("!",), "!", "error", "next error", "Find"),
@@ -165,6 +178,7 @@ KEYS: tuple[Key, ...] = (
     Key("choose", ("enter", "M"), "⏎", "mute", "mute this", "Alerts", ("mute",)),
     Key("turn(-1)", ("h", "left"), "h ←", "how long", "for how long", "Alerts", ("mute",)),
     Key("turn(1)", ("l", "right"), "l →", "how long", "for how long", "Alerts", ("mute",)),
+    Key("run", ("enter",), "⏎", "run", "do what this key does", "App", ("help",)),
     Key("help", ("?",), "?", "help", "this help", "App", EVERYWHERE),
     Key("app.quit", ("q", "ctrl+c"), "q", "quit", "quit at once", "App", EVERYWHERE),
     Key("app.suspend_process", ("ctrl+z",), "^z", "suspend", "suspend to the shell", "App", EVERYWHERE),
@@ -217,7 +231,7 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     "delegation": ("open", "mode", "used", "sibling", "next_pane", "help", "timeline", "copy", "back", "app.quit"),
     "agent": ("open", "next_pane", "sibling", "delegation", "mode", "help", "timeline", "filter", "alerts", "back"),
     "replay": ("play", "step", "stride", "tick", "live", "help", "speed", "next_error", "open", "back"),
-    "help": ("back", "help", "app.quit"),
+    "help": ("run", "find_key", "column", "back", "help", "app.quit"),
     "export": ("choose", "turn", "back", "app.quit"),
     "mute": ("choose", "turn", "back", "app.quit"),
     "marks": ("letter", "back"),
@@ -285,11 +299,7 @@ def footer_keys(screen: str, pane: str, signs: Signs, moved: Moved | None = None
         by_name.setdefault(key.name, key)
     names = FOOTERS.get(f"{screen}.{pane}", FOOTERS[screen])
     found = [by_name[name] for name in names if name in by_name]
-    return [(spelled(signed.get(key.name, key.sign), signs), key.word, _action(key)) for key in found]
-
-
-def _action(key: Key) -> str:
-    return key.action if key.action.startswith("app.") else f"screen.{key.action}"
+    return [(spelled(signed.get(key.name, key.sign), signs), key.word, key.bound) for key in found]
 
 
 def spelled(sign: str, signs: Signs) -> str:
@@ -313,15 +323,44 @@ def spelled(sign: str, signs: Signs) -> str:
     return sign.strip()
 
 
-def help_groups(screens: Iterable[str], signs: Signs, moved: Moved | None = None) -> dict[str, list[tuple[str, str]]]:
-    """For each group, the keys and what they do, on any of the screens; keys that do the two sides of one thing are one row."""
+@dataclass(frozen=True, slots=True)
+class HelpRow:
+    """A line of the help: keys that do one thing, or its two sides, and what that is; `key` is the first of them."""
+
+    sign: str
+    does: str
+    key: Key
+
+    def says(self, text: str) -> bool:
+        """Whether it is called so, or does so."""
+        wanted = text.casefold().strip()
+        return any(wanted in said.casefold() for said in (self.sign, self.does, self.key.word))
+
+
+def help_groups(
+    screens: Iterable[str], signs: Signs, moved: Moved | None = None, pane: str = ""
+) -> dict[str, list[HelpRow]]:
+    """For each group, the keys and what they do, on any of the screens; keys that do the two sides of one thing are one row.
+
+    The likeliest keys of a pane of the one screen come first, in a group of their own (HERE).
+    """
     wanted = set(screens)
-    groups: dict[str, dict[str, str]] = {group: {} for group in GROUPS}
+    (only, *_) = wanted
+    names = FOOTERS.get(f"{only}.{pane}", FOOTERS.get(only, ())) if pane and len(wanted) == 1 else ()
+    places = {name: at for at, name in enumerate(names) if name not in _NOT_OF_A_PANE}
+    likeliest = {key.does: places[key.name] for key in KEYS if wanted & set(key.screens) and key.name in places}
+    found: dict[str, dict[str, HelpRow]] = {group: {} for group in (HERE, *GROUPS)}
     for key in (moved_row(row, moved or {}) for row in KEYS):
         if wanted & set(key.screens):
-            before = groups[key.group].get(key.does, "")
-            groups[key.group][key.does] = f"{before} {spelled(key.sign, signs)}".strip()
-    return {group: [(sign, does) for does, sign in rows.items()] for group, rows in groups.items() if rows}
+            rows = found[HERE if key.does in likeliest else key.group]
+            before = rows.get(key.does)
+            sign = spelled(key.sign, signs)
+            rows[key.does] = HelpRow(
+                f"{before.sign} {sign}" if before else sign, key.does, before.key if before else key
+            )
+    groups = {group: list(rows.values()) for group, rows in found.items() if rows}
+    groups.get(HERE, []).sort(key=lambda row: likeliest[row.does])
+    return groups
 
 
 def manual() -> str:

@@ -74,7 +74,7 @@ def _place(trace: str, letter: str, link_text: str, pane: str) -> Place | None:
         return None
     if link.trace != trace or len(letter) != 1 or not letter.isalpha():
         return None
-    named = [f"{kind} {own[:8]}" for kind in ("span", "alert", "delegation") if (own := getattr(link, kind))]
+    named = [f"{kind} {own[:8]}" for kind in ("span", "alert", "delegation", "agent") if (own := getattr(link, kind))]
     at = [offset_text(link.at_ns)] if link.at_ns is not None else []
     return Place(lambda: None, "", link, pane, "", "  ".join([link.view or pane, *named, *at]).strip())
 

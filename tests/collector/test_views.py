@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -175,6 +176,36 @@ def test_the_outline_of_a_run_says_when_leaves_were_at_work_and_what_failed_wher
             leaves = [s for s in view.spans if not s.children and s.start_ns < to_ns and s.end_ns >= from_ns]
             assert outline.activity[part] == len(leaves)
         assert trace_view(collector, spans=1).outline is None
+
+
+def test_what_is_dear_to_work_out_comes_where_it_is_asked_for() -> None:
+    with bench() as collector:
+        tell(collector, run().facts)
+        spans = trace_view(collector, spans=100).spans
+        assert not any(row.is_critical or row.cost_usd for row in spans)
+        asked = trace_view(collector, spans=100, critical=True, costs=True, outline=True)
+        on_path = {row.span_id for row in asked.spans if row.is_critical}
+        assert on_path == {row.span_id for row in spans}, "nobody works beside another here"
+        lanes = trace_view(collector, critical=True)
+        assert {row.lane_span_id for row in lanes.critical} <= {lane.span_id for lane in lanes.lanes}
+        assert all(one.end_ns <= other.start_ns for one, other in pairwise(lanes.critical))
+        assert lanes.critical[-1].end_ns == lanes.trace.ended_ns
+
+
+def test_spans_are_asked_for_around_a_span_or_a_time() -> None:
+    with bench() as collector:
+        tell(collector, run().facts)
+        whole = trace_view(collector, spans=100)
+        for at, row in enumerate(whole.spans):
+            view = trace_view(collector, spans=3, around=row.span_id[:-1])
+            first = next(n for n, each in enumerate(whole.spans) if each.span_id.startswith(row.span_id[:-1]))
+            assert view.around == whole.spans[first].span_id
+            assert view.spans == whole.spans[view.spans_offset : view.spans_offset + 3]
+            assert view.around in [each.span_id for each in view.spans]
+            then = trace_view(collector, spans=3, around_ns=row.start_ns - whole.trace.started_ns)
+            found = next(each for each in whole.spans if each.span_id == then.around)
+            assert found.start_ns <= row.start_ns <= (found.end_ns or row.start_ns), at
+        assert trace_view(collector, spans=3, around="ffff").around == ""
 
 
 def test_lanes_that_rest_are_drawn_once_and_those_that_change_anew() -> None:

@@ -67,7 +67,7 @@ async def drawn_state(name: str) -> dict[str, str]:
     if name == "empty":
         feed.runs, feed.health = [], health(state="listening", facts_per_s=0.0, lag_ns=0)
     if name == "overload":
-        feed.health = health(facts_per_s=41_000.0, lag_ns=2_100_000_000, dropped_count=3120)
+        feed.health = health(facts_per_s=41_000.0, lag_ns=2_100_000_000, dropped_count=3120, lossy=["coder", "tester"])
     async with driving(feed, size=(80, 24)) as driver:
         feed.lost = feed.lost or name == "reconnecting"
         driver.clock.passes(12 if name == "reconnecting" else 0)

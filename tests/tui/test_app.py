@@ -563,6 +563,32 @@ async def test_help_is_about_the_screen_it_was_asked_from() -> None:
         assert "acknowledge" in driver.text
 
 
+async def test_help_does_what_the_key_under_its_cursor_does_and_says_what_it_cannot() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "question_mark")
+        assert driver.text.index("acknowledge, reopen") < driver.text.index("next, previous line"), (
+            "this pane's keys first"
+        )
+        await driver.press("slash", *"timeline")
+        assert "keys that say “timeline”" in driver.text and "next, previous line" not in driver.text
+        await driver.press("enter")
+        assert driver.where == "timeline"
+        await driver.press("escape", "question_mark", "slash", *"mute w", "backspace", "backspace")
+        assert "/ mute" in driver.text and driver.app.is_running
+        await driver.press("escape")
+        assert driver.where == "help" and "mute" not in driver.text.splitlines()[-2]
+        await driver.press("escape")
+        assert driver.where == "cockpit"
+        await driver.press("1", "question_mark", "slash", *"mute", "enter")
+        assert driver.where == "cockpit" and "no alert is under the cursor" in driver.text, "why it is disabled"
+        await driver.press("question_mark", "question_mark", "slash", *"play, stop", "enter")
+        assert driver.where == "help" and "is a key of: replay" in driver.text
+        await driver.press("escape", "slash", *"by number", "enter")
+        assert "press one of them there" in driver.text
+        await driver.press("escape", "tab", "escape")
+        assert driver.where == "cockpit"
+
+
 async def test_the_clock_of_a_live_run_goes_on_between_views() -> None:
     async with driving() as driver:
         await driver.press("enter")

@@ -20,9 +20,10 @@ from tui.screens.agent import AgentScreen
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
+from tui.screens.help import HelpScreen
 from tui.screens.menu import ExportScreen, MarksScreen
 from tui.screens.mute import MuteScreen
-from tui.screens.overlay import HealthScreen, HelpScreen
+from tui.screens.overlay import HealthScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
@@ -87,12 +88,14 @@ def test_a_footer_names_keys_of_its_own_screen_and_not_too_many(where: str) -> N
 
 def test_help_lists_every_key_of_a_screen() -> None:
     for screen in SCREENS:
-        listed = " ".join(sign for rows in help_groups([screen], UNICODE).values() for sign, _ in rows)
-        assert all(row.sign in listed for row in keys_on(screen))
+        for pane in ("", "alerts"):
+            rows = [row for group in help_groups([screen], UNICODE, pane=pane).values() for row in group]
+            assert all(row.sign in " ".join(each.sign for each in rows) for row in keys_on(screen))
+            assert len({row.does for row in rows}) == len(rows)
 
 
 def test_keys_are_spelled_in_ascii_where_signs_are() -> None:
-    assert all(sign.isascii() for rows in help_groups(SCREENS, signs_at("ascii")).values() for sign, _ in rows)
+    assert all(row.sign.isascii() for rows in help_groups(SCREENS, signs_at("ascii")).values() for row in rows)
 
 
 def test_the_manual_has_a_line_for_every_row() -> None:

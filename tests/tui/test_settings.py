@@ -107,7 +107,7 @@ def test_two_keys_can_change_places_and_are_shown_there() -> None:
     moved, faults = moved_keys({"sort": "f", "follow": "s", "line-next": ["ctrl+n", "down"]})
     assert not faults
     assert ("f", "sort", "screen.sort") in footer_keys("runs", "", UNICODE, moved)
-    listed = dict(row[::-1] for rows in help_groups(["runs"], UNICODE, moved).values() for row in rows)
+    listed = {row.does: row.sign for rows in help_groups(["runs"], UNICODE, moved).values() for row in rows}
     assert listed["follow the newest"] == "s"
     assert "^n down" in listed["next, previous line"]
     for screen in SCREENS:

@@ -88,7 +88,9 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
 
     thread = threading.Thread(target=work, name="demo-team", daemon=True)
     thread.start()
-    show(RemoteFeed(endpoint, keys=client_keys()), **looks_of(args))
+    looks = looks_of(args)
+    looks["is_guided"] = True
+    show(RemoteFeed(endpoint, keys=client_keys()), **looks)
     was_working = thread.is_alive()
     if was_working:
         team.stop()

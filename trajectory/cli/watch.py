@@ -129,6 +129,7 @@ class Looks(TypedDict, total=False):
     with_settings: bool
     with_mouse: bool
     is_plain: bool
+    is_guided: bool
 
 
 def show(feed: "Feed", *, link: "Link | None" = None, **looks: Unpack[Looks]) -> None:
@@ -150,6 +151,7 @@ def show(feed: "Feed", *, link: "Link | None" = None, **looks: Unpack[Looks]) ->
             open_link=link,
             settings=settings,
             is_plain=looks.get("is_plain", False) or settings.is_on("plain_layout"),
+            is_guided=looks.get("is_guided", False),
             seen=Seen(state_dir() / "seen.json" if is_kept else None),
             marks=Marks(state_dir() / "marks.json" if is_kept else None),
         )

@@ -3,7 +3,7 @@
 Invariant: each count only grows, and what is shown as lost equals what is known to be lost. Owned by the collector's loop.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from trajectory.collector import skew
@@ -18,6 +18,7 @@ _MANY_BYTES = 4_000_000
 _MAX_REASONS = 20
 _MAX_CLOCKS = 3  # said one by one
 _MAX_SKEWED = 1000
+_MAX_LOSSY = 20  # told by their names
 _SKEWED_NS = 600_000_000_000  # unheard that long, nothing is said of a host's clock
 _NO_CLOCK = (0, b"", 0)
 
@@ -40,6 +41,7 @@ class Vitals:
         self.fault = ""  # the last one
         self.others: list[Callable[[], Sequence[str]]] = []  # who else has something to say, such as the forwarding
         self._skewed: dict[str, tuple[int, bytes, int]] = {}  # by host: offset, an emitter there, when it was heard
+        self._lossy: Counter[str] = Counter()
         self._recent: deque[tuple[int, int]] = deque()
         self._lag: deque[tuple[int, int]] = deque()
 
@@ -86,8 +88,11 @@ class Vitals:
         self.refused_count += 1
         self.refusal = reason
 
-    def lost(self, count: int) -> None:
+    def lost(self, count: int, service: str = "") -> None:
+        """So many facts are missing, of this service where that is known."""
         self.dropped_count += count
+        if service and (service in self._lossy or len(self._lossy) < _MAX_LOSSY):
+            self._lossy[service] += count
 
     def faulted(self, where: str, fault: Exception) -> None:
         """Something of ours failed on what it was given; the rest goes on."""
@@ -126,4 +131,5 @@ class Vitals:
             store=store,
             endpoint=endpoint,
             notices=notices,
+            lossy=[clean(service) for service, _ in self._lossy.most_common()],
         )

@@ -191,7 +191,7 @@ class Pipeline:
             said = fact.detail or "a fact could not be read"
             self.vitals.quarantined(f"{said} ({source.service})" if source.service else said, count)
         else:
-            self.vitals.lost(count)
+            self.vitals.lost(count, source.service)
         self.version += 1
         for folded in [f for f in self._folded.values() if source.emitter_id in f.trace.heard_ns]:
             trace = folded.trace

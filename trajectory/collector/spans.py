@@ -5,7 +5,7 @@ loop, because the fold never hangs a span under itself. Called by the publisher 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import attrgetter
 
@@ -108,26 +108,26 @@ def critical_rows(rows: TraceRows) -> list[CriticalRow]:
     return sorted(longest, key=lambda row: row.start_ns)
 
 
-def place_around(rows: TraceRows, query: TraceQuery, matching: Iterable[SpanRow] | None = None) -> tuple[int, str]:
+def place_around(rows: TraceRows, query: TraceQuery, matching: Sequence[SpanRow] | None = None) -> tuple[int, str]:
     """The place in the order of the timeline, and the id, of the span that a query asks around; -1 where there is none.
 
     For a time that is the span that began last of those at work then, else of those before. `matching` are the spans to look
     among, all by default.
     """
-    known: Iterable[tuple[str, int, int]] = (
-        ((span.span_id.hex(), span.start_ns, span.end_ns) for span, _ in _order_of(rows.trace).spans)
-        if matching is None
-        else ((row.span_id, row.start_ns, row.end_ns) for row in matching)
-    )
+    spans: Sequence[SpanRow | Span] = [s for s, _ in _order_of(rows.trace).spans] if matching is None else matching
     if query.around:
-        return next(((at, own) for at, (own, _, _) in enumerate(known) if own.startswith(query.around)), (-1, ""))
-    at_ns = rows.trace.first_ns + (query.around_ns or 0)
-    begun = (
-        ((end_ns or at_ns) >= at_ns, start_ns, at, own)
-        for at, (own, start_ns, end_ns) in enumerate(known)
-        if 0 < start_ns <= at_ns
-    )
-    return max(begun, default=(False, 0, 0, ""))[2:]
+        found = next((at for at, one in enumerate(spans) if _hex(one).startswith(query.around)), -1)
+    else:
+        at_ns = rows.trace.first_ns + (query.around_ns or 0)
+        begun = (
+            ((s.end_ns or at_ns) >= at_ns, s.start_ns, at) for at, s in enumerate(spans) if 0 < s.start_ns <= at_ns
+        )
+        found = max(begun, default=(False, 0, -1))[2]
+    return found, _hex(spans[found]) if found >= 0 else ""
+
+
+def _hex(span: SpanRow | Span) -> str:
+    return span.span_id if isinstance(span, SpanRow) else span.span_id.hex()
 
 
 class _Order:

@@ -80,7 +80,10 @@ def _reaches(roots: list[Span], end_of: _Ends) -> dict[int, int]:
         order.extend(span.children)
     reach: dict[int, int] = {}
     for span in reversed(order):
-        reach[id(span)] = max(end_of(span), *(reach[id(child)] for child in span.children), 0)
+        last_ns = end_of(span)
+        for child in span.children:
+            last_ns = max(last_ns, reach[id(child)])
+        reach[id(span)] = last_ns
     return reach
 
 

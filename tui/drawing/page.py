@@ -52,7 +52,8 @@ def headline(alert: AlertRow, width: int, signs: Signs, when: When) -> Line:
         (f"  {alert.severity}", ""),
     ]
     line += [("  sure ", "dim"), (f"{alert.confidence:.2f}", ""), ("  ", ""), (alert.grade, "dim")]
-    state: Line = [(f"{alert.state} ", "strong" if alert.state == "open" else "dim")]
+    until = f"until {when(alert.muted_until_ns)} " if alert.muted_until_ns else ""
+    state: Line = [(f"{alert.state} {until}", "strong" if alert.state == "open" else "dim")]
     if width >= 100:
         state = [("opened ", "dim"), (f"{when(alert.opened_ns)}  ", ""), *state]
     return spread(line, state, width)

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from tui.screens.alert import AlertScreen as AlertScreen
     from tui.screens.cockpit import CockpitScreen as CockpitScreen
     from tui.screens.delegation import DelegationScreen as DelegationScreen
+    from tui.screens.help import HelpScreen as HelpScreen
     from tui.screens.menu import ExportScreen as ExportScreen
     from tui.screens.menu import MarksScreen as MarksScreen
     from tui.screens.mute import MuteScreen as MuteScreen
     from tui.screens.overlay import HealthScreen as HealthScreen
-    from tui.screens.overlay import HelpScreen as HelpScreen
     from tui.screens.replay import ReplayScreen as ReplayScreen
     from tui.screens.span import SpanScreen as SpanScreen
     from tui.screens.timeline import TimelineScreen as TimelineScreen
@@ -24,7 +24,7 @@ _MODULES = {
     "DelegationScreen": "delegation",
     "ExportScreen": "menu",
     "HealthScreen": "overlay",
-    "HelpScreen": "overlay",
+    "HelpScreen": "help",
     "MarksScreen": "menu",
     "MuteScreen": "mute",
     "ReplayScreen": "replay",

@@ -89,6 +89,9 @@ class BarredScreen(AskingScreen):
             return [spread(shown, [(f"{self.counted()}, n/N to step, esc to clear ", "dim")], width)]
         if self.tui.is_plain:
             return [[(" " + spoken(self.row_of(self.pane)), "strong")]]
+        guide = self.tui.guide
+        if guide and (told := guide.hint(self.name_here, self.pane.id or "")):
+            return [[(f" {told.format(enter=self.signs.enter, root=self.signs.root)}", "dim")]]
         return self.rest_hint(width)
 
     def _count_beside(self) -> Line:

@@ -18,6 +18,7 @@ from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import Line, spread
 from tui.drawing.page import message_lines
 from tui.drawing.runs import changes, id_width, run_line, runs_header, runs_summary
+from tui.drawing.states import empty_lines
 from tui.keys import bindings_on
 from tui.screens.base import DataScreen
 from tui.settings import SORTS
@@ -182,16 +183,7 @@ class RunsScreen(DataScreen):
         if self.view and self.view.total:
             return [[], [(f"No run matches. {self.view.total} are hidden by the filter; esc clears it.", "")]]
         where = self.health_now.endpoint or self.tui.feed.endpoint
-        if self.health_now.state == "recorded":
-            return [[], [(f"No runs in {where}.", "")]]
-        return [
-            [],
-            [(f"No runs yet. Listening on {where}.", "strong")],
-            [],
-            [("Send one from your code:      ", "dim"), ('trajectory.wrap(bot, agent="planner")', "")],
-            [("Or watch a made-up one:       ", "dim"), ("trajectory demo", "")],
-            [("Or open a recording:          ", "dim"), ("trajectory watch --store FILE", "")],
-        ]
+        return empty_lines(where, self.health_now.state == "recorded")
 
     @property
     def row(self) -> TraceRow | None:
