@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests.recorded import write_store
+
 set_hypothesis_home_dir(
     Path(__file__).parents[1] / ".pytest_cache" / "hypothesis"
 )  # and no folder of its own beside the code
@@ -25,3 +27,9 @@ def _places_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         patch.setenv("TRAJECTORY_OTLP_HTTP", "off")
         patch.setenv("TRAJECTORY_OTLP_GRPC", "off")
         yield directory
+
+
+@pytest.fixture(scope="session")
+def recorded_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the demo and four small runs, for whoever only looks."""
+    return write_store(tmp_path_factory.mktemp("recorded") / "recorded.db")

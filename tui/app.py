@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 
 from textual.app import SystemCommand
 from textual.binding import Binding
-from textual.events import AppBlur, AppFocus, Key
+from textual.events import Key
 from textual.screen import Screen
 
 from trajectory.errors import TrajectoryError
@@ -192,11 +192,9 @@ class TrajectoryApp(Taking):
             return health.now_ns
         return health.now_ns + int(self.clock() - self._health_s) * 1_000_000_000
 
-    def on_app_blur(self, _event: AppBlur) -> None:
-        self.ticker.is_unfocused = True
-
-    def on_app_focus(self, _event: AppFocus) -> None:
-        self.ticker.is_unfocused = False
+    def watch_app_focus(self, focus: bool) -> None:
+        """A key brings the focus back too, where nothing tells that the window is looked at again."""
+        self.ticker.is_unfocused = not focus
 
     def banner(self, missing: str) -> list[Line]:
         """What is wrong with the feed, for the top of the first pane."""

@@ -3,6 +3,8 @@
 Invariant: a theme that does not exist is refused by name, never replaced in silence. The app is one of these.
 """
 
+import os
+
 from textual.app import App
 from textual.command import CommandPalette
 from textual.theme import ThemeProvider
@@ -11,7 +13,7 @@ from trajectory.errors import ConfigError
 from tui.keymap import keymap_of
 from tui.settings import Settings
 from tui.signs import PLAIN, level_of, signs_at
-from tui.themes import OURS, roles_of
+from tui.themes import OURS, UNCOLOURED, roles_of
 
 
 class Looking(App[None]):
@@ -19,6 +21,10 @@ class Looking(App[None]):
 
     settings: Settings
     is_plain = False  # one pane at a time, nothing drawn, states in words
+
+    def __init__(self) -> None:
+        # What has no colour is not painted grey on black either: it is drawn with the terminal's own, and these left out.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
 
     def look(self, glyphs: str, theme: str | None, is_plain: bool = False) -> None:
         """Takes a level of signs and a theme, each with what stands for nothing. Raises ConfigError for an unknown theme; one
@@ -34,7 +40,7 @@ class Looking(App[None]):
         if kept and kept not in self.available_themes:
             self.settings.faults.append(f"there is no theme {kept!r}")
             kept = ""
-        self.theme = theme or kept or OURS[0].name
+        self.theme = theme or kept or (UNCOLOURED if self.no_color else OURS[0].name)
         self.set_keymap(keymap_of(self.settings.moved))
 
     def on_mount(self) -> None:

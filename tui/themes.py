@@ -74,6 +74,7 @@ OKABE_LIGHT = Theme(
     variables=LIGHT,
 )
 OURS = (OKABE_DARK, OKABE_LIGHT)
+UNCOLOURED = "ansi-dark"  # which tells by reverse video and weight what others tell by a background
 
 # The terminal's own sixteen colours. A grey of theirs may be invisible, so what is quiet there is told by its place alone.
 _ANSI = {

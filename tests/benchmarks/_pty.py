@@ -24,7 +24,7 @@ from tests.benchmarks._rounds import REPOSITORY
 
 Lines = list[str]
 _ASKED, _ANSWERED, _FRAME_END = b"\x1b[?2026$p", b"\x1b[?2026;2$y", b"\x1b[?2026l"
-_UNKNOWN = re.compile(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p")  # what pyte would print as text
+UNKNOWN = re.compile(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p")  # what pyte would print as text
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -126,7 +126,7 @@ class Terminal:
             if not mark and len(held) < 1 << 20 and self.frame_count:
                 continue
             with self._changed:
-                self._stream.feed(_UNKNOWN.sub(b"", whole + mark if mark else held))
+                self._stream.feed(UNKNOWN.sub(b"", whole + mark if mark else held))
                 self.frame_count += held.count(_FRAME_END)
                 self.painted_s = at_s
                 self._changed.notify_all()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -9,22 +10,26 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyte
 import pytest
 
+from tests.benchmarks._pty import UNKNOWN
 from tests.cli.terminal import trajectory
+from tests.recorded import recorded_feed
+from tests.tui.pilots import driving
 
 aiohttp = pytest.importorskip("aiohttp")
 pytest.importorskip("textual_serve")
+from tests.cli.chromium import PROGRAM, Page, browsing  # noqa: E402  # needs aiohttp
+
+UNFINISHED = re.compile(rb"\x1b(\[[?<>=0-9;$]*)?\Z")  # a code of which the rest has not come yet
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("store")
-    (folder / "chat.jsonl").write_text('{"history": [{"role": "user", "content": "ask"}]}\n')
-    assert trajectory("import", folder / "chat.jsonl", "--store", folder / "s.db").code == 0
+def address(recorded_store: Path) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "trajectory", "watch", "--web", "--no-settings", "--store", folder / "s.db"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-P", "-m", "trajectory", "watch", "--web", "--no-settings", "--store", recorded_store],
+        env=os.environ | {"TZ": "UTC"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -69,11 +74,58 @@ async def test_with_the_token_the_page_is_the_dashboard(address: str) -> None:
             assert answer.status == 200
         async with session.ws_connect(socket_at[1] + "?width=100&height=30") as page_socket:
             drawn = b""
-            while b"1 run" not in drawn:
+            while b"5 runs" not in drawn:
                 drawn += await page_socket.receive_bytes()
             await page_socket.send_json(["stdin", "q"])
             async for message in page_socket:
                 assert message.type is aiohttp.WSMsgType.BINARY or json.loads(message.data)
+
+
+class Screen:
+    """What a page was sent, as a terminal of the page's size shows it."""
+
+    def __init__(self, page: Page) -> None:
+        columns, rows = re.findall(r"=(\d+)", page.socket_address)
+        self.size = int(columns), int(rows)
+        self._page, self._read_count = page, 0
+        self._screen = pyte.Screen(*self.size)
+        self._stream = pyte.ByteStream(self._screen)
+
+    @property
+    def text(self) -> str:
+        new = UNFINISHED.sub(b"", self._page.received[self._read_count :])
+        self._read_count += len(new)
+        self._stream.feed(UNKNOWN.sub(b"", new))
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+
+@pytest.mark.skipif(not PROGRAM, reason="no Chromium is installed")
+async def test_a_browser_shows_the_dashboard_to_the_token_alone_and_hands_it_the_keys(
+    address: str, recorded_store: Path
+) -> None:
+    base, token = address.rstrip("/").rsplit("/", 1)
+    async with browsing() as page:
+        for refused in ("/", f"/{token[:-1]}/", f"/{token.swapcase()}/"):
+            await page.open(base + refused)
+            assert page.status == 403
+            assert (await page.run("document.body.innerText")).startswith("the address is the one that")
+        await page.open(address)
+        assert page.status == 200
+        await page.until(lambda: b"5 runs" in page.received)
+        screen = Screen(page)
+        with recorded_feed(recorded_store) as feed:
+            async with driving(feed, size=screen.size) as driver:
+                pictures = set()
+                for key, named in (("j", "j"), ("k", "k"), ("\n", "enter"), ("a", "a"), ("?", "question_mark")):
+                    await page.type_in(key)
+                    await driver.press(named)
+                    await driver.beat(2)
+                    await page.until(lambda: screen.text == driver.text, lambda: f"{screen.text}\n{driver.text}")
+                    pictures.add(await page.picture())
+        assert len(pictures) == 5  # and it is painted, too
+        assert {found.startswith(f"{base}/") for found in page.answered} == {True}
+        await page.type_in("qq")  # the help, then the dashboard
+        await page.until(lambda: page.has_ended)
 
 
 def test_a_port_without_the_browser_and_one_that_is_taken_are_refused(tmp_path: Path, address: str) -> None:

@@ -27,6 +27,14 @@ except ImportError as error:
 
 HOST = "127.0.0.1"
 MAX_PAGES_COUNT = 8
+# Without it what is typed goes nowhere until somebody clicks.
+_TAKE_KEYBOARD = """<script>
+new MutationObserver((_, watch) => {
+  if (!document.body.classList.contains("-first-byte")) return;
+  watch.disconnect();
+  document.querySelector(".xterm-helper-textarea").focus();
+}).observe(document.body, {attributes: true});
+</script>"""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -70,6 +78,12 @@ class Pages(Server):
 
     async def on_startup(self, app: web.Application) -> None:
         """Prints nothing: the command does."""
+
+    async def handle_index(self, request: web.Request) -> web.Response:
+        """The page, with the keyboard in the dashboard."""
+        page: web.Response = await super().handle_index(request)
+        page.text = (page.text or "").replace("</body>", f"{_TAKE_KEYBOARD}</body>")
+        return page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
         """Starts a dashboard for a page, as long as there are not too many."""
