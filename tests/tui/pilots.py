@@ -7,7 +7,10 @@ from datetime import UTC
 from typing import Any
 
 from textual import _wait
+from textual._compositor import Compositor
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from tests.tui.story import StoryFeed
 from trajectory.view.feed import Feed
@@ -17,6 +20,26 @@ from tui.app import TrajectoryApp
 # screen counts as ready when all queues were empty and what it shows stays (`Driver.ready`), so nothing has to be slept.
 _wait.SLEEP_GRANULARITY = 0.0
 _MAX_LOOKS_COUNT, _ENOUGH_LOOKS_COUNT = 400, 2
+_asked_count = 0  # how often any widget asked to be drawn anew: while this grows, the screen is not at rest
+
+
+def _refresh(widget: Widget, *regions: Any, **options: Any) -> Widget:
+    global _asked_count
+    _asked_count += 1
+    return _REFRESH(widget, *regions, **options)
+
+
+def _render_update(compositor: Compositor, full: bool = False, **options: Any) -> Any:
+    """Nothing for a terminal that nobody looks at: what is on the screen is drawn when it is read, and not at each step too."""
+    if full:
+        return _RENDER_UPDATE(compositor, full, **options)
+    compositor._dirty_regions.clear()
+    return None
+
+
+_REFRESH, _RENDER_UPDATE = Widget.refresh, Compositor.render_update
+Widget.refresh = _refresh  # type: ignore[method-assign,assignment]
+Compositor.render_update = _render_update  # type: ignore[method-assign]
 
 
 class ManualClock:
@@ -54,17 +77,14 @@ class Driver:
 
         A key goes from the app to its screen, to a widget and back: through as many queues, one at each look.
         """
-        before, same_count = "", 0
+        before, same_count = -1, 0
         for _ in range(_MAX_LOOKS_COUNT):
             await self.pilot.pause()
-            if not self._is_idle:
-                same_count = 0
-                continue
-            shown = self.text
-            same_count = same_count + 1 if shown == before else 0
+            same_count = same_count + 1 if self._is_idle and _asked_count == before else 0
+            before = _asked_count
             if same_count >= _ENOUGH_LOOKS_COUNT:
+                _ = self.text  # whatever it is, it can be drawn
                 return
-            before = shown
         raise AssertionError("the screen does not come to rest")
 
     @property
@@ -93,6 +113,7 @@ class Driver:
 
 def screen_text(app: TrajectoryApp) -> str:
     """The screen as plain text; the one place that looks into Textual's compositor."""
+    visible_screen_stack.set(app._background_screens)  # what an overlay lets through
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 

@@ -81,7 +81,8 @@ class Pages(Server):
 
     async def handle_index(self, request: web.Request) -> web.Response:
         """The page, with the keyboard in the dashboard."""
-        page: web.Response = await super().handle_index(request)
+        page = await super().handle_index(request)
+        assert isinstance(page, web.Response)
         page.text = (page.text or "").replace("</body>", f"{_TAKE_KEYBOARD}</body>")
         return page
 
