@@ -503,27 +503,6 @@ async def test_a_picture_is_saved_here_and_is_private(tmp_path, monkeypatch) -> 
 # Text that is not ours
 
 
-async def test_hostile_text_is_shown_as_text_on_every_screen() -> None:
-    feed = StoryFeed()
-    feed.runs = [msgspec.structs.replace(row, title=HOSTILE, goal=HOSTILE) for row in feed.runs]
-    feed.lanes = [msgspec.structs.replace(row, note=HOSTILE, label=HOSTILE + row.label) for row in feed.lanes]
-    feed.delegations = [
-        msgspec.structs.replace(row, source=HOSTILE + row.source, target=HOSTILE + row.target, lost=[HOSTILE])
-        for row in feed.delegations
-    ]
-    feed.alerts = [msgspec.structs.replace(row, summary=HOSTILE, kind=HOSTILE, message=HOSTILE) for row in feed.alerts]
-    feed.steps = [msgspec.structs.replace(row, text=HOSTILE, label=HOSTILE) for row in feed.steps]
-    feed.spans = [msgspec.structs.replace(row, name=HOSTILE, text=HOSTILE, label=HOSTILE) for row in feed.spans]
-    async with driving(feed) as driver:
-        for key in ("enter", "2", "t", "j", "enter", "escape", "escape", "a", "enter", "question_mark", "escape", "i"):
-            await driver.press(key)
-            text = driver.text
-            assert not any(ord(char) < 32 and char != "\n" for char in text)
-            assert not any(char in text for char in "\x7f\x9b\u202e\u200b\ufeff")
-        await driver.press(*["escape"] * 5)
-        assert "[bold red]" in driver.text
-
-
 async def test_hostile_content_is_shown_as_text_in_the_inspector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.tui.story._CACHED", HOSTILE * 3)
     async with driving() as driver:

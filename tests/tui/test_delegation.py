@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from tests.tui import rows
 from tests.tui.pilots import Driver, driving
-from tests.tui.rows import HOSTILE
 from tests.tui.story import DELEGATIONS, ITEMS, TRACE_ID, StoryFeed, delegation_view
 from tests.tui.test_drawing import holds, levels
 from trajectory.view.rows import DelegationQuery, DelegationView, ItemRow, UsedRow
@@ -169,16 +168,3 @@ async def test_a_delegation_is_reached_from_the_timeline_and_from_an_alert() -> 
         await driver.beat(3)
         await driver.press("d")
         assert page(driver).delegation_id == "d2"
-
-
-async def test_hostile_text_is_shown_as_text_on_a_delegation() -> None:
-    feed = StoryFeed()
-    bad = msgspec.structs.replace(ITEMS[5], text=HOSTILE, held=HOSTILE, sent=HOSTILE, back=HOSTILE, needed=HOSTILE)
-    named = [msgspec.structs.replace(use, label=HOSTILE, name=HOSTILE, what=HOSTILE) for use in bad.uses]
-    feed.items = [msgspec.structs.replace(bad, uses=named, before=named)]
-    async with driving(feed, size=(80, 24)) as driver:
-        for key in (*OPEN, "u", "z", "z", "v", "v", "3"):
-            await driver.press(key)
-            text = driver.text
-            assert not any(ord(char) < 32 and char != "\n" for char in text), key
-            assert not any(char in text for char in "\x7f\x9b\u202e\u200b\ufeff"), key

@@ -40,7 +40,7 @@ def header_line(crumbs: Sequence[str], health: Health, contact: Contact, width: 
     while measure(right) > width - 16 and len(right) > 2:
         right = right[2:]
     room = width - measure(right) - 3  # a cell on each side, and one between
-    shown = list(crumbs) if width >= 100 else list(crumbs[1:] or crumbs)
+    shown = [truncate(crumb, 2 * width) for crumb in (crumbs if width >= 100 else crumbs[1:] or crumbs)]
     while len(shown) > max(1, len(crumbs) - _GENERAL_CRUMBS) and measure(_crumbs(shown, signs)) > room:
         shown = shown[1:]
     shown = _shortened(shown, measure(_crumbs(shown, signs)) - room)

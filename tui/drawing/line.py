@@ -35,6 +35,8 @@ ROLES = (
     "bold",
 )
 
+_LONGEST = 4096  # characters of a text that are measured
+
 
 def put(text: str, width: int, role: str = "", *, right: bool = False) -> Bit:
     """The text in exactly `width` cells."""
@@ -66,8 +68,8 @@ def short(text: str, limit: int, role: str = "") -> Bit:
 
 
 def measure(line: Iterable[Bit]) -> int:
-    """Width of a line in cells."""
-    return sum(cells(clean(text)) for text, _ in line)
+    """Width of a line in cells; of a text that no screen can hold, that of its beginning."""
+    return sum(cells(clean(text[:_LONGEST])) for text, _ in line)
 
 
 def cut(line: Iterable[Bit], width: int) -> Line:
@@ -75,7 +77,7 @@ def cut(line: Iterable[Bit], width: int) -> Line:
     done: Line = []
     room = width
     for text, role in line:
-        text = clean(text)
+        text = clean(text[: 8 * room + 64])  # more is not shown, and may be a megabyte
         size = cells(text)
         if size > room:
             done.append((fit(text, room), role))
