@@ -134,7 +134,7 @@ _ASCII_REST = {
     "frame_focus": "#=####",
     "lines": " |||-'++-`++-+++",
     "lines_heavy": " !!!_'++_`++_+++",
-    "lines_dotted": "-",
+    "lines_dotted": ":",
 }
 
 

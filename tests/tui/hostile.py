@@ -1,7 +1,7 @@
-"""A feed whose agents have put what no polite agent would send into every field that they control, on whatever screen it is shown.
+"""A feed whose agents have put what no polite agent would send into every field that they control, whatever shows it.
 
-Invariant: a field is theirs unless it is named here as ours: an id, or a word of our own vocabulary. So a field that is added to a
-row is hostile from its first day on. The same text is made hostile in the same way wherever it stands, so that rows still join.
+Invariant: a field is theirs unless it is named here as ours: an id, or a word of our own vocabulary. So a field that is added
+to a row is hostile from its first day on. The same text is made hostile in the same way everywhere, so that rows still join.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,37 +14,12 @@ from tests.tui.story import StoryFeed
 from trajectory.view.rows import Query, View
 
 OURS = frozenset(
-    [
-        "alert_id",
-        "again",
-        "change",
-        "digest",
-        "doing_kind",
-        "doing_span_id",
-        "ending",
-        "endpoint",
-        "filter",
-        "grade",
-        "health",
-        "key",
-        "kind",
-        "mark",
-        "media_type",
-        "mode",
-        "of",
-        "preview",
-        "severity",
-        "slot",
-        "state",
-        "status",
-        "step_key",
-        "store",
-        "suffix",
-        "way",
-        "what",
-        "who",
-    ]
-)
+    {
+        "alert_id", "again", "change", "digest", "doing_kind", "doing_span_id", "ending", "endpoint", "filter", "grade", "health",
+        "key", "kind", "mark", "media_type", "mode", "of", "preview", "severity", "slot", "state", "status", "step_key", "store",
+        "suffix", "way", "what", "who",
+    }
+)  # fmt: skip
 TEXTS = (
     "\x1b[2J\x1b]0;owned\x07\x9b31m\x1bP+q\x1b\\",  # escape sequences
     "[bold red]x[/] [link=http://evil]y[/] $(reboot)",  # markup

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -209,15 +208,6 @@ def test_a_folded_span_says_how_many_errors_it_hides() -> None:
     line = next(entry for entry in folded if entry.row.span_id == "a07e")
     assert line.errors == 4
     assert "✗4" in plain(waterfall_line(line, 120, Scale(START_NS, NOW_NS, Columns.of(120).chart), UNICODE, NOW_NS))
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_states_are_told_apart_by_shape_at_every_level(level: str) -> None:
-    signs = signs_at(level)
-    shapes = [signs.running, signs.ok, signs.error, signs.queued, signs.paused, signs.cut_off]
-    assert len(set(shapes)) == len(shapes)
-    assert len({signs.high, signs.medium, signs.low}) == 3
-    assert len({signs.model, signs.tool, signs.retry, signs.gap, signs.waiting}) == 5
 
 
 def test_ascii_draws_in_ascii() -> None:

@@ -11,6 +11,7 @@ from tests.tui.pilots import Driver, driving
 from tui.widgets.pane import Pane
 
 EDGES = frozenset("│┃▐|#!╭╮╰╯┏┓┗┛+%█")
+PLAIN = {name: PATHS[name] for name in ("delegation", "span", "replay")}
 MENUS = {
     "exports": ["enter", "e"],
     "marks": ["enter", "m", "a", "m"],
@@ -42,15 +43,16 @@ async def test_hostile_text_in_every_field_is_text_on_every_screen(
     size: tuple[int, int], glyphs: str, is_plain: bool
 ) -> None:
     async with driving(HostileFeed(), size=size, glyphs=glyphs, is_plain=is_plain) as driver:
-        for name, keys in (PATHS | MENUS).items():
+        for name, keys in (PATHS | MENUS).items() if not is_plain else PLAIN.items():
             for key in keys:
                 await driver.press(key)
                 is_text_in_its_place(driver, f"{name} {key}")
-            for key in ("j", "v", "tab", "z") if name in PATHS else ():
+            for key in ("j", "tab") if name in PATHS else ():
                 await driver.press(key)
                 is_text_in_its_place(driver, f"{name} {key}")
             for _ in range(8):
-                await driver.press("escape")
+                if driver.where != "runs":
+                    await driver.press("escape")
             assert driver.where == "runs", name
 
 

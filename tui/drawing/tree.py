@@ -99,8 +99,10 @@ def _stem(branch: Branch, heavy: bool, signs: Signs) -> Line:
     corner = UP | RIGHT if branch.is_last else UP | RIGHT | 2
     table = signs.lines_heavy if heavy else signs.lines
     stroke = signs.lines_dotted if row.grade == "inferred" else table[LEFT | RIGHT]
-    head = signs.transfer[-1] if row.mode == "transfer" else signs.arrow
-    return [(rails, "delegation"), (table[corner] + stroke + head + " ", role)]
+    head = signs.arrow + " "
+    if row.mode == "transfer":
+        head = signs.transfer + " " if len(signs.transfer) == 1 else signs.arrow * 2
+    return [(rails, "delegation"), (table[corner] + stroke + head, role)]
 
 
 def _outcome(row: DelegationRow, room: int, signs: Signs, start_ns: int, run_ns: int) -> Line:
