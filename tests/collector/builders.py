@@ -22,7 +22,7 @@ from trajectory.errors import StoreError
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Evidence, Fact, Finding, Source, SpanEnded, SpanStarted
 from trajectory.protocol import codec, frames
-from trajectory.store.contract import TraceSummary
+from trajectory.store.contract import TallyRow, TraceSummary
 from trajectory.store.journal import Journal, JournalReader
 from trajectory.store.memory import MemoryStore
 from trajectory.view.rows import Health
@@ -59,10 +59,10 @@ class FailingStore(MemoryStore):
             raise StoreError("the store cannot grow, the disk is full")
         return super().append(batches)
 
-    def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
+    def save_summaries(self, summaries: Sequence[TraceSummary], tallies: Sequence[TallyRow] = ()) -> None:
         if self.is_full:
             raise StoreError("the store cannot grow, the disk is full")
-        super().save_summaries(summaries)
+        super().save_summaries(summaries, tallies)
 
     def next_seq(self, emitter_id: bytes, boot_id: bytes) -> int:
         self._readable()

@@ -20,6 +20,7 @@ from trajectory.view.rows import LaneBar
 if TYPE_CHECKING:
     from trajectory.detection.contract import DetectorFactory
     from trajectory.detection.judge import TraceJudge
+    from trajectory.signals.tally import TraceTally
 
 MAX_STEPS = 5000
 _LOOKING_NS = 10_000_000_000
@@ -64,6 +65,8 @@ class FoldedTrace:
         self.is_rested = False  # judged since facts last had time to come late
         self.is_forgotten = False  # it is not in memory any more, as far as the pipeline knows
         self.is_to_read = False  # it ended and was judged before: nobody judges it here
+        self.is_stored = False  # something of it was stored before it came into memory
+        self.tally: TraceTally | None = None  # once it is counted
         self.is_learnt = False  # how long its work took is known to the detectors of the traces to come
         self.summary_version = -1
         self.summed_ns = self.settled_ns = 0  # when it was last summed up and judged, by the collector's clock

@@ -21,6 +21,7 @@ from trajectory.collector.listing import Listing, row_of, summary_of, traces_say
 from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.rows import TraceRows
+from trajectory.collector.sums import Sums
 from trajectory.detection.contract import DetectorFactory
 from trajectory.detection.mixed import MixedSessions
 from trajectory.detection.sessions import Sessions
@@ -43,7 +44,7 @@ from trajectory.model.fact import (
 )
 from trajectory.model.hashing import blake2b
 from trajectory.protocol.codec import decode_fact, encode
-from trajectory.store.contract import LIVE, Activity, Writer
+from trajectory.store.contract import LIVE, Activity, TallyRow, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
 from trajectory.view.text import clean
 
@@ -69,6 +70,7 @@ class Pipeline:
         self.vitals = Vitals()
         self.version = now_ns() // 1_000  # greater than any before a restart: whoever watches on is told what is new
         self.runs = Listing(writer, row_of, LISTED_TRACES)
+        self.sums = Sums(writer, now_ns())
         self._usual = UsualDurations()
         told_of_others: dict[DetectorFactory, DetectorFactory] = {
             StalledSpans: partial(StalledSpans, self._usual),
@@ -255,6 +257,7 @@ class Pipeline:
         self._judging.step(now_ns)
         self._store_own()
         self._summarise_due(now_ns, is_sweep)
+        self.sums.step(now_ns)
         self.make_room()
         if is_sweep:
             self.writer.index(_BUDGET_NS)
@@ -350,7 +353,7 @@ class Pipeline:
 
     def _summarise(self, traces: Iterable[FoldedTrace], now_ns: int, budget_ns: int = 1 << 62) -> None:
         """Saves the rows of these traces, of as many as the budget allows."""
-        summaries = []
+        summaries, tallies, summed = [], [], []
         spent_ns = 0
         for folded in traces:
             if spent_ns > budget_ns:
@@ -360,6 +363,9 @@ class Pipeline:
             try:
                 row = TraceRows(folded, now_ns, is_live=True).trace_row()
                 ends = ends_of(folded.trace, is_live=row.state == LIVE, is_partial=row.is_partial)
+                tally = self._counted(folded)
+            except StoreError:
+                raise
             except Exception as fault:  # whatever hostile facts make of our rows: the others are summed up
                 self.vitals.faulted("a summary", fault)
                 continue
@@ -372,9 +378,29 @@ class Pipeline:
                 self._usual.learn(folded.trace)
             self.runs.put(row, ends)
             summaries.append(summary_of(row, folded.last_frame, ends))
+            summed.append(folded)
+            if tally is not None:
+                tallies.append(tally)
         if summaries:
             self.version += 1
-            self.writer.save_summaries(summaries)
+            try:
+                self.writer.save_summaries(summaries, tallies)
+            except StoreError:
+                for folded in summed:
+                    folded.summary_version = -1
+                raise
+            for folded in summed:
+                self.sums.saved(folded, now_ns)
+
+    def _counted(self, folded: FoldedTrace) -> TallyRow | None:
+        """What is new of a trace in numbers, to be saved."""
+        try:
+            return self.sums.look(folded)
+        except StoreError:
+            raise
+        except Exception as fault:  # whatever hostile facts make of our sums: the trace is listed
+            self.vitals.faulted("counting a trace", fault)
+            return None
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -412,6 +438,7 @@ class Pipeline:
         is_to_read = summary is not None and summary.state != LIVE
         folded = FoldedTrace(trace_id, self._payloads.get, () if is_to_read else self._detectors)
         folded.is_to_read = folded.is_rested = folded.is_learnt = is_to_read
+        folded.is_stored = True
         found: dict[str, Finding] = {}
         for batch in map(skew.corrected, self.writer.facts(trace_id)):
             for fact in batch.facts:

@@ -152,14 +152,15 @@ def used_tokens(spans: Iterable[Span], within: Iterable[Span] = ()) -> list[tupl
     return _used_tokens(_leaves(models, within), [s for s in told if is_reported(s)])
 
 
-def billed_calls(spans: Iterable[Span]) -> list[tuple[Span, Span]]:
-    """Each model call among the spans with the span that says what it used: itself, one that wraps it alone, or a report.
+def billed_calls(spans: Iterable[Span], within: Iterable[Span] = ()) -> list[tuple[Span, Span]]:
+    """Each model call among the spans with the span that says what it used: itself, one that wraps it alone, or a report. One
+    that wraps another of them, or one of those `within`, is none.
 
     Reports are calls where there are none; where no call says any tokens and reports do, they say them for the calls in turn.
     """
     told = [s for s in spans if s.kind == _MODEL and not s.is_placeholder]
     reports = sorted((s for s in told if is_reported(s)), key=lambda s: s.order_key)
-    leaves = sorted(_leaves([s for s in told if not is_reported(s)], ()), key=lambda s: s.order_key)
+    leaves = sorted(_leaves([s for s in told if not is_reported(s)], within), key=lambda s: s.order_key)
     found = [(leaf, _billed(leaf)) for leaf in leaves]
     if any(says_usage(billed) for _, billed in found):
         return found

@@ -14,13 +14,19 @@ import msgspec
 from trajectory.signals.measures import Measure
 
 WINDOW_S = 60
+WINDOW_NS = WINDOW_S * 1_000_000_000
 # Upper bounds in seconds and tokens: those that the GenAI conventions ask for; one more bucket has what lies above.
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
 
 
+MAX_NAME_CHARS = 100
+OTHER = "other"  # what is summed up under no name of its own
+
+
 class Group(NamedTuple):
-    """What measures are summed by. `window` is the minute (since 1970) in which the work ended."""
+    """What measures are summed by. `window` is the minute (since 1970) in which the work ended; of a finding, `name` is its
+    kind and `error` its severity."""
 
     window: int
     kind: str
@@ -32,37 +38,43 @@ class Group(NamedTuple):
     error: str
 
 
-def group_of(measure: Measure) -> Group:
-    """The group of a measure."""
+def group_of(measure: Measure, grain: int = 1) -> Group:
+    """The group of a measure, in windows of so many minutes. Names are cut: they come from agents."""
+    minute = measure.at_ns // WINDOW_NS
     return Group(
-        measure.at_ns // (WINDOW_S * 1_000_000_000),
+        minute - minute % grain,
         measure.kind,
-        measure.name,
-        measure.agent,
-        measure.service,
-        measure.version,
-        measure.provider,
-        measure.error,
+        measure.name[:MAX_NAME_CHARS],
+        measure.agent[:MAX_NAME_CHARS],
+        measure.service[:MAX_NAME_CHARS],
+        measure.version[:MAX_NAME_CHARS],
+        measure.provider[:MAX_NAME_CHARS],
+        measure.error[:MAX_NAME_CHARS],
     )
 
 
-class Spread(msgspec.Struct):
-    """A histogram: how many values are known, their sum, and how many lie in each bucket."""
+class Spread(msgspec.Struct, array_like=True):
+    """A histogram: how many values are known, their sum, and how many lie in each bucket. No buckets before the first value."""
 
     count: int = 0
     sum: float = 0.0
-    buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(SECONDS) + 1))
+    buckets: list[int] = []
 
     def put(self, value: float, bounds: tuple[float, ...], times: int = 1) -> None:
         """Adds a value, or takes it away with `times` -1."""
         self.count += times
         self.sum += times * value
+        if not self.buckets:
+            self.buckets = [0] * _BUCKETS_COUNT
         self.buckets[bisect_left(bounds, value)] += times
 
     def add(self, other: "Spread", times: int = 1) -> None:
+        if not other.buckets:
+            return
         self.count += times * other.count
         self.sum += times * other.sum
-        self.buckets = [mine + times * theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        mine = self.buckets or [0] * _BUCKETS_COUNT
+        self.buckets = [count + times * theirs for count, theirs in zip(mine, other.buckets, strict=True)]
 
     def quantile(self, part: float, bounds: tuple[float, ...]) -> float | None:
         """About where so large a part of the values lies below, between the bounds of its bucket; None of no values."""
@@ -76,8 +88,9 @@ class Spread(msgspec.Struct):
         return None
 
 
-class Figures(msgspec.Struct):
-    """Sums of one group. `tokens_known`, `cost_known` and `chars_known` count the measures that are in those sums."""
+class Figures(msgspec.Struct, array_like=True):
+    """Sums of one group. `cost_known` and `chars_known` count the measures that are in those sums; `needed` and `arrived` are
+    items at delegations, of `crossings_known` of them. Fields are only ever appended: they are stored."""
 
     count: int = 0
     errors: int = 0
@@ -92,47 +105,71 @@ class Figures(msgspec.Struct):
     cost_known: int = 0
     output_chars: int = 0
     chars_known: int = 0
+    needed: int = 0
+    arrived: int = 0
+    crossings_known: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is left: what was added has been taken away."""
+        spreads = (self.seconds, self.first_chunk, self.input_tokens, self.output_tokens)
+        counts = (getattr(self, name) for name in _SUMS)
+        return all(abs(count) < _NOTHING for count in counts) and all(
+            abs(spread.sum) < _NOTHING and not any(spread.buckets) for spread in spreads
+        )
 
     @property
     def cost_unknown(self) -> int:
         """How many have no known cost."""
         return self.count - self.cost_known
 
-    def put(self, measure: Measure) -> None:
-        """Adds one measure."""
-        self.count += 1
-        self.errors += bool(measure.error)
-        self.retries += measure.is_retry
-        for value, spread, bounds in (
-            (measure.duration_s, self.seconds, SECONDS),
-            (measure.first_chunk_s, self.first_chunk, SECONDS),
-            (measure.input_tokens, self.input_tokens, TOKENS),
-            (measure.output_tokens, self.output_tokens, TOKENS),
-        ):
-            if value is not None:
-                spread.put(value, bounds)
-        self.cached_tokens += measure.cached_tokens or 0
-        self.reasoning_tokens += measure.reasoning_tokens or 0
+    def put(self, measure: Measure, times: int = 1) -> None:
+        """Adds one measure, or takes it away with `times` -1."""
+        self.count += times
+        if measure.error:
+            self.errors += times
+        if measure.is_retry:
+            self.retries += times
+        if measure.duration_s is not None:
+            self.seconds.put(measure.duration_s, SECONDS, times)
+        if measure.first_chunk_s is not None:
+            self.first_chunk.put(measure.first_chunk_s, SECONDS, times)
+        if measure.input_tokens is not None:
+            self.input_tokens.put(measure.input_tokens, TOKENS, times)
+        if measure.output_tokens is not None:
+            self.output_tokens.put(measure.output_tokens, TOKENS, times)
+        if measure.cached_tokens:
+            self.cached_tokens += times * measure.cached_tokens
+        if measure.reasoning_tokens:
+            self.reasoning_tokens += times * measure.reasoning_tokens
         if measure.cost_usd is not None:
-            self.cost_usd += measure.cost_usd
-            self.cost_known += 1
+            self.cost_usd += times * measure.cost_usd
+            self.cost_known += times
         if measure.output_chars is not None:
-            self.output_chars += measure.output_chars
-            self.chars_known += 1
+            self.output_chars += times * measure.output_chars
+            self.chars_known += times
+        if measure.needed is not None:
+            self.needed += times * measure.needed
+            self.arrived += times * (measure.arrived or 0)
+            self.crossings_known += times
 
     def add(self, other: "Figures", times: int = 1) -> None:
         """Adds another's sums, or takes them away with `times` -1."""
         for spread in ("seconds", "first_chunk", "input_tokens", "output_tokens"):
             getattr(self, spread).add(getattr(other, spread), times)
         for name in _SUMS:
-            setattr(self, name, getattr(self, name) + times * getattr(other, name))
+            if theirs := getattr(other, name):
+                setattr(self, name, getattr(self, name) + times * theirs)
 
 
 _SUMS = (
     "count", "errors", "retries", "cached_tokens", "reasoning_tokens", "cost_usd", "cost_known", "output_chars", "chars_known",
+    "needed", "arrived", "crossings_known",
 )  # fmt: skip
 
 Tally = dict[Group, Figures]
+_NOTHING = 1e-9  # what is left of decimals that were added and taken away
+_BUCKETS_COUNT = len(SECONDS) + 1
 
 
 def tally_of(measures: Iterable[Measure]) -> Tally:

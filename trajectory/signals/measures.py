@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.invocation import billed_calls, cost_of, repeats_parent, tool_name
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
+from trajectory.model.fact import Finding
 from trajectory.model.words import (
     INPUT_TOKENS,
     MODEL_NAME,
@@ -43,6 +45,7 @@ class Kind(StrEnum):
     RETRIEVAL = "retrieval"
     DELEGATION = "delegation"
     AGENT = "agent"
+    FINDING = "finding"
 
 
 class Measure(msgspec.Struct, frozen=True, gc=False):
@@ -70,13 +73,21 @@ class Measure(msgspec.Struct, frozen=True, gc=False):
     reasoning_tokens: int | None = None
     cost_usd: float | None = None
     output_chars: int | None = None
+    needed: int | None = None  # of a delegation: items that it was to carry, and that arrived
+    arrived: int | None = None
 
 
-def measures_of(trace: Trace, invocation: Invocation, prices: Prices) -> Iterator[Measure]:
-    """What an invocation did and is over: its model and tool calls in order of their start, then itself."""
+def measures_of(
+    trace: Trace, invocation: Invocation, prices: Prices, told: tuple[int, int] | None = None
+) -> Iterator[Measure]:
+    """What an invocation did and is over: its model and tool calls in order of their start, then itself.
+
+    `told` is what its agent span says of the tokens of all its work, where no model call says any.
+    """
     repeated = retries(invocation)
     steps = invocation.steps()
-    calls = {call.span_id: billed for call, billed in billed_calls(invocation.spans.values())}
+    within = () if invocation.span is not None or invocation.agent else trace.spans.values()
+    calls = {call.span_id: billed for call, billed in billed_calls(invocation.spans.values(), within)}
     for span in steps:
         if not span.end_ns or span.is_placeholder:
             continue
@@ -87,7 +98,8 @@ def measures_of(trace: Trace, invocation: Invocation, prices: Prices) -> Iterato
             yield _measure(kind, tool_name(span), invocation, span, is_retry=span.span_id in repeated)
     own = invocation.span
     if own is not None and own.end_ns and not own.is_placeholder:
-        yield _measure(Kind.AGENT, invocation.agent, invocation, own)
+        measured = _measure(Kind.AGENT, invocation.agent, invocation, own)
+        yield measured if told is None else replace(measured, input_tokens=told[0], output_tokens=told[1])
 
 
 def delegation_measure(delegation: Delegation) -> Measure | None:
@@ -111,6 +123,21 @@ def delegation_measure(delegation: Delegation) -> Measure | None:
     )
 
 
+def finding_measure(finding: Finding, service: str) -> Measure:
+    """A finding: its kind under `name`, its severity under `error`."""
+    return Measure(
+        kind=Kind.FINDING,
+        name=finding.kind,
+        agent=finding.agent,
+        service=service,
+        version="",
+        provider="",
+        at_ns=finding.at_ns,
+        span_id=finding.span_id,
+        error=finding.severity,
+    )
+
+
 def version_of(span: Span) -> str:
     """The version of the service that did a span's work; empty where it does not say."""
     return str(span.source.resource.get(VERSION, "")) if span.source is not None else ""
@@ -128,7 +155,7 @@ def _model(
             model, told[INPUT_TOKENS] or 0, told[OUTPUT_TOKENS] or 0, told[CACHED_TOKENS] or 0, _provider(span)
         )
     measured = _measure(Kind.MODEL, model, invocation, span, is_retry=is_retry)
-    return msgspec.structs.replace(
+    return replace(
         measured,
         provider=_provider(span),
         first_chunk_s=_first_chunk_s(span),

@@ -84,6 +84,14 @@ class Pin(NamedTuple):
     name: str
 
 
+class TallyRow(NamedTuple):
+    """What a trace looks like in numbers (`signals.tally` writes the body), and when the latest work in it ended."""
+
+    trace_id: bytes
+    last_ns: int
+    body: bytes
+
+
 class Activity(NamedTuple):
     """When the store last heard of a trace. `number` grows with the arrival of its first fact."""
 
@@ -127,6 +135,18 @@ class Reader(Protocol):
 
     def summary(self, trace_id: bytes) -> TraceSummary | None:
         """The saved summary of one trace."""
+        ...
+
+    def tally(self, trace_id: bytes) -> TallyRow | None:
+        """The saved tally of one trace."""
+        ...
+
+    def tallies(self, since_ns: int = 0) -> Iterator[TallyRow]:
+        """The saved tallies of traces in which work ended at or after an instant, the latest first."""
+        ...
+
+    def untallied(self) -> list[bytes]:
+        """The traces that have a summary and no tally: an earlier release summed them up."""
         ...
 
     def trace_ids(self) -> list[bytes]:
@@ -236,8 +256,8 @@ class Writer(Reader, Protocol):
         """
         ...
 
-    def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
-        """Stores or replaces each summary under its trace."""
+    def save_summaries(self, summaries: Sequence[TraceSummary], tallies: Sequence[TallyRow] = ()) -> None:
+        """Stores or replaces each summary, and each tally, under its trace: all of them or none."""
         ...
 
     def save_findings(self, findings: Sequence[Finding]) -> None:

@@ -24,7 +24,7 @@ _BODY = (int, bytes)  # codec, body
 _PAGE_FRAMES, _PAGE_BODIES = 64, 256
 _WALKED_LIMIT = 32_768
 _RELEASED = "SELECT place, digest, trace FROM released ORDER BY place, digest, trace LIMIT ?"
-_OWNED = ("summaries", "findings")
+_OWNED = ("summaries", "tallies", "findings")
 
 Released = tuple[int, bytes, int]  # place, digest, trace
 

@@ -19,7 +19,7 @@ from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_o
 from trajectory.model.lists import named
 from trajectory.protocol.frames import MAX_FACTS
 from trajectory.store.bodies import mended, read_facts, read_resource, read_struct, write_facts, write_struct
-from trajectory.store.contract import LIVE, Activity, Clock, Pin, Retired, Room, TraceSummary
+from trajectory.store.contract import LIVE, Activity, Clock, Pin, Retired, Room, TallyRow, TraceSummary
 from trajectory.store.matching import (
     check_positions,
     digests_of,
@@ -61,6 +61,7 @@ class MemoryStore:
         self._traces: dict[bytes, int] = {}  # the newest frame of each, in order of arrival
         self._payloads: dict[bytes, tuple[str, bytes]] = {}
         self._summaries: dict[bytes, TraceSummary] = {}
+        self._tallies: dict[bytes, TallyRow] = {}
         self._findings: dict[str, Finding] = {}
         self._numbers: dict[bytes, int] = {}  # of each trace ever seen, in order of arrival
         self._pins: dict[Pin, None] = {}
@@ -76,10 +77,11 @@ class MemoryStore:
                 self._append_one(batch, resource)
             return self._last_frame
 
-    def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
+    def save_summaries(self, summaries: Sequence[TraceSummary], tallies: Sequence[TallyRow] = ()) -> None:
         kept = [_as_stored(summary) for summary in summaries]
         with self._writing():
             self._summaries.update((summary.trace_id, summary) for summary in kept)
+            self._tallies.update((tally.trace_id, tally) for tally in tallies)
 
     def save_findings(self, findings: Sequence[Finding]) -> None:
         kept = [_as_stored(finding) for finding in findings]
@@ -100,6 +102,7 @@ class MemoryStore:
                 self._numbers.pop(trace_id, None)
                 self._pins.pop(Pin("trace", trace_id.hex()), None)
                 self._summaries.pop(trace_id, None)
+                self._tallies.pop(trace_id, None)
             self._findings = {key: f for key, f in self._findings.items() if f.trace_id not in gone}
             remaining = self._named_by(fact for frame in self._frames for fact in frame.facts)
             for digest in self._named_by(erased) - remaining:
@@ -181,6 +184,19 @@ class MemoryStore:
     def summary(self, trace_id: bytes) -> TraceSummary | None:
         with self._reading():
             return self._summaries.get(trace_id)
+
+    def tally(self, trace_id: bytes) -> TallyRow | None:
+        with self._reading():
+            return self._tallies.get(trace_id)
+
+    def tallies(self, since_ns: int = 0) -> Iterator[TallyRow]:
+        with self._reading():
+            found = sorted(self._tallies.values(), key=lambda tally: (tally.last_ns, tally.trace_id), reverse=True)
+        yield from (tally for tally in found if tally.last_ns >= since_ns)
+
+    def untallied(self) -> list[bytes]:
+        with self._reading():
+            return sorted(self._summaries.keys() - self._tallies.keys())
 
     def trace_ids(self) -> list[bytes]:
         with self._reading():

@@ -100,7 +100,20 @@ def _third(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third)
+# The fourth format: each trace in numbers.
+_FOURTH = (
+    """CREATE TABLE tallies (trace_id BLOB PRIMARY KEY, last_ns INTEGER NOT NULL, codec INTEGER NOT NULL, body BLOB NOT NULL)
+        WITHOUT ROWID""",
+    "CREATE INDEX tallies_by_time ON tallies (last_ns)",
+)
+
+
+def _fourth(connection: sqlite3.Connection) -> None:
+    for statement in _FOURTH:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth)
 FORMAT = len(MIGRATIONS)
 
 

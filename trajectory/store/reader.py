@@ -11,7 +11,7 @@ from trajectory.errors import StoreError
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
 from trajectory.store.bodies import MAX_INTEGER, expand, read_facts, read_resource, read_struct, unreadable_count
-from trajectory.store.contract import Activity, Hits, Pin, Retired, Room, TraceSummary
+from trajectory.store.contract import Activity, Hits, Pin, Retired, Room, TallyRow, TraceSummary
 from trajectory.store.database import Database, Kinds, Row
 from trajectory.store.faults import one_line
 from trajectory.store.matching import MAX_CANDIDATES, is_later, prefix_range, severity_floor, the_one
@@ -23,6 +23,8 @@ from trajectory.store.searching import Search
 from trajectory.store.words import Question
 
 _PAGE_FRAMES = 32
+_PAGE_TALLIES = 256
+_TALLY = (int, int, bytes)  # last_ns, codec, body
 _MAX_SAID = 20
 _FRAME = (int, int, int, int, bytes)  # id, source, first_seq, codec, body
 _PAYLOAD = (bytes, str, int, bytes)  # digest, media_type, codec, body
@@ -61,6 +63,24 @@ class SqliteReader:
     def summary(self, trace_id: bytes) -> TraceSummary | None:
         row = self._database.row("SELECT body FROM summaries WHERE trace_id = ?", (trace_id,), (bytes,))
         return read_struct(row[0], TraceSummary) if row else None
+
+    def tally(self, trace_id: bytes) -> TallyRow | None:
+        row = self._database.row("SELECT last_ns, codec, body FROM tallies WHERE trace_id = ?", (trace_id,), _TALLY)
+        return TallyRow(trace_id, row[0], expand(row[1], row[2])) if row else None
+
+    def tallies(self, since_ns: int = 0) -> Iterator[TallyRow]:
+        query = """SELECT trace_id, last_ns, codec, body FROM tallies
+                   WHERE last_ns >= ? AND (last_ns, trace_id) < (?, ?) ORDER BY last_ns DESC, trace_id DESC LIMIT ?"""
+        last_ns, last = MAX_INTEGER, b"\xff" * 17
+        while rows := self._database.rows(query, (since_ns, last_ns, last, _PAGE_TALLIES), (bytes, *_TALLY)):
+            for last, last_ns, codec, body in rows:
+                yield TallyRow(last, last_ns, expand(codec, body))
+
+    def untallied(self) -> list[bytes]:
+        rows = self._database.rows(
+            "SELECT trace_id FROM summaries WHERE trace_id NOT IN (SELECT trace_id FROM tallies)", (), (bytes,)
+        )
+        return [trace_id for (trace_id,) in rows]
 
     def trace_ids(self) -> list[bytes]:
         rows = self._database.rows("SELECT trace_id FROM traces ORDER BY id", (), (bytes,))

@@ -15,8 +15,8 @@ from trajectory.model.content import DIGEST_BYTES
 from trajectory.model.fact import Batch, Fact, Finding, Payload, Source, trace_of
 from trajectory.protocol.frames import MAX_FACTS
 from trajectory.store import pins, room
-from trajectory.store.bodies import read_struct, shrink, time_span_ns, write_facts, write_struct
-from trajectory.store.contract import LIVE, Clock, Pin, TraceSummary
+from trajectory.store.bodies import MAX_INTEGER, read_struct, shrink, time_span_ns, write_facts, write_struct
+from trajectory.store.contract import LIVE, Clock, Pin, TallyRow, TraceSummary
 from trajectory.store.database import Database
 from trajectory.store.erase import Erasing, remove_loose
 from trajectory.store.indexing import Indexing
@@ -73,7 +73,7 @@ class SqliteWriter(SqliteReader):
             raise
         return self.last_frame()
 
-    def save_summaries(self, summaries: Sequence[TraceSummary]) -> None:
+    def save_summaries(self, summaries: Sequence[TraceSummary], tallies: Sequence[TallyRow] = ()) -> None:
         rows = [(s.trace_id, s.started_ns, s.last_frame, write_struct(s), s.state == LIVE) for s in summaries]
         with self._database.transaction() as connection:
             connection.executemany(
@@ -82,6 +82,10 @@ class SqliteWriter(SqliteReader):
                    started_ns = excluded.started_ns, last_frame = excluded.last_frame, body = excluded.body,
                    is_live = excluded.is_live""",
                 rows,
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO tallies (trace_id, last_ns, codec, body) VALUES (?, ?, ?, ?)",
+                [(t.trace_id, min(max(t.last_ns, 0), MAX_INTEGER), *shrink(t.body)) for t in tallies],
             )
 
     def save_findings(self, findings: Sequence[Finding]) -> None:

@@ -1,0 +1,177 @@
+"""The collector's sums: what is counted once stays so over restarts, late facts, memory that forgets, and deletions."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.collector.builders import NOW_NS, SECOND_NS, SOURCE, TRACE, Clock, FailingStore, SaysOnEnd, ended, started
+from trajectory.collector import pipeline as pipelines
+from trajectory.collector.importing import through_pipeline
+from trajectory.collector.pipeline import Pipeline
+from trajectory.errors import StoreError
+from trajectory.model.fact import Batch, Fact
+from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
+from trajectory.signals.book import Book
+from trajectory.signals.figures import Figures
+from trajectory.signals.tally import read_saved
+
+USED = {MODEL_NAME: "gpt-4o", INPUT_TOKENS: 1000, OUTPUT_TOKENS: 10}
+
+
+def take(pipeline: Pipeline, *facts: Fact) -> None:
+    batch = Batch(SOURCE, pipeline.writer.next_seq(SOURCE.emitter_id, SOURCE.boot_id), list(facts))
+    pipeline.store([batch])
+    pipeline.fold([batch])
+
+
+def call(number: int, parent: int = 1, **more: object) -> list[Fact]:
+    """A model call that used 1,000 tokens in and 10 out."""
+    trace = {key: value for key, value in more.items() if key == "trace_id"}
+    return [started(number, parent=parent, kind="model", **trace), ended(number, attributes=USED, **more)]  # type: ignore[arg-type]
+
+
+def total(book: Book, kind: str) -> Figures:
+    found = Figures()
+    for labels, figures in book.totals.items():
+        if labels.kind == kind:
+            found.add(figures)
+    return found
+
+
+def in_windows(book: Book, kind: str) -> tuple[int, float]:
+    those = [figures for _, labels, figures in book.since(0) if labels.kind == kind]
+    return sum(f.count for f in those), sum(f.input_tokens.sum for f in those)
+
+
+def saved(store: FailingStore, kind: str) -> tuple[int, float]:
+    """How many of a kind all the saved tallies tell of, and their tokens."""
+    tallies = [read_saved(row.body) for row in store.tallies()]
+    those = [f for tally in tallies if tally for group, f in tally.groups if group.kind == kind]
+    return sum(f.count for f in those), sum(f.input_tokens.sum for f in those)
+
+
+def test_what_a_trace_did_is_counted_once_however_often_it_is_summed_up() -> None:
+    store, clock = FailingStore(), Clock()
+    pipeline = Pipeline(store, [SaysOnEnd], clock)
+    take(pipeline, started(1), *call(2))
+    pipeline.tick()
+    take(pipeline, *call(3), started(4, parent=1, kind="tool", name="dig"), ended(4, "error"))
+    for _ in range(3):
+        clock.passes(1)
+        pipeline.tick()
+    take(pipeline, ended(1))
+    pipeline.tick()
+    models, tools = total(pipeline.sums.book, "model"), total(pipeline.sums.book, "tool")
+    assert (models.count, models.input_tokens.sum, models.cost_known) == (2, 2000, 2)
+    assert (tools.count, tools.errors) == (1, 1)
+    assert total(pipeline.sums.book, "finding").count == 1  # it grew, and is one
+    assert saved(store, "model") == in_windows(pipeline.sums.book, "model") == (2, 2000)
+
+
+def test_a_late_child_corrects_what_was_counted() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    take(pipeline, started(1), *call(2))
+    pipeline.tick()
+    take(pipeline, *call(3, parent=2), *call(4, parent=2))
+    pipeline.tick()
+    models = total(pipeline.sums.book, "model")
+    assert (models.count, models.input_tokens.sum) == (2, 2000)  # the outer one only wraps them
+    assert saved(store, "model") == (2, 2000)
+
+
+def go_on_after_a_restart(pipeline: Pipeline) -> Pipeline:
+    after = Pipeline(pipeline.writer, [], Clock())
+    after.recover()
+    return after
+
+
+def go_on_after_a_stop(pipeline: Pipeline) -> Pipeline:
+    pipeline.finish()
+    return go_on_after_a_restart(pipeline)
+
+
+@pytest.mark.parametrize("again", [go_on_after_a_restart, go_on_after_a_stop])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_restart_neither_loses_nor_doubles(again: Callable[[Pipeline], Pipeline], is_open: bool) -> None:
+    store = FailingStore()
+    before = Pipeline(store, [], Clock())
+    take(before, started(1), *call(2), *([] if is_open else [ended(1)]))
+    before.tick()
+    take(before, *call(3))  # stored, and not summed up when it dies
+    after = again(before)
+    counted = total(before.sums.book, "model").count
+    take(after, *call(4))
+    after.tick()
+    after.tick()
+    models = total(after.sums.book, "model")
+    assert counted + models.count == 3 and models.input_tokens.sum == models.count * 1000
+    assert saved(store, "model") == in_windows(after.sums.book, "model") == (3, 3000)
+
+
+def test_a_trace_that_memory_forgot_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
+    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    store, clock = FailingStore(), Clock()
+    pipeline = Pipeline(store, [], clock)
+    take(pipeline, started(1), *call(2), ended(1))
+    pipeline.tick()
+    for number in range(3):
+        clock.passes(20)
+        other = bytes([number]) * 16
+        take(pipeline, started(1, trace_id=other), ended(1, trace_id=other))
+        pipeline.make_room()
+    assert TRACE not in [f.trace.trace_id for f in pipeline.traces()]
+    assert pipeline.folded(TRACE) is not None  # somebody looks at it
+    pipeline.tick()
+    take(pipeline, *call(3))
+    pipeline.tick()
+    models = total(pipeline.sums.book, "model")
+    assert (models.count, models.input_tokens.sum) == (2, 2000)
+    assert saved(store, "model") == in_windows(pipeline.sums.book, "model") == (2, 2000)
+
+
+def test_what_is_retired_leaves_the_store_and_stays_counted() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    take(pipeline, started(1), *call(2), ended(1))
+    pipeline.tick()
+    store.delete_trace(TRACE)
+    pipeline._drop(TRACE)
+    assert list(store.tallies()) == [] and total(pipeline.sums.book, "model").count == 1
+    take(pipeline, started(5), *call(6, parent=5), ended(5))
+    pipeline.tick()
+    assert total(pipeline.sums.book, "model").count == 2 and saved(store, "model") == (1, 1000)
+
+
+def test_what_could_not_be_saved_is_counted_when_it_is() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    take(pipeline, started(1), *call(2), ended(1))
+    store.is_full = True
+    with pytest.raises(StoreError):
+        pipeline.tick()
+    assert total(pipeline.sums.book, "model").count == 0
+    store.is_full = False
+    pipeline.tick()
+    assert total(pipeline.sums.book, "model").count == 1 and saved(store, "model") == (1, 1000)
+
+
+def test_an_import_is_counted_and_lies_in_no_window_of_today() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    long_ago = NOW_NS - 90 * 24 * 3600 * SECOND_NS
+    facts = [started(1, at_ns=long_ago), *call(2, at_ns=long_ago + 5), ended(1, at_ns=long_ago + 9)]
+    for _ in range(2):
+        through_pipeline(pipeline)([Batch(SOURCE, 0, facts)])
+        pipeline.finish()
+    assert total(pipeline.sums.book, "model").count == 1
+    assert in_windows(pipeline.sums.book, "model") == (0, 0) and saved(store, "model") == (1, 1000)
+
+
+def test_a_trace_of_no_agent_is_counted_too() -> None:
+    pipeline = Pipeline(FailingStore(), [], Clock())
+    take(pipeline, *call(2, parent=0), *call(3, parent=0))
+    pipeline.tick()
+    models = total(pipeline.sums.book, "model")
+    assert (models.count, models.input_tokens.sum) == (2, 2000)

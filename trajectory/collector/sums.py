@@ -1,0 +1,86 @@
+"""The sums that the collector keeps: each trace's tally, saved beside its summary, and the book over all traces.
+
+Invariant: what the book holds as new is saved, or saved again from the same facts after a crash; so a restart, a trace that goes
+on after it, and one that memory forgot meanwhile neither lose nor double anything. Owned by the pipeline.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+from trajectory.collector.folded import FoldedTrace
+from trajectory.signals.book import DAY_MINUTES, Book
+from trajectory.signals.figures import WINDOW_NS
+from trajectory.signals.prices import Prices, load_prices
+from trajectory.signals.tally import Changes, TraceTally, read_saved
+from trajectory.store.contract import TallyRow, Writer
+
+_LOADING_NS = 3_000_000  # of each tick, until the last day is read
+_PASSED_NS = 60_000_000_000
+
+Heard = Callable[[bytes, Changes], None]
+
+
+class Sums:
+    """`look` where a trace is summed up, then `saved` when that is saved; `step` at each tick."""
+
+    def __init__(self, writer: Writer, now_ns: int) -> None:
+        self.book = Book()
+        self.prices: Prices = load_prices()
+        self.heard: list[Heard] = []  # who else wants to know what is new of a trace, such as what looks for anomalies
+        self._writer = writer
+        self._since_ns = max(now_ns - DAY_MINUTES * WINDOW_NS, 0)
+        self._loading: Iterator[TallyRow] | None = writer.tallies(self._since_ns)
+        self._loaded: set[bytes] = set()  # traces of the last day whose saved sums are in the book; kept until all are
+        self._passed_ns = now_ns
+        self.book.passes(now_ns)
+
+    def look(self, folded: FoldedTrace) -> TallyRow | None:
+        """What is to be saved of a trace; None where nothing in it changed. Raises StoreError."""
+        tally = folded.tally
+        if tally is None:
+            if folded.is_to_read:  # it is as it was saved
+                return None
+            tally = folded.tally = self._begin(folded)
+        return TallyRow(folded.trace.trace_id, tally.last_ns, tally.written()) if tally.look() else None
+
+    def saved(self, folded: FoldedTrace, now_ns: int) -> None:
+        """What `look` gave is in the store now."""
+        if folded.tally is None:
+            return
+        changes = folded.tally.take()
+        self.book.put(changes, folded.trace.trace_id, now_ns)
+        for hear in self.heard:
+            hear(folded.trace.trace_id, changes)
+
+    def step(self, now_ns: int) -> None:
+        """Reads on in what was saved of the last day, and lets old windows go. Raises StoreError."""
+        if abs(now_ns - self._passed_ns) >= _PASSED_NS:  # the clock may have been set back
+            self._passed_ns = now_ns
+            self.book.passes(now_ns)
+        began_ns = time.monotonic_ns()
+        while self._loading is not None and time.monotonic_ns() - began_ns < _LOADING_NS:
+            row = next(self._loading, None)
+            if row is None:
+                self._loading = None
+                self._loaded.clear()
+            elif row.trace_id not in self._loaded:
+                self._loaded.add(row.trace_id)
+                self._load(row)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the windows hold all that was saved of the last day."""
+        return self._loading is None
+
+    def _begin(self, folded: FoldedTrace) -> TraceTally:
+        row = self._writer.tally(folded.trace.trace_id) if folded.is_stored else None
+        if self._loading is not None and folded.trace.trace_id not in self._loaded:
+            self._loaded.add(folded.trace.trace_id)  # what this process saves of it is in the book already
+            if row is not None:
+                self._load(row)
+        return TraceTally(folded.trace, self.prices, row.body if row is not None else None)
+
+    def _load(self, row: TallyRow) -> None:
+        saved = read_saved(row.body)
+        if saved is not None and row.last_ns >= self._since_ns:
+            self.book.add(dict(saved.groups), is_new=False)
