@@ -6,6 +6,7 @@ stored; nothing is judged anew. Read by `StoreFeed` for the dashboard, and by th
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,6 +23,9 @@ from trajectory.model.fact import Batch, Fact, Payload, trace_of
 from trajectory.model.lists import named
 from trajectory.store.contract import LIVE, Reader, TraceSummary
 from trajectory.view.rows import TraceRow
+
+if TYPE_CHECKING:
+    from trajectory.collector.counting import Counted
 
 _MAX_TRACES = 8
 _MAX_STALE = 256
@@ -59,6 +63,12 @@ class StoredLibrary:
     def stored(self, trace_id: bytes) -> Iterator[Batch]:
         """The facts of a trace as they are stored."""
         return self.reader.facts(trace_id)
+
+    def counted(self, minutes: int) -> "Counted":
+        """The work of the last minutes in numbers, before the newest work that the store knows of."""
+        from trajectory.collector.counting import counted_at_rest  # loads the sums: when first asked for
+
+        return counted_at_rest(self.reader, minutes)
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         known = self._kept.get(trace_id)

@@ -14,6 +14,7 @@ from typing import get_args
 import msgspec
 
 from trajectory.collector import skew
+from trajectory.collector.counting import Counted
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
 from trajectory.collector.judging import Judging
@@ -44,6 +45,7 @@ from trajectory.model.fact import (
 )
 from trajectory.model.hashing import blake2b
 from trajectory.protocol.codec import decode_fact, encode
+from trajectory.signals.figures import WINDOW_NS
 from trajectory.store.contract import LIVE, Activity, TallyRow, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
 from trajectory.view.text import clean
@@ -415,6 +417,13 @@ class Pipeline:
     def stored(self, trace_id: bytes) -> Iterator[Batch]:
         """The facts of a trace as they are stored."""
         return self.writer.facts(trace_id)
+
+    def counted(self, minutes: int) -> Counted:
+        """The work of the last minutes in numbers."""
+        now_ns, book = self._now_ns(), self.sums.book
+        return Counted(
+            book.since(now_ns // WINDOW_NS + 1 - minutes), now_ns, is_loading=not self.sums.is_loaded, book=book
+        )
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""

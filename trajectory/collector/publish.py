@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from trajectory.collector.agent_view import agent_view, invocation_at
 from trajectory.collector.at_instant import Instants
@@ -33,6 +33,7 @@ from trajectory.view.rows import (
     Query,
     RunsQuery,
     RunsView,
+    SignalsQuery,
     SpanQuery,
     SpanRow,
     SuspectRow,
@@ -41,6 +42,9 @@ from trajectory.view.rows import (
     View,
 )
 from trajectory.view.text import clean
+
+if TYPE_CHECKING:
+    from trajectory.collector.counting import Counted
 
 _RESTS = 4  # the same question takes a fifth of the time at most, all together half of it
 _MAX_HELD = 16
@@ -59,6 +63,8 @@ class Library(Protocol):
     def saying(self, text: str) -> set[str]: ...
 
     def stored(self, trace_id: bytes) -> Iterator[Batch]: ...
+
+    def counted(self, minutes: int) -> "Counted": ...
 
 
 class Publisher:
@@ -114,6 +120,8 @@ class Publisher:
                     return self._instant(query, since, health)
                 case AgentQuery():
                     return self._agent(query, since, health)
+                case SignalsQuery():
+                    return self._signals(query, since, health)
         except QueryError as fault:
             return Missing(self._library.version, health, str(fault), fault.position)
 
@@ -229,7 +237,7 @@ class Publisher:
             return view
         from trajectory.collector.uses import used_rows  # loads what compares contents: when first asked for
 
-        return msgspec.structs.replace(view, used=used_rows(rows, span, query.value))
+        return replace(view, used=used_rows(rows, span, query.value))
 
     def _delegation(self, query: DelegationQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)
@@ -261,6 +269,23 @@ class Publisher:
             return None
         usual = partial(self._earlier.usual, folded.trace, found[1], now_ns=rows.last_ns)
         return agent_view(rows, query, keep, version, health, usual)
+
+    def _signals(self, query: SignalsQuery, since: int, health: Health) -> View | None:
+        if self._library.version <= since:
+            return None
+        from trajectory.collector.signal_rows import signals_view  # loads the sums: when first asked for
+
+        if not query.trace_id:
+            counted = self._library.counted(max(query.minutes, 1))
+            view = signals_view(query, counted.points, counted.newest_ns, self._library.version, health, counted.book)
+            return replace(view, uncounted=counted.uncounted, is_loading=counted.is_loading)
+        folded = self._find(query.trace_id)
+        if folded is None:
+            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+        from trajectory.collector.counting import trace_points
+
+        points = trace_points(folded)
+        return signals_view(query, points, folded.trace.last_ns, self._library.version, health)
 
 
 def _suspects(rows: TraceRows, limit: int) -> tuple[list[SuspectRow], list[str]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from trajectory.collector.folded import FoldedTrace
 from trajectory.signals.book import DAY_MINUTES, Book
 from trajectory.signals.figures import WINDOW_NS
-from trajectory.signals.prices import Prices, load_prices
+from trajectory.signals.prices import Prices, default_prices
 from trajectory.signals.tally import Changes, TraceTally, read_saved
 from trajectory.store.contract import TallyRow, Writer
 
@@ -21,11 +21,14 @@ Heard = Callable[[bytes, Changes], None]
 
 
 class Sums:
-    """`look` where a trace is summed up, then `saved` when that is saved; `step` at each tick."""
+    """`look` where a trace is summed up, then `saved` when that is saved; `step` at each tick.
+
+    Raises ConfigError where the user's prices cannot be read.
+    """
 
     def __init__(self, writer: Writer, now_ns: int) -> None:
         self.book = Book()
-        self.prices: Prices = load_prices()
+        self.prices: Prices = default_prices()
         self.heard: list[Heard] = []  # who else wants to know what is new of a trace, such as what looks for anomalies
         self._writer = writer
         self._since_ns = max(now_ns - DAY_MINUTES * WINDOW_NS, 0)

@@ -4,6 +4,7 @@ Invariant: a model that the table does not know has an unknown cost, never 0. Pr
 input is a part of the input tokens, as the GenAI conventions count it. Read once, by whoever measures.
 """
 
+import os
 import re
 import tomllib
 from importlib import resources
@@ -14,6 +15,7 @@ import msgspec
 
 from trajectory.errors import ConfigError
 
+PRICES_VARIABLE = "TRAJECTORY_PRICES"
 _PER = 1_000_000
 _MAX_BYTES = 1_000_000
 # What providers put after the name that a price is known by: a date, a release, `latest`.
@@ -90,6 +92,12 @@ def load_prices(path: Path | None = None) -> Prices:
         raise ConfigError(f"{path} is not UTF-8 text", "prices") from None
     theirs, replaces = _read(text, str(path))
     return Prices(theirs if replaces else {**ours[0], **theirs})
+
+
+def default_prices() -> Prices:
+    """The prices to count with: ours, and over them those of the file that TRAJECTORY_PRICES names. Raises ConfigError."""
+    named = os.environ.get(PRICES_VARIABLE, "")
+    return load_prices(Path(named).expanduser() if named else None)
 
 
 def _read(text: str, where: str) -> tuple[dict[str, Price], bool]:

@@ -5,7 +5,7 @@ of it; a call is in it once, and one that turns out to be another is taken back.
 are summed up, when there are too many groups. Owned by whoever folds the trace; one thread at a time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -225,13 +225,6 @@ def unnamed(group: Group) -> Group:
     return Group(group.window - group.window % _MAX_GRAIN, group.kind, OTHER, OTHER, OTHER, OTHER, OTHER, error)
 
 
-def tally_of_trace(trace: Trace, prices: Prices) -> TraceTally:
-    """A trace that nobody has counted, as it stands."""
-    counted = TraceTally(trace, prices)
-    counted.look()
-    return counted
-
-
 def _told_of_all(trace: Trace) -> Iterator[tuple[int, tuple[int, int]]]:
     """The agents' own sums of what their work used, by invocation, where no model call says it."""
     if any(_sums_up(invocation) for invocation in trace.invocations()):
@@ -242,11 +235,3 @@ def _told_of_all(trace: Trace) -> Iterator[tuple[int, tuple[int, int]]]:
 def _sums_up(invocation: Invocation) -> bool:
     span = invocation.span
     return span is not None and (ROLLUP_INPUT_TOKENS in span.attributes or ROLLUP_OUTPUT_TOKENS in span.attributes)
-
-
-def tallied(bodies: Iterable[bytes]) -> Iterator[tuple[Group, Figures]]:
-    """The groups of saved tallies, one after the other; what cannot be read is left out."""
-    for body in bodies:
-        saved = read_saved(body)
-        if saved is not None:
-            yield from saved.groups

@@ -7,6 +7,7 @@ hexadecimal text, all times UTC nanoseconds (0: not yet, or unknown), all texts 
 import msgspec
 
 from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
+from trajectory.view.signal_rows import SignalSeries
 
 
 class Health(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -445,7 +446,25 @@ class AgentQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ag
     raw: bool = False
 
 
-Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery | AgentQuery
+class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="signals"):
+    """Work in numbers over time. `by`: agent, model, tool, edge, service, version, finding, error; `kind` leaves one kind of it.
+
+    Of all traces, or of one, and of these of one agent, one service. The last `minutes` before now, of a store at rest before
+    its newest work (at most a day; 0: of one trace all of it), in at most `points` windows; at most `limit` series, the dearest
+    and most used first.
+    """
+
+    by: str = "agent"
+    kind: str = ""
+    trace_id: str = ""
+    agent: str = ""
+    service: str = ""
+    minutes: int = 60
+    points: int = 60
+    limit: int = 50
+
+
+Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery | AgentQuery | SignalsQuery
 
 
 class RunsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
@@ -587,6 +606,19 @@ class AgentView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="age
     next_id: str = ""
 
 
+class SignalsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="signals"):
+    """Series of work in numbers. Windows are `window_ns` long, the first begins at `begin_ns`; older work lies in longer ones."""
+
+    version: int
+    health: Health
+    begin_ns: int
+    window_ns: int
+    series: list[SignalSeries] = []
+    total: int = 0  # before the limit
+    uncounted: int = 0  # traces of which nothing was counted: an earlier release summed them up
+    is_loading: bool = False  # what an earlier process counted is being read
+
+
 class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missing"):
     """The query names a trace or span that is not there; or its filter does not parse, at `position`."""
 
@@ -596,4 +628,4 @@ class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missi
     position: int = -1
 
 
-View = RunsView | TraceView | SpanView | DelegationView | InstantView | AgentView | Missing
+View = RunsView | TraceView | SpanView | DelegationView | InstantView | AgentView | SignalsView | Missing

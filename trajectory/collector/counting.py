@@ -1,0 +1,54 @@
+"""What was counted, to be put together by what is asked: of the last minutes, of one trace, of a store at rest.
+
+Invariant: read-only. What an earlier release stored was never counted: how many such traces there are is said, or they are folded
+now where somebody waits for it. Called by the publisher's libraries and by `trajectory metrics`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from trajectory.collector.folded import FoldedTrace
+from trajectory.signals.book import Book, Labels, label_groups
+from trajectory.signals.figures import WINDOW_NS, Figures
+from trajectory.signals.prices import default_prices
+from trajectory.signals.tally import TraceTally, read_saved
+from trajectory.store.contract import Reader
+
+_MAX_TALLIES = 4_000  # read for one answer, the newest
+
+Point = tuple[int, Labels, Figures]
+
+
+class Counted(NamedTuple):
+    """Points of windows, and up to when they are."""
+
+    points: Iterable[Point]
+    newest_ns: int
+    uncounted: int = 0
+    is_loading: bool = False
+    book: Book | None = None
+
+
+def trace_points(folded: FoldedTrace) -> Iterator[Point]:
+    """A trace's own points; one that is not being counted, because it is only looked at, is counted for itself."""
+    tally = folded.tally or folded.trace.notes.get(TraceTally)
+    if tally is None:
+        tally = folded.trace.notes[TraceTally] = TraceTally(folded.trace, default_prices())
+    tally.look()
+    return label_groups(tally.tally)
+
+
+def counted_at_rest(reader: Reader, minutes: int) -> Counted:
+    """What a store knows of the last minutes before its newest work."""
+    newest_ns = next((row.last_ns for row in reader.tallies()), 0)
+    since = max(newest_ns // WINDOW_NS + 1 - minutes, 0)
+    return Counted(saved_points(reader, since), newest_ns, len(reader.untallied()))
+
+
+def saved_points(reader: Reader, since: int, most: int = _MAX_TALLIES) -> Iterator[Point]:
+    """The points of the saved tallies in windows from a minute on, of the newest traces."""
+    for _, row in zip(range(most), reader.tallies(since * WINDOW_NS), strict=False):
+        saved = read_saved(row.body)
+        for group, figures in saved.groups if saved is not None else ():
+            if group.window >= since:
+                yield group.window, Labels(*group[1:]), figures
