@@ -23,6 +23,7 @@ PATHS = {
     "alert": ["enter", "a", "enter"],
     "delegation": ["enter", "d", "j", "j", "d"],
     "replay": ["enter", "r"],
+    "agent": ["enter", "j", "j", "enter"],
 }
 SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
 

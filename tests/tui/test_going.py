@@ -161,7 +161,7 @@ async def test_a_mark_is_set_and_gone_to_by_its_letter_and_belongs_to_its_run() 
 
 async def test_going_forward_comes_back_to_what_was_gone_back_from_until_one_goes_elsewhere() -> None:
     async with driving() as driver:
-        await driver.press("enter", "j", "j", "enter", "G")
+        await driver.press("enter", "j", "j", "t", "G")
         places = [here(driver)]
         for _ in range(2):
             await driver.press("ctrl+o")
