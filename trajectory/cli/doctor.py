@@ -11,7 +11,7 @@ from trajectory import __version__
 from trajectory.cli.output import json_line, plural, say, table
 from trajectory.cli.places import add_json, add_key, add_store, default_endpoint, keys_dir
 
-_PACKAGES = ("msgpack", "msgspec", "pyzmq", "textual", "networkx", "numpy", "opentelemetry-proto")
+_PACKAGES = ("msgpack", "msgspec", "pyzmq", "textual", "networkx", "opentelemetry-proto")
 
 
 _REPAIR = "trajectory doctor --repair"

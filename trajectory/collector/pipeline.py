@@ -21,6 +21,7 @@ from trajectory.collector.judging import Judging
 from trajectory.collector.listing import Listing, row_of, summary_of, traces_saying
 from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
+from trajectory.collector.relearning import Relearning
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.sums import Sums
 from trajectory.detection.contract import DetectorFactory
@@ -45,7 +46,9 @@ from trajectory.model.fact import (
 )
 from trajectory.model.hashing import blake2b
 from trajectory.protocol.codec import decode_fact, encode
+from trajectory.signals.anomalies import Anomalies
 from trajectory.signals.figures import WINDOW_NS
+from trajectory.signals.watch import Watch
 from trajectory.store.contract import LIVE, Activity, TallyRow, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
 from trajectory.view.text import clean
@@ -73,10 +76,12 @@ class Pipeline:
         self.version = now_ns() // 1_000  # greater than any before a restart: whoever watches on is told what is new
         self.runs = Listing(writer, row_of, LISTED_TRACES)
         self.sums = Sums(writer, now_ns())
+        self.watch = Watch(self.sums.prices)
         self._usual = UsualDurations()
         told_of_others: dict[DetectorFactory, DetectorFactory] = {
             StalledSpans: partial(StalledSpans, self._usual),
             MixedSessions: partial(MixedSessions, Sessions()),
+            Anomalies: partial(Anomalies, self.watch),
         }
         self._judging = Judging(lambda: self._folded.values(), self._keep)
         self._detectors = [told_of_others.get(made, made) for made in detectors]
@@ -96,6 +101,7 @@ class Pipeline:
         self._retention = Retention(writer, Bounds(), now_ns, self._standing)
         self._retention_pace = Pace(_RETENTION_RESTS)
         self._stale = set(writer.stale_traces())
+        self._relearning = Relearning(writer, self._payloads.get, self.watch) if Anomalies in detectors else None
 
     def keep(self, bounds: Bounds) -> Retention:
         """From now on the store is kept within bounds, a little at each tick."""
@@ -260,6 +266,8 @@ class Pipeline:
         self._store_own()
         self._summarise_due(now_ns, is_sweep)
         self.sums.step(now_ns)
+        if self._relearning is not None and not self._relearning.step(now_ns):
+            self._relearning = None
         self.make_room()
         if is_sweep:
             self.writer.index(_BUDGET_NS)

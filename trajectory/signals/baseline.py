@@ -1,32 +1,42 @@
-"""What is usual for one stream of numbers, and whether it has left that: a robust reference and a two-sided CUSUM over it.
+"""What is usual for one stream of numbers, and whether it has left that: a robust reference and two-sided CUSUMs over it.
 
-Invariant: bounded memory, the same alarms for the same numbers, and nothing said before the warm-up; what looks unusual does not
+Invariant: bounded memory, the same alarms for the same numbers, nothing said before the warm-up; what looks unusual does not
 become usual while it is being judged. Called by `watch` for each series.
 
-How it judges: a value is compared, on a log scale where it is a quantity, with the median of the reference; its distance in
-robust deviations, clipped, is summed above an allowance (E. S. Page, Continuous Inspection Schemes, Biometrika 1954); a sum above
-the limit is an alarm, whose onset is where the sum last was nothing. The deviation is the widest of 1.4826 MAD and what the tails
-of the reference say (so that a rare second mode is usual too), never under a floor, and widened by how much neighbours depend on
-each other: sqrt((1 + r) / (1 - r)) with r their correlation.
+How it judges: a value's distance from what is usual, on a log scale where it is a quantity, in robust deviations and clipped, is
+summed above an allowance (E. S. Page, Continuous Inspection Schemes, Biometrika 1954); a sum above its limit is an alarm. Usual
+is a zone: from the lowest to the highest level that the stream had lately, so that a day's cycle and a slow drift are usual once
+they were seen. The deviation is the widest of 1.4826 MAD and what the tails of the reference say (a rare second mode is usual
+too), never under a floor, and widened by how much neighbours depend on each other.
 """
 
 from bisect import bisect_left, insort
 from collections import deque
-from math import exp, log, sqrt
+from itertools import islice
+from math import exp, inf, log, sqrt
 from typing import NamedTuple
 
 WARM_UP_COUNT = 40
 REFERENCE_COUNT = 240  # the latest usual values
-_HELD_COUNT = 40  # the newest values wait so long before they may become usual
+LEVELS_COUNT = 96  # middles of so many blocks are remembered
+_BLOCK_COUNT = 24  # values of a block: after each, the reference is looked at anew
+_DEPENDENCE_LOOKS = 4  # how much neighbours depend on each other changes slowly: looked at each fourth time
+_HELD_COUNT = 40  # the newest values wait so long before they may become usual,
+_MOST_HELD_COUNT = 100  # and so long at most while something may be going on
 _CLIP = 4.0  # one value is at most so much evidence: three of the most extreme ones in a row are needed
 # Allowance and limit of each sum: large changes at once, smaller ones that stay, and such that only order shows.
-_FAST, _SLOW, _SIGNS = (0.8, 10.0), (0.3, 17.0), (0.4, 14.0)
+_FAST, _FAST_LIMIT = 0.8, 10.0
+_SLOW, _SLOW_LIMIT = 0.3, 17.0
+_SIGNS, _SIGNS_LIMIT = 0.4, 14.0
 _LEAST_LOG = 0.2  # a change of quantities by less than a fifth is no alarm
 _FLOOR_LOG = 0.15  # of a deviation of quantities: differences of less than about a sixth are nobody's concern
-_EVERY = 12  # values between two looks at the reference
+_YOUNG_COUNT = 160  # of a stream this young little is known: small changes take twice the evidence,
+_YOUNG_FAST = 1.2  # and what counts as a large one is larger by so many deviations
+_CALMING = 0.97  # at each look: a stream that has had an alarm, and more so two, takes more evidence for a while
 _MOST_WIDENING = 4.0
 _SETTLED_COUNT = 60  # so long after an alarm without a return, what is seen now is usual
-_RETURNED_COUNT = 6  # so many usual values in a row end an alarm
+_RETURNED_COUNT = 6  # so many more usual values than unusual ones end an alarm
+_MOST = 1e300
 
 
 class Usual(NamedTuple):
@@ -46,61 +56,40 @@ class Alarm(NamedTuple):
     at_ns: int
     value_count: int  # since the onset
     sureness: float
-
-    @property
-    def is_above(self) -> bool:
-        return self.seen > self.usual.middle
-
-
-class _Sum:
-    """Evidence on one side: what steps add up to above an allowance, and the values since it was nothing."""
-
-    __slots__ = ("allowance", "limit", "since", "total")
-
-    def __init__(self, allowance: float, limit: float) -> None:
-        self.allowance = allowance
-        self.limit = limit
-        self.total = 0.0
-        self.since: deque[tuple[int, float]] = deque(maxlen=_SETTLED_COUNT)
-
-    def put(self, step: float, at_ns: int, seen: float) -> None:
-        grown = self.total + step - self.allowance
-        if grown <= 0:
-            self.clear()
-        else:
-            self.total = min(grown, 2 * self.limit)
-            self.since.append((at_ns, seen))
-
-    def clear(self) -> None:
-        self.total = 0.0
-        if self.since:
-            self.since.clear()
-
-    @property
-    def middle(self) -> float:
-        values = sorted(value for _, value in self.since)
-        return values[len(values) // 2]
+    is_above: bool
+    what: str = ""  # of several shares, the one that changed most
 
 
 class Baseline:
     """One stream. `is_quantity`: values are positive amounts, judged by their ratios; else by their differences."""
 
     __slots__ = (
-        "_count", "_deviations", "_held", "_is_quantity", "_looked", "_middle", "_order", "_reference", "_sorted",
-        "_sums", "_usual_run", "alarm",
+        "_above", "_alarm_count", "_allowances", "_below", "_count", "_edges", "_held", "_held_ns", "_is_quantity", "_learnt",
+        "_levels", "_limits", "_looks", "_middle", "_reference", "_restless", "_since", "_sorted", "_sums", "_usual_run",
+        "_widening", "alarm",
     )  # fmt: skip
 
     def __init__(self, *, is_quantity: bool = True) -> None:
         self._is_quantity = is_quantity
         self._reference: deque[float] = deque()
         self._sorted: list[float] = []  # the same, by size
+        self._count = 0  # of all that was learnt since the stream settled where it is
+        self._levels: deque[float] = deque(maxlen=LEVELS_COUNT)
         self._held: deque[float] = deque()
-        self._count = 0
-        self._looked = -_EVERY
+        self._held_ns: deque[int] = deque()  # when they were
+        self._learnt = 0  # since the last look
         self._middle = 0.0
-        self._deviations = (1.0, 1.0)  # below and above the middle
-        self._sums = [_Sum(*bounds) for bounds in (_FAST, _FAST, _SLOW, _SLOW, _SIGNS, _SIGNS)]  # below and above, each
-        self._usual_run = 0
+        self._edges = (0.0, 0.0)  # of the zone that is usual
+        self._below = self._above = 1.0  # deviations
+        self._allowances = (_FAST, _SLOW)
+        self._looks = 0
+        self._widening = 1.0
+        self._restless = 0.0  # alarms, the earlier the less they count
+        self._sums = [0.0] * 6  # below and above: fast, slow, signs
+        self._since = [0] * 6  # how many values ago each was nothing
+        self._limits = (_FAST_LIMIT, _FAST_LIMIT, _SLOW_LIMIT, _SLOW_LIMIT, _SIGNS_LIMIT, _SIGNS_LIMIT)
+        self._alarm_count = 0  # values of the alarm that lasts
+        self._usual_run = 0  # how many more of them are usual than not
         self.alarm: Alarm | None = None  # while it lasts
 
     @property
@@ -113,125 +102,212 @@ class Baseline:
         """What is usual; None before the warm-up."""
         if not self.is_warm:
             return None
-        return Usual(self._told(self._middle), self._told(self._at(0.05)), self._told(self._at(0.95)))
+        low, high = self._edges
+        return Usual(
+            self._told(self._middle), self._told(min(self._at(0.05), low)), self._told(max(self._at(0.95), high))
+        )
 
     def put(self, value: float, at_ns: int) -> Alarm | None:
-        """Takes the next value; returns an alarm where one begins now. A value that is not finite, or a negative quantity, is
+        """Takes the next value; returns an alarm where one begins now. What is not finite, enormous, or a negative quantity is
         left out."""
-        if value != value or value in (float("inf"), float("-inf")) or (self._is_quantity and value < 0):
-            return None
-        seen = log(value + 1e-9) if self._is_quantity else value
-        self._count += 1
-        if not self.is_warm:
+        if self._is_quantity:
+            if not 0 <= value <= _MOST:
+                return None
+            seen = log(value + 1e-9)
+        else:
+            if not -_MOST <= value <= _MOST:
+                return None
+            seen = value
+        if len(self._reference) < WARM_UP_COUNT:
             self._learn(seen)
+            if len(self._reference) == WARM_UP_COUNT:
+                self._look()
             return None
-        if self._count - self._looked >= _EVERY:
-            self._look()
-        begins = self._judge(seen, at_ns)
-        self._hold(seen)
-        return begins
+        low, high = self._edges
+        if seen > high:
+            away = (seen - high) / self._above
+            step, order = (away if away < _CLIP else _CLIP), 1.0
+        elif seen < low:
+            away = (low - seen) / self._below
+            step, order = (-away if away < _CLIP else -_CLIP), -1.0
+        else:
+            away = step = order = 0.0
+        is_over, is_calm = self._sum_up(step, order)
+        held = self._held
+        held.append(seen)
+        self._held_ns.append(at_ns)
+        if self.alarm is not None:
+            self._go_on(self.alarm, away, order > 0, at_ns)
+            return None
+        if is_over and self._begin(at_ns):
+            return self.alarm
+        most = _HELD_COUNT if is_calm else _MOST_HELD_COUNT
+        while len(held) > most:
+            self._learn(held.popleft())
+            self._held_ns.popleft()
+            if self._learnt >= _BLOCK_COUNT:
+                self._look()
+        return None
 
     # --- judging ----------------------------------------------------------------------------------------------------
 
-    def _judge(self, seen: float, at_ns: int) -> Alarm | None:
-        distance = seen - self._middle
-        away = distance / self._deviations[distance > 0]
-        clipped = max(-_CLIP, min(_CLIP, away))
-        order = (distance > 0) - (distance < 0)
-        for each, step in zip(self._sums, (-clipped, clipped, -clipped, clipped, -order, order), strict=True):
-            each.put(step, at_ns, seen)
-        if self.alarm is not None:
-            self._go_on(abs(away))
-            return None
-        for each in self._sums:
-            if each.total > each.limit and self._matters(each):
-                self.alarm = self._alarm(each, at_ns)
-                self._usual_run = 0
-                return self.alarm
-        return None
+    def _sum_up(self, step: float, order: float) -> tuple[bool, bool]:
+        """Whether a sum is over its limit, and whether all are under half of theirs."""
+        sums, since, (fast, slow) = self._sums, self._since, self._allowances
+        is_over, is_calm = False, True
+        grown_by = (
+            -step - fast, step - fast, -step - slow, step - slow,
+            -order - _SIGNS, order - _SIGNS,
+        )  # fmt: skip
+        for i, more in enumerate(grown_by):
+            before = sums[i]
+            total = before + more
+            if total <= 0:
+                if before:
+                    sums[i] = 0.0
+                continue
+            if not before:
+                since[i] = 0
+            since[i] += 1
+            limit = self._limits[i]
+            if total > limit:
+                is_over = True
+                if total > 2 * limit:
+                    total = 2 * limit
+            sums[i] = total
+            if total >= limit / 2:
+                is_calm = False
+        return is_over, is_calm
 
-    def _matters(self, told: "_Sum") -> bool:
-        away = abs(told.middle - self._middle)
-        return away >= (_LEAST_LOG if self._is_quantity else max(self._deviations) / 2)
+    def _begin(self, at_ns: int) -> bool:
+        """Whether an alarm begins: if what was summed up is a change that matters."""
+        for i, total in enumerate(self._sums):
+            if total <= self._limits[i]:
+                continue
+            count = min(self._since[i], len(self._held))
+            middle = self._held_middle(count)
+            beyond = middle - self._edges[1] if i % 2 else self._edges[0] - middle
+            deviation = self._above if i % 2 else self._below
+            if beyond < (_LEAST_LOG if self._is_quantity else deviation / 2):
+                continue
+            usual = self.usual
+            assert usual is not None
+            sureness = min(0.99, 1 - exp(-beyond / deviation * sqrt(count) / 2.5))
+            count = self._onset(self._onset(count, i % 2), i % 2)
+            onset_ns = min(self._held_ns[-count], at_ns)
+            seen = self._told(self._held_middle(count))
+            self._usual_run = self._alarm_count = 0
+            self._restless += 1
+            self.alarm = Alarm(seen, usual, onset_ns, at_ns, count, sureness, bool(i % 2))
+            return True
+        return False
 
-    def _alarm(self, told: "_Sum", at_ns: int) -> Alarm:
-        usual = self.usual
-        assert usual is not None
-        away = abs(told.middle - self._middle) / min(self._deviations)
-        count = len(told.since)
-        sureness = 1 - exp(-away * sqrt(count) / 4)
-        return Alarm(self._told(told.middle), usual, told.since[0][0], at_ns, count, min(sureness, 0.99))
+    def _onset(self, count: int, is_above: int) -> int:
+        """From which of the last `count` values on they are nearer to what is seen than to what was: how many values ago."""
+        seen, middle = self._held_middle(count), self._middle
+        most = _CLIP * (self._above if is_above else self._below)
+        total, best, since = 0.0, -inf, count
+        for ago, value in enumerate(islice(reversed(self._held), count), 1):
+            away = min(max(value - (seen + middle) / 2, -most), most)
+            total += away if is_above else -away
+            if total > best:
+                best, since = total, ago
+        return since
 
-    def _go_on(self, away: float) -> None:
-        """An alarm ends when the stream is back for a while, or when it has stayed where it is for so long that it is usual."""
-        self._usual_run = self._usual_run + 1 if away < 2 else 0
+    def _go_on(self, alarm: Alarm, away: float, is_above: bool, at_ns: int) -> None:
+        """An alarm grows; it ends when the stream is back for a while, or has stayed where it is for so long that it is usual."""
+        self._alarm_count += 1
+        is_usual = away < 0.5 or is_above != alarm.is_above
+        self._usual_run = max(self._usual_run + (1 if is_usual else -1), 0)
         if self._usual_run >= _RETURNED_COUNT:
             self._end()
-        elif len(self._held) >= _SETTLED_COUNT:
-            settled = list(self._held)
+        elif self._alarm_count >= _SETTLED_COUNT:
+            settled = list(self._held)[-_SETTLED_COUNT:]
             self._reference.clear()
             self._sorted.clear()
+            self._count = 0  # of what it is now little is known
             self._end()
             for value in settled:
                 self._learn(value)
             self._look()
+        else:
+            count = alarm.value_count + 1
+            seen = self._told(self._held_middle(min(count, len(self._held))))
+            self.alarm = alarm._replace(seen=seen, at_ns=at_ns, value_count=count)
+
+    def _held_middle(self, count: int) -> float:
+        return sorted(islice(self._held, len(self._held) - count, None))[count // 2]
 
     def _end(self) -> None:
         self.alarm = None
-        for each in self._sums:
-            each.clear()
+        self._sums = [0.0] * 6
         self._held.clear()
+        self._held_ns.clear()
 
     # --- learning ---------------------------------------------------------------------------------------------------
-
-    def _hold(self, seen: float) -> None:
-        """Keeps the newest values apart; the older of them become usual unless something is going on."""
-        self._held.append(seen)
-        if self.alarm is None and all(each.total < each.limit / 2 for each in self._sums):
-            while len(self._held) > _HELD_COUNT:
-                self._learn(self._held.popleft())
-        while len(self._held) > 2 * _SETTLED_COUNT:
-            self._held.popleft()
 
     def _learn(self, seen: float) -> None:
         self._reference.append(seen)
         insort(self._sorted, seen)
+        self._learnt += 1
+        self._count += 1
         if len(self._reference) > REFERENCE_COUNT:
-            gone = self._reference.popleft()
-            del self._sorted[bisect_left(self._sorted, gone)]
+            del self._sorted[bisect_left(self._sorted, self._reference.popleft())]
 
     def _look(self) -> None:
-        """Works out the middle and the deviations anew."""
-        self._looked = self._count
-        ordered = self._sorted
-        self._middle = middle = ordered[len(ordered) // 2]
-        spread = sorted(abs(value - middle) for value in ordered)
-        usual = 1.4826 * spread[len(spread) // 2]
-        tail = 0.025 if len(ordered) >= 80 else 0.05
-        far = 1.96 if len(ordered) >= 80 else 1.645
+        """Works out the middle, the zone and the deviations anew."""
+        self._learnt = 0
+        ordered, count = self._sorted, len(self._sorted)
+        self._middle = middle = ordered[count // 2]
+        block = sorted(islice(self._reference, count - _BLOCK_COUNT, None))
+        self._levels.append(block[_BLOCK_COUNT // 2])
+        usual = 1.4826 * sorted([abs(value - middle) for value in ordered])[count // 2]
+        self._looks += 1
+        if self._looks % _DEPENDENCE_LOOKS == 1 or count < REFERENCE_COUNT:
+            self._widening = self._widened(middle)
+        widening = self._widening
+        noise = self._waver() * 1.2533 * usual * widening / sqrt(_BLOCK_COUNT)
+        self._edges = (min(middle, min(self._levels) + noise), max(middle, max(self._levels) - noise))
+        tail, far = (0.025, 1.96) if count >= 80 else (0.05, 1.645)
         floor = _FLOOR_LOG if self._is_quantity else max(1e-9, 0.05 * abs(middle))
-        wide = self._widening(middle) * (1 + 3 / len(ordered))
-        for each in self._sums[-2:]:  # signs have no deviation that could be widened
-            each.limit = _SIGNS[1] * self._widening(middle) ** 2
-        below = max(usual, (middle - self._at(tail)) / far, floor) * wide
-        above = max(usual, (self._at(1 - tail) - middle) / far, floor) * wide
-        self._deviations = (below, above)
+        wide = widening * (1 + 3 / count)
+        self._below = max(usual, (middle - self._at(tail)) / far, floor) * wide
+        self._above = max(usual, (self._at(1 - tail) - middle) / far, floor) * wide
+        self._restless *= _CALMING
+        doubt = 1 + self._restless**2
+        young = (_YOUNG_COUNT / self._count) ** 2
+        error = 1.2533 / sqrt(count)  # of the middle, in deviations
+        self._allowances = (_FAST + error + min(_YOUNG_FAST * young, _YOUNG_FAST), _SLOW + error)
+        fast, slow = _FAST_LIMIT * doubt, _SLOW_LIMIT * (doubt + young)
+        signs = _SIGNS_LIMIT * (doubt + young) * widening * widening  # signs have no deviation that could be widened
+        self._limits = (fast, fast, slow, slow, signs, signs)
 
-    def _widening(self, middle: float) -> float:
-        """How much more a sum of neighbours varies than one of strangers; their correlation is that of signs, so that one
-        value far away does not decide it."""
-        before, same, count = 0.0, 0.0, 0
-        for value in self._reference:
-            sign = 1.0 if value > middle else -1.0 if value < middle else 0.0
-            same += sign * before
-            count += bool(sign and before)
-            before = sign
+    def _waver(self) -> float:
+        """How many standard errors the outermost levels lie beyond the true ones: two where levels follow upon each other like
+        strangers, next to none where they go up and down slowly (J. von Neumann's ratio, 1941)."""
+        levels = self._levels
+        count = len(levels)
+        if count < 4:
+            return 2.0
+        middle = sum(levels) / count
+        spread = sum([(level - middle) ** 2 for level in levels])
+        steps = sum([(b - a) ** 2 for a, b in zip(levels, islice(levels, 1, None), strict=False)])
+        return 2.0 if steps >= 1.5 * spread else 2 * (steps / (1.5 * spread)) ** 2
+
+    def _widened(self, middle: float) -> float:
+        """How much more a sum of neighbours varies than one of strangers: sqrt((1 + r) / (1 - r)) with r their correlation,
+        which is that of signs, so that one value far away does not decide it."""
+        signs = [(value > middle) - (value < middle) for value in self._reference]
+        neighbours = [a * b for a, b in zip(signs, islice(signs, 1, None), strict=False)]
+        count = len(neighbours) - neighbours.count(0)
+        if not count:
+            return 1.0
         # Of normal neighbours with correlation r the signs correlate as 2/pi asin(r); a straight line is near enough below 0.9.
-        r = max(0.0, min(0.88, 1.45 * same / count if count else 0.0))
-        return min(_MOST_WIDENING, sqrt((1 + r) / (1 - r))) if r > 2 / sqrt(max(count, 1)) else 1.0
+        r = min(0.88, 1.45 * sum(neighbours) / count)
+        return min(_MOST_WIDENING, sqrt((1 + r) / (1 - r))) if r > 2 / sqrt(count) else 1.0
 
     def _at(self, part: float) -> float:
         return self._sorted[min(int(part * len(self._sorted)), len(self._sorted) - 1)]
 
     def _told(self, seen: float) -> float:
-        return max(exp(seen) - 1e-9, 0.0) if self._is_quantity else seen
+        return max(exp(min(seen, 690.0)) - 1e-9, 0.0) if self._is_quantity else seen

@@ -1,0 +1,206 @@
+"""Rules of what is told of a model, a tool or an agent over many runs: once, with evidence, and by more than one of them."""
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+import pytest
+
+from tests.collector.builders import Clock, FailingStore
+from tests.scenarios import START_NS, STEP_NS, Scenario
+from trajectory.collector.pipeline import Pipeline
+from trajectory.detection.judge import TraceJudge
+from trajectory.detection.mixed import MixedSessions
+from trajectory.model.fact import Batch, Finding
+from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS, Severity
+from trajectory.signals import watch as watches
+from trajectory.signals.anomalies import Anomalies
+from trajectory.signals.measures import Measure
+from trajectory.signals.watch import ERROR_RATE, LATENCY, TOKENS, TOOL_FREQUENCY, Anomaly, Watch
+
+MINUTE_NS = 60_000_000_000
+Runs = Callable[..., list[Anomaly]]
+
+
+class Team:
+    """A team that runs once a minute, as it is told."""
+
+    def __init__(self) -> None:
+        self.watch = Watch()
+        self.chance = Random(1)
+        self.count = 0
+
+    def runs(
+        self, times: int = 1, calls: int = 1, seconds: float = 1.0, failing: float = 0.0, **more: str
+    ) -> list[Anomaly]:
+        """So many runs with so many calls of a tool each; what was told."""
+        told: list[Anomaly] = []
+        for _ in range(times):
+            self.count += 1
+            measures = [self.measure(i, seconds, failing, **more) for i in range(calls)]
+            told += self.watch.put(self.trace_id, measures, self.now_ns)
+        return told
+
+    def measure(self, number: int, seconds: float, failing: float, tool: str = "search", version: str = "1") -> Measure:
+        error = "TimeoutError" if self.chance.random() < failing else ""
+        took_s = seconds * self.chance.lognormvariate(0, 0.3)
+        return Measure(
+            "tool", tool, "research", "svc", version, "", self.now_ns + number, number.to_bytes(8, "big"), error,
+            duration_s=took_s,
+        )  # fmt: skip
+
+    @property
+    def now_ns(self) -> int:
+        return START_NS + self.count * MINUTE_NS
+
+    @property
+    def trace_id(self) -> bytes:
+        return self.count.to_bytes(16, "big")
+
+
+def test_a_slower_tool_is_told_once_with_the_runs_that_show_it() -> None:
+    team = Team()
+    assert team.runs(400, calls=2) == []
+    began = team.count
+    (told,) = team.runs(20, calls=2, seconds=4)
+    assert told.key == (LATENCY, "tool", "svc", "research", "search") and told.deploy is None
+    assert 3 <= told.trace_count <= len({place.trace_id for place in told.places}) + told.trace_count
+    assert all(int.from_bytes(place.trace_id, "big") > began and place.value > 2 for place in told.places)
+    assert told.alarm.onset_ns >= START_NS + (began - 1) * MINUTE_NS
+    assert [lasting.key for lasting in team.watch.lasting()] == [told.key]
+    assert team.runs(60, calls=2) == [] and team.watch.lasting() == []
+
+
+def test_one_run_alone_is_no_anomaly_however_long_it_is() -> None:
+    team = Team()
+    team.runs(400)
+    assert team.runs(1, calls=500, seconds=9, failing=1) == []
+    assert team.runs(60) == [] and team.watch.lasting() == []
+
+
+def test_a_tool_that_fails_and_an_agent_that_calls_another_are_told() -> None:
+    team = Team()
+    team.runs(400, calls=3)
+    told = team.runs(30, calls=3, failing=0.7)
+    assert [one.key.metric for one in told] == [ERROR_RATE] and told[0].alarm.seen > 0.3
+    other = Team()
+    other.runs(100, calls=3)
+    told = other.runs(30, calls=3, tool="browse")
+    assert [(one.key.metric, one.alarm.seen > 0.3) for one in told] == [(TOOL_FREQUENCY, True)]
+
+
+def test_a_step_that_came_with_a_version_says_so_and_is_not_told_at_once() -> None:
+    team = Team()
+    team.runs(400, version="1")
+    assert team.runs(watches._VERSION_COUNT - 1, seconds=5, version="2") == []
+    (told,) = team.runs(20, seconds=5, version="2")
+    assert told.deploy is not None and (told.deploy.before, told.deploy.after) == ("1", "2")
+    assert team.runs(100, seconds=5, version="2") == []
+
+
+def test_late_and_repeated_measures_do_not_count_twice() -> None:
+    team = Team()
+    team.runs(400)
+    measures = [team.measure(i, 9, 0) for i in range(3)]
+    for _ in range(100):
+        assert team.watch.put(team.trace_id, measures, team.now_ns) == []
+    late = [team.measure(i, 9, 0) for i in range(100)]
+    old = [
+        Measure("tool", "search", "research", "svc", "1", "", START_NS + i, b"%08d" % i, duration_s=9)
+        for i in range(60)
+    ]
+    for i, one in enumerate(old):
+        assert team.watch.put(b"old-%12d" % i, [one], team.now_ns) == []
+    assert len(late) == 100 and team.watch.lasting() == []
+
+
+def test_a_hundred_thousand_names_do_not_drive_out_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "MAX_SERIES_COUNT", 20)
+    monkeypatch.setattr(watches, "MAX_NEW_COUNT", 10)
+    monkeypatch.setattr(watches, "MAX_SPANS_COUNT", 500)
+    team = Team()
+    team.runs(400)
+    for i in range(2000):
+        team.runs(1, tool=f"tool-{i}")
+    assert len(team.watch) <= 30 and team.watch._counted_count <= 500
+    assert [one.key.metric for one in team.runs(30, seconds=9)] == [LATENCY]
+
+
+@pytest.mark.parametrize("at_ns", [-1, 0, START_NS * 2, -(2**63), 2**63 - 1])
+def test_a_clock_that_is_wrong_spoils_nothing(at_ns: int) -> None:
+    team = Team()
+    team.runs(400)
+    wrong = Measure("tool", "search", "research", "svc", "1", "", at_ns, b"12345678", duration_s=float("nan"))
+    assert team.watch.put(b"trace-of-a-clock", [wrong], team.now_ns) == []
+    assert len(team.runs(30, seconds=9)) == 1
+
+
+def told_run(number: int, tokens: int) -> Scenario:
+    run = Scenario(trace_id=b"run-%012d" % number)
+    run.now_ns = START_NS + number * 60 * STEP_NS
+    with run.agent("planner", task="Find a hotel"):
+        run.says("I search.", attributes={MODEL_NAME: "gpt-4o", INPUT_TOKENS: tokens, OUTPUT_TOKENS: 10})
+        run.returns("H99")
+    return run
+
+
+def test_the_finding_says_seen_usual_since_when_and_on_what() -> None:
+    watch, chance, said = Watch(), Random(3), list[Finding]()
+    for number in range(120):
+        trace = told_run(number, int(1000 * chance.lognormvariate(0, 0.2)) * (1 if number < 90 else 5)).trace()
+        judge = TraceJudge(trace, [partial(Anomalies, watch)])
+        assert not [f for f in judge.settle(trace.last_ns) if number < 90]
+        said += judge._said.values()
+        assert judge.settle(trace.last_ns) == []
+    by_kind = {finding.kind: finding for finding in said}
+    assert len(said) == len(by_kind) == 2 and set(by_kind) == {"anomaly.tokens", "anomaly.cost"}
+    tokens = by_kind["anomaly.tokens"]
+    assert tokens.message.startswith(
+        "Calls of gpt-4o by planner use 4,335 tokens, usually 830 to 1,390 tokens, since 2026-"
+    )
+    assert tokens.agent == "planner" and tokens.value == "gpt-4o"
+    assert tokens.evidence[0].span_id == tokens.span_id and tokens.confidence > 0.6
+    assert tokens.attributes["usual_low"] < 1100 < tokens.attributes["usual_high"] < tokens.attributes["seen"]
+    assert len(tokens.attributes["traces"]) == 3 and tokens.at_ns == tokens.attributes["since_unix_nano"]
+    assert tokens.severity in (Severity.INFO, Severity.WARNING)
+
+
+def test_a_run_that_is_not_over_is_not_judged_until_it_is_quiet() -> None:
+    watch, run = Watch(), Scenario()
+    with run.agent("planner"):
+        run.says("I search.", attributes={MODEL_NAME: "m", INPUT_TOKENS: 5})
+        trace = run.trace()
+    detector = Anomalies(watch)
+    detector.settle(trace.last_ns, trace)
+    detector.settle(trace.last_ns + STEP_NS, trace)
+    assert len(watch) == 0
+    detector.settle(trace.last_ns + 60 * STEP_NS, trace)
+    assert len(watch) > 0
+    assert list(Anomalies().settle(trace.last_ns, trace)) == []
+
+
+def collected(store: FailingStore, runs: list[Scenario], clock: Clock) -> Pipeline:
+    pipeline = Pipeline(store, [Anomalies, MixedSessions], clock)
+    for _ in range(200):
+        pipeline.tick()
+    for run in runs:
+        batch = Batch(run.source, pipeline.writer.next_seq(run.source.emitter_id, run.source.boot_id), run.facts)
+        pipeline.store([batch])
+        pipeline.fold([batch])
+        clock.at_ns = run.now_ns
+        clock.passes(10)
+        pipeline.tick()
+    pipeline.finish()
+    return pipeline
+
+
+def test_a_collector_tells_it_and_knows_after_a_restart_what_is_usual() -> None:
+    store, clock = FailingStore(), Clock(START_NS)
+    before = collected(store, [told_run(n, 1000 + n % 7) for n in range(90)], clock)
+    assert [s for s in store.summaries() if s.infos or s.warnings] == [] and before.watch.lasting() == []
+    collected(store, [told_run(n, 6000 + n % 7) for n in range(90, 110)], clock)
+    told = [f for s in store.summaries() for f in store.findings(s.trace_id) if f.kind.startswith("anomaly.")]
+    assert sorted(f.kind for f in told) == ["anomaly.cost", "anomaly.tokens"]
+    again = collected(store, [told_run(n, 6000 + n % 7) for n in range(110, 115)], clock)
+    later = [f for s in store.summaries() for f in store.findings(s.trace_id) if f.kind.startswith("anomaly.")]
+    assert len(later) == len(told) and {one.key.metric for one in again.watch.lasting()} <= {TOKENS, "cost"}

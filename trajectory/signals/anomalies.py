@@ -1,0 +1,187 @@
+"""`anomaly.<metric>`: a model, a tool, an agent or a delegation has left what was usual for it over many runs.
+
+Invariant: judged is what is over, once: a run when it is whole and nothing in it is open, or when it was quiet for a while. The
+finding stands in the run that made the change sure, and names the others; it says what was seen, what is usual, since when, and
+how sure. A warning only where it is sure, large, and for the worse. Without a watch over all runs it says nothing. Called through
+the seam of detectors; the collector shares one watch among all its traces.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from math import floor, log10
+
+from trajectory.detection.words import shorten
+from trajectory.graph.trace import Trace
+from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.words import Severity
+from trajectory.signals.baseline import Alarm
+from trajectory.signals.measures import Kind, Measure, delegation_measure, measures_of
+from trajectory.signals.watch import (
+    COST,
+    ERROR_RATE,
+    FIRST_TOKEN,
+    LATENCY,
+    OUTPUT_LENGTH,
+    TOKENS,
+    TOOL_FREQUENCY,
+    Anomaly,
+    Key,
+    Watch,
+)
+
+KIND = "anomaly"
+_QUIET_NS = 30_000_000_000  # by the facts' clock, and
+_NOTICED_NS = 4_000_000_000  # by the clock that judges: so long nothing came
+_SURE = 0.95
+_LARGE = 2.0  # times what is usual
+_LARGE_SHARE = 0.2  # of calls
+_LEAST_COUNT = 10  # values
+_GROWING = (LATENCY, FIRST_TOKEN, TOKENS, COST)  # of which more is worse
+_CALLED = {
+    LATENCY: "take", FIRST_TOKEN: "take to the first token", TOKENS: "use", COST: "cost", OUTPUT_LENGTH: "answer with",
+}  # fmt: skip
+
+
+class Anomalies:
+    """The detector of `anomaly.<metric>`. `watch` is what is known from all runs."""
+
+    name = KIND
+    reads: tuple[type[Fact], ...] = ()
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self._watch = watch
+        self._version = -1
+        self._noticed_ns = 0
+        self._measured_version = -1
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        """Nothing: what is not over is not judged."""
+        return ()
+
+    def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
+        """What this run, now that it is over, makes sure."""
+        watch = self._watch
+        if watch is None or self._measured_version == trace.told_version or not self._is_over(now_ns, trace):
+            return ()
+        self._measured_version = trace.told_version
+        found = watch.put(trace.trace_id, list(measures(trace, watch)), now_ns)
+        return [_finding(anomaly, trace) for anomaly in found]
+
+    def _is_over(self, now_ns: int, trace: Trace) -> bool:
+        if self._version != trace.told_version:
+            self._version, self._noticed_ns = trace.told_version, now_ns
+        if trace.is_whole:
+            return True
+        return now_ns - self._noticed_ns >= _NOTICED_NS and now_ns - trace.last_ns >= _QUIET_NS
+
+
+def measures(trace: Trace, watch: Watch) -> Iterator[Measure]:
+    """What is over in a trace and does not count yet."""
+    counted = watch.counted(trace.trace_id)
+    for invocation in trace.invocations():
+        if any(span_id not in counted for span_id in invocation.spans):
+            yield from measures_of(trace, invocation, watch.prices)
+    for delegation in trace.delegations():
+        measure = delegation_measure(delegation)
+        if measure is not None and measure.at_ns:
+            yield measure
+
+
+def _finding(anomaly: Anomaly, trace: Trace) -> Finding:
+    key, alarm = anomaly.key, anomaly.alarm
+    span_id = anomaly.here.span_id
+    value = alarm.what or key.name
+    deploy = anomaly.deploy
+    return Finding(
+        kind=f"{KIND}.{key.metric}",
+        severity=Severity.WARNING if _is_grave(anomaly) else Severity.INFO,
+        confidence=round(alarm.sureness, 2),
+        trace_id=trace.trace_id,
+        span_id=span_id,
+        message=message_of(anomaly),
+        agent=key.agent,
+        peer_agent=key.name if key.kind == Kind.DELEGATION else "",
+        value=shorten(value, 200),
+        evidence=[
+            Evidence(span_id, f"{_shown(key.metric, anomaly.here.value)} here; usual {_range(key.metric, alarm)}")
+        ],
+        at_ns=alarm.onset_ns,
+        attributes={
+            "metric": key.metric,
+            "of": key.kind,
+            "service": key.service,
+            "seen": alarm.seen,
+            "usual": alarm.usual.middle,
+            "usual_low": alarm.usual.low,
+            "usual_high": alarm.usual.high,
+            "since_unix_nano": alarm.onset_ns,
+            "value_count": alarm.value_count,
+            "traces": [place.trace_id.hex() for place in anomaly.places],
+            **({"version": deploy.after, "version_before": deploy.before} if deploy is not None else {}),
+        },
+    )
+
+
+def message_of(anomaly: Anomaly) -> str:
+    """One sentence: what was seen, what is usual, since when, on how much."""
+    key, alarm = anomaly.key, anomaly.alarm
+    since = f"{datetime.fromtimestamp(alarm.onset_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    seen, usual = _shown(key.metric, alarm.seen), _range(key.metric, alarm)
+    if key.metric == TOOL_FREQUENCY:
+        who = shorten(key.agent or key.service, 60)
+        said = f"{seen} of the tool calls of {who} are of {shorten(alarm.what, 60)}, usually {usual}"
+    elif key.metric == ERROR_RATE:
+        said = f"{seen} of {_subject(key)} fail, usually {usual}"
+    else:
+        subject = _subject(key)
+        said = f"{subject[0].upper()}{subject[1:]} {_CALLED[key.metric]} {seen}, usually {usual}"
+    values = "runs" if key.metric == TOOL_FREQUENCY else "values"
+    counted = f"since {since} ({alarm.value_count} {values})"
+    deploy = anomaly.deploy
+    if deploy is None:
+        return f"{said}, {counted}"
+    return f"{said}, {counted}, when version {shorten(deploy.after, 40)} came after {shorten(deploy.before, 40)}"
+
+
+def _is_grave(anomaly: Anomaly) -> bool:
+    key, alarm = anomaly.key, anomaly.alarm
+    if alarm.sureness < _SURE or alarm.value_count < _LEAST_COUNT or not alarm.is_above:
+        return False
+    if key.metric == ERROR_RATE:
+        return alarm.seen >= alarm.usual.middle + _LARGE_SHARE
+    large = max(_LARGE * alarm.usual.middle, alarm.usual.high)
+    return key.metric in _GROWING and alarm.seen >= large
+
+
+def _subject(key: Key) -> str:
+    name, agent = shorten(key.name, 60), shorten(key.agent, 60)
+    if key.kind == Kind.AGENT:
+        return f"runs of {name or shorten(key.service, 60)}"
+    if key.kind == Kind.DELEGATION:
+        return f"delegations from {agent} to {name}" if agent else f"delegations to {name}"
+    calls = f"calls of {name or 'a model'}"
+    return f"{calls} by {agent}" if agent else calls
+
+
+def _range(metric: str, alarm: Alarm) -> str:
+    low, high = _shown(metric, alarm.usual.low), _shown(metric, alarm.usual.high)
+    if low == high:
+        return low
+    number, _, unit = low.partition(" ")
+    return f"{number if high.endswith(unit) else low} to {high}"
+
+
+def _shown(metric: str, value: float) -> str:
+    if metric in (ERROR_RATE, TOOL_FREQUENCY):
+        return f"{100 * value:.0f} %"
+    if metric == COST:
+        return f"${_number(value)}"
+    unit = "s" if metric in (LATENCY, FIRST_TOKEN) else "tokens" if metric == TOKENS else "characters"
+    return f"{_number(value)} {unit}"
+
+
+def _number(value: float) -> str:
+    """Two digits, and never an exponent that nobody reads."""
+    if value >= 10 or value == 0:
+        return f"{value:,.0f}" if value < 1e15 else f"{value:.1e}"
+    return f"{value:.{min(max(1 - floor(log10(value)), 0), 9)}f}"

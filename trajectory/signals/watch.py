@@ -1,0 +1,273 @@
+"""What is usual for each model, tool, agent and delegation, and which of them have left that: the registry of series.
+
+Invariant: bounded in series and in each of them; a span counts once, however often and late it comes; one run is at most
+`_MOST_VALUES` values of a series, and no run alone is an anomaly: a conversation grows, a broken task fails often, and neither
+says anything of the model or the tool. A new version of a service goes on in the series of the one before: it begins without
+alarms, and a step that came with it says so. One for all traces of a collector; fed by the detector of anomalies.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+from trajectory.signals.baseline import Alarm, Baseline
+from trajectory.signals.failing import FailureShare
+from trajectory.signals.measures import Kind, Measure
+from trajectory.signals.mix import ToolMix
+from trajectory.signals.prices import Prices, load_prices
+
+MAX_SERIES_COUNT = 1000  # of those whose usual is known; about 10 kB each
+MAX_NEW_COUNT = 500  # of those whose usual is not known yet: names that come once do not drive out those that stay
+MAX_SPANS_COUNT = 200_000  # ids of spans that were counted
+_MAX_TRACE_SPANS = 10_000  # of one trace
+_MOST_VALUES = 8  # of one trace in one series
+_MOST_FAILURES = 2
+_LEAST_TRACES = 3  # have to show a change before it is told
+_RECENT_COUNT = 32  # latest values, with where they are from
+_EVIDENCE_COUNT = 3
+_LATE_NS = 600_000_000_000  # what is older than the latest by more is not judged
+_AHEAD_NS = 3_600_000_000_000  # what is of a time that is still to come by more has no clock
+_VERSION_COUNT = 20  # values of a new version before anything is said of it
+_VERSIONS_KEPT = 8
+_MAX_NAME = 200
+
+LATENCY, FIRST_TOKEN, TOKENS, COST = "latency", "time_to_first_token", "tokens", "cost"
+OUTPUT_LENGTH, ERROR_RATE, TOOL_FREQUENCY = "output_length", "error_rate", "tool_frequency"
+
+
+class Key(NamedTuple):
+    """What a series is of. `name` is the model, the tool, the agent that was asked or that worked."""
+
+    metric: str
+    kind: str
+    service: str
+    agent: str
+    name: str
+
+
+class Place(NamedTuple):
+    """One value and where it is from."""
+
+    value: float
+    at_ns: int
+    trace_id: bytes
+    span_id: bytes
+
+
+class Deploy(NamedTuple):
+    """A version of the service that was not heard of before, and the one that it came after."""
+
+    before: str
+    after: str
+    at_ns: int
+
+
+class Anomaly(NamedTuple):
+    """A series has left what is usual, and enough traces show it. `places` are its most extreme values, of a trace each."""
+
+    key: Key
+    alarm: Alarm
+    here: Place  # the value that made it sure
+    places: list[Place]
+    trace_count: int  # at least; that show it
+    deploy: Deploy | None  # where it began with one
+
+
+class _Stream(Protocol):
+    alarm: Alarm | None
+
+    @property
+    def is_warm(self) -> bool: ...
+
+
+class Watch:
+    """The series of a collector. `prices` are ours where none are given, read when the first is needed."""
+
+    def __init__(self, prices: Prices | None = None) -> None:
+        self._prices = prices
+        self._warm: OrderedDict[Key, _Series] = OrderedDict()  # least recently heard of first
+        self._new: OrderedDict[Key, _Series] = OrderedDict()
+        self._counted: OrderedDict[bytes, set[bytes]] = OrderedDict()  # by trace, spans and delegations
+        self._counted_count = 0
+
+    def __len__(self) -> int:
+        return len(self._warm) + len(self._new)
+
+    @property
+    def prices(self) -> Prices:
+        if self._prices is None:
+            self._prices = load_prices()
+        return self._prices
+
+    def counted(self, trace_id: bytes) -> frozenset[bytes] | set[bytes]:
+        """The ids of the spans of a trace that count already."""
+        return self._counted.get(trace_id, frozenset())
+
+    def put(self, trace_id: bytes, measures: Iterable[Measure], now_ns: int) -> list[Anomaly]:
+        """Takes what a trace did; returns what is to be told because of it. Measures that count already are left out."""
+        counted = self._counting(trace_id)
+        values: dict[Key, list[tuple[Measure, float]]] = {}
+        calls: dict[Key, Counter[str]] = {}
+        last: dict[Key, Measure] = {}
+        for measure in sorted(measures, key=lambda m: m.at_ns):
+            if not 0 < measure.at_ns <= now_ns + _AHEAD_NS:
+                continue
+            one = measure.span_id + (b"d" if measure.kind == Kind.DELEGATION else b"")  # it may be a tool call, too
+            if one in counted or len(counted) >= _MAX_TRACE_SPANS:
+                continue
+            counted.add(one)
+            self._counted_count += 1
+            for metric, value in _values(measure):
+                values.setdefault(_key(metric, measure), []).append((measure, value))
+            if measure.kind == Kind.TOOL:
+                key = Key(TOOL_FREQUENCY, Kind.AGENT, measure.service, measure.agent, measure.agent)
+                calls.setdefault(key, Counter())[measure.name[:_MAX_NAME]] += 1
+                last[key] = measure
+        self._let_go_of_spans()
+        told: list[Anomaly | None] = []
+        for key, all_values in values.items():
+            series = self._series(key)
+            most = _MOST_FAILURES if key.metric == ERROR_RATE else _MOST_VALUES
+            for measure, value in _condensed(all_values, most):
+                told.append(series.put(value, measure, trace_id))
+            self._settle(key, series)
+        for key, count in calls.items():
+            series = self._series(key)
+            told.append(series.put(count, last[key], trace_id))
+            self._settle(key, series)
+        return [each for each in told if each is not None]
+
+    def lasting(self) -> list[Anomaly]:
+        """Those that were told and have not ended, as they are now."""
+        every = [series.lasting() for series in (*self._warm.values(), *self._new.values())]
+        return [each for each in every if each is not None]
+
+    def _counting(self, trace_id: bytes) -> set[bytes]:
+        counted = self._counted.setdefault(trace_id, set())
+        self._counted.move_to_end(trace_id)
+        return counted
+
+    def _let_go_of_spans(self) -> None:
+        while self._counted_count > MAX_SPANS_COUNT and len(self._counted) > 1:
+            self._counted_count -= len(self._counted.popitem(last=False)[1])
+
+    def _series(self, key: Key) -> "_Series":
+        series = self._warm.get(key) or self._new.get(key)
+        return series or _Series(key)
+
+    def _settle(self, key: Key, series: "_Series") -> None:
+        """Puts a series last among those that are known; the one that was not heard of for longest makes room."""
+        kept, most = (self._warm, MAX_SERIES_COUNT) if series.is_known else (self._new, MAX_NEW_COUNT)
+        if series.is_known:
+            self._new.pop(key, None)
+        kept[key] = series
+        kept.move_to_end(key)
+        if len(kept) > most:
+            kept.popitem(last=False)
+
+
+class _Series:
+    """One stream, the versions that it was of, its latest values, and the alarm that is not told yet."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self._mix = ToolMix() if key.metric == TOOL_FREQUENCY else None
+        self._stream: Baseline | FailureShare = FailureShare() if key.metric == ERROR_RATE else Baseline()
+        self._recent: deque[Place] = deque(maxlen=_RECENT_COUNT)
+        self._versions: deque[str] = deque(maxlen=_VERSIONS_KEPT)
+        self._deploy: Deploy | None = None
+        self._deploy_count = 0  # values since
+        self._last_ns = 0
+        self._is_told = False
+        self.is_known = False  # it was warm once
+
+    @property
+    def _judge(self) -> _Stream:
+        return self._mix or self._stream
+
+    def put(self, value: float | Counter[str], measure: Measure, trace_id: bytes) -> Anomaly | None:
+        """Takes a value; returns the anomaly that is to be told now."""
+        at_ns = measure.at_ns
+        if at_ns < self._last_ns - _LATE_NS and self.is_known:
+            return None
+        self._last_ns = max(self._last_ns, at_ns)
+        self._note_version(measure.version, at_ns)
+        if self._mix is not None:
+            assert isinstance(value, Counter)
+            begun = self._mix.put(value, at_ns)
+            size = value[begun.what if begun else self._mix.alarm.what if self._mix.alarm else ""]
+            self._recent.append(Place(size / value.total(), at_ns, trace_id, measure.span_id))
+        else:
+            assert not isinstance(value, Counter)
+            self._stream.put(value, at_ns)
+            self._recent.append(Place(value, at_ns, trace_id, measure.span_id))
+        self.is_known = self.is_known or self._judge.is_warm
+        if self._judge.alarm is None:
+            self._is_told = False
+            return None
+        if self._is_told or (self._deploy is not None and self._deploy_count < _VERSION_COUNT):
+            return None
+        anomaly = self._anomaly(self._judge.alarm)
+        self._is_told = anomaly.trace_count >= _LEAST_TRACES
+        return anomaly if self._is_told else None
+
+    def lasting(self) -> Anomaly | None:
+        """The anomaly that was told and lasts."""
+        return self._anomaly(self._judge.alarm) if self._is_told and self._judge.alarm is not None else None
+
+    def _note_version(self, version: str, at_ns: int) -> None:
+        self._deploy_count += 1
+        if not version or version in self._versions:
+            return
+        if self._versions:
+            self._deploy, self._deploy_count = Deploy(self._versions[-1], version[:_MAX_NAME], at_ns), 0
+        self._versions.append(version[:_MAX_NAME])
+
+    def _anomaly(self, alarm: Alarm) -> Anomaly:
+        between = (alarm.seen + alarm.usual.middle) / 2
+        if self._mix is not None:  # what runs called before is not known any more; how many the alarm has is
+            shown = list(self._recent)[-min(alarm.value_count, _RECENT_COUNT) :]
+        else:
+            beyond: Callable[[float], bool] = between.__le__ if alarm.is_above else between.__ge__
+            shown = [place for place in self._recent if place.at_ns >= alarm.onset_ns and beyond(place.value)]
+        by_trace: dict[bytes, Place] = {}
+        for place in sorted(shown, key=lambda p: p.value, reverse=not alarm.is_above):
+            by_trace.pop(place.trace_id, None)
+            by_trace[place.trace_id] = place  # a trace's most extreme value, the most extreme trace last
+        places = list(by_trace.values())[::-1][:_EVIDENCE_COUNT]
+        deploy = self._deploy
+        came_with = deploy is not None and deploy.at_ns <= alarm.onset_ns and self._deploy_count <= 4 * _VERSION_COUNT
+        return Anomaly(self._key, alarm, self._recent[-1], places, len(by_trace), deploy if came_with else None)
+
+
+def _key(metric: str, measure: Measure) -> Key:
+    return Key(metric, measure.kind, measure.service[:_MAX_NAME], measure.agent[:_MAX_NAME], measure.name[:_MAX_NAME])
+
+
+def _values(measure: Measure) -> Iterable[tuple[str, float]]:
+    """By metric, what a measure says. How long something took that failed says nothing of how long it takes."""
+    yield ERROR_RATE, float(bool(measure.error))
+    if measure.error:
+        return
+    if measure.duration_s is not None:
+        yield LATENCY, measure.duration_s
+    if measure.kind != Kind.MODEL:
+        return
+    if measure.first_chunk_s is not None:
+        yield FIRST_TOKEN, measure.first_chunk_s
+    if measure.input_tokens is not None or measure.output_tokens is not None:
+        yield TOKENS, float((measure.input_tokens or 0) + (measure.output_tokens or 0))
+    if measure.cost_usd is not None:
+        yield COST, measure.cost_usd
+    if measure.output_chars is not None:
+        yield OUTPUT_LENGTH, float(measure.output_chars)
+
+
+def _condensed(values: Sequence[tuple[Measure, float]], most: int) -> Sequence[tuple[Measure, float]]:
+    """At most so many values for all: the middle one of each part of them, in their order."""
+    if len(values) <= most:
+        return values
+    bounds = [i * len(values) // most for i in range(most + 1)]
+    parts = [sorted(values[a:b], key=lambda value: value[1]) for a, b in pairwise(bounds)]
+    return [part[len(part) // 2] for part in parts]
