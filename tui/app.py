@@ -162,8 +162,8 @@ class TrajectoryApp(Taking):
             self.feed_health, self._health_s = message.view.health, self.clock()
         screen = self.data_screen
         with self.batch_update():
-            if message.view is not None and screen and screen.is_mounted and screen.is_for(message.query):
-                screen.accept(message.view)
+            if message.view is not None and screen and screen.is_mounted:
+                screen.answered(message.query, message.view)
         if message.query != self._wanted():
             self.ask_now()
         contact = self.contact

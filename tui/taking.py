@@ -138,6 +138,19 @@ class Taking(Going):
         self._copies.forget()
         self._editor.forget()
 
+    def copy_selected(self) -> bool:
+        """Copies what the mouse has selected, and lets it go; False where nothing is."""
+        text = self.screen.get_selected_text()
+        if not text:
+            return False
+        self.screen.clear_selection()
+        self.tell(self.copy(text))
+        return True
+
+    async def action_copy_or_quit(self) -> None:
+        if not self.copy_selected():
+            await self.action_quit()
+
     def copy(self, text: str) -> str:
         """Puts a text on the clipboard and, for terminals that cannot, in a private file; returns what to tell."""
         self.copy_to_clipboard(text)

@@ -54,8 +54,7 @@ class Ticker:
         self._wanted = wanted
         self._jobs: SimpleQueue[Callable[[], Message] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._last: Query | None = None
-        self._since = -1
+        self._known: dict[type, tuple[Query, int]] = {}  # of each kind the last query, and the version that came
         self._tick = 0
         self._empty_count = 0
         self.in_flight = False
@@ -69,12 +68,12 @@ class Ticker:
         query = self._wanted()
         if query is None:
             return
-        if query == self._last and self._empty_count >= _QUIET_COUNT and self._tick % _TICKS_QUIET:
+        asked, since = self._known.get(type(query), (None, -1))
+        if query == asked and self._empty_count >= _QUIET_COUNT and self._tick % _TICKS_QUIET:
             return
-        if query != self._last:
-            self._last, self._since = query, -1
+        self._known[type(query)] = query, since if query == asked else -1
+        since = self._known[type(query)][1]
         self.in_flight = True
-        since = self._since
         self._do(lambda: self._pull(query, since))
 
     def arrived(self, message: Arrived) -> None:
@@ -83,12 +82,14 @@ class Ticker:
         self._empty_count = 0 if message.view is not None or message.error else self._empty_count + 1
         if message.error and not message.is_busy:
             self.refetch()  # whoever answers next may count versions anew
-        if message.view is not None and message.query == self._last:
-            self._since = message.view.version
+        kind = type(message.query)
+        if message.view is not None and self._known.get(kind, (None, 0))[0] == message.query:
+            self._known[kind] = message.query, message.view.version
 
     def refetch(self) -> None:
-        """Makes the next pull ask for whatever there is."""
-        self._since, self._empty_count = -1, 0
+        """Makes the next pulls ask for whatever there is."""
+        self._known.clear()
+        self._empty_count = 0
 
     def mark(self, trace_id: str, alert_key: str, what: str, action: str, for_s: int = 0) -> None:
         """Marks an alert behind the pull in flight; posts Marked with `what` that is in words."""

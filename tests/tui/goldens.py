@@ -16,6 +16,7 @@ PATHS: dict[str, list[str]] = {
     "health": ["i"],
     "cockpit": ["enter"],
     "delegations": ["enter", "d"],
+    "graph": ["enter", "d", "v"],
     "timeline": ["t", "j", "j", "j", "j"],
     "suspects": ["enter", "b"],
     "alert": ["enter", "a", "enter"],
@@ -33,7 +34,7 @@ GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "ascii": (
         (120, 36),
         "ascii",
-        ("runs", "cockpit", "suspects", "alert", "timeline", "agent", "delegation", "replay", "help"),
+        ("runs", "cockpit", "graph", "suspects", "alert", "timeline", "agent", "delegation", "replay", "help"),
     ),
     "block": (
         (120, 36),
@@ -41,6 +42,9 @@ GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
         ("runs", "cockpit", "suspects", "alert", "timeline", "agent", "delegation", "replay", "help"),
     ),
     "200x50": ((200, 50), "unicode", ("runs", "timeline", "cockpit", "alert", "agent", "delegation")),
+    "160x45": ((160, 45), "unicode", ("cockpit", "graph")),
+    "230x60": ((230, 60), "unicode", ("cockpit",)),
+    "50x20": ((50, 20), "unicode", ("cockpit",)),
     "60x20": ((60, 20), "unicode", ("cockpit", "alert")),
 }
 STATES = ("empty", "connecting", "reconnecting", "overload")

@@ -1,6 +1,11 @@
-"""The mouse does what keys do: a crumb goes back, the title of a column sorts, the sign of a fold folds."""
+"""The mouse does what keys do: a crumb goes back, a title sorts, a fold folds, a chip follows, a key in the footer is pressed."""
+
+from msgspec import structs
+from textual.events import MouseScrollDown
 
 from tests.tui.pilots import Driver, driving
+from tests.tui.story import StoryFeed
+from tui.widgets.pane import Pane
 
 
 async def click(driver: Driver, word: str, line: int) -> None:
@@ -41,3 +46,105 @@ async def test_the_sign_of_a_fold_folds_and_unfolds() -> None:
         assert "1 folded" in driver.text
         await click(driver, "▸", line)
         assert "folded" not in driver.text and driver.text.count("\n") == before.count("\n")
+
+
+def line_of(driver: Driver, text: str) -> int:
+    """The first line of the screen that holds a text."""
+    return next(at for at, line in enumerate(driver.text.splitlines()) if text in line)
+
+
+async def test_every_key_of_the_footer_can_be_clicked() -> None:
+    async with driving() as driver:
+        await click(driver, "enter" if "enter" in driver.text.splitlines()[-1] else "⏎ open", 35)
+        assert driver.where == "cockpit"
+        for word, where in (
+            ("t timeline", "timeline"),
+            ("esc back", "cockpit"),
+            ("? help", "help"),
+            ("esc", "cockpit"),
+        ):
+            await click(driver, word, 35)
+            assert driver.where == where
+        await click(driver, "^p commands", 35)
+        assert "what to do" in driver.text
+
+
+async def test_the_chip_of_the_tail_stops_following_and_follows_again() -> None:
+    async with driving() as driver:
+        await driver.press("enter")
+        await click(driver, "● following", line_of(driver, "4 Tail"))
+        assert "0 new · f" in driver.text
+        await click(driver, "0 new", line_of(driver, "4 Tail"))
+        assert "● following" in driver.text
+        await driver.press("space")
+        await click(driver, "paused · space", line_of(driver, "4 Tail"))
+        assert "● following" in driver.text
+
+
+async def test_a_click_selects_two_open_and_the_wheel_scrolls_past_the_cursor() -> None:
+    async with driving(size=(120, 30)) as driver:
+        await driver.press("enter", "4", "g")
+        screen = driver.app.screen
+        tail = screen.query_one("#tail", Pane)
+        chosen, top = tail.selected, tail.top
+        await driver.pilot._post_mouse_events([MouseScrollDown], tail, (5, 3))
+        await driver.ready()
+        assert tail.top > top and tail.selected == chosen
+        await driver.pilot.click(tail, offset=(5, 2))
+        await driver.ready()
+        assert tail.selected == tail.keys[tail.top + 1] != chosen
+        await driver.pilot.double_click(tail, offset=(5, 2))
+        await driver.ready()
+        assert driver.where == "span"
+
+
+async def drag(driver: Driver, start: tuple[int, int], end: tuple[int, int]) -> None:
+    await driver.pilot.mouse_down(offset=start)
+    await driver.pilot.hover(offset=end)
+    await driver.pilot.mouse_up(offset=end)
+    await driver.ready()
+
+
+async def test_text_is_selected_by_the_mouse_and_copied_without_its_frame() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a")
+        line = line_of(driver, "▲ A1")
+        row = driver.text.splitlines()[line]
+        chosen = driver.app.screen.query_one("#alerts", Pane).selected
+        await drag(driver, (row.index("stale figure"), line), (118, line + 1))
+        await driver.press("y")
+        copied = driver.app.clipboard
+        assert copied.splitlines()[0].startswith("stale figure, 2 hops") and "context.lost" in copied.splitlines()[1]
+        assert "┃" not in copied and "│" not in copied
+        assert "copied" in driver.text.splitlines()[-2]
+        assert driver.app.screen.query_one("#alerts", Pane).selected == chosen
+        await driver.press("y")
+        assert "stale figure, 2 hops" not in driver.app.clipboard  # nothing is selected any more: the value of the row
+
+
+async def test_what_is_selected_is_copied_as_it_was_even_when_other_rows_came_there() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "4")
+        line = line_of(driver, "check_totals")
+        row = driver.text.splitlines()[line]
+        await drag(driver, (row.index("check_totals"), line), (row.index("check_totals") + 12, line))
+        feed.steps = [*feed.steps, *(structs.replace(feed.steps[-1], step_id=9000 + at, text="new") for at in range(5))]
+        feed.moved()
+        await driver.beat(2)
+        assert driver.text.splitlines()[line] == row  # it does not follow while something is selected
+        await driver.press("ctrl+c")
+        assert driver.app.clipboard == "check_totals"
+        assert driver.where == "cockpit"
+
+
+async def test_a_tab_of_the_inspector_is_clicked() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a", "enter", "enter")
+        assert driver.where == "span"
+        line = line_of(driver, "1 ")
+        tabs = next(at for at, text in enumerate(driver.text.splitlines()) if " │ 2 " in text)
+        assert line <= tabs
+        before = driver.app.screen.query_one("#content", Pane).status
+        await click(driver, "1 ", tabs)
+        assert driver.app.screen.query_one("#content", Pane).status != before

@@ -105,11 +105,10 @@ def _write_notes(laid: Laid, hidden_count: int, signs: Signs) -> None:
 
 def graph_legend(signs: Signs) -> Line:
     """What the lines of the graph mean, in one line."""
-    light, heavy = signs.lines[LEFT | RIGHT], signs.lines_heavy[LEFT | RIGHT]
     named = [
-        (heavy * 2 + signs.arrow, "cascade", "error"),
-        (light + "d" + signs.arrow, "declared", "delegation"),
-        (light + "i" + signs.arrow, "inferred", "delegation"),
+        (signs.lines_heavy[LEFT | RIGHT], "cascade", "error"),
+        ("d", "declared", "delegation"),
+        ("i", "inferred", "delegation"),
         (signs.medium, "lost", "warning"),
         (signs.again, "back", "dim"),
     ]

@@ -158,6 +158,11 @@ class AskingScreen(Screen[None]):
 
     # What comes
 
+    def answered(self, query: Query, view: View) -> None:
+        """Takes the answer to a query, if that still belongs here."""
+        if self.is_for(query):
+            self.accept(view)
+
     def accept(self, view: View) -> None:
         """Takes a view that came for this screen's query; while paused, keeps it for later."""
         if isinstance(view, Missing):

@@ -66,6 +66,8 @@ class DataScreen(FramedScreen):
     def action_back(self) -> None:
         if self.is_prompting:
             self.close_prompt()
+        elif self.selections:
+            self.clear_selection()
         elif self.zoomed and not self.tui.is_plain:
             self.zoomed = ""
             self.plan()
@@ -224,6 +226,8 @@ class DataScreen(FramedScreen):
         self.tui.show_help(self.name_here, self.pane)
 
     def action_copy(self) -> None:
+        if self.tui.copy_selected():
+            return
         value = self.value_of(self.pane)
         self.say(self.tui.copy(value) if value else "nothing to copy here")
 

@@ -1,20 +1,19 @@
-"""One run in five panes: who is working, who asked whom, what is wrong, what just happened, and which steps are suspected.
+"""One run: who is working, who asked whom, what is wrong, what just happened, and which steps are suspected.
 
-Invariant: at any size each pane is one key away; the tail never moves while it is scrolled up; alerts go on while the view
-is paused; the path of the alert under the cursor is drawn over lanes and delegations, and no other. Asks for the run's
-lanes, delegations, alerts, newest steps and suspects.
+Invariant: the tail never moves while it is scrolled up; alerts go on while the view is paused; the path of the alert under the
+cursor is drawn over lanes and delegations, and no other. Asks for lanes, delegations, alerts, newest steps and suspects.
 """
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Container
 
 from trajectory.view.rows import (
     AlertRow,
     DelegationRow,
     Lane,
+    SpanRow,
+    SpanView,
     StepRow,
     SuspectRow,
     TraceQuery,
@@ -24,30 +23,25 @@ from trajectory.view.rows import (
 )
 from tui.drawing.alerts import alert_line, alerts_title, kind_width
 from tui.drawing.bars import run_summary
-from tui.drawing.chain import chain_line, of_drawn
 from tui.drawing.delegation import delegation_at
-from tui.drawing.grouping import Grouped, by_agent
-from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend
+from tui.drawing.graph import GraphDrawing, draw_graph
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, took
 from tui.drawing.page import PageLine
-from tui.drawing.path import Way, way_line
-from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
-from tui.drawing.tail import step_line
-from tui.drawing.tree import Branch, branch_line, branches, tree_legend
-from tui.drawing.window import Window, delegations_in, lanes_in
+from tui.drawing.path import Way
+from tui.drawing.suspects import suspect_lines
+from tui.drawing.tree import Branch, branch_line, branches
+from tui.drawing.window import Window
 from tui.keys import bindings_on
 from tui.screens.alert import SUSPECTS_SHOWN
-from tui.screens.timed import TimedScreen
-from tui.widgets.page import PagePane
+from tui.screens.cockpit_layout import CockpitLayout
+from tui.widgets.lanes import caption
 from tui.widgets.pane import Pane
-
-_TAIL_PULLED = 400
-_TAIL_KEPT = 5000
-_WIDE = 160  # columns from which alerts and suspects stand side by side
+from tui.widgets.spans import HELD
+from tui.widgets.tail import PULLED
 
 
-class CockpitScreen(TimedScreen):
+class CockpitScreen(CockpitLayout):
     """The cockpit of one run."""
 
     name_here = "cockpit"
@@ -60,52 +54,32 @@ class CockpitScreen(TimedScreen):
         self.trace_id = trace_id
         self.run_title = title
         self._first_pane = pane
-        self._shows_graph = False  # on narrow screens, the second pane in the place of the first
-        self._drawn: LaneDrawing | None = None
-        self._drawn_for: tuple[object, ...] = ()
-        self._groups = Grouped([], [])  # the lanes as they are drawn
-        self._opened: set[str] = set()  # agents whose lanes are drawn one by one
         self._branches: list[Branch] = []
+        self._drawing: GraphDrawing | None = None
+        self._drawing_for: tuple[object, ...] = ()
         self._alert_rows: list[AlertRow] = []
-        self._shows_suspects = False  # but on the widest screens, the suspects in the place of the alerts
         self._way: Way | None = None
-        self._steps: list[StepRow] = []
-        self._step_keys: list[str] = []
-        self._steps_filter = ""
-
-    def compose_body(self) -> ComposeResult:
-        signs = self.tui.signs
-        self.agents = Pane("agents", signs, title="Agents", number=1)
-        self.delegations = Pane("delegations", signs, title="Delegations", number=2)
-        self.alerts = Pane("alerts", signs, title="Alerts", number=3)
-        self.suspects = PagePane("suspects", signs, "Suspects", 5, self._suspect_lines, self.plan)
-        self.suspects.status = NOT_A_VERDICT
-        self.alerts.rests_on_first = self.suspects.rests_on_first = True
-        self.tail = Pane("tail", signs, title="Tail", number=4)
-        self.tail.can_follow = self.tail.follows = True
-        self.delegations.legend = tree_legend(signs)
-        yield Container(self.agents, self.delegations, id="above", classes="columns")
-        yield Container(self.alerts, self.suspects, id="middle", classes="columns")
-        yield self.tail
-
-    def panes(self) -> list[Pane]:
-        return [self.agents, self.delegations, self.alerts, self.tail, self.suspects]
 
     def begin(self) -> None:
         self.focus_named(self._first_pane or "agents")
 
     def focus_named(self, name: str) -> None:
         """Gives the pane of this name the focus."""
-        self.focus_pane([pane.id for pane in self.panes()].index(name))
+        named = [pane.id for pane in self.panes()]
+        self.focus_pane(
+            named.index(name) if name in named else 1
+        )  # of the two that draw delegations, the one that is shown
 
     def crumbs(self) -> list[str]:
         return ["runs", f"{self.trace_id[:4]} {self.run_title}"]
 
-    def asks(self) -> TraceQuery:
+    def asks_rows(self) -> TraceQuery:
+        spans = HELD if self.is_ultra else 0
         return TraceQuery(
             self.trace_id,
             filter=self.filter_text,
-            tail=_TAIL_PULLED,
+            tail=PULLED,
+            spans=spans,
             suspects=SUSPECTS_SHOWN,
             critical=self.tui.shows_critical,
         )
@@ -113,61 +87,9 @@ class CockpitScreen(TimedScreen):
     def takes(self, view: View) -> bool:
         return isinstance(view, TraceView) and view.trace.trace_id == self.trace_id
 
-    # Layout
-
-    def lay_out(self, width: int, height: int) -> None:
-        above, middle = self.query_one("#above"), self.query_one("#middle")
-        above.display = middle.display = True
-        if width < 60:
-            self._arrange_one()
-            return
-        stacked = width < 100
-        self.agents.display = not (stacked and self._shows_graph)
-        self.delegations.display = not stacked or self._shows_graph
-        self.delegations.styles.width = "1fr" if stacked else max(46, width * 46 // 120)
-        low = height < 14
-        alert_size = self._alert_size(width, height)
-        lane_size = self._lane_size(height - (0 if low else alert_size), stacked)
-        middle.display = not low or self._shows_suspects
-        self.alerts.display = width >= _WIDE or not self._shows_suspects
-        self.suspects.display = width >= _WIDE or self._shows_suspects
-        above.styles.height, middle.styles.height = lane_size, alert_size
-
-    def _alert_size(self, width: int, height: int) -> int:
-        """Lines of the alerts' and the suspects' panes: as many as there are, within a sixth of the screen or so; suspects, who
-        need more for their reasons, have a third while they are in the alerts' place."""
-        if self._shows_suspects and width < _WIDE:
-            return max(4, min(len(self.suspects.lines) + 2, height // 3 + 1))
-        most = 4 if height < 28 else 6 if height < 40 else 9
-        rows = max(len(self._alert_rows), len(self.suspects.lines) if width >= _WIDE else 0)
-        return max(3, min(rows + 2, most))
-
-    def _lane_size(self, height: int, stacked: bool) -> int:
-        """Lines of the lanes' pane, out of those that it shares with the tail: all lanes, if the tail keeps a third."""
-        lanes = len(self._groups.lanes) if self.view else 7
-        wanted = lanes + (5 if stacked else 7) + (self._way is not None or self.tui.shows_critical)
-        return max(4, min(wanted, height - max(5, height // 3)))
-
-    def _arrange_one(self) -> None:
-        """One pane at a time, for the narrowest screens."""
-        shown = self.pane
-        for pane in self.panes():
-            pane.display = pane is shown
-        for name, inside in (("#above", (self.agents, self.delegations)), ("#middle", (self.alerts, self.suspects))):
-            row = self.query_one(name)
-            row.display = shown in inside
-            row.styles.height = "1fr"
-
-    def reveal_pane(self, pane: Pane) -> None:
-        super().reveal_pane(pane)
-        if pane in (self.agents, self.delegations):
-            self._shows_graph = pane is self.delegations
-        if pane in (self.alerts, self.suspects):
-            self._shows_suspects = pane is self.suspects
-            self.plan()
-        if not pane.display or self.app.size.width < 100:
-            pane.display = True
-            self.call_after_refresh(self.plan)
+    @property
+    def has_way(self) -> bool:
+        return self._way is not None or self.tui.shows_critical
 
     def summary_height(self, width: int) -> int:
         return 2 if width >= 100 and self.app.size.height >= 30 else 1
@@ -187,12 +109,21 @@ class CockpitScreen(TimedScreen):
             return
         self.run_title = view.trace.title
         self.tui.seen[self.trace_id] = view.trace
-        before = len(self._alert_rows) + len(self.suspects.lines), self.agents.size.height
+        before = self._counts
         self._draw_alerts(view)
         self._draw_way(view)
-        self._draw_tail(view)
-        if before[0] != len(self._alert_rows) + len(self.suspects.lines) or len(self._groups.lanes) + 4 != before[1]:
+        self.tail.take(view.tail, self.filter_text, self._when)
+        self.tail.retitle(is_paused=self.tui.is_paused)
+        if self.is_ultra:
+            self.spans.take(view, self._end_ns(view))
+        if before != self._counts or len(self.agents.keys) + 4 != self.agents.size.height:
             self.plan()
+        self.inspect()
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        """What the sizes of panes depend on."""
+        return len(self._alert_rows), len(self.suspects.lines), len(self.agents.keys), len(self._branches)
 
     def draw_paused(self, view: View) -> None:
         if isinstance(view, TraceView):
@@ -202,43 +133,17 @@ class CockpitScreen(TimedScreen):
                 self.plan()
 
     def _when(self, at_ns: int) -> str:
-        return self.when(at_ns, self.view.trace.started_ns if self.view else 0)
+        return self.when(at_ns, self.start_ns)
 
     def _end_ns(self, view: TraceView) -> int:
         return max(self.tui.now_ns, view.trace.ended_ns) if view.trace.state == "live" else view.trace.ended_ns
 
-    def _lanes(self, view: TraceView, width: int) -> LaneDrawing:
-        """The chart at a width; drawn once for each view, width, part of the time and second."""
-        whole_ns = self._end_ns(view)
-        start_ns, end_ns = self.window or (view.trace.started_ns, whole_ns)
-        made_of = (view, self._way, width, start_ns, end_ns, self.tui.shows_critical)
-        if (
-            self._drawn is None
-            or len(self._drawn_for) != len(made_of)
-            or not all(
-                one is other or (isinstance(one, int) and one == other)
-                for one, other in zip(made_of, self._drawn_for, strict=True)
-            )
-        ):
-            self._drawn_for = made_of
-            lanes, delegations = self._groups.lanes, self._groups.delegations
-            is_live = view.trace.state == "live"
-            self._drawn = draw_lanes(
-                lanes if self.window is None else lanes_in(lanes, self.window, whole_ns),
-                delegations if self.window is None else delegations_in(delegations, self.window),
-                width,
-                self.signs,
-                start_ns=start_ns,
-                now_ns=end_ns,
-                axis_lines=2 if self.app.size.width >= 100 else 1,
-                end_label=self.signs.closes if self.window else "now" if is_live else "end",
-                way=self._groups.way if self.window is None else None,
-                origin_ns=view.trace.started_ns,
-                critical=of_drawn(view.critical, view.lanes, lanes, self._groups.agents)
-                if self.tui.shows_critical
-                else None,
-            )
-        return self._drawn
+    def _draw_agents(self, view: TraceView) -> None:
+        end_ns = self._end_ns(view)
+        self.agents.take(view, self._way, end_ns, self.window, shows_critical=self.tui.shows_critical)
+        others = "  ".join(f"{number} {name}" for number, (_, name) in enumerate(self.tabs(), 1) if number > 1)
+        span = f"0{self.signs.dash}{took(end_ns - self.start_ns, view.trace.state != 'live')}"
+        self.agents.status = self.in_time() or (others if self.app.size.width < 100 else span)
 
     def whole(self) -> Window | None:
         view = self.view
@@ -246,6 +151,7 @@ class CockpitScreen(TimedScreen):
 
     def stretch_here(self) -> tuple[int, int]:
         row, whole = self.row_of(self.pane), self.whole() or Window(0, 1)
+        row = row.row if isinstance(row, SpanView) else row
         begins = [at for name in ("start_ns", "at_ns", "sent_ns", "opened_ns") if (at := getattr(row, name, 0))]
         ends = [at for name in ("end_ns", "returned_ns") if (at := getattr(row, name, 0))]
         if not begins:
@@ -253,56 +159,45 @@ class CockpitScreen(TimedScreen):
         is_instant = isinstance(row, AlertRow | StepRow | SuspectRow)
         return begins[0], begins[0] if is_instant else ends[0] if ends else whole.end_ns
 
-    def _draw_agents(self, view: TraceView) -> None:
-        self._groups = by_agent(view.lanes, view.delegations, self.signs, self._way, self._opened)
-        keys = [lane.label if lane.label in self._groups.agents else lane.span_id for lane in self._groups.lanes]
-        self.agents.show(keys, self._lane_line, self._lane_head)
-        narrow = self.app.size.width < 100
-        whole = f"0{self.signs.dash}{took(self._end_ns(view) - view.trace.started_ns, view.trace.state != 'live')}"
-        self.agents.status = self.in_time() or ("2 graph  3 alerts  4 tail  5 suspects" if narrow else whole)
-
-    def _lane_head(self, width: int) -> list[Line]:
-        self.agents.legend = lanes_legend(self.signs, width)
-        if self.view is None:
-            return []
-        return [*self._caption(width), *self._lanes(self.view, width).axis]
-
-    def _caption(self, width: int) -> list[Line]:
-        """The path that is drawn, in words."""
-        if self.tui.shows_critical and self.view is not None and self.agents.display:
-            return [chain_line(self.view.critical, self.view.lanes, width, self.signs)]
-        if self.window is not None and self.agents.display:
-            return []
-        return [way_line(self._way, width, self.signs)] if self._way else []
-
-    def _lane_line(self, index: int, width: int) -> Line:
-        return self._lanes(self.view, width).lines[index] if self.view else []
-
     def _draw_delegations(self, view: TraceView) -> None:
         self._branches = branches(view.delegations)
-        lanes = {lane.label: lane for lane in view.lanes}
-        start_ns = view.trace.started_ns
-        run_ns = self._end_ns(view) - start_ns
-        self.delegations.status = grouped(len(view.delegations))
         self.delegations.banner = [] if view.delegations else [[("no delegation was recorded", "dim")]]
-        self.delegations.show(
+        if self.draws_graph:
+            self._draw_graph(view)
+            return
+        lanes = {lane.label: lane for lane in view.lanes}
+        run_ns = self._end_ns(view) - self.start_ns
+        self.tree_pane.status = grouped(len(view.delegations))
+        self.tree_pane.show(
             [branch.key for branch in self._branches],
             lambda index, width: branch_line(
-                self._branches[index], lanes, width, self.signs, start_ns, self._way, run_ns
+                self._branches[index], lanes, width, self.signs, self.start_ns, self._way, run_ns
             ),
-            lambda width: [] if self.agents.display else self._caption(width),
+            lambda width: [] if self.agents.display else caption(self._way, width, self.signs),
         )
+
+    def _draw_graph(self, view: TraceView) -> None:
+        groups = self.agents.groups
+        drawn_for = (id(view), id(self._way), len(groups.lanes))
+        if self._drawing is None or drawn_for != self._drawing_for:
+            self._drawing_for = drawn_for
+            self._drawing = draw_graph(groups.lanes, groups.delegations, self.signs, groups.way)
+        self.graph.draw(self._drawing)
+        self._title_graph()
+
+    def _title_graph(self) -> None:
+        count = grouped(len(self.view.delegations)) if self.view else ""
+        self.graph.status = f" {self.signs.dot} ".join(part for part in (self.graph.part, count) if part)
 
     def _draw_alerts(self, view: TraceView) -> None:
         rows = self._alert_rows = view.alerts
-        start_ns = view.trace.started_ns
-        run_ns = self._end_ns(view) - start_ns
+        run_ns = self._end_ns(view) - self.start_ns
         self.alerts.status = alerts_title(rows, self.signs)
         self.alerts.banner = [] if rows else [[(f"{self.signs.ok} nothing found so far", "ok")]]
         self.alerts.show(
             [row.key for row in rows],
             lambda index, width: alert_line(
-                rows[index], width, self.signs, start_ns, run_ns=run_ns, kinds=kind_width(rows, width)
+                rows[index], width, self.signs, self.start_ns, run_ns=run_ns, kinds=kind_width(rows, width)
             ),
         )
 
@@ -316,7 +211,7 @@ class CockpitScreen(TimedScreen):
         self._draw_agents(view)
         self._draw_delegations(view)
 
-    def _suspect_lines(self, width: int) -> list[PageLine]:
+    def suspect_lines(self, width: int) -> list[PageLine]:
         view = self.view
         return suspect_lines(view.suspects, view.limits, self._way, width, self.signs, self._when) if view else []
 
@@ -325,86 +220,79 @@ class CockpitScreen(TimedScreen):
         line, rows = self.suspects.line, self.view.suspects if self.view else []
         return next((row for row in rows if line and row.span_id == line.span_id), None)
 
-    def _draw_tail(self, view: TraceView) -> None:
-        self._merge(view.tail)
-        start_ns = view.trace.started_ns
-        self.tail.show(
-            self._step_keys,
-            lambda index, width: step_line(
-                self._steps[index], self.when(self._steps[index].at_ns, start_ns), width, self.signs
-            ),
-        )
-        self._title_tail()
-
-    def _merge(self, rows: list[StepRow]) -> None:
-        """Adds what is new; drops the oldest only while the end is followed, so that nothing moves under the eye."""
-        if self._steps_filter != self.filter_text or (
-            self._steps and rows and rows[-1].step_id < self._steps[-1].step_id
-        ):
-            self._steps, self._steps_filter = [], self.filter_text
-        first = rows[0].step_id if rows else 0
-        kept = [step for step in self._steps if step.step_id < first] if rows else self._steps
-        whole = [*kept, *rows]
-        if self.tail.follows:
-            whole = whole[-_TAIL_KEPT // 5 :]
-        self._steps = whole[:_TAIL_KEPT]
-        self._step_keys = [str(step.step_id) for step in self._steps]
-
-    def _title_tail(self) -> None:
-        if self.tui.is_paused:
-            self.tail.status = f"{self.signs.paused} paused {self.signs.dot} space"
-        elif self.tail.follows:
-            self.tail.status = f"{self.signs.running} following {self.signs.dot} all agents"
-        else:
-            more = "+" if len(self._steps) >= _TAIL_KEPT else ""
-            self.tail.status = f"{self.signs.paused} {self.tail.unseen}{more} new {self.signs.dot} f"
-
     def moved(self, pane: Pane) -> None:
         if pane is self.tail:
-            self._title_tail()
+            self.tail.retitle(is_paused=self.tui.is_paused)
+        elif pane is self.graph:
+            self._title_graph()
         elif pane is self.alerts and self.view is not None:
             before = self._way is None
             self._draw_way(self.view)
             if before != (self._way is None):
                 self.plan()
+        super().moved(pane)
+
+    def chipped(self, pane: Pane, text: str) -> None:
+        if pane is self.tail and self.tui.is_paused:
+            self.tui.pause()
+        elif pane is self.tail and not pane.follows:
+            self.action_follow()
+        elif pane is self.tail:
+            pane.follows = False
+            self.moved(pane)
 
     def counted(self) -> str:
-        return f"{len(self._steps)} of {self.view.tail_total} steps" if self.view else ""
+        return f"{len(self.tail.steps)} of {self.view.tail_total} steps" if self.view else ""
 
     # Keys
 
     def row_of(self, pane: Pane) -> object | None:
         if self.view is None or not pane.selected:
             return None
-        if pane is self.suspects:
-            return self._suspect()
-        rows: dict[str, list[object]] = {
-            "agents": [*self._groups.lanes],
-            "delegations": [branch.row or self._lane(branch.label) for branch in self._branches],
-            "alerts": [*self._alert_rows],
-            "tail": [*self._steps],
+        if pane is self.graph:
+            return self._in_graph(pane.selected)
+        at = pane.cursor
+        rows: dict[Pane, object | None] = {
+            self.agents: self.agents.lane,
+            self.alerts: self._alert_rows[at] if pane is self.alerts and at < len(self._alert_rows) else None,
+            self.tail: self.tail.step,
+            self.suspects: self._suspect(),
+            self.spans: self.spans.row,
+            self.inspector: self.inspector.held,
         }
-        found = rows[pane.id or ""]
-        return found[pane.cursor] if pane.cursor < len(found) else None
+        if pane is self.tree_pane and at < len(self._branches):
+            return self._branches[at].row or self._lane(self._branches[at].label)
+        return rows.get(pane)
 
     def _lane(self, label: str) -> Lane | None:
         return next((lane for lane in (self.view.lanes if self.view else []) if lane.label == label), None)
 
+    def _in_graph(self, label: str) -> object | None:
+        """What a box stands for: a lane, a group of them, else a delegation that never began."""
+        lane = next((each for each in self.agents.groups.lanes if each.label == label), None)
+        return lane or (self._drawing.given.get(label) if self._drawing else None)
+
     @property
     def link_view(self) -> str:
-        return self.pane.id if self.pane in (self.agents, self.delegations) and self.pane.id else ""
+        return {self.agents: "agents", self.tree_pane: "delegations", self.graph: "delegations"}.get(self.pane, "")
 
     def key_of_span(self, pane: Pane, span_id: str) -> str:
-        if pane is self.delegations:
+        if pane is self.tree_pane:
             return next((b.key for b in self._branches if b.row and b.row.span_id == span_id), "")
         return span_id
 
     def is_error(self, pane: Pane, index: int) -> bool:
         if pane is self.agents and self.view:
-            return self._groups.lanes[index].errors > 0 or self._groups.lanes[index].state == "error"
+            lane = self.agents.groups.lanes[index]
+            return lane.errors > 0 or lane.state == "error"
         if pane is self.tail:
-            return self._steps[index].status == "error" or self._steps[index].what == "error"
-        if pane is self.delegations:
+            return self.tail.steps[index].status == "error" or self.tail.steps[index].what == "error"
+        if pane is self.spans:
+            return self.spans.is_error(index)
+        if pane is self.graph:
+            found = self._in_graph(pane.keys[index])
+            return isinstance(found, DelegationRow) or (isinstance(found, Lane) and found.errors > 0)
+        if pane is self.tree_pane:
             row = self._branches[index].row
             return row is not None and (row.state in ("failed", "lost") or bool(row.lost) or row.on_error_path)
         return pane is self.alerts
@@ -413,8 +301,8 @@ class CockpitScreen(TimedScreen):
         row = self.row_of(pane)
         if isinstance(row, AlertRow):
             return row.message
-        if isinstance(row, SuspectRow):
-            return self.suspects.value
+        if pane is self.suspects or pane is self.inspector:
+            return self.suspects.value if pane is self.suspects else self.inspector.value
         return row.text if isinstance(row, StepRow) else pane.selected
 
     @property
@@ -424,9 +312,10 @@ class CockpitScreen(TimedScreen):
 
     def action_open(self) -> None:
         row = self.row_of(self.pane)
-        start_ns = self.trace.started_ns if self.trace else 0
-        if isinstance(row, Lane) and row.label in self._groups.agents:
-            self._open_group(self._groups.agents[row.label])
+        if self.pane is self.inspector:
+            self.open_inspected()
+        elif isinstance(row, Lane) and row.label in self.agents.groups.agents:
+            self._open_group(self.agents.groups.agents[row.label])
         elif isinstance(row, Lane):
             self.tui.open_agent(self.trace_id, row.span_id, self.trace)
         elif isinstance(row, AlertRow):
@@ -434,40 +323,72 @@ class CockpitScreen(TimedScreen):
             self.tui.open_alert(self.trace_id, row.key, row.alert_id, self.trace)
         elif isinstance(row, DelegationRow):
             self.tui.open_delegation(self.trace_id, row.delegation_id, self.trace)
-        elif isinstance(row, StepRow | SuspectRow) and row.span_id:
-            self.tui.open_span(self.trace_id, row.span_id, start_ns)
+        elif isinstance(row, StepRow | SuspectRow | SpanRow) and row.span_id:
+            self.tui.open_span(self.trace_id, row.span_id, self.start_ns)
         else:
             self.say("nothing to open here yet")
 
     def _open_group(self, agent: str) -> None:
-        """Draws the lanes of an agent one by one."""
-        self._opened.add(agent)
+        """Draws the lanes of an agent one by one, and its boxes."""
+        self.agents.open_group(agent)
         self._regroup(next((lane.span_id for lane in self.view.lanes if lane.agent == agent), "") if self.view else "")
 
     def _regroup(self, key: str) -> None:
         """Draws the lanes anew, with the cursor on one of them."""
-        self._drawn = None
         self.redraw()
         self.agents.want(key)
         self.plan()
 
     def action_unfold(self) -> None:
         row = self.row_of(self.agents)
-        if self.pane is self.agents and isinstance(row, Lane) and row.label in self._groups.agents:
-            self._open_group(self._groups.agents[row.label])
+        if self.pane is self.graph:
+            self._go_aside(1)
+        elif self.pane is self.agents and isinstance(row, Lane) and row.label in self.agents.groups.agents:
+            self._open_group(self.agents.groups.agents[row.label])
         else:
             self.say("l opens a lane that stands for many invocations: no such lane is under the cursor")
 
     def action_fold(self) -> None:
         """Draws the lanes of the agent under the cursor as one again."""
         row = self.row_of(self.agents)
-        if self.pane is not self.agents or not isinstance(row, Lane) or row.agent not in self._opened:
+        if self.pane is self.graph:
+            self._go_aside(-1)
+            return
+        if self.pane is not self.agents or not isinstance(row, Lane) or not self.agents.close_group(row.agent):
             self.say("h closes lanes that were opened out of one: no such lane is under the cursor")
             return
-        self._opened.discard(row.agent)
         self._regroup("")
-        key = next((label for label, agent in self._groups.agents.items() if agent == row.agent), row.span_id)
+        key = next((label for label, agent in self.agents.groups.agents.items() if agent == row.agent), row.span_id)
         self.agents.want(key)
+
+    def action_mode(self) -> None:
+        """Of delegations the next drawing, elsewhere the other way to write times."""
+        if self.pane is not self.delegations:
+            self.action_times()
+        elif self.tui.is_plain:
+            self.say("the plain layout reads delegations out as a tree")
+        else:
+            label = self._label_here()
+            self.draws_graph = not self.draws_graph
+            self.focus_named("graph" if self.draws_graph else "delegations")
+            self.plan()
+            self.redraw()
+            key = label if self.draws_graph else next((b.key for b in self._branches if b.label == label), "")
+            self.delegations.want(key)
+            self.say(
+                "delegations as a graph: h and l go to the next column" if self.draws_graph else "delegations as a tree"
+            )
+
+    def _label_here(self) -> str:
+        """The agent under the cursor of the delegations."""
+        if self.draws_graph:
+            return self.graph.selected
+        return self._branches[self.tree_pane.cursor].label if self.tree_pane.cursor < len(self._branches) else ""
+
+    def _go_aside(self, direction: int) -> None:
+        """Goes to the next column of the graph."""
+        if not self.graph.aside(direction):
+            self.say("no further column that way")
 
     def action_timeline(self) -> None:
         row = self.row_of(self.pane)
@@ -485,8 +406,10 @@ class CockpitScreen(TimedScreen):
     def action_delegations(self) -> None:
         """Goes to who asked whom, onto the delegation of what is under the cursor; from there, to what crossed."""
         row = self.row_of(self.pane)
+        if self.pane is self.graph and self._drawing is not None:
+            row = self._drawing.given.get(self.graph.selected)
         if self.pane is self.delegations and isinstance(row, DelegationRow):
-            self.action_open()
+            self.tui.open_delegation(self.trace_id, row.delegation_id, self.trace)
             return
         spans = [str(getattr(row, name, "")) for name in ("root_span_id", "span_id")]
         label = str(getattr(row, "label", ""))
@@ -494,7 +417,7 @@ class CockpitScreen(TimedScreen):
         found = next((d for span_id in spans if (d := delegation_at(rows, span_id))), delegation_at(rows, "", label))
         self.focus_named("delegations")
         if found is not None:
-            self.delegations.want(found.delegation_id)
+            self.delegations.want(found.target if self.draws_graph else found.delegation_id)
 
     def action_alerts(self) -> None:
         self.focus_named("alerts")

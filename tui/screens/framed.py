@@ -13,6 +13,8 @@ from tui.widgets.bar import Bar, Footer
 from tui.widgets.pane import Pane
 from tui.widgets.prompt import Prompt
 
+TABBED = 60  # columns; on fewer one pane is shown at a time, without a frame, and the others are tabs
+
 
 class FramedScreen(BarredScreen):
     """A screen with panes."""
@@ -39,6 +41,10 @@ class FramedScreen(BarredScreen):
         self._arrive()
         self.tui.ask_now()
 
+    def on_screen_resume(self) -> None:
+        """What another screen was answered is not known here."""
+        self.tui.ticker.refetch()
+
     def on_resize(self, event: Resize) -> None:
         self.plan()
 
@@ -57,7 +63,7 @@ class FramedScreen(BarredScreen):
         self.query_one("#summary").display = summary > 0
         self.query_one("#hint-line").display = hint
         for pane in self.panes():
-            pane.is_framed = width >= 60 and not self.tui.is_plain
+            pane.is_framed = width >= TABBED and not self.tui.is_plain
         self._arrange(width, height - 2 - summary - hint)
         self.update_bars()
 
@@ -66,18 +72,24 @@ class FramedScreen(BarredScreen):
             pane.styles.width, pane.styles.height = "1fr", "1fr"
             pane.display = True
         self.lay_out(width, height)
-        if self.zoomed:
-            self._zoom()
-
-    def _zoom(self) -> None:
+        shown = self.zoomed or (self.pane.id if width < TABBED else "") or ""
+        if shown:
+            self._show_alone(shown)
+        tabs = self.tabs() if width < TABBED and not self.tui.is_plain else []
         for pane in self.panes():
-            pane.display = pane.id == self.zoomed
+            pane.tabs = tabs if len(tabs) > 1 else []
+
+    def tabs(self) -> list[tuple[str, str]]:
+        """The panes that the narrowest screens show one at a time, in the order of their numbers: ids and names."""
+        return [(pane.id or "", pane.title or pane.id or "") for pane in self.panes() if pane.can_focus]
+
+    def _show_alone(self, shown: str) -> None:
+        for pane in self.query("#body Pane").results(Pane):
+            pane.display = pane.id == shown
             pane.styles.width, pane.styles.height = "100%", "100%"
-            if pane.display and isinstance(pane.parent, Container):
-                pane.parent.display = True
-        for row in self.query("#body > Container"):
-            row.display = any(child.display for child in row.children)
-            row.styles.height = "1fr"
+        for box in reversed([*self.query("#body Container").results(Container)]):  # the inner ones first
+            box.display = any(child.display for child in box.children)
+            box.styles.width, box.styles.height = "1fr", "1fr"
 
     @property
     def pane(self) -> Pane:
@@ -91,9 +103,14 @@ class FramedScreen(BarredScreen):
         if 0 <= index < len(panes):
             self.reveal_pane(panes[index])
             self.set_focus(panes[index], scroll_visible=False)
+            if self.app.size.width < TABBED:
+                self.plan()
 
     def reveal_pane(self, pane: Pane) -> None:
         """Makes a pane visible; a zoomed one gives way."""
+        if self.app.size.width < TABBED:
+            for above in (pane, *pane.ancestors):
+                above.display = True
         if self.zoomed and self.zoomed != pane.id:
             self.zoomed = pane.id or ""
             self.plan()
@@ -134,6 +151,19 @@ class FramedScreen(BarredScreen):
 
     def on_descendant_focus(self) -> None:
         self.update_bars()
+
+    def on_pane_chipped(self, event: Pane.Chipped) -> None:
+        """A tab that is clicked is gone to; what else stands on an edge, the screen knows."""
+        event.stop()
+        named = event.text.strip("[]").casefold()
+        for number, (id, name) in enumerate(self.tabs(), 1):
+            if named in (f"{number} {name}".casefold(), str(number)):
+                self.focus_pane([pane.id for pane in self.panes()].index(id))
+                return
+        self.chipped(event.pane, event.text)
+
+    def chipped(self, pane: Pane, text: str) -> None:
+        """A part of how a pane stands was clicked."""
 
     def on_pane_moved(self, event: Pane.Moved) -> None:
         event.stop()

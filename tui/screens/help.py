@@ -251,6 +251,8 @@ def sign_lines(signs: Signs, width: int) -> list[Line]:
             (signs.added, "added", "running"),
             (signs.returned, "came back", "delegation"),
         ),
+        (("mouse", "click: go, twice: open; drag: select, y copies", "key"),),
+        (("shift/option-drag", "the terminal's own selection", "key"),),
     ]
     lines: list[Line] = [[]]
     for group in named:

@@ -309,6 +309,12 @@ class RunsScreen(DataScreen):
             self.order = SORTS.index(_COLUMN_ORDERS[event.word]) - 1
             self.action_sort()
 
+    def chipped(self, pane: Pane, text: str) -> None:
+        if pane is self.list and self.follows_newest:
+            self.action_follow()
+        elif pane is self.list and self.new_count:
+            self.action_first()
+
     def action_sort(self) -> None:
         self.order = (self.order + 1) % len(_ORDERS)
         self._sorted_at_s = -1.0

@@ -11,6 +11,7 @@ from textual.binding import Binding
 from trajectory.view.rows import AlertRow
 from tui.drawing.content import ContentLine
 from tui.drawing.fields import Field
+from tui.drawing.line import measure
 from tui.keys import bindings_on
 from tui.screens.span_drawing import MODES, REST, SpanDrawing
 from tui.widgets.pane import Pane
@@ -40,6 +41,19 @@ class SpanScreen(SpanDrawing):
             self.say(f"there is no tab {number} here")
         self.redraw()
         self.update_bars()
+
+    def on_pane_titled(self, event: Pane.Titled) -> None:
+        """Goes to the tab that is clicked."""
+        event.stop()
+        if event.pane is not self.content:
+            return
+        end = 0
+        for text, _ in self._tabs(self.content.inner_width)[0]:
+            end += measure([(text, "")])
+            if event.x < end:
+                if text[:1].isdigit():
+                    self.action_pane(text[0])
+                return
 
     def action_sibling(self, direction: int) -> None:
         goal = (self.view.previous_id if direction < 0 else self.view.next_id) if self.view else ""

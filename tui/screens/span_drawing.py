@@ -72,6 +72,9 @@ class SpanDrawing(DataScreen):
     def panes(self) -> list[Pane]:
         return [self.fields, self.content, self.used]
 
+    def tabs(self) -> list[tuple[str, str]]:
+        return []  # the contents are tabs of their own
+
     def begin(self) -> None:
         self.focus_pane(1)
 

@@ -4,22 +4,24 @@ Invariant: the cursor and the view are held by the key of a row, never by its nu
 moves nothing under the operator's eye; a pane that follows shows the end until it is scrolled up. One widget, however many rows.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.strip import Strip
 
-from tui.drawing.frame import bottom_edge, top_edge
+from tui.drawing.frame import bottom_edge, tabs_edge, top_edge
 from tui.drawing.line import Line, cut
 from tui.signs import Signs
-from tui.widgets.drawn import Drawn, Laid
+from tui.widgets.drawn import Laid
+from tui.widgets.selecting import Selecting
 
 Draw = Callable[[int, int], Line]  # index of a row, width in cells
+_CHIPS = re.compile(r"[^\s\u2500-\u259f#=+-](?:[^ \u2500-\u259f]| (?! ))*")  # words of the edge, up to a double space
 
 
-class Pane(Drawn, can_focus=True):
+class Pane(Selecting, can_focus=True):
     """Shows the rows that it is given; knows nothing of what they are."""
 
     class Moved(Message):
@@ -30,11 +32,21 @@ class Pane(Drawn, can_focus=True):
             self.pane = pane
 
     class Titled(Message):
-        """A word above the rows was clicked: the title of a column."""
+        """A word above the rows was clicked: the title of a column, or a tab; `x` is its cell of the row."""
 
-        def __init__(self, word: str) -> None:
+        def __init__(self, pane: "Pane", word: str, x: int) -> None:
             super().__init__()
+            self.pane = pane
             self.word = word
+            self.x = x
+
+    class Chipped(Message):
+        """A part of the upper edge was clicked: a tab, or how the pane stands."""
+
+        def __init__(self, pane: "Pane", text: str) -> None:
+            super().__init__()
+            self.pane = pane
+            self.text = text
 
     class Folded(Message):
         """The sign of a fold was clicked, in the row under the cursor."""
@@ -57,6 +69,9 @@ class Pane(Drawn, can_focus=True):
         self.cursor = 0
         self.top = 0
         self.banner: list[Line] = []
+        self.tabs: list[
+            tuple[str, str]
+        ] = []  # in the place of the title: the panes that there are, their ids and names
         self.legend: Line = []  # on the last line, where rows leave it and the one above free
         self.keys: Sequence[str] = ()
         self._gutter = 2 if wide_cursor else 0
@@ -101,6 +116,19 @@ class Pane(Drawn, can_focus=True):
             return 0
         at = self._index_of(keys, self.keys[-1])
         return len(keys) - 1 - at if at >= 0 else len(keys)
+
+    @property
+    def row_count(self) -> int:
+        """How many lines there are to show, one for each key here."""
+        return len(self.keys)
+
+    def line_of(self, index: int) -> int:
+        """On which of the lines the row of a key is."""
+        return index
+
+    def key_at(self, x: int, line: int) -> int:
+        """Which key is at a cell of a line; -1 for none."""
+        return line if 0 <= line < len(self.keys) else -1
 
     def _anchor(self, index: int, was_known: bool) -> None:
         old = self.cursor
@@ -230,11 +258,12 @@ class Pane(Drawn, can_focus=True):
         self.top = max(0, len(self.keys) - self.room)
 
     def _clamp(self) -> None:
-        self.top = max(0, min(self.top, len(self.keys) - self.room))
+        self.top = max(0, min(self.top, self.row_count - self.room))
 
     def _reveal(self) -> None:
-        self.top = min(self.top, self.cursor)
-        self.top = max(self.top, self.cursor - self.room + 1, 0)
+        line = self.line_of(self.cursor)
+        self.top = min(self.top, line)
+        self.top = max(self.top, line - self.room + 1, 0)
 
     # Mouse
 
@@ -247,17 +276,37 @@ class Pane(Drawn, can_focus=True):
         self.scroll_rows(-3)
 
     def on_click(self, event: Click) -> None:
+        if self.text_selection is not None:  # the mouse was dragged over a text
+            return
+        if event.y == 0:
+            self._click_edge(event.x)
+            return
         above = 1 + len(self.banner) + len(self._head_lines)
-        row = event.y - above + self.top
         text = "".join(text for text, _, _ in self._lay(event.y))
         if 1 + len(self.banner) <= event.y < above and text[event.x : event.x + 1].strip():
-            self.post_message(self.Titled((text[: event.x].split(" ")[-1] + text[event.x :]).split()[0]))
-        elif event.y >= above and 0 <= row < len(self.keys) and self.has_cursor:
-            self.go(row)
+            word = (text[: event.x].split(" ")[-1] + text[event.x :]).split()[0]
+            self.post_message(self.Titled(self, word, event.x - self._inset))
+            return
+        index = self.key_at(event.x - self._inset, event.y - above + self.top) if event.y >= above else -1
+        if index >= 0 and self.has_cursor:
+            self.go(index)
             if event.chain == 2:
                 self.post_message(self.Opened())
             elif self._is_fold(text, event.x):
                 self.post_message(self.Folded())
+
+    @property
+    def _inset(self) -> int:
+        """Cells before the first one of a row."""
+        return (2 if self.is_framed else 1) + self._gutter
+
+    def _click_edge(self, x: int) -> None:
+        """On the upper edge each part of the status may be clicked: what is between double spaces or dots."""
+        laid = self._lay(0)
+        text = "".join(text for text, _, _ in laid)
+        for found in _CHIPS.finditer(text):
+            if found.start() <= x < found.end():
+                self.post_message(self.Chipped(self, found.group().strip()))
 
     def _is_fold(self, text: str, x: int) -> bool:
         """Whether a cell of a row is the sign of its fold: nothing but the cursor stands before it."""
@@ -290,14 +339,28 @@ class Pane(Drawn, can_focus=True):
                 self.refresh(*[Region(0, y, size.width, 1) for y in dirty])
         self._seen, self._seen_size = fresh, size
 
-    def render_line(self, y: int) -> Strip:
+    def laid(self, y: int) -> Laid:
         is_known = self.size == self._seen_size and y < len(self._seen)
-        return self.laid_strip(self._seen[y] if is_known else self._lay(y), self.size.width)
+        return self._seen[y] if is_known else self._lay(y)
+
+    @property
+    def selectable(self) -> tuple[int, int, int, int]:
+        width, height = self.size
+        side = 1 if self.is_framed else 0
+        return side, 1, width - side, height - side
+
+    def selection_began(self) -> None:
+        """What is selected stays where it is: the end is no longer followed."""
+        if self.follows:
+            self.follows = False
+            self.post_message(self.Moved(self))
 
     def _lay(self, y: int) -> Laid:
         """One line of the pane, edges included."""
         width, height = self.size
         signs, focused = self.signs, self.has_focus
+        if y == 0 and self.tabs:
+            return _plainly(tabs_edge(self.tabs, self.id or "", self._status, width, signs))
         if y == 0:
             title = f"{self.number} {self._title}" if self.number and self._title else self._title
             return _plainly(top_edge(title, self._status, width, signs, focused, self.is_framed))
@@ -311,9 +374,13 @@ class Pane(Drawn, can_focus=True):
             pad = " " * self._gutter if y >= len(self.banner) else ""
             return self._framed([(pad, ""), *above[y]], y, width)
         index = self.top + y - len(above)
-        if index >= len(self.keys):
-            is_last = y == self.size.height - 3 and index > len(self.keys) and self.is_framed
+        if index >= self.row_count:
+            is_last = y == self.size.height - 3 and index > self.row_count and self.is_framed
             return self._framed(self.legend if is_last else [], y, width)
+        return self._row(index, y, width)
+
+    def _row(self, index: int, y: int, width: int) -> Laid:
+        """One of the lines that are shown, at a line of the pane."""
         here = index == self.cursor and self.has_cursor
         line = self._draw(index, self.inner_width)
         if self._gutter:
@@ -334,7 +401,7 @@ class Pane(Drawn, can_focus=True):
         return [(side, role, ""), *laid, (self.signs.thumb if self._in_thumb(y) else side, role, "")]
 
     def _in_thumb(self, y: int) -> bool:
-        rows, room = len(self.keys), self.room
+        rows, room = self.row_count, self.room
         y -= len(self.banner) + len(self._head_lines)
         if rows <= room or y < 0 or room < 2:
             return False
