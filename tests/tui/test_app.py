@@ -24,7 +24,6 @@ PATHS = {
     "delegation": ["enter", "d", "j", "j", "d"],
     "agent": ["enter", "j", "j", "enter"],
     "replay": ["enter", "r"],
-    "agent": ["enter", "j", "j", "enter"],
 }
 SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
 
