@@ -54,13 +54,13 @@ def test_what_a_trace_did_is_counted_once_however_often_it_is_summed_up() -> Non
     store, clock = FailingStore(), Clock()
     pipeline = Pipeline(store, [SaysOnEnd], clock)
     take(pipeline, started(1), *call(2))
-    pipeline.tick()
+    pipeline.finish()
     take(pipeline, *call(3), started(4, parent=1, kind="tool", name="dig"), ended(4, "error"))
     for _ in range(3):
         clock.passes(1)
-        pipeline.tick()
+        pipeline.finish()
     take(pipeline, ended(1))
-    pipeline.tick()
+    pipeline.finish()
     models, tools = total(pipeline.sums.book, "model"), total(pipeline.sums.book, "tool")
     assert (models.count, models.input_tokens.sum, models.cost_known) == (2, 2000, 2)
     assert (tools.count, tools.errors) == (1, 1)
@@ -72,9 +72,9 @@ def test_a_late_child_corrects_what_was_counted() -> None:
     store = FailingStore()
     pipeline = Pipeline(store, [], Clock())
     take(pipeline, started(1), *call(2))
-    pipeline.tick()
+    pipeline.finish()
     take(pipeline, *call(3, parent=2), *call(4, parent=2))
-    pipeline.tick()
+    pipeline.finish()
     models = total(pipeline.sums.book, "model")
     assert (models.count, models.input_tokens.sum) == (2, 2000)  # the outer one only wraps them
     assert saved(store, "model") == (2, 2000)
@@ -97,13 +97,13 @@ def test_a_restart_neither_loses_nor_doubles(again: Callable[[Pipeline], Pipelin
     store = FailingStore()
     before = Pipeline(store, [], Clock())
     take(before, started(1), *call(2), *([] if is_open else [ended(1)]))
-    before.tick()
+    before.finish()
     take(before, *call(3))  # stored, and not summed up when it dies
     after = again(before)
     counted = total(before.sums.book, "model").count
     take(after, *call(4))
-    after.tick()
-    after.tick()
+    after.finish()
+    after.finish()
     models = total(after.sums.book, "model")
     assert counted + models.count == 3 and models.input_tokens.sum == models.count * 1000
     assert saved(store, "model") == in_windows(after.sums.book, "model") == (3, 3000)
@@ -115,7 +115,7 @@ def test_a_trace_that_memory_forgot_goes_on_where_it_was(monkeypatch: pytest.Mon
     store, clock = FailingStore(), Clock()
     pipeline = Pipeline(store, [], clock)
     take(pipeline, started(1), *call(2), ended(1))
-    pipeline.tick()
+    pipeline.finish()
     for number in range(3):
         clock.passes(20)
         other = bytes([number]) * 16
@@ -123,9 +123,9 @@ def test_a_trace_that_memory_forgot_goes_on_where_it_was(monkeypatch: pytest.Mon
         pipeline.make_room()
     assert TRACE not in [f.trace.trace_id for f in pipeline.traces()]
     assert pipeline.folded(TRACE) is not None  # somebody looks at it
-    pipeline.tick()
+    pipeline.finish()
     take(pipeline, *call(3))
-    pipeline.tick()
+    pipeline.finish()
     models = total(pipeline.sums.book, "model")
     assert (models.count, models.input_tokens.sum) == (2, 2000)
     assert saved(store, "model") == in_windows(pipeline.sums.book, "model") == (2, 2000)
@@ -135,12 +135,12 @@ def test_what_is_retired_leaves_the_store_and_stays_counted() -> None:
     store = FailingStore()
     pipeline = Pipeline(store, [], Clock())
     take(pipeline, started(1), *call(2), ended(1))
-    pipeline.tick()
+    pipeline.finish()
     store.delete_trace(TRACE)
     pipeline._drop(TRACE)
     assert list(store.tallies()) == [] and total(pipeline.sums.book, "model").count == 1
     take(pipeline, started(5), *call(6, parent=5), ended(5))
-    pipeline.tick()
+    pipeline.finish()
     assert total(pipeline.sums.book, "model").count == 2 and saved(store, "model") == (1, 1000)
 
 
@@ -150,10 +150,10 @@ def test_what_could_not_be_saved_is_counted_when_it_is() -> None:
     take(pipeline, started(1), *call(2), ended(1))
     store.is_full = True
     with pytest.raises(StoreError):
-        pipeline.tick()
+        pipeline.finish()
     assert total(pipeline.sums.book, "model").count == 0
     store.is_full = False
-    pipeline.tick()
+    pipeline.finish()
     assert total(pipeline.sums.book, "model").count == 1 and saved(store, "model") == (1, 1000)
 
 
@@ -172,6 +172,6 @@ def test_an_import_is_counted_and_lies_in_no_window_of_today() -> None:
 def test_a_trace_of_no_agent_is_counted_too() -> None:
     pipeline = Pipeline(FailingStore(), [], Clock())
     take(pipeline, *call(2, parent=0), *call(3, parent=0))
-    pipeline.tick()
+    pipeline.finish()
     models = total(pipeline.sums.book, "model")
     assert (models.count, models.input_tokens.sum) == (2, 2000)

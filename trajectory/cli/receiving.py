@@ -28,14 +28,14 @@ def add_receiver(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--otlp-http",
         metavar="HOST:PORT",
-        type=_place,
+        type=place_of,
         default=os.environ.get("TRAJECTORY_OTLP_HTTP") or None,
         help=f"take OTLP over HTTP there (default: TRAJECTORY_OTLP_HTTP, else {HTTP}; off for none)",
     )
     parser.add_argument(
         "--otlp-grpc",
         metavar="HOST:PORT",
-        type=_place,
+        type=place_of,
         default=os.environ.get("TRAJECTORY_OTLP_GRPC") or None,
         help=f"take OTLP over gRPC there (default: TRAJECTORY_OTLP_GRPC, else {GRPC} where grpcio is installed; off for none)",
     )
@@ -99,7 +99,8 @@ def _wanted(asked: str | None, default: str) -> str:
     return "" if wanted == "off" else wanted
 
 
-def _place(text: str) -> str:
+def place_of(text: str) -> str:
+    """A HOST:PORT or `off`, for argparse; a port of `*` is 0, a free one."""
     match = _PLACE.fullmatch(text)
     if text != "off" and (match is None or (match["port"] != "*" and int(match["port"]) > 65535)):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is no HOST:PORT, and not off")
@@ -110,7 +111,9 @@ def _keys_for(args: argparse.Namespace) -> str:
     """The keyring whose tokens are asked for; empty where only this machine comes in and no keys were asked for."""
     from trajectory.collector.keyring import Keyring
 
-    beyond = [place for place in (args.otlp_http, args.otlp_grpc) if place and place != "off" and not _is_local(place)]
+    beyond = [
+        place for place in (args.otlp_http, args.otlp_grpc) if place and place != "off" and not is_local_place(place)
+    ]
     if not beyond and args.keys is None:
         return ""
     keyring = Keyring(args.keys or keys_dir())
@@ -123,7 +126,8 @@ def _keys_for(args: argparse.Namespace) -> str:
     return str(keyring.directory)
 
 
-def _is_local(place: str) -> bool:
+def is_local_place(place: str) -> bool:
+    """Whether only this machine reaches a HOST:PORT."""
     host = place.rpartition(":")[0].strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -12,6 +12,7 @@ from trajectory.cli.forwarding import add_forwarding, forwarding, take_targets
 from trajectory.cli.output import plural, say
 from trajectory.cli.places import add_bounds, add_store, bounds_of, default_endpoint, keys_dir, natural
 from trajectory.cli.receiving import add_receiver, near, receiving, tell_places
+from trajectory.cli.scraping import add_metrics, scraping, use_prices
 
 if TYPE_CHECKING:
     from trajectory.collector.keyring import Keyring
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add_receiver(parser)
     add_forwarding(parser)
+    add_metrics(parser)
     parser.add_argument(
         "--keys",
         metavar="DIR",
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from trajectory.store.location import locate
     from trajectory.store.lock import earlier_endpoints
 
+    use_prices(args)
     keys = keyring_for(args.bind, args.keys)
     limits = Limits(args.rate, args.emitters)
     targets = take_targets(args)
@@ -84,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
             say("in another terminal: trajectory watch; ctrl-c stops")
         if collector.recovered:
             say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
-        collector.run()
+        with scraping(args, collector):
+            collector.run()
     vitals = collector.pipeline.vitals
     say(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"

@@ -60,6 +60,7 @@ KEPT_SPANS = 1_000  # of traces that nobody needs now: each costs 4 KB, and is r
 _SWEEP_NS = 500_000_000  # how often all traces are looked through
 _BUDGET_NS = 50_000_000  # how long a tick may sum up
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
+_LAST_CROSSING_NS = 1_000_000_000
 _RESTS = 9
 _RETENTION_S = 0.01
 _RETENTION_RESTS = 1  # retention takes half of the time at most
@@ -268,6 +269,7 @@ class Pipeline:
         self.sums.step(now_ns)
         if self._relearning is not None and not self._relearning.step(now_ns):
             self._relearning = None
+        self._work_out()
         self.make_room()
         if is_sweep:
             self.writer.index(_BUDGET_NS)
@@ -320,7 +322,10 @@ class Pipeline:
         for folded in list(self._folded.values()):
             self._settle_for_good(folded)
         self._store_own()
-        self._summarise([f for f in self._folded.values() if self._is_unsaid(f, True)], self._now_ns())
+        for last in (False, True):
+            self._summarise([f for f in self._folded.values() if self._is_unsaid(f, True)], self._now_ns())
+            if not last:
+                self._work_out(_LAST_CROSSING_NS)
         self.writer.index(_LAST_INDEX_NS)
 
     def _settle_for_good(self, folded: FoldedTrace) -> None:
@@ -401,6 +406,13 @@ class Pipeline:
                 raise
             for folded in summed:
                 self.sums.saved(folded, now_ns)
+
+    def _work_out(self, budget_ns: int | None = None) -> None:
+        """What came through at delegations, of traces that are over."""
+        try:
+            self.sums.work_out(budget_ns)
+        except Exception as fault:  # whatever hostile contents make of what is compared
+            self.vitals.faulted("comparing what crossed", fault)
 
     def _counted(self, folded: FoldedTrace) -> TallyRow | None:
         """What is new of a trace in numbers, to be saved."""

@@ -7,6 +7,7 @@ runs it in the main thread, with the intake in a process of its own; an intake t
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import zmq
@@ -26,6 +27,10 @@ from trajectory.store.journal import JournalReader, Position, journal_of
 from trajectory.store.location import locate
 from trajectory.store.sqlite import open_writer
 from trajectory.view.rows import Health
+
+if TYPE_CHECKING:
+    from trajectory.collector.vitals import Publication
+    from trajectory.signals.published import Published
 
 _WAIT_S = 0.25
 _END_S = 5.0  # for the intake to take what had arrived
@@ -70,6 +75,7 @@ class Collector:
         self._has_more = False
         self._intake_ended = False
         self._saving_failed = False
+        self._publication: Publication | None = None
         self._stop = threading.Event()
         writer = open_writer(store, endpoint=endpoint, is_collector=True, with_words=with_words)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -97,6 +103,12 @@ class Collector:
             waiting_bytes=self._desk.waiting_bytes,
         )  # fmt: skip
 
+    def publish_to(self, publish: "Callable[[Published], None]") -> None:
+        """From now on `publish` is given the sums and the collector's health, once a second, by this loop."""
+        from trajectory.collector.vitals import Publication  # loads what only a scraped collector needs
+
+        self._publication = Publication(self.pipeline, publish)
+
     def run(self) -> None:
         """Serves until `stop`, then takes what has already arrived, judges, stores and closes."""
         try:
@@ -120,12 +132,18 @@ class Collector:
         for one in asked:
             self._front.line.say(Answer(one.routing_id, self._desk.answer(one.frame)))
         self._try(self.pipeline.tick)
+        if self._publication is not None and self._publication.is_due:
+            self._try(lambda: self._publish(self._publication))
         if not self._front.is_alive() and not self._stop.is_set():
             self._begin_anew()
 
     def stop(self) -> None:
         """Asks `run` to end; from any thread, or a signal handler."""
         self._stop.set()
+
+    def _publish(self, publication: "Publication | None") -> None:
+        if publication is not None:
+            publication.give(self.health(), self._desk.waiting_bytes)
 
     def _begin(self) -> Front:
         if self._is_apart:

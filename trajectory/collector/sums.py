@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from trajectory.collector.folded import FoldedTrace
+from trajectory.collector.handovers import Handovers
 from trajectory.signals.book import DAY_MINUTES, Book
 from trajectory.signals.figures import WINDOW_NS
 from trajectory.signals.prices import Prices, default_prices
@@ -29,6 +30,7 @@ class Sums:
     def __init__(self, writer: Writer, now_ns: int) -> None:
         self.book = Book()
         self.prices: Prices = default_prices()
+        self._handovers = Handovers()
         self.heard: list[Heard] = []  # who else wants to know what is new of a trace, such as what looks for anomalies
         self._writer = writer
         self._since_ns = max(now_ns - DAY_MINUTES * WINDOW_NS, 0)
@@ -54,6 +56,7 @@ class Sums:
         self.book.put(changes, folded.trace.trace_id, now_ns)
         for hear in self.heard:
             hear(folded.trace.trace_id, changes)
+        self._handovers.add(folded)
 
     def step(self, now_ns: int) -> None:
         """Reads on in what was saved of the last day, and lets old windows go. Raises StoreError."""
@@ -69,6 +72,11 @@ class Sums:
             elif row.trace_id not in self._loaded:
                 self._loaded.add(row.trace_id)
                 self._load(row)
+
+    def work_out(self, budget_ns: int | None = None) -> None:
+        """Works on at what came through at delegations; the traces are to be summed up again."""
+        for folded in self._handovers.step() if budget_ns is None else self._handovers.step(budget_ns):
+            folded.summary_version = -1
 
     @property
     def is_loaded(self) -> bool:

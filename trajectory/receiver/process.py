@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
@@ -17,42 +16,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trajectory.collector import child
 from trajectory.collector.garbage import collect_rarely
-from trajectory.collector.keyring import Keyring
 from trajectory.emitter.credentials import name_key
-from trajectory.protocol.keys import ClientKeys, digest_of
+from trajectory.protocol.keys import ClientKeys
 from trajectory.receiver.beside import Settings
 from trajectory.receiver.carrier import Carrier
-from trajectory.receiver.gate import Gate, Knows, is_equal
+from trajectory.receiver.gate import Gate, Knows
 from trajectory.receiver.http import IS_CROWDED, HttpApp
 from trajectory.receiver.receiver import Receiver
+from trajectory.receiver.tokens import Tokens
 
-_LOOK_S = 1.0  # between two looks at the keyring
 _MAX_CONNECTIONS = 512
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as mallopt(3) has them
 _KEPT_BYTES = 8 * 1024 * 1024
 _HEAD_S = 10.0  # for a connection's first request to say what it is
-
-
-class _Tokens:
-    """The bearer tokens of those who may send, read anew where the keyring has changed."""
-
-    def __init__(self, directory: str) -> None:
-        self._keyring = Keyring(directory)
-        self._looked_s = -_LOOK_S
-        self._changed_ns = -1
-        self._digests: list[str] = []
-
-    def __call__(self, token: str) -> bool:
-        now_s = time.monotonic()
-        if now_s - self._looked_s >= _LOOK_S:
-            self._looked_s = now_s
-            changed_ns = self._keyring.changed_ns()
-            if changed_ns != self._changed_ns:
-                self._changed_ns = changed_ns
-                may_send = [c for c in self._keyring.clients() if c.role in ("emit", "admin") and c.token_digest]
-                self._digests = [client.token_digest for client in may_send]
-        digest = digest_of(token)
-        return any(is_equal(digest, known) for known in self._digests)
 
 
 def main() -> None:
@@ -77,7 +53,7 @@ def _keep_freed_memory() -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    knows: Knows | None = _Tokens(settings.keys) if settings.keys else None
+    knows: Knows | None = Tokens(settings.keys, ("emit", "admin")) if settings.keys else None
     gate = Gate(knows, frozenset(settings.hosts))
     carrier = Carrier(settings.collector)
     receiver = Receiver(carrier)

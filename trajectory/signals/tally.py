@@ -65,7 +65,9 @@ class TraceTally:
         self._loose: dict[bytes, Span] = {}  # work of no agent
         self._loose_measures: list[Measure] = []
         self._delegations: list[Measure] = []
-        self._crossed: dict[bytes, tuple[int, int]] = {}  # delegation → items needed, and arrived
+        self.crossings: dict[
+            bytes, tuple[int, int] | None
+        ] = {}  # delegation → items needed, and arrived; None: not known
         self._findings: dict[str, Finding] = {}
         self._found: list[Measure] = []
         self._seen = -1  # the trace's version
@@ -86,9 +88,9 @@ class TraceTally:
             self._compare(self._before)
         return bool(self._changes)
 
-    def crossed(self, delegation_id: bytes, needed: int, arrived: int) -> None:
-        """What came through at a delegation is known now."""
-        self._crossed[delegation_id] = (needed, arrived)
+    def crossed(self, delegation_id: bytes, items: tuple[int, int] | None) -> None:
+        """What came through at a delegation was looked at: items needed, and arrived, where that can be told."""
+        self.crossings[delegation_id] = items
         self._seen = -1
 
     def take(self) -> Changes:
@@ -141,7 +143,7 @@ class TraceTally:
         for delegation in self._trace.delegations():
             measure = delegation_measure(delegation)
             if measure is not None:
-                items = self._crossed.get(delegation.delegation_id)
+                items = self.crossings.get(delegation.delegation_id)
                 if items is not None:
                     measure = msgspec.structs.replace(measure, needed=items[0], arrived=items[1])
                 measures.append(measure)
