@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.collector.builders import NOW_NS, SECOND_NS, SOURCE, TRACE, Clock, FailingStore, SaysOnEnd, ended, started
+from tests.scenarios import SOURCE as TEAM
+from tests.scenarios import Scenario
 from trajectory.collector import pipeline as pipelines
 from trajectory.collector.importing import through_pipeline
 from trajectory.collector.pipeline import Pipeline
@@ -175,3 +177,24 @@ def test_a_trace_of_no_agent_is_counted_too() -> None:
     pipeline.finish()
     models = total(pipeline.sums.book, "model")
     assert (models.count, models.input_tokens.sum) == (2, 2000)
+
+
+def test_what_came_through_at_a_delegation_is_worked_out_when_the_trace_is_over() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Cancel the booking BK-20931 in Lyon"):
+        with run.delegate("research", task="Cancel the booking BK-20931"):
+            run.tool("cancel", {"code": "BK-20931"}, result="cancelled")
+            run.returns("It is cancelled.")
+        run.returns("Done.")
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    pipeline.store([Batch(TEAM, 0, run.facts)])
+    pipeline.fold([Batch(TEAM, 0, run.facts)])
+    pipeline.finish()
+    delegations = total(pipeline.sums.book, "delegation")
+    assert (delegations.count, delegations.needed, delegations.arrived, delegations.crossings_known) == (1, 1, 1, 1)
+    assert saved(store, "delegation") == (1, 0)
+    again = Pipeline(store, [], Clock())
+    assert again.folded(run.trace().trace_id) is not None
+    again.finish()
+    assert total(again.sums.book, "delegation").is_nothing

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.scenarios import Scenario
@@ -121,6 +121,14 @@ def test_wrong_prices_are_refused_with_where_and_what_was_expected(text: str, tm
         load_prices(path)
 
 
+def test_a_wrong_price_is_told_with_its_line_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text('# ours\n["a"]\ninput = 1\noutput = 1\n\n["b.c"]\ninput = "x"\noutput = 1\n')
+    with pytest.raises(ConfigError, match=r"prices.toml:6: \['b.c'\]: .*input") as refused:
+        load_prices(path)
+    assert refused.value.key == "b.c"
+
+
 def test_sums_are_rolled_up_by_what_is_asked() -> None:
     tally = tally_of(measured(team()))
     by_agent = rolled_up({g: f for g, f in tally.items() if g.kind == "model"}, "agent")
@@ -144,7 +152,8 @@ measures = st.builds(
 )  # fmt: skip
 
 
-@given(st.lists(measures, max_size=30), st.lists(measures, max_size=30))
+@given(st.lists(measures, max_size=12), st.lists(measures, max_size=12))
+@settings(max_examples=50)
 def test_what_was_added_can_be_taken_away_again(one: list[Measure], other: list[Measure]) -> None:
     total = tally_of(one)
     put_tally(total, tally_of(other))

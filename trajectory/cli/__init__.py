@@ -27,6 +27,7 @@ COMMANDS = {
     "traces": "list traces",
     "show": "one trace: agents, delegations, tools, tokens, findings",
     "search": "find what was said, in all traces",
+    "metrics": "calls, errors, durations, tokens and cost, by agent, model, tool, edge, version or service",
     "findings": "what the detectors found, with evidence",
     "blame": "which step most likely broke a run, ranked, with reasons",
     "graph": "write a trace's delegation or span graph to a file",

@@ -77,7 +77,12 @@ class Spread(msgspec.Struct, array_like=True):
         self.buckets = [count + times * theirs for count, theirs in zip(mine, other.buckets, strict=True)]
 
     def quantile(self, part: float, bounds: tuple[float, ...]) -> float | None:
-        """About where so large a part of the values lies below, between the bounds of its bucket; None of no values."""
+        """About where so large a part of the values lies below, between the bounds of its bucket; None of no values.
+
+        Of a single value it is that one.
+        """
+        if self.count == 1:
+            return self.sum
         wanted, below = part * self.count, 0
         for at, count in enumerate(self.buckets):
             if count and below + count >= wanted:

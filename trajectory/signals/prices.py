@@ -107,16 +107,24 @@ def _read(text: str, where: str) -> tuple[dict[str, Price], bool]:
         raise ConfigError(f"{where}: {fault}", "prices") from None
     replaces = said.pop("replace", False)
     if not isinstance(replaces, bool):
-        raise ConfigError(f"{where}: replace is true or false", "replace")
+        raise ConfigError(f"{where}:{_line_of(text, 'replace')}: replace is true or false", "replace")
     table: dict[str, Price] = {}
     for model, value in said.items():
         try:
             price = msgspec.convert(value, Price)
         except msgspec.ValidationError as fault:
             raise ConfigError(
-                f"{where}: [{model[:80]!r}]: {fault}; expected input, output, cached_input", model
+                f"{where}:{_line_of(text, model)}: [{model[:80]!r}]: {fault}; expected input, output, cached_input",
+                model,
             ) from None
         if not all(0 <= each < 1e6 for each in (price.input, price.output, price.cached_input or 0)):
-            raise ConfigError(f"{where}: [{model[:80]!r}]: a price is dollars for a million tokens, 0 or more", model)
+            at = f"{where}:{_line_of(text, model)}: [{model[:80]!r}]"
+            raise ConfigError(f"{at}: a price is dollars for a million tokens, 0 or more", model)
         table[model] = price
     return table, replaces
+
+
+def _line_of(text: str, key: str) -> int:
+    """The line on which a key or its table stands, from 1; 1 where it is written in a way that is not looked for."""
+    written = re.compile(rf"\s*\[?\s*[\"']?{re.escape(key)}[\"']?\s*[\]=]")
+    return next((n for n, line in enumerate(text.splitlines(), 1) if written.match(line)), 1)
