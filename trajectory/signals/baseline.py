@@ -32,7 +32,7 @@ _LEAST_LOG = 0.2  # a change of quantities by less than a fifth is no alarm
 _FLOOR_LOG = 0.15  # of a deviation of quantities: differences of less than about a sixth are nobody's concern
 _YOUNG_COUNT = 160  # of a stream this young little is known: small changes take twice the evidence,
 _YOUNG_FAST = 1.2  # and what counts as a large one is larger by so many deviations
-_CALMING = 0.97  # at each look: a stream that has had an alarm, and more so two, takes more evidence for a while
+_CALMING = 0.97  # at each look: a stream that had an alarm, and more so two, takes more evidence for a while
 _MOST_WIDENING = 4.0
 _SETTLED_COUNT = 60  # so long after an alarm without a return, what is seen now is usual
 _RETURNED_COUNT = 6  # so many more usual values than unusual ones end an alarm
@@ -271,14 +271,14 @@ class Baseline:
         tail, far = (0.025, 1.96) if count >= 80 else (0.05, 1.645)
         floor = _FLOOR_LOG if self._is_quantity else max(1e-9, 0.05 * abs(middle))
         wide = widening * (1 + 3 / count)
-        self._below = max(usual, (middle - self._at(tail)) / far, floor) * wide
-        self._above = max(usual, (self._at(1 - tail) - middle) / far, floor) * wide
+        self._below = max(max(usual, (middle - self._at(tail)) / far) * wide, floor)
+        self._above = max(max(usual, (self._at(1 - tail) - middle) / far) * wide, floor)
         self._restless *= _CALMING
         doubt = 1 + self._restless**2
         young = (_YOUNG_COUNT / self._count) ** 2
         error = 1.2533 / sqrt(count)  # of the middle, in deviations
         self._allowances = (_FAST + error + min(_YOUNG_FAST * young, _YOUNG_FAST), _SLOW + error)
-        fast, slow = _FAST_LIMIT * doubt, _SLOW_LIMIT * (doubt + young)
+        fast, slow = _FAST_LIMIT * (1 + max(self._restless - 1, 0) ** 2), _SLOW_LIMIT * (doubt + young)
         signs = _SIGNS_LIMIT * (doubt + young) * widening * widening  # signs have no deviation that could be widened
         self._limits = (fast, fast, slow, slow, signs, signs)
 
