@@ -6,10 +6,7 @@ its body, is cut at one deadline. urllib3's connections, one a target.
 
 import contextlib
 import gzip
-import socket
-import threading
 import time
-from typing import Any
 
 import urllib3
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -18,6 +15,7 @@ from trajectory import __version__
 from trajectory.forwarder import answers
 from trajectory.forwarder.answers import Answer, Verdict
 from trajectory.forwarder.target import Target
+from trajectory.protocol.deadline import Deadline, watched
 
 CONNECT_S, READ_S = 5.0, 10.0
 _LEVEL = 1  # a sixth of the time of the best, for a tenth more bytes
@@ -38,8 +36,8 @@ class HttpBackend:
         self._pool = urllib3.connection_from_url(
             target.url, maxsize=1, retries=False, timeout=urllib3.Timeout(connect=connect_s, read=read_s)
         )
-        self._deadline = _Deadline(read_s)
-        self._pool.ConnectionCls = _watched(self._pool.ConnectionCls, self._deadline)
+        self._deadline = Deadline(read_s)
+        self._pool.ConnectionCls = watched(self._pool.ConnectionCls, self._deadline)
 
     def send(self, request: ExportTraceServiceRequest) -> Answer:
         body = gzip.compress(request.SerializeToString(), _LEVEL, mtime=0)
@@ -59,44 +57,6 @@ class HttpBackend:
 
     def close(self) -> None:
         self._pool.close()
-
-
-class _Deadline:
-    """Cuts the connection on which an answer is awaited for too long: urllib3's own timeout begins anew with every byte."""
-
-    def __init__(self, seconds: float) -> None:
-        self.reason = ""
-        self._seconds = seconds
-        self._timer = threading.Timer(seconds, lambda: None)
-
-    def __enter__(self) -> None:
-        self.reason = ""
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._timer.is_alive():
-            self._timer.join()  # at once: what it says is said of this answer, and not of the next
-
-    def begin(self, connection: socket.socket) -> None:
-        self._timer = threading.Timer(self._seconds, self._cut, (connection,))
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _cut(self, connection: socket.socket) -> None:
-        self.reason = f"no whole answer within {self._seconds:g} s"
-        with contextlib.suppress(OSError):  # closed already
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # and not TLS's own, which another thread is in
-
-
-def _watched(kind: Any, deadline: _Deadline) -> Any:
-    """The kind of connection whose answers have a deadline."""
-
-    class Watched(kind):  # type: ignore[misc]
-        def getresponse(self) -> Any:
-            deadline.begin(self.sock)
-            return super().getresponse()
-
-    return Watched
 
 
 def _reason(fault: Exception) -> str:

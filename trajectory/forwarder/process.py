@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from trajectory.collector import child
+from trajectory.collector.reporting import Told
 from trajectory.errors import ConfigError
 from trajectory.forwarder.forwarder import Forwarder
 from trajectory.forwarder.sending import backend_of
@@ -30,13 +31,6 @@ class Settings(msgspec.Struct, frozen=True):
     start_frame: int
     targets: list[Target]
     told_fd: int = -1
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What is to be said of one target from now on."""
-
-    target: int
-    notices: list[str]
 
 
 class _Ending:
