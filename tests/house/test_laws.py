@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 FLOORS = {
     "errors": 0, "model": 0, "injected": 0, "protocol": 1, "dialects": 1, "view": 1, "emitter": 2, "store": 2, "graph": 2,
     "testing": 3, "detection": 3, "collector": 5, "alerting": 4, "signals": 4, "export": 4, "receiver": 6, "forwarder": 6,
-    "cli": 7,
+    "messenger": 6, "cli": 7,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from trajectory.cli.alerting import add_policy, alerting, policy_file, read_first
 from trajectory.cli.forwarding import add_forwarding, forwarding, take_targets
 from trajectory.cli.output import plural, say
 from trajectory.cli.places import add_bounds, add_store, bounds_of, default_endpoint, keys_dir, natural
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_receiver(parser)
     add_forwarding(parser)
     add_metrics(parser)
+    add_policy(parser, "--alerts", "tell of alerts as this policy says; off for none")
     parser.add_argument(
         "--keys",
         metavar="DIR",
@@ -65,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     use_prices(args)
     keys = keyring_for(args.bind, args.keys)
     limits = Limits(args.rate, args.emitters)
+    policy = policy_file(args.policy)
+    alerts_said = read_first(policy)
     targets = take_targets(args)
     collector = Collector(
         args.store, registered_detectors(), args.bind, keys, limits, is_apart=True, with_words=not args.no_search
@@ -77,10 +81,13 @@ def run(args: argparse.Namespace) -> int:
     collect_rarely()
     earlier = [near(place) for place in earlier_endpoints(locate(args.store))]
     door = _door_of(collector)
-    with delivering(door, earlier=earlier), forwarding(targets, collector), receiving(args, collector) as receiver:
+    beside = (delivering(door, earlier=earlier), forwarding(targets, collector), alerting(policy, collector))
+    with beside[0], beside[1], beside[2], receiving(args, collector) as receiver:
         say(f"listening on {collector.endpoint}, storing in {args.store}" + (", for known keys only" if keys else ""))
         if receiver is not None:
             tell_places(receiver)
+        if alerts_said:
+            say(alerts_said)
         if targets:
             say(f"forwarding to {' and '.join(target.name for target in targets)}")
         if sys.stderr.isatty():

@@ -65,7 +65,7 @@ _RESTS = 9
 _RETENTION_S = 0.01
 _RETENTION_RESTS = 1  # retention takes half of the time at most
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
-_OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
+OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 
 
 class Pipeline:
@@ -93,7 +93,7 @@ class Pipeline:
         self._live_pace = Pace(_RESTS)
         self._span_count = 0  # of the traces in memory
         self._at_hand: dict[bytes, FoldedTrace] = {}  # those that the batch being folded is about
-        self._own = Source(_OWN_ID, os.urandom(16), {"service.name": "trajectory.collector"})
+        self._own = Source(OWN_ID, os.urandom(16), {"service.name": "trajectory.collector"})
         self._own_seq = 0
         self._pending: list[Fact] = []  # our own facts, to be stored at the next tick
         self._unsaved: list[Finding] = []  # those of them that are not listed as findings yet

@@ -1,0 +1,262 @@
+"""Rules of channels: each writes what its reader understands, trouble at the other end is one failure, no secret leaves."""
+
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from tests.alerting.servers import Says, Seen, http_server, smtp_server
+from tests.collector.builders import NOW_NS, SECOND_NS
+from trajectory.alerting.channels.bell import Bell
+from trajectory.alerting.channels.bell import Options as BellOptions
+from trajectory.alerting.channels.contract import Channel, Refused, Unsent
+from trajectory.alerting.channels.registry import channel_of
+from trajectory.alerting.message import Message
+from trajectory.alerting.outbox import Letter
+from trajectory.alerting.policy_file import parse_policy
+from trajectory.alerting.secret import Vault
+from trajectory.errors import ConfigError
+from trajectory.messenger.courier import Failure, attempt
+from trajectory.view.link import parse_link
+
+MESSAGE = Message(
+    key="0a1b2c3d4e5f",
+    action="open",
+    severity="critical",
+    kind="cascade",
+    title="cascade · planner ⇢ research in memo",
+    text="<!channel> *research* took 39.1M & passed it on",
+    link="trajectory://7f3a90c1/alert/0a1b2c3d4e5f",
+    agent="research",
+    peer_agent="planner",
+    service="memo",
+    rule="everything else",
+    count=3,
+    trace_count=2,
+    opened_ns=NOW_NS,
+    last_ns=NOW_NS + SECOND_NS,
+    id="0a1b2c3d4e5f-1",
+)
+OVER = msgspec.structs.replace(MESSAGE, action="close", closed_ns=NOW_NS + 9 * SECOND_NS)
+KNOWN = msgspec.structs.replace(MESSAGE, action="acknowledge")
+
+
+def channel(vault: Vault | None = None, **options: Any) -> Channel:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in options.items()]
+    policy = parse_policy("\n".join(["[channels.it]", *lines]))
+    return channel_of(policy.channels["it"], vault or Vault())
+
+
+def failure(made: Channel, message: Message = MESSAGE, vault: Vault | None = None) -> Failure | None:
+    return attempt(made, Letter(1, "it", 0, message), vault or Vault())
+
+
+def test_a_webhook_says_it_in_our_json_signed_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "s3cret-of-hooks")
+    with http_server() as seen:
+        channel(type="webhook", url=f"{seen.url}/in?x=1", secret="env:HOOK_SECRET").send(MESSAGE)
+        (got,) = seen.got
+    assert (got.path, got.headers["idempotency-key"], got.json["key"]) == ("/in?x=1", MESSAGE.id, MESSAGE.key)
+    at_s, signed = (part.partition("=")[2] for part in got.headers["x-trajectory-signature"].split(","))
+    assert abs(int(at_s) - time.time()) < 60
+    expected = hmac.new(b"s3cret-of-hooks", f"{at_s}.".encode() + got.body, hashlib.sha256).hexdigest()
+    assert hmac.compare_digest(signed, expected) and b"s3cret" not in got.body
+    assert str(parse_link(got.json["link"])) == MESSAGE.link
+
+
+VERSION_4 = {
+    "type": "object",
+    "required": ["version", "groupKey", "truncatedAlerts", "status", "receiver", "groupLabels", "commonLabels",
+                 "commonAnnotations", "externalURL", "alerts"],
+    "properties": {
+        "version": {"const": "4"}, "truncatedAlerts": {"type": "integer"}, "status": {"enum": ["firing", "resolved"]},
+        "commonLabels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "alerts": {"type": "array", "minItems": 1, "items": {
+            "type": "object",
+            "required": ["status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"],
+            "properties": {"labels": {"type": "object", "required": ["alertname", "severity"],
+                                      "additionalProperties": {"type": "string", "minLength": 1}},
+                           "startsAt": {"pattern": r"^\d{4}-\d\d-\d\dT[\d:.]+Z$"}}}},
+    },
+}  # fmt: skip
+
+
+def test_a_webhook_says_it_as_alertmanager_does_where_it_is_asked_to() -> None:
+    with http_server() as seen:
+        made = channel(type="webhook", url=seen.url, format="alertmanager")
+        for message in (MESSAGE, KNOWN, OVER):
+            made.send(message)
+        opened, closed = (got.json for got in seen.got)
+    for body in (opened, closed):
+        jsonschema.validate(body, VERSION_4)
+    assert (opened["status"], closed["status"]) == ("firing", "resolved")
+    assert opened["alerts"][0]["labels"] == closed["alerts"][0]["labels"]
+
+
+EVENT = {
+    "type": "object",
+    "required": ["routing_key", "event_action", "dedup_key"],
+    "properties": {
+        "routing_key": {"type": "string", "minLength": 32, "maxLength": 32},
+        "event_action": {"enum": ["trigger", "acknowledge", "resolve"]},
+        "dedup_key": {"type": "string", "maxLength": 255},
+        "payload": {
+            "type": "object", "required": ["summary", "source", "severity"],
+            "properties": {"summary": {"type": "string", "maxLength": 1024},
+                           "severity": {"enum": ["critical", "error", "warning", "info"]}},
+        },
+    },
+    "if": {"properties": {"event_action": {"const": "trigger"}}}, "then": {"required": ["payload"]},
+}  # fmt: skip
+
+
+def test_pagerduty_gets_trigger_acknowledge_and_resolve_under_one_key(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef0123456789abcdef\n")
+    with http_server(last=Says(202, body=b'{"status":"success"}')) as seen:
+        made = channel(type="pagerduty", url=f"{seen.url}/v2/enqueue", routing_key=f"file:{tmp_path / 'key'}")
+        for message in (MESSAGE, KNOWN, OVER, msgspec.structs.replace(MESSAGE, text="x" * 2_000)):
+            made.send(message)
+        events = [got.json for got in seen.got]
+    for event in events:
+        jsonschema.validate(event, EVENT)
+    assert [event["event_action"] for event in events] == ["trigger", "acknowledge", "resolve", "trigger"]
+    assert {event["dedup_key"] for event in events} == {"trajectory-0a1b2c3d4e5f"}
+    assert events[0]["payload"]["custom_details"]["link"] == MESSAGE.link
+
+
+def test_slack_gets_words_and_no_markup_of_an_agent() -> None:
+    with http_server() as seen:
+        channel(type="slack", url=f"{seen.url}/services/T0/B0/hook").send(MESSAGE)
+        body = seen.got[0].json
+    assert set(body) == {"text", "blocks"} and body["blocks"][0]["text"]["type"] == "mrkdwn"
+    text = body["blocks"][0]["text"]["text"]
+    assert "&lt;!channel&gt;" in text and "<!" not in text and "*research*" not in text and "39.1M &amp; passed" in text
+    assert MESSAGE.link in text
+
+
+def test_a_mail_has_its_thread_and_is_the_same_each_time() -> None:
+    with smtp_server() as (port, mails):
+        options = {"host": "127.0.0.1", "port": port, "tls": "none", "from": "a@x.example", "to": ["b@x.example"]}
+        made = channel(type="email", **options)
+        made.send(MESSAGE)
+        made.send(msgspec.structs.replace(MESSAGE, title="a\r\nBcc: evil@x.example"))
+    assert "Message-ID: <0a1b2c3d4e5f-1@trajectory.invalid>" in mails[0] and MESSAGE.link in mails[0].replace("=\n", "")
+    assert "\nBcc:" not in mails[1].partition("\r\n\r\n")[0]
+    with smtp_server(b"550 no such user") as (port, _):
+        assert isinstance(failure(channel(type="email", **{**options, "port": port})), Failure)
+        assert failure(channel(type="email", **{**options, "port": port})).is_final  # type: ignore[union-attr]
+    said = failure(channel(type="email", **{**options, "tls": "starttls"}))
+    assert said is not None and not said.is_final
+    with pytest.raises(ConfigError, match="does not go in the clear"):
+        os.environ["MAIL_PASSWORD"] = "secret-of-mail"
+        channel(type="email", **options, user="u", password="env:MAIL_PASSWORD")
+
+
+def test_a_command_gets_json_on_its_input_no_shell_and_so_much_time(tmp_path: Path) -> None:
+    taken = tmp_path / "taken; touch pwned"
+    keep = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
+    channel(type="command", argv=[sys.executable, "-c", keep, str(taken)]).send(MESSAGE)
+    assert json.loads(taken.read_text())["text"] == MESSAGE.text and not (tmp_path / "pwned").exists()
+    fails = channel(type="command", argv=[sys.executable, "-c", "raise SystemExit('no \\x1b way')"])
+    assert failure(fails) == Failure("it ended with 1: no  way") or "no" in str(failure(fails))
+    slow = channel(type="command", argv=["/bin/sh", "-c", "sleep 60 & wait"], timeout_s=0.2)
+    assert "was killed" in str(failure(slow))
+    assert "cannot be run" in str(failure(channel(type="command", argv=[str(tmp_path / "none")])))
+
+
+def test_the_bell_rings_in_a_terminal_and_nowhere_else() -> None:
+    rung: list[bytes] = []
+    Bell(BellOptions(), Vault(), rung.append, lambda: True).send(MESSAGE)
+    assert rung[0].startswith(b"\a[critical]") and rung[0].count(b"\a") == 1
+    with pytest.raises(Refused, match="no terminal"):
+        Bell(BellOptions(), Vault(), rung.append, lambda: False).send(MESSAGE)
+
+
+TROUBLE = [
+    (Says(500), "HTTP 500", False),
+    (Says(503, {"Retry-After": "90"}), "HTTP 503", False),
+    (Says(400, body=b"bad\x1b[31m"), "HTTP 400, bad", True),
+    (Says(401), "HTTP 401", False),
+    (Says(-1), "", False),
+    (Says(0), "no whole answer within 0.3 s", False),
+    (Says(-2), "no whole answer within 0.3 s", False),
+    (Says(200, body=b"x" * 5_000_000), None, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("says", "reason", "is_final"), TROUBLE, ids=["500", "503", "400", "401", "early", "hang", "drip", "huge"]
+)
+def test_whatever_the_other_end_does_is_one_failure_in_bounded_time(
+    says: Says, reason: str | None, is_final: bool
+) -> None:
+    with http_server(last=says) as seen:
+        began_s = time.monotonic()
+        failed = failure(channel(type="webhook", url=f"{seen.url}/key/abcdefgh", timeout_s=0.3))
+        assert time.monotonic() - began_s < 5
+    if reason is None:
+        assert failed is None
+        return
+    assert failed is not None and failed.is_final == is_final
+    assert reason in failed.reason and "abcdefgh" not in failed.reason and "\x1b" not in failed.reason
+    assert failed.pause_s == (90.0 if says.status == 503 else 0.0)
+
+
+def test_a_redirect_is_not_followed_so_a_secret_stays_where_it_was_meant_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "token-of-tests")
+    with http_server() as elsewhere, http_server(last=Says(307, {"Location": elsewhere.url})) as seen:
+        failed = failure(channel(type="webhook", url=seen.url, token="env:TOKEN"))
+        assert failed is not None and "points elsewhere" in failed.reason
+        assert len(seen.got) == 1 and elsewhere.got == []
+
+
+def test_nobody_at_the_other_end_is_a_failure_that_says_so() -> None:
+    with http_server() as seen:
+        url = seen.url
+    failed = failure(channel(type="webhook", url=url))
+    assert failed is not None and not failed.is_final and "refused" in failed.reason.lower()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"type": "webhook", "url": "http://x/", "secret": "bare"}, "expected env:NAME or file:PATH"),
+        ({"type": "pagerduty", "routing_key": "0123456789abcdef"}, "expected env:NAME or file:PATH"),
+        ({"type": "slack", "url": "env:NOT_SET_ANYWHERE"}, "the environment has no NOT_SET_ANYWHERE"),
+        ({"type": "slack", "url": "file:/nowhere/at/all"}, "cannot be read"),
+        ({"type": "slack", "url": "ftp://x/"}, "expected https://HOST"),
+        ({"type": "webhook", "url": "http://x/", "timeout_s": 0}, "expected seconds"),
+    ],
+)
+def test_a_channel_that_cannot_be_made_says_what_is_missing_and_never_a_secret(
+    options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        channel(**options)
+    assert said in str(wrong.value) and "bare" not in str(wrong.value) and "0123456789" not in str(wrong.value)
+
+
+def test_secrets_never_leave_in_what_is_said_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_URL", "http://127.0.0.1:9/services/T012/B345/keykeykeykey")
+    monkeypatch.setenv("TOKEN", "token-of-tests-9")
+    vault = Vault()
+    slack = channel(vault, type="slack", url="env:SLACK_URL", timeout_s=0.5)
+    assert "keykey" not in str(failure(slack, vault=vault))
+
+    class Leaky:
+        def send(self, message: Message) -> None:
+            raise RuntimeError("http://127.0.0.1:9/services/T012/B345/keykeykeykey said no")
+
+    assert "keykey" not in str(failure(Leaky(), vault=vault))  # type: ignore[arg-type]
+    with http_server(last=Says(500, body=b"your token-of-tests-9 is wrong")) as seen:
+        vault = Vault()
+        assert "[secret]" in str(failure(channel(vault, type="webhook", url=seen.url, token="env:TOKEN"), vault=vault))
+        assert isinstance(seen, Seen) and issubclass(Unsent, Exception)

@@ -1,0 +1,226 @@
+"""Findings of all runs as incidents: what goes wrong in the same way at the same place is one thing, which grows and ends.
+
+Invariant: pure; the same findings, marks and instants in the same order give the same incidents and changes, and both findings
+that came before and memory are bounded. Driven by the ledger, which keeps incidents over a restart.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from hashlib import blake2s
+from typing import NamedTuple
+
+import msgspec
+
+from trajectory.alerting.alerts import alert_key
+from trajectory.alerting.policy import Policy, Rule, rank_of
+from trajectory.model.fact import Finding, Marked
+from trajectory.view.muting import key_of_agent, key_of_kind
+from trajectory.view.text import clean
+
+MAX_INCIDENTS = 20_000  # open ones; beyond them the oldest is closed
+_MAX_SEEN = 4_096  # findings of one incident that are known again when they grow
+_MAX_PLACES = 100  # runs that are named
+_MAX_MUTES = 10_000
+FOREVER_NS = (1 << 63) - 1
+_SEEN_BYTES = 8
+
+
+class Incident(msgspec.Struct):
+    """One thing that goes wrong. Its newest finding says what; `places` are (run, key of its alert there), the newest last.
+
+    `state` is `pending` (rate or duration not reached), `open`, `acknowledged` or `closed`. `seen` are digests of findings.
+    """
+
+    id: str
+    key: str
+    rule: str
+    kind: str
+    severity: str
+    message: str
+    agent: str
+    peer_agent: str
+    service: str
+    trace_id: str
+    alert_key: str
+    opened_ns: int
+    last_ns: int
+    state: str = "pending"
+    count: int = 0
+    trace_count: int = 0
+    closed_ns: int = 0
+    muted_until_ns: int = 0
+    told_ns: int = 0
+    told_severity: str = ""
+    places: list[tuple[str, str]] = []
+    recent_ns: list[int] = []
+    seen: bytes = b""
+
+    def shown_state(self, now_ns: int) -> str:
+        """Its state as people see it: `muted` stands over open and acknowledged."""
+        return "muted" if self.state != "closed" and now_ns < self.muted_until_ns else self.state
+
+
+class Change(NamedTuple):
+    """What somebody may have to be told: `open`, `worse`, `repeat`, `acknowledge` or `close`."""
+
+    action: str
+    incident: Incident
+
+
+class Incidents:
+    """All incidents that are not closed. `touched` are those that changed since somebody last cleared it."""
+
+    def __init__(self, known: Iterable[Incident] = (), mutes: Iterable[tuple[str, int]] = ()) -> None:
+        self._by_key: OrderedDict[str, Incident] = OrderedDict((incident.key, incident) for incident in known)
+        self._mutes: OrderedDict[str, int] = OrderedDict(mutes)  # mark, as `_mark_keys` names it → until when
+        self._seen: dict[str, set[bytes]] = {}  # by incident, made of its `seen` when it grows
+        self.touched: dict[str, Incident] = {}
+
+    @property
+    def all(self) -> list[Incident]:
+        return list(self._by_key.values())
+
+    @property
+    def mutes(self) -> list[tuple[str, int]]:
+        """Marks that mute what is yet to come, with their ends."""
+        return list(self._mutes.items())
+
+    def take(self, finding: Finding, service: str, at_ns: int, policy: Policy) -> list[Change]:
+        """One finding, found at an instant."""
+        decided = policy.rule_for(finding, service)
+        if decided is None:
+            return []
+        name, rule = decided
+        key = "\x1f".join((name, *rule.group_of(finding, service)))
+        incident = self._by_key.get(key)
+        if incident is None:
+            incident = self._by_key[key] = _begun(key, name, finding, service, at_ns)
+        is_new = self._is_new(incident, finding)
+        _grow(incident, finding, at_ns, rule, is_new=is_new)
+        self.touched[incident.id] = incident
+        self._mute_as_marked(incident, finding, at_ns)
+        changes = self._after(incident, rule, at_ns) if is_new or incident.state != "pending" else []
+        while len(self._by_key) > MAX_INCIDENTS:
+            changes += self._close(next(iter(self._by_key.values())), at_ns)
+        return changes
+
+    def mark(self, marked: Marked) -> list[Change]:
+        """What an operator says of an alert in a run is said of the incident that it is a part of."""
+        until_ns = (marked.until_ns or FOREVER_NS) if marked.action == "mute" else 0
+        name = f"{marked.trace_id.hex()} {marked.alert_key}"
+        self._mutes.pop(name, None)
+        if until_ns:
+            self._mutes[name] = until_ns
+            while len(self._mutes) > _MAX_MUTES:
+                self._mutes.popitem(last=False)
+        changes = []
+        for incident in self._by_key.values():
+            meant = (trace == marked.trace_id.hex() and marked.alert_key in _mark_keys(key, incident.agent)
+                     for trace, key in incident.places)  # fmt: skip
+            if incident.state == "closed" or not any(meant):
+                continue
+            self.touched[incident.id] = incident
+            incident.muted_until_ns = until_ns
+            if marked.action == "acknowledge" and incident.state == "open":
+                incident.state = "acknowledged"
+                changes.append(Change("acknowledge", incident))
+            elif marked.action == "reopen" and incident.state == "acknowledged":
+                incident.state = "open"
+        return changes
+
+    def pass_time(self, now_ns: int, policy: Policy) -> list[Change]:
+        """Closes what is over, and says again what is to be said again."""
+        changes: list[Change] = []
+        rules: dict[str, Rule] = {}
+        for incident in list(self._by_key.values()):
+            rule = rules.get(incident.rule) or rules.setdefault(incident.rule, policy.rule_named(incident.rule))
+            rests_ns = max(rule.time_ns("close_after"), rule.needed().within_ns)
+            if now_ns - incident.last_ns >= rests_ns:
+                changes += self._close(incident, now_ns)
+            elif incident.state == "open" and now_ns >= incident.muted_until_ns:
+                repeat_ns = rule.time_ns("repeat")
+                if not incident.told_ns:
+                    changes += self._tell(incident, "open", now_ns)  # it was muted until now
+                elif repeat_ns and now_ns - incident.told_ns >= repeat_ns:
+                    changes += self._tell(incident, "repeat", now_ns)
+        return changes
+
+    def _after(self, incident: Incident, rule: Rule, at_ns: int) -> list[Change]:
+        """What a finding makes of its incident."""
+        if incident.state == "pending":
+            needed, wait_ns = rule.needed(), rule.time_ns("for")
+            recent = [ns for ns in incident.recent_ns if not needed.within_ns or at_ns - ns <= needed.within_ns]
+            if len(recent) < needed.times or incident.last_ns - incident.opened_ns < wait_ns:
+                return []
+            incident.state = "open"
+        if at_ns < incident.muted_until_ns:
+            return []
+        if not incident.told_ns:
+            return self._tell(incident, "open", at_ns)
+        if rank_of(incident.severity) > rank_of(incident.told_severity):
+            incident.state = "open"  # it was known to be less bad
+            return self._tell(incident, "worse", at_ns)
+        return []
+
+    def _tell(self, incident: Incident, action: str, at_ns: int) -> list[Change]:
+        incident.told_ns, incident.told_severity = at_ns, incident.severity
+        self.touched[incident.id] = incident
+        return [Change(action, incident)]
+
+    def _close(self, incident: Incident, now_ns: int) -> list[Change]:
+        del self._by_key[incident.key]
+        self._seen.pop(incident.id, None)
+        was_told = incident.told_ns > 0
+        incident.state, incident.closed_ns, incident.seen, incident.recent_ns = "closed", now_ns, b"", []
+        self.touched[incident.id] = incident
+        return [Change("close", incident)] if was_told else []
+
+    def _is_new(self, incident: Incident, finding: Finding) -> bool:
+        """Whether a finding is not one that was known and has only grown."""
+        own = incident.seen
+        size = _SEEN_BYTES
+        known = self._seen.get(incident.id)
+        if known is None:
+            known = self._seen[incident.id] = {own[at : at + size] for at in range(0, len(own), size)}
+        seen = blake2s(finding.key.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+        if seen in known:
+            return False
+        if len(known) < _MAX_SEEN:
+            known.add(seen)
+            incident.seen = own + seen
+        return True
+
+    def _mute_as_marked(self, incident: Incident, finding: Finding, at_ns: int) -> None:
+        if not self._mutes:
+            return
+        trace = finding.trace_id.hex()
+        ends = [self._mutes.get(f"{trace} {key}", 0) for key in _mark_keys(alert_key(finding), finding.agent)]
+        incident.muted_until_ns = max(incident.muted_until_ns, *(end for end in ends if end > at_ns), 0)
+
+
+def _begun(key: str, rule: str, finding: Finding, service: str, at_ns: int) -> Incident:
+    own = blake2s(f"{key}\x1f{at_ns}\x1f{finding.key}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    return Incident(
+        own, key, rule, finding.kind, finding.severity, finding.message, finding.agent, finding.peer_agent, service,
+        finding.trace_id.hex(), alert_key(finding), at_ns, at_ns,
+    )  # fmt: skip
+
+
+def _grow(incident: Incident, finding: Finding, at_ns: int, rule: Rule, *, is_new: bool) -> None:
+    incident.last_ns = max(incident.last_ns, at_ns)
+    place = (finding.trace_id.hex(), alert_key(finding))
+    if not incident.places or incident.places[-1] != place:
+        incident.trace_count += all(trace != place[0] for trace, _ in incident.places)  # among the last runs
+        incident.places = [*(each for each in incident.places if each != place), place][-_MAX_PLACES:]
+    if rank_of(finding.severity) >= rank_of(incident.severity):
+        incident.severity, incident.message = finding.severity, finding.message
+        incident.trace_id, incident.alert_key = place
+    if is_new:
+        incident.count += 1
+        incident.recent_ns = [*incident.recent_ns, at_ns][-rule.needed().times :]
+
+
+def _mark_keys(key: str, agent: str) -> tuple[str, ...]:
+    """The keys under which a mark on an alert may stand: its own, that of its kind, and of its kind for its agent."""
+    kind = key.rpartition(":")[0]
+    return key, key_of_kind(clean(kind)), key_of_agent(clean(kind), clean(agent))

@@ -1,0 +1,73 @@
+"""Alerts as `trajectory serve` begins sending them beside its collector.
+
+Invariant: without a policy nothing is sent, and nothing of it is loaded. A policy that is wrong from the beginning is bad usage.
+"""
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trajectory.cli.output import plural, say
+
+if TYPE_CHECKING:
+    from trajectory.collector.server import Collector
+
+OFF = "off"
+
+
+def add_policy(parser: argparse.ArgumentParser, option: str, what: str) -> None:
+    parser.add_argument(
+        option,
+        metavar="FILE",
+        dest="policy",
+        default="",
+        help=f"{what} (default: TRAJECTORY_ALERTS, else ~/.config/trajectory/alerts.toml where there is one)",
+    )
+
+
+def policy_file(named: str) -> Path | None:
+    """The policy's file: the one named, else the default one where it is there or the environment names it."""
+    import os
+
+    from trajectory.alerting.policy_file import VARIABLE, default_file
+
+    if named == OFF:
+        return None
+    found = Path(named).expanduser() if named else default_file()
+    return found.absolute() if named or os.environ.get(VARIABLE) or found.exists() else None
+
+
+@contextlib.contextmanager
+def alerting(policy: Path | None, collector: "Collector") -> Iterator[None]:
+    """While it lasts, what the collector finds is told as the policy in a file says."""
+    if policy is None:
+        yield
+        return
+    from trajectory.messenger.beside import MessengerProcess
+    from trajectory.messenger.process import Settings
+
+    process = MessengerProcess(Settings(collector.store, str(policy), collector.pipeline.writer.last_frame()))
+    collector.pipeline.vitals.others.append(lambda: process.notices)
+    if not sys.stdin.isatty():  # else its terminal may hang up, which ends it
+        signal.signal(signal.SIGHUP, lambda *_: process.read_again())
+    try:
+        yield
+    finally:
+        process.close()
+        for notice in process.notices:
+            say(notice)
+
+
+def read_first(policy: Path | None) -> str:
+    """What a policy has, in a sentence; empty without one. Raises ConfigError where it is wrong, so that nobody relies on it."""
+    if policy is None:
+        return ""
+    from trajectory.alerting.policy_file import read_policy
+
+    read = read_policy(policy)
+    said = plural(len(read.channels), "channel")
+    return f"alerts as {policy} says: {plural(len(read.rules), 'rule')}, {said}"
