@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from trajectory.alerting.channels.registry import kinds
+from trajectory.alerting.policy_file import read_policy
 from trajectory.testing import FakeCollector
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -56,3 +58,18 @@ def test_a_program_that_speaks_opentelemetry_is_heard_with_its_delegation() -> N
 def test_a_detector_of_ones_own_finds_what_it_looks_for() -> None:
     with FakeCollector() as collector:
         assert run("own_detector.py", collector.endpoint) == "oracle answered without looking anything up.\n"
+
+
+def test_the_policy_of_alerts_is_one_and_says_where_each_secret_comes_from() -> None:
+    policy = read_policy(EXAMPLES / "alerts.toml")
+    assert {channel.kind for channel in policy.channels.values()} == set(kinds())
+    assert (
+        policy.rules and policy.checks and policy.quiet and set(policy.by_severity) == {"critical", "warning", "info"}
+    )
+    secrets = [
+        value
+        for channel in policy.channels.values()
+        for key, value in channel.options.items()
+        if key in ("secret", "token", "password", "routing_key")
+    ]
+    assert secrets and all(value.startswith(("env:", "file:")) for value in secrets)

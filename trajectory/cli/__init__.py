@@ -29,6 +29,8 @@ COMMANDS = {
     "search": "find what was said, in all traces",
     "metrics": "calls, errors, durations, tokens and cost, by agent, model, tool, edge, version or service",
     "findings": "what the detectors found, with evidence",
+    "alerts": "what goes wrong over all runs, whom it was told; acknowledge it, mute it, try a channel",
+    "check": "hold runs against a policy, for CI: exit 1 where it is broken, 3 where nobody can tell",
     "blame": "which step most likely broke a run, ranked, with reasons",
     "graph": "write a trace's delegation or span graph to a file",
     "export": "write a trace to a file for other tools",

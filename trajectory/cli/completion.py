@@ -45,5 +45,5 @@ def _complete(action: argparse.Action, files: Any) -> None:
     """Says what completes an argument: a trace's id, or a file."""
     if action.dest in ("trace", "link"):
         action.complete = {"bash": "_trajectory_traces", "zsh": "_trajectory_traces"}  # type: ignore[attr-defined]
-    elif action.dest in ("store", "output", "files"):
+    elif action.dest in ("store", "output", "files", "policy", "prices"):
         action.complete = files  # type: ignore[attr-defined]

@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         return _repair(args)
     reached = _collector(args.connect, args.key)
     heard = [_otlp(), _instrumentations()]
-    checks = [_python(), *_packages(), _store(args.store), _keys(), reached, *heard, _terminal(), *_extensions()]
+    installed = [_python(), *_packages(), _store(args.store), *_alerts(args.store), _keys()]
+    checks = [*installed, reached, *heard, _terminal(), *_extensions()]
     if args.json:
         for check in checks:
             print(json.dumps(check._asdict()))
@@ -126,6 +127,54 @@ def _store(location: str) -> Check:
     return Check(
         "store", "ok" if is_private else "note", seen, "" if is_private else f"others can read it: chmod 600 {path}"
     )
+
+
+def _alerts(store: str) -> list[Check]:
+    """Whether the policy of alerts can be read, its channels made, and what was sent by them taken."""
+    from trajectory.alerting.channels.registry import channel_of
+    from trajectory.alerting.outbox import standings
+    from trajectory.alerting.policy_file import default_file, read_policy
+    from trajectory.alerting.secret import Vault
+    from trajectory.alerting.state import read_state
+    from trajectory.cli.alerting import policy_file
+    from trajectory.cli.alerts import state_path
+    from trajectory.errors import TrajectoryError
+
+    file = policy_file("")
+    if file is None:
+        return [Check("alerts", "ok", f"no policy in {default_file()}: nobody is told")]
+    try:
+        policy = read_policy(file)
+    except TrajectoryError as fault:
+        return [Check("alerts", "bad", str(fault), "mend the policy; trajectory serve does not begin with it")]
+    seen = f"{file}: {plural(len(policy.rules), 'rule')}, {plural(len(policy.checks), 'check')}"
+    checks = [Check("alerts", "ok", seen)]
+    if not policy.channels:
+        checks = [Check("alerts", "note", f"{file} has no channels: nobody is told", "add [channels.NAME]")]
+    for name, configured in policy.channels.items():
+        vault = Vault()
+        try:
+            channel_of(configured, vault)
+            checks.append(Check(f"channel {name}", "ok", configured.kind, f"trajectory alerts test {name} tries it"))
+        except TrajectoryError as fault:
+            checks.append(
+                Check(
+                    f"channel {name}",
+                    "bad",
+                    vault.scrub(str(fault)).removeprefix(f"channel {name}: "),
+                    "nothing is sent by it",
+                )
+            )
+    try:
+        state = read_state(state_path(store, policy))
+        found = standings(state) if state is not None else []
+        if state is not None:
+            state.close()
+    except TrajectoryError as fault:
+        return [*checks, Check("alerts", "bad", str(fault), "move it away: alerts begin anew")]
+    troubled = [one for one in found if one.dead or one.failures]
+    said = "{0.waiting} wait, {0.dead} given up"
+    return [*checks, *(Check(f"channel {one.name}", "note", said.format(one), one.trouble) for one in troubled)]
 
 
 def _keys() -> Check:
@@ -220,7 +269,7 @@ def _extensions() -> list[Check]:
     from importlib.metadata import entry_points
 
     checks = []
-    for group in ("trajectory.detectors", "trajectory.exporters"):
+    for group in ("trajectory.detectors", "trajectory.exporters", "trajectory.channels"):
         names, broken = [], []
         for entry in entry_points(group=group):
             try:
