@@ -59,6 +59,29 @@ def test_a_finding_is_stored_as_a_fact_and_listed_once_grown() -> None:
     assert store.summaries()[0].critical == 1
 
 
+class SaysWhenItSettles(SaysOnEnd):
+    """The same, by and by."""
+
+    def observe(self, fact: Fact, trace: Trace) -> list[Finding]:
+        return []
+
+
+def test_a_trace_that_was_summed_up_and_not_judged_yet_is_judged_by_the_next_collector() -> None:
+    store, clock = FailingStore(), Clock()
+    before = Pipeline(store, [SaysWhenItSettles], clock)
+    take(before, *FAILED)
+    before._judging.step = lambda now_ns: None  # type: ignore[method-assign]  # it is killed before that
+    before.tick()
+    assert [summary.state for summary in store.summaries()] == ["done"] and not store.findings()
+    after = Pipeline(store, [SaysWhenItSettles], clock)
+    assert after.recover() == 1
+    for _ in range(4):
+        after.tick()
+        clock.passes(1)
+    assert [f.message for f in store.findings(TRACE)] == ["failed, and it is over"]
+    assert Pipeline(store, [SaysWhenItSettles], clock).recover() == 0
+
+
 def test_a_restart_finds_nothing_again() -> None:
     store = FailingStore()
     before = Pipeline(store, [SaysOnEnd], Clock())

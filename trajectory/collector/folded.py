@@ -71,6 +71,8 @@ class FoldedTrace:
         self.summary_version = -1
         self.summed_ns = self.settled_ns = 0  # when it was last summed up and judged, by the collector's clock
         self.last_frame = 0
+        self.judged_frame = 0  # up to it everything was judged
+        self.saved_frame = -1  # up to it its saved row says that it was folded and judged
         self.mark_ends_ns = 0  # when the first of its marks that end counts no more, 0 for never
         self.missing_counts: dict[bytes, int] = {}  # emitter id → how many of its facts are known to be missing
         self.bars: dict[
@@ -102,6 +104,11 @@ class FoldedTrace:
         """Works out anew when the next mark ends."""
         ends = [mark.until_ns for mark in self.trace.marks.values() if mark.until_ns > now_ns]
         self.mark_ends_ns = min(ends, default=0)
+
+    @property
+    def done_frame(self) -> int:
+        """Up to which frame nobody has to look at it again, were this process to die now."""
+        return self.last_frame if self._judge is None else self.judged_frame
 
     def count_anew(self) -> int:
         """How many spans came since they were last counted."""

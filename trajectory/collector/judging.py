@@ -26,7 +26,7 @@ class Judging:
         self._keep = keep
         self._waiting: deque[FoldedTrace] = deque()
         self._judged: tuple[FoldedTrace, Iterator[list[Finding]]] | None = None
-        self._cost_ns = 0
+        self._cost_ns = self._frame = 0
         self._looked_ns = 0
 
     def step(self, now_ns: int) -> None:
@@ -51,6 +51,7 @@ class Judging:
             folded = self._waiting.popleft()
             if not folded.is_forgotten:
                 self._judged, self._cost_ns = (folded, folded.settle_in_parts(now_ns)), 0
+                self._frame = folded.last_frame
         return True
 
     def _part(self, now_ns: int) -> None:
@@ -62,6 +63,7 @@ class Judging:
             self._keep(folded, found)
         self._cost_ns += time.monotonic_ns() - began_ns
         if found is None:
+            folded.judged_frame = self._frame
             folded.settled_ns, folded.is_rested = now_ns, _has_rested(folded, now_ns)
             folded.settle_pace.took(time.monotonic_ns() - self._cost_ns)
             self._judged = None

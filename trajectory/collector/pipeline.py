@@ -330,6 +330,7 @@ class Pipeline:
 
     def _settle_for_good(self, folded: FoldedTrace) -> None:
         self._keep(folded, folded.settle(folded.trace.last_ns if not folded.trace.open_count else self._now_ns()))
+        folded.judged_frame = folded.last_frame
 
     def _store_own(self) -> None:
         if self._pending:
@@ -341,14 +342,17 @@ class Pipeline:
             for fact in facts:
                 folded = self._folded.get(trace_of(fact))
                 if folded is not None:
+                    if folded.judged_frame == folded.last_frame:  # what we found ourselves is not judged
+                        folded.judged_frame = self._last_frame
                     folded.last_frame = self._last_frame
         if self._unsaved:
             self.writer.save_findings(self._unsaved)
             self._unsaved = []
 
     def _is_unsaid(self, folded: FoldedTrace, is_sweep: bool) -> bool:
-        """Whether a trace's saved row is behind: it changed, or (asked once a sweep) its processes fell silent or came back."""
-        if folded.summary_version != folded.trace.version:
+        """Whether a saved row is behind: its trace changed, was judged, or (asked once a sweep) its processes fell silent."""
+        is_behind = not folded.trace.open_count and folded.saved_frame != folded.done_frame
+        if is_behind or folded.summary_version != folded.trace.version:
             return True
         if not is_sweep or not folded.trace.open_count:
             return False
@@ -392,7 +396,7 @@ class Pipeline:
                 folded.is_learnt = True
                 self._usual.learn(folded.trace)
             self.runs.put(row, ends)
-            summaries.append(summary_of(row, folded.last_frame, ends))
+            summaries.append(summary_of(row, folded.done_frame, ends))
             summed.append(folded)
             if tally is not None:
                 tallies.append(tally)
@@ -405,6 +409,7 @@ class Pipeline:
                     folded.summary_version = -1
                 raise
             for folded in summed:
+                folded.saved_frame = folded.done_frame
                 self.sums.saved(folded, now_ns)
 
     def _work_out(self, budget_ns: int | None = None) -> None:
@@ -490,7 +495,7 @@ class Pipeline:
                 self._settle_for_good(folded)
         if leaving:
             self._store_own()
-            self._summarise([f for f in leaving if f.summary_version != f.trace.version], self._now_ns())
+            self._summarise([f for f in leaving if self._is_unsaid(f, False)], self._now_ns())
         for folded in leaving:
             self._forget(folded.trace.trace_id)
             folded.trace.dissolve()

@@ -28,7 +28,7 @@ class TraceSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One trace folded into one row, so that a list of traces reads no facts. Fields are only ever appended.
 
     Times are UTC nanoseconds, 0 where unknown. `state` is a `TraceRow`'s. `last_frame` is the id of the newest frame that
-    is folded in, as `Writer.append` returned it: a summary that is behind its facts is known by it.
+    is folded in and judged, as `Writer.append` returned it: a summary that is behind its facts is known by it.
     """
 
     trace_id: bytes
