@@ -12,7 +12,7 @@ from trajectory.collector.pipeline import Pipeline
 from trajectory.detection.judge import TraceJudge
 from trajectory.detection.mixed import MixedSessions
 from trajectory.model.fact import Batch, Finding
-from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS, Severity
+from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS, SYNTHETIC_TIME, Severity
 from trajectory.signals import watch as watches
 from trajectory.signals.anomalies import Anomalies
 from trajectory.signals.measures import Measure
@@ -155,9 +155,8 @@ def test_the_finding_says_seen_usual_since_when_and_on_what() -> None:
     by_kind = {finding.kind: finding for finding in said}
     assert len(said) == len(by_kind) == 2 and set(by_kind) == {"anomaly.tokens", "anomaly.cost"}
     tokens = by_kind["anomaly.tokens"]
-    assert tokens.message.startswith(
-        "Calls of gpt-4o by planner use 4,335 tokens, usually 830 to 1,390 tokens, since 2026-"
-    )
+    assert tokens.message.startswith("Calls of gpt-4o by planner use 4,335 tokens, usually about 1,")
+    assert "(830 to 1,390 tokens), since 2026-" in tokens.message
     assert tokens.agent == "planner" and tokens.value == "gpt-4o"
     assert tokens.evidence[0].span_id == tokens.span_id and tokens.confidence > 0.6
     assert tokens.attributes["usual_low"] < 1100 < tokens.attributes["usual_high"] < tokens.attributes["seen"]
@@ -177,6 +176,15 @@ def test_a_run_that_is_not_over_is_not_judged_until_it_is_quiet() -> None:
     detector.settle(trace.last_ns + 60 * STEP_NS, trace)
     assert len(watch) > 0
     assert list(Anomalies().settle(trace.last_ns, trace)) == []
+
+
+def test_runs_whose_times_are_made_up_have_no_place_among_others() -> None:
+    watch, run = Watch(), Scenario()
+    with run.agent("planner"):
+        run.says("I search.", attributes={MODEL_NAME: "m", INPUT_TOKENS: 5, SYNTHETIC_TIME: True})
+    trace = run.trace()
+    Anomalies(watch).settle(trace.last_ns, trace)
+    assert {key.kind for key in (*watch._new, *watch._warm)} == {"agent"}
 
 
 def collected(store: FailingStore, runs: list[Scenario], clock: Clock) -> Pipeline:

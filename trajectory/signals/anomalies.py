@@ -13,7 +13,7 @@ from math import floor, log10
 from trajectory.detection.words import shorten
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
-from trajectory.model.words import Severity
+from trajectory.model.words import SYNTHETIC_TIME, Severity
 from trajectory.signals.baseline import Alarm
 from trajectory.signals.measures import Kind, Measure, delegation_measure, measures_of
 from trajectory.signals.watch import (
@@ -76,14 +76,15 @@ class Anomalies:
 
 
 def measures(trace: Trace, watch: Watch) -> Iterator[Measure]:
-    """What is over in a trace and does not count yet."""
+    """What is over in a trace and does not count yet. What has no clock of its own has no place among other runs either."""
     counted = watch.counted(trace.trace_id)
+    found: list[Measure | None] = []
     for invocation in trace.invocations():
         if any(span_id not in counted for span_id in invocation.spans):
-            yield from measures_of(trace, invocation, watch.prices)
-    for delegation in trace.delegations():
-        measure = delegation_measure(delegation)
-        if measure is not None and measure.at_ns:
+            found += measures_of(trace, invocation, watch.prices)
+    found += map(delegation_measure, trace.delegations())
+    for measure in found:
+        if measure is not None and not trace.spans[measure.span_id].attributes.get(SYNTHETIC_TIME):
             yield measure
 
 
@@ -103,7 +104,7 @@ def _finding(anomaly: Anomaly, trace: Trace) -> Finding:
         peer_agent=key.name if key.kind == Kind.DELEGATION else "",
         value=shorten(value, 200),
         evidence=[
-            Evidence(span_id, f"{_shown(key.metric, anomaly.here.value)} here; usual {_range(key.metric, alarm)}")
+            Evidence(span_id, f"{_shown(key.metric, anomaly.here.value)} here; usually {_range(key.metric, alarm)}")
         ],
         at_ns=alarm.onset_ns,
         attributes={
@@ -164,11 +165,12 @@ def _subject(key: Key) -> str:
 
 
 def _range(metric: str, alarm: Alarm) -> str:
-    low, high = _shown(metric, alarm.usual.low), _shown(metric, alarm.usual.high)
+    """`about 1,100 (830 to 1,390 tokens)`: the middle, and between what nine of ten values lie."""
+    middle, low, high = (_shown(metric, value) for value in (alarm.usual.middle, alarm.usual.low, alarm.usual.high))
     if low == high:
-        return low
-    number, _, unit = low.partition(" ")
-    return f"{number if high.endswith(unit) else low} to {high}"
+        return middle
+    (bare, _, unit), (bare_low, _, unit_low) = middle.partition(" "), low.partition(" ")
+    return f"about {bare if unit else middle} ({bare_low if unit_low else low} to {high})"
 
 
 def _shown(metric: str, value: float) -> str:

@@ -17,9 +17,9 @@ from trajectory.signals.measures import Kind, Measure
 from trajectory.signals.mix import ToolMix
 from trajectory.signals.prices import Prices, load_prices
 
-MAX_SERIES_COUNT = 1000  # of those whose usual is known; about 10 kB each
+MAX_SERIES_COUNT = 1000  # of those whose usual is known; about 20 kB each
 MAX_NEW_COUNT = 500  # of those whose usual is not known yet: names that come once do not drive out those that stay
-MAX_SPANS_COUNT = 200_000  # ids of spans that were counted
+MAX_SPANS_COUNT = 100_000  # ids of spans that were counted
 _MAX_TRACE_SPANS = 10_000  # of one trace
 _MOST_VALUES = 8  # of one trace in one series
 _MOST_FAILURES = 2
