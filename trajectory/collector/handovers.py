@@ -1,7 +1,7 @@
 """How well work was handed over, worked out for traces that are over, a delegation at a time.
 
-Invariant: it takes a tenth of the loop's time at most, and of a trace that is large, or forgotten meanwhile, what crossed stays
-unknown: that is counted as unknown, never as nothing. Owned by the collector's sums.
+Invariant: it takes a hundredth of the loop's time at most, and of a trace that is large, or forgotten meanwhile, what crossed
+stays unknown: that is counted as unknown, never as nothing. Owned by the collector's sums.
 """
 
 import time
@@ -19,7 +19,7 @@ _MAX_SPANS = 1_000
 _MAX_DELEGATIONS = 100  # of a trace, the first
 _MAX_WAITING = 256
 _STEP_NS = 3_000_000
-_RESTS = 9
+_RESTS = 99
 
 
 class Handovers:

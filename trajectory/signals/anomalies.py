@@ -15,7 +15,7 @@ from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import SYNTHETIC_TIME, Severity
 from trajectory.signals.baseline import Alarm
-from trajectory.signals.measures import Kind, Measure, delegation_measure, measures_of
+from trajectory.signals.measures import Kind, Measure, delegation_measure, measured
 from trajectory.signals.watch import (
     COST,
     ERROR_RATE,
@@ -81,7 +81,7 @@ def measures(trace: Trace, watch: Watch) -> Iterator[Measure]:
     found: list[Measure | None] = []
     for invocation in trace.invocations():
         if any(span_id not in counted for span_id in invocation.spans):
-            found += measures_of(trace, invocation, watch.prices)
+            found += measured(trace, invocation, watch.prices)
     found += map(delegation_measure, trace.delegations())
     for measure in found:
         if measure is not None and not trace.spans[measure.span_id].attributes.get(SYNTHETIC_TIME):

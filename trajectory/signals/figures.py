@@ -53,7 +53,7 @@ def group_of(measure: Measure, grain: int = 1) -> Group:
     )
 
 
-class Spread(msgspec.Struct, array_like=True):
+class Spread(msgspec.Struct, array_like=True, gc=False):
     """A histogram: how many values are known, their sum, and how many lie in each bucket. No buckets before the first value."""
 
     count: int = 0
@@ -93,7 +93,7 @@ class Spread(msgspec.Struct, array_like=True):
         return None
 
 
-class Figures(msgspec.Struct, array_like=True):
+class Figures(msgspec.Struct, array_like=True, gc=False):
     """Sums of one group. `cost_known` and `chars_known` count the measures that are in those sums; `needed` and `arrived` are
     items at delegations, of `crossings_known` of them. Fields are only ever appended: they are stored."""
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
-from msgspec.structs import replace
 
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.invocation import billed_calls, cost_of, repeats_parent, tool_name
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
-from trajectory.graph.trace import Invocation, Trace
+from trajectory.graph.trace import Invocation, Trace, Usage
 from trajectory.model.fact import Finding
 from trajectory.model.words import (
     INPUT_TOKENS,
@@ -77,13 +76,27 @@ class Measure(msgspec.Struct, frozen=True, gc=False):
     arrived: int | None = None
 
 
-def measures_of(
-    trace: Trace, invocation: Invocation, prices: Prices, told: tuple[int, int] | None = None
-) -> Iterator[Measure]:
-    """What an invocation did and is over: its model and tool calls in order of their start, then itself.
+class _Measured(msgspec.Struct, gc=False):
+    """What an invocation was measured as; it is held, so that none that is new has its identity."""
 
-    `told` is what its agent span says of the tokens of all its work, where no model call says any.
-    """
+    invocation: Invocation
+    usage: Usage
+    prices: Prices
+    measures: list[Measure]
+
+
+def measured(trace: Trace, invocation: Invocation, prices: Prices) -> list[Measure]:
+    """The same as `measures_of`, worked out once for each state of an invocation, whoever asks; the list is not to be changed."""
+    kept: dict[int, _Measured] = trace.notes.setdefault(_Measured, {})
+    known, usage = kept.get(id(invocation)), invocation.usage
+    if known is None or known.usage is not usage or known.prices is not prices:
+        measures = list(measures_of(trace, invocation, prices))
+        known = kept[id(invocation)] = _Measured(invocation, usage, prices, measures)
+    return known.measures
+
+
+def measures_of(trace: Trace, invocation: Invocation, prices: Prices) -> Iterator[Measure]:
+    """What an invocation did and is over: its model and tool calls in order of their start, then itself."""
     repeated = retries(invocation)
     steps = invocation.steps()
     within = () if invocation.span is not None or invocation.agent else trace.spans.values()
@@ -98,8 +111,7 @@ def measures_of(
             yield _measure(kind, tool_name(span), invocation, span, is_retry=span.span_id in repeated)
     own = invocation.span
     if own is not None and own.end_ns and not own.is_placeholder:
-        measured = _measure(Kind.AGENT, invocation.agent, invocation, own)
-        yield measured if told is None else replace(measured, input_tokens=told[0], output_tokens=told[1])
+        yield _measure(Kind.AGENT, invocation.agent, invocation, own)
 
 
 def delegation_measure(delegation: Delegation) -> Measure | None:
@@ -146,30 +158,35 @@ def version_of(span: Span) -> str:
 def _model(
     trace: Trace, invocation: Invocation, span: Span, billed: Span, prices: Prices, *, is_retry: bool
 ) -> Measure:
-    model = _model_name(billed) or _model_name(span)
-    told = {key: _tokens(billed, key) for key in (INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS, REASONING_TOKENS)}
-    says = told[INPUT_TOKENS] is not None or told[OUTPUT_TOKENS] is not None
+    model, provider = _model_name(billed) or _model_name(span), _provider(span)
+    input_tokens, output_tokens = _tokens(billed, INPUT_TOKENS), _tokens(billed, OUTPUT_TOKENS)
+    cached_tokens = _tokens(billed, CACHED_TOKENS)
     cost = cost_of([span]) or (cost_of([billed]) if billed is not span else None)
-    if cost is None and says:
-        cost = prices.cost_usd(
-            model, told[INPUT_TOKENS] or 0, told[OUTPUT_TOKENS] or 0, told[CACHED_TOKENS] or 0, _provider(span)
-        )
-    measured = _measure(Kind.MODEL, model, invocation, span, is_retry=is_retry)
-    return replace(
-        measured,
-        provider=_provider(span),
+    if cost is None and not (input_tokens is None and output_tokens is None):
+        cost = prices.cost_usd(model, input_tokens or 0, output_tokens or 0, cached_tokens or 0, provider)
+    return Measure(
+        kind=Kind.MODEL,
+        name=model,
+        agent=invocation.agent,
+        service=span.service or invocation.service,
+        version=version_of(span),
+        provider=provider,
+        at_ns=span.end_ns,
+        span_id=span.span_id,
+        error=(span.error_type or "error") if span.is_error else "",
+        is_retry=is_retry,
+        duration_s=_duration_s(span),
         first_chunk_s=_first_chunk_s(span),
-        input_tokens=told[INPUT_TOKENS],
-        output_tokens=told[OUTPUT_TOKENS],
-        cached_tokens=told[CACHED_TOKENS],
-        reasoning_tokens=told[REASONING_TOKENS],
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cached_tokens=cached_tokens,
+        reasoning_tokens=_tokens(billed, REASONING_TOKENS),
         cost_usd=cost,
         output_chars=_output_chars(trace, span),
     )
 
 
 def _measure(kind: Kind, name: str, invocation: Invocation, span: Span, *, is_retry: bool = False) -> Measure:
-    is_timed = bool(span.start_ns) and not span.attributes.get(SYNTHETIC_TIME)
     return Measure(
         kind=kind,
         name=name,
@@ -181,8 +198,13 @@ def _measure(kind: Kind, name: str, invocation: Invocation, span: Span, *, is_re
         span_id=span.span_id,
         error=(span.error_type or "error") if span.is_error else "",
         is_retry=is_retry,
-        duration_s=span.duration_ns / 1e9 if is_timed else None,
+        duration_s=_duration_s(span),
     )
+
+
+def _duration_s(span: Span) -> float | None:
+    is_timed = bool(span.start_ns) and not span.attributes.get(SYNTHETIC_TIME)
+    return span.duration_ns / 1e9 if is_timed else None
 
 
 def _model_name(span: Span) -> str:
@@ -194,8 +216,10 @@ def _provider(span: Span) -> str:
 
 
 def _tokens(span: Span, key: str) -> int | None:
-    said = next((each for each in (key, _REPORTED.get(key, "")) if each in span.attributes), None)
-    return None if said is None else int(span.number(said))
+    if key in span.attributes:
+        return int(span.number(key))
+    reported = _REPORTED.get(key, "")
+    return int(span.number(reported)) if reported in span.attributes else None
 
 
 def _first_chunk_s(span: Span) -> float | None:

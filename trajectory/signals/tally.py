@@ -15,7 +15,7 @@ from trajectory.graph.trace import ROLLUP_INPUT_TOKENS, ROLLUP_OUTPUT_TOKENS, Tr
 from trajectory.model.fact import Finding
 from trajectory.model.words import SpanKind
 from trajectory.signals.figures import OTHER, WINDOW_NS, Figures, Group, Tally, group_of
-from trajectory.signals.measures import Measure, delegation_measure, finding_measure, measures_of
+from trajectory.signals.measures import Kind, Measure, delegation_measure, finding_measure, measured, measures_of
 from trajectory.signals.prices import Prices
 
 MAX_GROUPS = 512
@@ -118,7 +118,9 @@ class TraceTally:
             known = self._known.get(key)
             if known is not None and known.usage is usage and known.told == says:
                 continue
-            measures = list(measures_of(self._trace, invocation, self._prices, says if any(says) else None))
+            measures = measured(self._trace, invocation, self._prices)
+            if any(says):  # the agent's own sum is the only word on what its work used
+                measures = [_with_tokens(measure, *says) for measure in measures]
             self._replace(known.measures if known is not None else [], measures)
             self._known[key] = _Known(invocation, usage, says, measures)
 
@@ -161,15 +163,16 @@ class TraceTally:
     # --- summing up -------------------------------------------------------------------------------------------------
 
     def _replace(self, old: list[Measure], new: list[Measure]) -> None:
-        same = set(old).intersection(new)
-        for measure in old:
-            if measure not in same:
+        same = set(old).intersection(new) if old else ()
+        if len(same) < len(old):
+            removed = [measure for measure in old if measure not in same]
+            self._changes.removed += removed
+            for measure in removed:
                 self._put(measure, -1)
-                self._changes.removed.append(measure)
-        for measure in new:
-            if measure not in same:
-                self._put(measure, 1)
-                self._changes.added.append(measure)
+        added = [measure for measure in new if measure not in same] if same else new
+        self._changes.added += added
+        for measure in added:
+            self._put(measure, 1)
 
     def _put(self, measure: Measure, times: int) -> None:
         group = group_of(measure, self._grain)
@@ -225,6 +228,12 @@ def unnamed(group: Group) -> Group:
     """Where a group is summed up that there are too many of."""
     error = OTHER if group.error else ""
     return Group(group.window - group.window % _MAX_GRAIN, group.kind, OTHER, OTHER, OTHER, OTHER, OTHER, error)
+
+
+def _with_tokens(measure: Measure, input_tokens: int, output_tokens: int) -> Measure:
+    if measure.kind != Kind.AGENT:
+        return measure
+    return msgspec.structs.replace(measure, input_tokens=input_tokens, output_tokens=output_tokens)
 
 
 def _told_of_all(trace: Trace) -> Iterator[tuple[int, tuple[int, int]]]:
