@@ -15,7 +15,7 @@ from trajectory.alerting.message import Message
 from trajectory.alerting.outbox import MAX_TRIES, Outbox, dead_letters, standings
 from trajectory.alerting.policy_file import parse_policy
 from trajectory.alerting.state import State, incidents_in, read_state, state_of
-from trajectory.collector.pipeline import OWN_ID
+from trajectory.collector.own import OWN_ID
 from trajectory.errors import StoreError
 from trajectory.messenger.courier import Courier, Failure, attempt
 from trajectory.messenger.dispatch import Dispatch

@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.alerting.servers import Says, http_server
 from tests.cli.terminal import free_endpoint, serving, trajectory, until
+from trajectory.cli import main
 from trajectory.cli.alerts import read_book
 from trajectory.collector.importing import WireDelivery
 from trajectory.collector.remote import RemoteFeed
@@ -58,8 +61,14 @@ def notices_of(endpoint: str) -> Callable[[], str]:
     return notices
 
 
-def test_no_alert_is_lost_over_a_kill_and_one_sent_twice_has_the_same_id(tmp_path: Path) -> None:
+def test_no_alert_is_lost_over_a_kill_and_one_sent_twice_has_the_same_id(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store, policy, endpoint = tmp_path / "store", tmp_path / "alerts.toml", free_endpoint()
+
+    def alerts(*words: str) -> int:
+        return main(["alerts", *words, "--store", str(store)])
+
     with http_server(last=Says(503)) as down, http_server() as up:
         policy.write_text(hook(down.url) + RULE)
         words = ("--alerts", str(policy), *QUIET)
@@ -76,20 +85,20 @@ def test_no_alert_is_lost_over_a_kill_and_one_sent_twice_has_the_same_id(tmp_pat
             counts = Counter(got.headers["idempotency-key"] for got in up.got)
             assert set(counts) >= {got.headers["idempotency-key"] for got in down.got}
             assert {got.json["service"] for got in up.got} == {"svc"}
-            listed = trajectory("alerts", "--json", "--store", store).json_lines()
+            assert alerts("--json") == 0
+            listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
             assert len(listed) == 5 and {one["state"] for one in listed} == {"open"}
             one = listed[0]
-            done = trajectory("alerts", "ack", one["key"], "--store", store)
-            assert done.code == 0, done.err
+            assert alerts("ack", one["key"]) == 0
             until(lambda: any(got.json["action"] == "acknowledge" for got in up.got))
-            assert trajectory("alerts", "mute", listed[1]["key"], "--for", "1h", "--store", store).code == 0
+            assert alerts("mute", listed[1]["key"], "--for", "1h") == 0
             states = lambda: Counter(one.shown_state(time.time_ns()) for one in read_book(str(store)).open)  # noqa: E731
             until(lambda: states() == {"open": 3, "acknowledged": 1, "muted": 1}, lambda: str(states()))
-            shown = trajectory("alerts", "show", one["key"], "--store", store)
-            assert one["link"] in shown.out and "told to ops" in shown.out
+            assert alerts("show", one["key"]) == 0
+            shown = capsys.readouterr().out
+            assert one["link"] in shown and "goes to ops" in shown
     assert store.with_name("store.alerts").stat().st_mode & 0o777 == 0o600
-    at_rest = trajectory("alerts", "ack", listed[2]["key"], "--store", store)
-    assert at_rest.code == 0, at_rest.err
+    assert alerts("ack", listed[2]["key"]) == 0  # at rest
     assert {one.id: one.state for one in read_book(str(store)).open}[listed[2]["key"]] == "acknowledged"
 
 

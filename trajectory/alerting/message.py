@@ -4,6 +4,7 @@ Invariant: bounded, without control codes, and without the secrets that its word
 incident, and its id for as often as it is sent. Made by the ledger, written by channels in their own words.
 """
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -116,5 +117,6 @@ def _said(text: str) -> str:
     return clean(masked(text[: 4 * MAX_CHARS]))[:MAX_CHARS]
 
 
+@lru_cache(maxsize=4096)
 def _short(text: str) -> str:
     return clean(masked(text[: 4 * _MAX_NAME_CHARS]))[:_MAX_NAME_CHARS]

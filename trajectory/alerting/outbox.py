@@ -19,6 +19,7 @@ from trajectory.store.database import Database
 
 MAX_TRIES = 30  # about two hours of them
 MAX_DEAD = 1_000  # of one channel
+_KEPT_DEAD_NS = 7 * 86_400_000_000_000
 _MINUTE_NS = 60_000_000_000
 _FIRST_NS, _MOST_NS = 1_000_000_000, 300_000_000_000  # of the backoff
 _MANY = 2  # minutes of messages that wait: then they are one
@@ -160,6 +161,7 @@ class Outbox:
                 "DELETE FROM sent WHERE channel = ? AND at_ns <= ?", (letter.channel, now_ns - _MINUTE_NS)
             )
             connection.execute("INSERT INTO sent (channel, at_ns) VALUES (?, ?)", (letter.channel, now_ns))
+            connection.execute("DELETE FROM outbox WHERE is_dead AND made_ns < ?", (now_ns - _KEPT_DEAD_NS,))
             _stand(connection, letter.channel, "", 0, 0, sent=1)
 
     def failed(self, letter: Letter, reason: str, pause_s: float, now_ns: int, *, is_final: bool) -> None:

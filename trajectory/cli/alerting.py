@@ -69,5 +69,5 @@ def read_first(policy: Path | None) -> str:
     from trajectory.alerting.policy_file import read_policy
 
     read = read_policy(policy)
-    said = plural(len(read.channels), "channel")
-    return f"alerts as {policy} says: {plural(len(read.rules), 'rule')}, {said}"
+    rules = plural(len(read.rules), "rule") if read.rules else "warnings and above"
+    return f"alerts as {policy} says: {rules}, {plural(len(read.channels), 'channel')}"

@@ -97,7 +97,7 @@ def state_path(store: str, policy: "Policy") -> Path:
 def _folded(store: str, policy: "Policy") -> Book:
     """All findings and marks of a store as incidents, made here."""
     from trajectory.alerting.incidents import Incidents
-    from trajectory.collector.pipeline import OWN_ID
+    from trajectory.collector.own import OWN_ID
     from trajectory.model.fact import Found, Marked
 
     incidents = Incidents()
@@ -179,7 +179,7 @@ def _show(args: argparse.Namespace, book: Book, one: "Incident") -> int:
         f"the last {_ago(now_ns - one.last_ns)} ago; by {one.rule}",
     ]
     if told := book.told.get(one.id):
-        lines.append(f"  told to {', '.join(told)}")
+        lines.append(f"  goes to {', '.join(told)}")
     lines += [f"  {channel} was not told: {why}" for channel, key, _, why in book.dead if key == one.id]
     lines += [f"    {link_to(trace, key)}" for trace, key in reversed(one.places[-20:])]
     print("\n".join([lines[0], *(clean(line) for line in lines[1:])]))

@@ -19,6 +19,7 @@ from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
 from trajectory.collector.judging import Judging
 from trajectory.collector.listing import Listing, row_of, summary_of, traces_saying
+from trajectory.collector.own import OWN_ID
 from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.relearning import Relearning
@@ -44,7 +45,6 @@ from trajectory.model.fact import (
     SpanFact,
     trace_of,
 )
-from trajectory.model.hashing import blake2b
 from trajectory.protocol.codec import decode_fact, encode
 from trajectory.signals.anomalies import Anomalies
 from trajectory.signals.figures import WINDOW_NS
@@ -65,7 +65,6 @@ _RESTS = 9
 _RETENTION_S = 0.01
 _RETENTION_RESTS = 1  # retention takes half of the time at most
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
-OWN_ID = blake2b(b"trajectory.collector", digest_size=16).digest()
 
 
 class Pipeline:

@@ -14,7 +14,7 @@ from trajectory.alerting.incidents import Change, Incidents
 from trajectory.alerting.outbox import Letter, Outbox, standings
 from trajectory.alerting.policy import Policy
 from trajectory.alerting.state import State
-from trajectory.collector.pipeline import OWN_ID
+from trajectory.collector.own import OWN_ID
 from trajectory.messenger.courier import Courier
 from trajectory.model.fact import Batch, Found, Marked
 

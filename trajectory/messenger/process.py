@@ -31,6 +31,7 @@ from trajectory.view.text import clean
 DRAIN_S = 3.0  # at the end, for what has come in and was not sent yet
 LOOK_S = 0.25
 _READ_S = 1.0  # between two looks at the policy's file
+_FAULT_CHARS = 300
 _DRAIN_LOOK_S = 0.02
 _AGAIN_S = 1.0  # before what cannot be opened is tried again
 
@@ -146,6 +147,8 @@ def main() -> None:
         except StoreError as fault:
             tell([f"no alerts are sent: {fault}"])
             desk.read(is_asked=False)
+        except Exception as fault:  # whatever a damaged state or hostile words make of us: said, and tried again
+            tell([f"no alerts are sent: {type(fault).__name__}: {fault}"[:_FAULT_CHARS]])
         if rest(_AGAIN_S if desk.policy is not None else LOOK_S):
             return
 
