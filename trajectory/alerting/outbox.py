@@ -2,7 +2,7 @@
 than a channel may get in a minute.
 
 Invariant: a message is gone only when its channel took it, when it became part of a digest, or when it is a dead letter, which
-stays and is told of. What does not fit into a minute becomes one digest. Methods raise StoreError.
+stays and is told of. What does not fit into a minute becomes one digest a minute. Methods raise StoreError.
 """
 
 import random
@@ -95,10 +95,10 @@ class Outbox:
         rests = database.row("SELECT rests_until_ns FROM channels WHERE name = ?", (channel,))
         if rests is not None and 0 < rests[0] - now_ns <= _FAR_NS:  # more: the clock was set back
             return None
-        severities = [s for s in ("critical", "other") if not policy.quiet_until_ns(channel, s, now_ns)]
+        severities: list[str] = [s for s in ("critical", "other") if not policy.quiet_until_ns(channel, s, now_ns)]
         row = database.row(
             f"SELECT id, tries, action, body FROM outbox AS o WHERE {_DUE} ORDER BY id LIMIT 1",
-            _due(channel, severities, now_ns),
+            self._due(channel, severities, now_ns),
         )
         if row is None:
             return None
@@ -119,7 +119,7 @@ class Outbox:
         rows = database.rows(
             f"SELECT id, incident, key, severity, action, body FROM outbox AS o WHERE {_DUE} "
             "AND action IN ('open', 'worse', 'repeat') AND tries = 0",
-            _due(channel, severities, now_ns),
+            self._due(channel, severities, now_ns),
         )
         if len({row[1] for row in rows}) < 2:
             return None
@@ -147,7 +147,13 @@ class Outbox:
 
     def _waiting(self, channel: str, severities: list[str], now_ns: int) -> int:
         query = f"SELECT count(*) FROM (SELECT 1 FROM outbox AS o WHERE {_DUE} LIMIT 2000)"
-        return self._state.database.number(query, _due(channel, severities, now_ns))
+        return self._state.database.number(query, self._due(channel, severities, now_ns))
+
+    def _due(self, channel: str, severities: list[str], now_ns: int) -> dict[str, object]:
+        query = "SELECT max(digest_rank) + 1 FROM sent WHERE channel = ? AND at_ns > ? AND at_ns <= ?"
+        gathered = self._state.database.number(query, (channel, now_ns - _MINUTE_NS, now_ns))
+        quiet = {name: name in severities for name in ("critical", "other")}
+        return {"channel": channel, "now_ns": now_ns, "far_ns": _FAR_NS, "gathered": gathered, **quiet}
 
     def _sent_lately(self, channel: str, now_ns: int) -> int:
         query = "SELECT count(*) FROM sent WHERE channel = ? AND at_ns > ? AND at_ns <= ?"
@@ -160,7 +166,10 @@ class Outbox:
             connection.execute(
                 "DELETE FROM sent WHERE channel = ? AND at_ns <= ?", (letter.channel, now_ns - _MINUTE_NS)
             )
-            connection.execute("INSERT INTO sent (channel, at_ns) VALUES (?, ?)", (letter.channel, now_ns))
+            connection.execute(
+                "INSERT INTO sent (channel, at_ns, digest_rank) VALUES (?, ?, ?)",
+                (letter.channel, now_ns, rank_of(letter.message.severity) if letter.message.others else -1),
+            )
             connection.execute("DELETE FROM outbox WHERE is_dead AND made_ns < ?", (now_ns - _KEPT_DEAD_NS,))
             _stand(connection, letter.channel, "", 0, 0, sent=1)
 
@@ -189,14 +198,12 @@ class Outbox:
         return int(whole_ns * (0.5 + 0.5 * self._jitter()))
 
 
+# For a minute after a digest, what is no worse than it is gathered for the next one.
 _DUE = """channel = :channel AND NOT is_dead AND (due_ns <= :now_ns OR due_ns > :now_ns + :far_ns) AND
     (CASE severity WHEN 'critical' THEN :critical ELSE :other END) AND
+    (action NOT IN ('open', 'worse', 'repeat') OR
+     (CASE severity WHEN 'critical' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END) >= :gathered) AND
     NOT EXISTS (SELECT 1 FROM outbox AS b WHERE b.channel = o.channel AND b.key = o.key AND NOT b.is_dead AND b.id < o.id)"""
-
-
-def _due(channel: str, severities: list[str], now_ns: int) -> dict[str, object]:
-    quiet = {name: name in severities for name in ("critical", "other")}
-    return {"channel": channel, "now_ns": now_ns, "far_ns": _FAR_NS, **quiet}
 
 
 def _is_told(connection: Any, channel: str, key: str) -> bool:

@@ -34,7 +34,9 @@ _SCHEMA = (
     # Under which key each channel knows an incident that is not closed: its own, or that of a digest.
     "CREATE TABLE told (incident TEXT, channel TEXT, key TEXT NOT NULL, PRIMARY KEY (incident, channel)) WITHOUT ROWID",
     "CREATE INDEX told_by_key ON told (channel, key)",
-    "CREATE TABLE sent (id INTEGER PRIMARY KEY, channel TEXT NOT NULL, at_ns INTEGER NOT NULL)",
+    # What went out lately; `digest_rank` is that of a digest's severity, -1 of any other message.
+    """CREATE TABLE sent (
+        id INTEGER PRIMARY KEY, channel TEXT NOT NULL, at_ns INTEGER NOT NULL, digest_rank INTEGER NOT NULL)""",
     """CREATE TABLE channels (
         name TEXT PRIMARY KEY, trouble TEXT NOT NULL, failures INTEGER NOT NULL, rests_until_ns INTEGER NOT NULL,
         sent_count INTEGER NOT NULL) WITHOUT ROWID""",
