@@ -217,7 +217,7 @@ def test_the_dashboard_needs_a_terminal(store: Path) -> None:
 
 def test_open_follows_a_link_and_nothing_else(store: Path) -> None:
     trace_id = trajectory("traces", "--ids", "--store", store).out.split()[0]
-    assert "/span/ID" in refused(trajectory("open", f"trajectory://{trace_id}/file/1", "--store", store))
+    assert "/ID behind /span" in refused(trajectory("open", f"trajectory://{trace_id}/file/1", "--store", store))
     assert "terminal" in refused(trajectory("open", f"trajectory://{trace_id}?t=1s&v=timeline", "--store", store))
 
 

@@ -5,20 +5,18 @@ on after it, and one that memory forgot meanwhile neither lose nor double anythi
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.handovers import Handovers
 from trajectory.signals.book import DAY_MINUTES, Book
 from trajectory.signals.figures import WINDOW_NS
 from trajectory.signals.prices import Prices, default_prices
-from trajectory.signals.tally import Changes, TraceTally, read_saved
+from trajectory.signals.tally import TraceTally, read_saved
 from trajectory.store.contract import TallyRow, Writer
 
 _LOADING_NS = 3_000_000  # of each tick, until the last day is read
 _PASSED_NS = 60_000_000_000
-
-Heard = Callable[[bytes, Changes], None]
 
 
 class Sums:
@@ -31,7 +29,6 @@ class Sums:
         self.book = Book()
         self.prices: Prices = default_prices()
         self._handovers = Handovers()
-        self.heard: list[Heard] = []  # who else wants to know what is new of a trace, such as what looks for anomalies
         self._writer = writer
         self._since_ns = max(now_ns - DAY_MINUTES * WINDOW_NS, 0)
         self._loading: Iterator[TallyRow] | None = writer.tallies(self._since_ns)
@@ -52,10 +49,7 @@ class Sums:
         """What `look` gave is in the store now."""
         if folded.tally is None:
             return
-        changes = folded.tally.take()
-        self.book.put(changes, folded.trace.trace_id, now_ns)
-        for hear in self.heard:
-            hear(folded.trace.trace_id, changes)
+        self.book.put(folded.tally.take(), folded.trace.trace_id, now_ns)
         self._handovers.add(folded)
 
     def step(self, now_ns: int) -> None:
