@@ -149,3 +149,16 @@ async def test_u_tells_where_a_value_went_and_enter_opens_what_used_it() -> None
         await driver.press("escape", "j", "u", "2", "u")
         await driver.press("u")
         assert "passed on" in driver.text  # asked once more of the same: what came of the span
+
+
+async def test_a_pane_that_was_hidden_is_drawn_for_the_width_that_it_comes_back_with() -> None:
+    async with driving(size=(80, 24)) as driver:
+        await driver.press(*OPEN)
+        content = driver.text
+        await driver.press("tab")
+        fields = driver.text
+        await driver.press("tab")
+        assert driver.text == content
+        await driver.press("tab")
+        assert driver.text == fields
+        assert "agent    research#2" in fields

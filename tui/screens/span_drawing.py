@@ -66,6 +66,7 @@ class SpanDrawing(DataScreen):
         self.fields = Pane("fields", signs, title="Fields")
         self.content = Pane("content", signs, title="Content")
         self.used = PagePane("used", signs, "Used later by", 0, self._used_lines, self.plan)
+        self.fields.refit = self.content.refit = self.draw_view  # their lines are broken for their width
         yield Container(self.fields, self.content, id="both", classes="columns")
         yield Container(self.used, id="below", classes="columns")
 

@@ -201,6 +201,9 @@ class Pane(Selecting, can_focus=True):
         self._clamp()
         self.repaint()
 
+    def on_hide(self) -> None:
+        self._fitted_width = 0  # whoever draws it while it has no width is asked again when it has one
+
     def on_resize(self) -> None:
         if self.refit and self._fitted_width != self.size.width:
             self.refit()
