@@ -1,7 +1,5 @@
 """Alerts group findings by what they are and where they began, keep their numbers, and remember what an operator said."""
 
-import random
-
 import pytest
 
 from tests.collector.builders import NOW_NS, SOURCE, TRACE, finding, started
@@ -47,11 +45,13 @@ def test_the_worst_and_surest_finding_stands_for_all() -> None:
     assert (alert.chief, alert.severity, alert.values) == (sure, "critical", ["c", "b", "a"])
 
 
-def test_numbers_follow_the_opening_whatever_the_order_of_telling() -> None:
-    findings = [finding(n, at_ns=NOW_NS + n) for n in range(1, 6)]
-    shuffled = random.Random(5).sample(findings, len(findings))
-    numbered = [(a.alert_id, a.key) for a in alerts_of(trace_with(*shuffled))]
-    assert numbered == [(f"A{n}", alert_key(finding(n))) for n in range(1, 6)]
+def test_an_alert_keeps_its_number_whatever_is_found_later_however_early_that_began() -> None:
+    late, early = finding(5, at_ns=NOW_NS + 5), finding(1, at_ns=NOW_NS + 1)
+    (before,) = alerts_of(trace_with(late))
+    assert [(a.alert_id, a.key) for a in alerts_of(trace_with(late, early))] == [
+        ("A2", alert_key(early)),
+        (before.alert_id, alert_key(late)),
+    ]
 
 
 def test_an_alert_keeps_its_number_while_it_grows() -> None:

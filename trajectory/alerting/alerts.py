@@ -1,7 +1,8 @@
 """Findings of a trace as alerts: one for each thing that went wrong, however many findings tell of it.
 
-Invariant: pure and stable. The same findings and marks give the same alerts with the same ids, so an alert keeps its
-number while it grows. Called wherever alerts are shown or counted.
+Invariant: pure and stable. The same findings and marks, told in the same order, give the same alerts with the same ids; an alert
+keeps its number while it grows, and whatever is found after it, however early that began. Called wherever alerts are shown or
+counted.
 """
 
 from trajectory.graph.trace import Trace
@@ -48,21 +49,20 @@ def alert_key(finding: Finding) -> str:
 
 
 def alerts_of(trace: Trace, now_ns: int = 0) -> list[Alert]:
-    """The alerts of a trace in order of opening, numbered A1, A2, ..., with the marks that count at an instant."""
+    """The alerts of a trace in order of opening, numbered A1, A2, ... as found, with the marks that count at an instant."""
     alerts: dict[str, Alert] = {}
     for key, finding in trace.findings.items():
         alert = alerts.setdefault(alert_key(finding), Alert(alert_key(finding)))
         alert.findings.append(finding)
         seen_ns = finding.at_ns or trace.found_at_ns.get(key, 0)
         alert.opened_ns = min(alert.opened_ns, seen_ns) if alert.opened_ns else seen_ns
-    ordered = sorted(alerts.values(), key=lambda a: (a.opened_ns, a.key))
-    for number, alert in enumerate(ordered, 1):
+    for number, alert in enumerate(alerts.values(), 1):
         alert.alert_id = f"A{number}"
         alert.findings.sort(key=lambda f: (-_rank(f), -f.confidence, f.key))
         alert.mark = _mark_on(alert, trace, now_ns)
         if alert.mark is not None:
             alert.state = _STATE_AFTER.get(alert.mark.action, "open")
-    return ordered
+    return sorted(alerts.values(), key=lambda a: (a.opened_ns, a.key))
 
 
 def _mark_on(alert: Alert, trace: Trace, now_ns: int) -> Marked | None:

@@ -104,7 +104,7 @@ class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     it is not followed."""
 
     key: str
-    alert_id: str  # A1, A2, ... in order of opening within the trace
+    alert_id: str  # A1, A2, ... in the order in which they were found in the trace
     trace_id: str
     severity: str
     kind: str

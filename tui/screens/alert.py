@@ -23,6 +23,7 @@ from tui.drawing.suspects import NOT_A_VERDICT, suspect_lines
 from tui.keys import bindings_on
 from tui.links import is_alert
 from tui.screens.paged import PagedScreen
+from tui.signs import severity_sign
 from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
 
@@ -141,6 +142,28 @@ class AlertScreen(PagedScreen):
 
     def _message(self, alert: AlertRow, width: int) -> list[Line]:
         return message_lines(alert, width, 4 if self.app.size.height >= 28 else 3)
+
+    @property
+    def is_urgent(self) -> bool:
+        return self._graver() is not None
+
+    def rest_hint(self, width: int) -> list[Line]:
+        """A graver alert may come while this one is read: it is named until it is gone to."""
+        graver = self._graver()
+        if graver is None:
+            return super().rest_hint(width)
+        sign, role = severity_sign(self.signs, graver.severity)
+        return [
+            [
+                (f" {sign} {graver.alert_id} {graver.kind}", role),
+                (f" is graver: type :{graver.alert_id} to open it", "dim"),
+            ]
+        ]
+
+    def _graver(self) -> AlertRow | None:
+        if self.view is None or self.alert is None or self.alert.severity == "critical":
+            return None
+        return next((row for row in self.view.alerts if row.severity == "critical" and row.state == "open"), None)
 
     # Drawing
 

@@ -89,7 +89,7 @@ class BarredScreen(AskingScreen):
             return [spread(shown, [(f"{self.counted()}, n/N to step, esc to clear ", "dim")], width)]
         if self.tui.is_plain:
             return [[(" " + spoken(self.row_of(self.pane)), "strong")]]
-        guide = self.tui.guide
+        guide = None if self.is_urgent else self.tui.guide
         if guide and (told := guide.hint(self.name_here, self.pane.id or "")):
             return [[(f" {told.format(enter=self.signs.enter, root=self.signs.root)}", "dim")]]
         return self.rest_hint(width)
@@ -102,9 +102,14 @@ class BarredScreen(AskingScreen):
             return [(f" fault in column {self.filter_error[1] + 1} ", "error")]
         return [(f" {self.counted()} ", "dim")]
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the hint that this screen has of its own goes before a newcomer's next key."""
+        return False
+
     def rest_hint(self, width: int) -> list[Line]:
         """The hint while nothing is typed, filtered or said."""
-        return [[(" /", "dim")]]
+        return [[(" / filters, : goes to anything by its name", "dim")]]
 
     def say(self, text: str) -> None:
         """Shows one sentence until the next key."""

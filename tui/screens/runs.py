@@ -118,7 +118,7 @@ class RunsScreen(DataScreen):
 
     def rest_hint(self, width: int) -> list[Line]:
         if width < 100:
-            return [[(" / filter", "dim")]]
+            return [[(" / filters, : goes to anything by its name", "dim")]]
         return [[(" / filter: state:live  agent:research  alerts>0  err>0  tokens>100k  title~memo  last:1h", "dim")]]
 
     def counted(self) -> str:
