@@ -131,7 +131,9 @@ def test_every_dependency_is_used_and_every_import_declared() -> None:
     modules = {m.split(".")[0] for p in sources() for m in imports(p)}
     ours = {"trajectory", "trajectory_activation", "tui", "compression"}  # the last is Python's own from 3.14
     packages = importlib.metadata.packages_distributions()
-    used = {d.lower() for m in modules - ours - set(sys.stdlib_module_names) for d in packages.get(m, [m])}
+    used = {
+        d.lower().replace("_", "-") for m in modules - ours - set(sys.stdlib_module_names) for d in packages.get(m, [m])
+    }
     others = {
         "rich",
         "protobuf",
