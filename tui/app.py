@@ -196,9 +196,9 @@ class TrajectoryApp(Taking):
         """A key brings the focus back too, where nothing tells that the window is looked at again."""
         self.ticker.is_unfocused = not focus
 
-    def banner(self, missing: str) -> list[Line]:
-        """What is wrong with the feed, for the top of the first pane."""
-        known = wall(self.feed_health.now_ns, self.zone)
+    def banner(self, missing: str, *, is_empty: bool = False) -> list[Line]:
+        """What is wrong with the feed, for the top of the first pane; `is_empty` while nothing is shown yet."""
+        known = "" if is_empty else wall(self.feed_health.now_ns, self.zone)
         return banner_lines(self.contact, self.feed_health, self.feed.endpoint, missing, known, self.signs)
 
     def on_key(self, event: Key) -> None:

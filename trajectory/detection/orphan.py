@@ -119,7 +119,7 @@ def _is_sent_again(delegation: Delegation, trace: Trace) -> bool:
 
 
 def _taken_up(finding: Finding) -> Finding:
-    message = f"{finding.message}; it was taken up after all"
+    message = f"Taken up after all, but late. Until then: {finding.message}"
     return msgspec.structs.replace(finding, severity=Severity.INFO, message=message)
 
 

@@ -14,7 +14,8 @@ _NAMED = 3  # of those that facts are missing from
 
 
 def banner_lines(contact: Contact, health: Health, endpoint: str, missing: str, known: str, signs: Signs) -> list[Line]:
-    """What is wrong with the feed, nothing where all is well. `known` is when the last answer was made, by the clock."""
+    """What is wrong with the feed, nothing where all is well. `known` is when what is shown was answered, by the clock; empty
+    where nothing is shown yet."""
     if contact.state == "connecting":
         tries = f", try {contact.tries}" if contact.tries > 1 else ""
         where = f"Connecting to {endpoint} {signs.ellipsis}  {contact.age_s} s{tries}"
@@ -25,13 +26,13 @@ def banner_lines(contact: Contact, health: Health, endpoint: str, missing: str, 
             [("Nothing heard yet. Is the collector up?   ", "dim"), ("trajectory serve", "")],
         ]
     if contact.state == "busy":
-        text = f"The collector is busy: no answer for {contact.age_s} s. Showing what was known at {known}."
-        then = "It is there, and takes in what agents send; the screen follows when it has caught up."
-        return _warned(text, then, signs)
+        text = f"The collector is busy: no answer for {contact.age_s} s. {_shown(known)}"
+        then = "It takes in what agents send; the screen follows when it can."
+        return _warned(text, signs, then)
     if contact.is_stale:
-        text = f"Lost the collector {contact.age_s} s ago. Showing what was known at {known}."
-        then = f"Try {max(1, contact.tries)}, it is asked all the time. Agents work on and keep their facts."
-        return _warned(text, then, signs)
+        text = f"Lost the collector {contact.age_s} s ago. {_shown(known)}"
+        then = f"Asked again all the time: try {max(1, contact.tries)}. Agents keep their facts."
+        return _warned(text, signs, then, "To have it back:  trajectory serve")
     if missing:
         return [[(f"{signs.high} ", "warning"), (missing, "warning")]]
     if health.dropped_count:
@@ -39,12 +40,16 @@ def banner_lines(contact: Contact, health: Health, endpoint: str, missing: str, 
         named = ", ".join(health.lossy[:_NAMED]) + (f" and {more} more" if more > 0 else "")
         text = f"{grouped(health.dropped_count)} facts are missing{f', from {named}' if named else ''}."
         then = "Steps, tokens and errors with a + are lower bounds.  i details"
-        return _warned(text, then, signs)
+        return _warned(text, signs, then)
     return []
 
 
-def _warned(text: str, then: str, signs: Signs) -> list[Line]:
-    return [[(f"{signs.high} ", "warning"), (text, "warning")], [(f"  {then}", "dim")]]
+def _shown(known: str) -> str:
+    return f"This was known at {known}." if known else "Nothing of this was heard before."
+
+
+def _warned(text: str, signs: Signs, *then: str) -> list[Line]:
+    return [[(f"{signs.high} ", "warning"), (text, "warning")], *([(f"  {each}", "dim")] for each in then)]
 
 
 def empty_lines(endpoint: str, is_recorded: bool) -> list[Line]:

@@ -203,4 +203,4 @@ class AskingScreen(Screen[None]):
 
     def banner(self) -> list[Line]:
         """What stands above the first pane's rows: what is wrong with the feed."""
-        return self.tui.banner(self.missing)
+        return self.tui.banner(self.missing, is_empty=self.view is None)

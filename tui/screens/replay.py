@@ -65,7 +65,7 @@ class ReplayScreen(ReplayDrawing):
 
     def action_speed(self, delta: int) -> None:
         self.head.faster(delta)
-        self.say(f"{self.head.speed:g} seconds of the run in one")
+        self.say(f"{self.head.speed:g} s of the run in one")
 
     def action_step(self, delta: int) -> None:
         if self.view is None:
