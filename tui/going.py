@@ -10,7 +10,7 @@ from typing import Any
 from weakref import ref
 
 from trajectory.errors import ConfigError
-from trajectory.view.link import Link, is_link, parse_link
+from trajectory.view.link import EVERY_TRACE, Link, is_link, parse_link
 from trajectory.view.rows import TraceRow, TraceView
 from trajectory.view.text import clean
 from trajectory.view.times import offset_ns
@@ -27,7 +27,7 @@ _OFFERED = 40
 _DELEGATION = re.compile(r"d([0-9]{1,6})")
 _SPAN = re.compile(r"(?=.*[0-9])[0-9a-f]{4,16}")  # a word is no id, though its letters be hexadecimal digits
 # Words for where an action of the open screen, or of the cockpit below it, leads.
-_WORDS = ("alerts", "delegations", "timeline", "suspects", "replay")
+_WORDS = ("alerts", "delegations", "timeline", "suspects", "replay", "signals")
 
 
 class Going(Looking):
@@ -91,6 +91,10 @@ class Going(Looking):
     def open_delegation(self, trace_id: str, delegation_id: str, trace: TraceRow | None = None) -> None:
         """Opens a delegation's page."""
         self.push_screen(screens.DelegationScreen(trace_id, delegation_id, trace))
+
+    def open_signals(self, trace_id: str = "", agent: str = "", trace: TraceRow | None = None) -> None:
+        """Opens figures over time: of all runs, of one, or of one agent's work in it, by the agent's name."""
+        self.push_screen(screens.SignalsScreen(trace_id, agent, trace))
 
     def back_to(self, kind: type[DataScreen], trace_id: str = "") -> bool:
         """Closes screens until one of a kind, and of a run if one is named, is the uppermost; never the first of all."""
@@ -185,6 +189,10 @@ class Going(Looking):
 
     def land(self, link: Link, pane: str = "", key: str = "") -> bool:
         """Goes to what a link names, and to a row of a pane there; says so and returns False where its run is not known."""
+        if link.trace == EVERY_TRACE:
+            self.back_to(RunsScreen)
+            self.open_signals()
+            return True
         trace_id = self._whole_id(link.trace)
         if not trace_id:
             return False
@@ -207,6 +215,8 @@ class Going(Looking):
         """What a link opens above the cockpit of its run; None where it means the cockpit."""
         if link.alert:
             return screens.AlertScreen(trace_id, "", link.alert, trace)
+        if link.view == "signals":
+            return screens.SignalsScreen(trace_id, "", trace)
         if link.agent:
             return screens.AgentScreen(trace_id, link.agent, trace)
         if link.delegation:

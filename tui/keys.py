@@ -12,7 +12,7 @@ from textual.binding import Binding
 
 from tui.signs import Signs
 
-_VIEWS = ("runs", "cockpit", "timeline", "span", "alert", "delegation", "agent")  # they follow what comes
+_VIEWS = ("runs", "cockpit", "timeline", "span", "alert", "delegation", "agent", "signals")  # they follow what comes
 DATA_SCREENS = (*_VIEWS, "replay")
 OVERLAYS = ("help", "health", "export", "mute")
 EVERYWHERE = (*DATA_SCREENS, *OVERLAYS)
@@ -89,6 +89,8 @@ KEYS: tuple[Key, ...] = (
         "Move",
         ("span", "alert", "delegation", "agent"),
     ),
+    Key("spike(-1)", ("[",), "[", "spikes", "spikes and what was found", "Move", ("signals",)),
+    Key("spike(1)", ("]",), "]", "spikes", "spikes and what was found", "Move", ("signals",)),
     Key("tick(-1)", ("[",), "[", "event", "event on the bar", "Move", ("replay",)),
     Key("tick(1)", ("]",), "]", "event", "event on the bar", "Move", ("replay",)),
     Key("filter", ("/",), "/", "filter", "filter; find in content", "Find"),
@@ -110,6 +112,8 @@ KEYS: tuple[Key, ...] = (
     Key("follow", ("f",), "f", "follow", "follow the newest", "Live", ("runs", "cockpit")),
     Key("pause", ("space",), "space", "pause", "pause the view", "Live", _VIEWS),
     Key("play", ("space",), "space", "play", "play, stop", "Live", ("replay",)),
+    Key("at(-1)", ("left", "h"), "h ←", "time", "a window of time back, on", "Move", ("signals",)),
+    Key("at(1)", ("right", "l"), "l →", "time", "a window of time back, on", "Move", ("signals",)),
     Key("step(-1)", ("left", "h"), "h ←", "step", "a step back, on", "Live", ("replay",)),
     Key("step(1)", ("right", "l"), "l →", "step", "a step back, on", "Live", ("replay",)),
     Key("stride(-1)", ("shift+left", "H"), "⇧←", "stride", "a twentieth back, on", "Live", ("replay",)),
@@ -163,6 +167,12 @@ KEYS: tuple[Key, ...] = (
         ("runs", "timeline", "alert", "replay"),
     ),
     Key("mode", ("v",), "v", "tree, graph", "tree, graph; else times", "Look", ("cockpit",)),
+    Key("signals", ("p",), "p", "signals", "plots of figures over time", "Look", ("runs", "cockpit", "agent")),
+    Key("mode", ("v",), "v", "metric", "next metric", "Look", ("signals",)),
+    Key("group", ("b",), "b", "by", "by model, agent, tool, …", "Look", ("signals",)),
+    Key("span_of_time", ("w",), "w", "window", "15 min, 1 h, 6 h, 24 h", "Look", ("signals",)),
+    Key("compare", ("=",), "=", "compare", "choose two to compare", "Look", ("signals",)),
+    Key("narrow", ("d",), "d", "only this", "only this agent or service", "Look", ("signals",)),
     Key("health", ("i",), "i", "health", "health of the feed", "Look"),
     Key("theme", ("T",), "T", "theme", "next theme", "Look", EVERYWHERE),
     Key("copy", ("y",), "y", "copy", "copy value", "Take away"),
@@ -244,6 +254,7 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     "alert": ("open", "walk", "suspects", "sibling", "acknowledge", "help", "mute", "timeline", "copy", "back"),
     "delegation": ("open", "mode", "used", "sibling", "next_pane", "help", "timeline", "copy", "back", "app.quit"),
     "agent": ("open", "next_pane", "sibling", "delegation", "mode", "help", "timeline", "filter", "alerts", "back"),
+    "signals": ("open", "mode", "group", "span_of_time", "at", "help", "spike", "compare", "narrow", "back"),
     "replay": ("play", "step", "stride", "tick", "live", "help", "speed", "next_error", "open", "back"),
     "help": ("run", "find_key", "column", "back", "help", "app.quit"),
     "export": ("choose", "turn", "back", "app.quit"),
@@ -262,6 +273,8 @@ _FOOTER_SIGNS = {
     "stride": "⇧← ⇧→",
     "speed": "< >",
     "tick": "[ ]",
+    "at": "h l",
+    "spike": "[ ]",
     "typed": "up",
     "turn": "h l",
 }

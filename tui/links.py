@@ -66,6 +66,14 @@ def link_to_instant(trace_id: str, at_ns: int) -> Link | None:
         return None
 
 
+def link_to_signals(trace_id: str) -> Link | None:
+    """The link to the signals of a run, or of all of them (`EVERY_TRACE`)."""
+    try:
+        return Link(trace_id, view="signals")
+    except ConfigError:
+        return None
+
+
 def is_alert(wanted: str, key: str, alert_id: str) -> bool:
     """Whether a link's word for an alert means the one of this key and number."""
     return wanted in (alert_id, alert_mark(key))

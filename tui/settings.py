@@ -1,4 +1,4 @@
-"""What the operator likes, kept in one file of theirs: looks, order, saved filters, other keys.
+"""What the operator likes, kept in one file of theirs: looks, order, saved filters, other keys, panels.
 
 Invariant: a setting that makes no sense is left out and told with its line, and never keeps the dashboard from opening; what
 the operator wrote by hand, comments too, stays where it is. The file is theirs alone (0600) and replaced in one step. Read
@@ -12,12 +12,15 @@ import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trajectory.errors import QueryError
 from trajectory.view.query import parse
 from tui.keymap import Moved, moved_keys
 from tui.signs import LEVELS
+
+if TYPE_CHECKING:
+    from tui.panels import Panel
 
 MAX_BYTES = 256_000
 MAX_FILTERS_COUNT = 200
@@ -54,6 +57,7 @@ class Settings:
         self.values: dict[str, Any] = {}
         self.filters: dict[str, str] = {}
         self.moved: Moved = {}
+        self.panels: list[Panel] = []
         self.faults: list[str] = []
         self._is_readable = True
         if path is not None:
@@ -122,7 +126,7 @@ class Settings:
             self.faults.append(f"{self._place(text, table, name)}: {why}")
 
         for name, value in found.items():
-            if name in ("keys", "filters") and isinstance(value, dict):
+            if name == "panels" or (name in ("keys", "filters") and isinstance(value, dict)):
                 continue
             if name not in _KNOWN:
                 fault("", name, f"there is no setting {name[:40]}")
@@ -138,6 +142,12 @@ class Settings:
         self.moved, faults = moved_keys(_table(found, "keys"))
         for name, why in faults:
             fault("keys", name, why)
+        if "panels" in found:
+            from tui.panels import read_panels  # loads what panels can show: for who has some
+
+            self.panels, wrong = read_panels(found["panels"], text)
+            here = self.path.name if self.path else ""
+            self.faults += [f"{here}:{line}: {why}" if line else f"{here}: {why}" for line, why in wrong]
 
     def _place(self, text: str, table: str, name: str) -> str:
         """Where a name is set: `settings.toml:7`."""

@@ -25,6 +25,7 @@ PATHS: dict[str, list[str]] = {
     "span": ["enter", "a", "enter", "enter"],
     "used": ["enter", "a", "enter", "enter", "u"],
     "replay": ["enter", "a", "j", "r", "left_square_bracket", "right_square_bracket"],
+    "signals": ["p"],
     "help": ["enter", "question_mark"],
 }
 # One app for each group: its name, the size, the level of signs, and the screens that it is led through.
@@ -34,14 +35,26 @@ GROUPS: dict[str, tuple[tuple[int, int], str, tuple[str, ...]]] = {
     "ascii": (
         (120, 36),
         "ascii",
-        ("runs", "cockpit", "graph", "suspects", "alert", "timeline", "agent", "delegation", "replay", "help"),
+        (
+            "runs",
+            "cockpit",
+            "graph",
+            "suspects",
+            "alert",
+            "timeline",
+            "agent",
+            "delegation",
+            "replay",
+            "signals",
+            "help",
+        ),
     ),
     "block": (
         (120, 36),
         "block",
-        ("runs", "cockpit", "suspects", "alert", "timeline", "agent", "delegation", "replay", "help"),
+        ("runs", "cockpit", "suspects", "alert", "timeline", "agent", "delegation", "replay", "signals", "help"),
     ),
-    "200x50": ((200, 50), "unicode", ("runs", "timeline", "cockpit", "alert", "agent", "delegation")),
+    "200x50": ((200, 50), "unicode", ("runs", "timeline", "cockpit", "alert", "agent", "delegation", "signals")),
     "160x45": ((160, 45), "unicode", ("cockpit", "graph")),
     "230x60": ((230, 60), "unicode", ("cockpit",)),
     "50x20": ((50, 20), "unicode", ("cockpit",)),

@@ -38,6 +38,7 @@ from trajectory.view.rows import (
     Query,
     RunsQuery,
     RunsView,
+    SignalsQuery,
     SpanQuery,
     SpanRow,
     SpanView,
@@ -771,6 +772,10 @@ class StoryFeed:
 
                 told = agent_view(self._trace(TraceQuery(query.trace_id, tail=0, spans=1000)), query)
                 return told or Missing(self.version, self.health, "there is no such agent")
+            if isinstance(query, SignalsQuery):
+                from tests.tui.signals import signals_view
+
+                return signals_view(query, self.version)
             return self._runs(query)
         except QueryError as error:
             return Missing(self.version, self.health, str(error), error.position)

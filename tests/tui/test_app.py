@@ -23,6 +23,7 @@ PATHS = {
     "alert": ["enter", "a", "enter"],
     "delegation": ["enter", "d", "j", "j", "d"],
     "agent": ["enter", "j", "j", "enter"],
+    "signals": ["p"],
     "replay": ["enter", "r"],
 }
 SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]

@@ -28,6 +28,7 @@ PATHS = {
     "delegation": ["enter", "d", "j", "j", "d"],
     "replay": ["enter", "r", "left", "left"],
     "agent": ["enter", "j", "j", "enter"],
+    "signals": ["enter", "p"],
 }
 _NAMES = {"#": "number_sign", ":": "colon", ".": "full_stop", "/": "slash", "=": "equals_sign", "?": "question_mark"}
 

@@ -26,6 +26,7 @@ from tui.screens.mute import MuteScreen
 from tui.screens.overlay import HealthScreen
 from tui.screens.replay import ReplayScreen
 from tui.screens.runs import RunsScreen
+from tui.screens.signals import SignalsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
 from tui.signs import UNICODE, signs_at
@@ -42,6 +43,7 @@ CLASSES = {
         AgentScreen,
         DelegationScreen,
         ReplayScreen,
+        SignalsScreen,
         HelpScreen,
         HealthScreen,
         ExportScreen,

@@ -25,6 +25,7 @@ from trajectory.errors import QueryError
 from trajectory.model.fact import Batch
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
+    MOST_ALSO,
     AgentQuery,
     DelegationQuery,
     Health,
@@ -34,6 +35,7 @@ from trajectory.view.rows import (
     RunsQuery,
     RunsView,
     SignalsQuery,
+    SignalsView,
     SpanQuery,
     SpanRow,
     SuspectRow,
@@ -273,19 +275,32 @@ class Publisher:
     def _signals(self, query: SignalsQuery, since: int, health: Health) -> View | None:
         if self._library.version <= since:
             return None
-        from trajectory.collector.signal_rows import signals_view  # loads the sums: when first asked for
+        from trajectory.collector.signal_rows import runs_at, signals_view  # loads the sums: when first asked for
 
         if not query.trace_id:
             counted = self._library.counted(max(query.minutes, 1))
             view = signals_view(query, counted.points, counted.newest_ns, self._library.version, health, counted.book)
-            return replace(view, uncounted=counted.uncounted, is_loading=counted.is_loading)
+            also = [self._signals(replace(each, trace_id="", also=()), -1, health) for each in query.also[:MOST_ALSO]]
+            runs, runs_total = runs_at(query, self._library.runs.rows(by_run=True)) if query.until_ns else ([], 0)
+            return replace(
+                view,
+                uncounted=counted.uncounted,
+                is_loading=counted.is_loading,
+                runs=runs,
+                runs_total=runs_total,
+                runs_at_ns=query.at_ns,
+                also=[each for each in also if isinstance(each, SignalsView)],
+            )
         folded = self._find(query.trace_id)
         if folded is None:
             return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
         from trajectory.collector.counting import trace_points
 
-        points = trace_points(folded)
-        return signals_view(query, points, folded.trace.last_ns, self._library.version, health)
+        view = signals_view(query, trace_points(folded), folded.trace.last_ns, self._library.version, health)
+        if not query.until_ns:
+            return view
+        runs, runs_total = runs_at(query, [TraceRows(folded, health.now_ns, self._is_live()).trace_row()])
+        return replace(view, runs=runs, runs_total=runs_total, runs_at_ns=query.at_ns)
 
 
 def _suspects(rows: TraceRows, limit: int) -> tuple[list[SuspectRow], list[str]]:

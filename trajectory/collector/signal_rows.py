@@ -5,16 +5,18 @@ latency. Called by the publisher, and by `trajectory metrics`.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from trajectory.signals.book import Book, Labels
 from trajectory.signals.figures import SECONDS, WINDOW_NS, Figures
 from trajectory.signals.measures import Kind
-from trajectory.view.rows import Health, SignalsQuery, SignalsView
-from trajectory.view.signal_rows import SignalPoint, SignalSeries
+from trajectory.view.rows import Health, SignalsQuery, SignalsView, TraceRow
+from trajectory.view.signal_rows import SignalMark, SignalPoint, SignalSeries
 from trajectory.view.text import clean
 
 Point = tuple[int, Labels, Figures]
-MAX_POINTS, MAX_SERIES = 1440, 500
+MAX_POINTS, MAX_SERIES, MAX_MARKS, MAX_RUNS = 1440, 500, 200, 50
+_LOOKED_AT = 1000  # runs, the latest
 NOBODY = "(no agent)"
 _WORK = (Kind.MODEL, Kind.TOOL, Kind.RETRIEVAL, Kind.AGENT)
 
@@ -44,15 +46,15 @@ def signals_view(
     minutes = max(query.minutes, 0)
     end = newest_ns // WINDOW_NS + 1
     begin = end - minutes if minutes else 0
-    chosen = [
+    here = [
         point
         for point in points
         if point[0] >= begin
-        and point[1].kind in kinds
-        and query.kind in ("", point[1].kind)
+        and (point[1].kind in kinds or point[1].kind == Kind.FINDING)
         and (not query.agent or query.agent in (point[1].agent, point[1].name if query.by == "edge" else ""))
         and query.service in ("", point[1].service)
     ]
+    chosen = [point for point in here if point[1].kind in kinds and query.kind in ("", point[1].kind)]
     if not minutes:
         begin = min((window for window, _, _ in chosen), default=end)
     most = min(max(query.points, 1), MAX_POINTS)
@@ -60,10 +62,13 @@ def signals_view(
     begin -= begin % width if minutes else 0
     series: dict[tuple[str, str], dict[int, Figures]] = {}
     latest: dict[tuple[str, str], tuple[int, bytes]] = {}
+
+    def slot_of(window: int) -> int:
+        return begin + max(window - begin, 0) // width * width
+
     for window, labels, figures in chosen:
         key = (name_of(labels), labels.kind)
-        slot = begin + max(window - begin, 0) // width * width
-        series.setdefault(key, {}).setdefault(slot, Figures()).add(figures)
+        series.setdefault(key, {}).setdefault(slot_of(window), Figures()).add(figures)
         for exemplar in (book.exemplars.get(labels, {}) if book is not None else {}).values():
             latest[key] = max(latest.get(key, (0, b"")), (exemplar.at_ns, exemplar.trace_id))
     rows = [
@@ -73,7 +78,44 @@ def signals_view(
     ]
     rows.sort(key=lambda row: (-row.total.cost_usd, -row.total.calls, row.name, row.kind))
     limit = min(max(query.limit, 0), MAX_SERIES)
-    return SignalsView(version, health, begin * WINDOW_NS, width * WINDOW_NS, rows[:limit], len(rows))
+    return SignalsView(
+        version,
+        health,
+        begin * WINDOW_NS,
+        width * WINDOW_NS,
+        rows[:limit],
+        len(rows),
+        end_ns=end * WINDOW_NS,
+        bounds_s=[*SECONDS],
+        marks=_marks((slot_of(window), labels, figures) for window, labels, figures in here),
+    )
+
+
+def _marks(points: Iterable[Point]) -> list[SignalMark]:
+    """The findings among points, the latest of too many."""
+    counts: dict[tuple[int, str, str], int] = {}
+    for slot, labels, figures in points:
+        if labels.kind == Kind.FINDING:
+            key = (slot, labels.name, labels.error)
+            counts[key] = counts.get(key, 0) + figures.count
+    found = sorted((key, count) for key, count in counts.items() if count > 0)
+    return [SignalMark(key[0] * WINDOW_NS, clean(key[1]), clean(key[2]), count) for key, count in found[-MAX_MARKS:]]
+
+
+def runs_at(query: SignalsQuery, rows: Iterable[TraceRow]) -> tuple[list[TraceRow], int]:
+    """Of the latest runs those that were at work in the time that a query names, worst first; the first of them, and how many."""
+    if not 0 <= query.at_ns < query.until_ns:
+        return [], 0
+    found = [
+        row
+        for row in islice(rows, _LOOKED_AT)
+        if row.started_ns < query.until_ns
+        and (row.ended_ns >= query.at_ns or row.state == "live")
+        and (not query.agent or not row.agent_names or query.agent in row.agent_names)
+        and query.service in ("", row.service)
+    ]
+    found.sort(key=lambda row: (-row.critical, -row.warnings, -row.errors, -row.started_ns))
+    return found[:MAX_RUNS], len(found)
 
 
 def _series(key: tuple[str, str], slots: dict[int, Figures], trace_id: str) -> SignalSeries:
@@ -83,7 +125,15 @@ def _series(key: tuple[str, str], slots: dict[int, Figures], trace_id: str) -> S
     points = [
         point_of(figures, slot * WINDOW_NS, key[1]) for slot, figures in sorted(slots.items()) if figures.count > 0
     ]
-    return SignalSeries(clean(key[0]), key[1], point_of(total, min(slots) * WINDOW_NS, key[1]), points, trace_id)
+    return SignalSeries(
+        clean(key[0]),
+        key[1],
+        point_of(total, min(slots) * WINDOW_NS, key[1]),
+        points,
+        trace_id,
+        total.seconds.buckets,
+        total.first_chunk.buckets,
+    )
 
 
 def point_of(figures: Figures, at_ns: int, kind: str) -> SignalPoint:

@@ -13,6 +13,7 @@ from trajectory.errors import ConfigError
 from trajectory.view.times import offset_ns, offset_text
 
 SCHEME = "trajectory://"
+EVERY_TRACE = "all"  # in the place of a trace: what is of all of them, which is the signals
 LONGEST_LINK = 200
 _TRACE = re.compile(r"[0-9a-f]{4,32}")
 _SPAN = re.compile(r"[0-9a-f]{4,16}")
@@ -28,7 +29,8 @@ class Link:
     """A run by a beginning of its id (4 to 32 hex digits), and in it perhaps a span (4 to 16), an agent by the span of its lane
     (so too), an alert or a delegation.
 
-    `alert` is `alert_mark` of its key, or its number (`A1`). `at_ns` is since the start of the run; `view` the screen or pane.
+    `trajectory://all?v=signals` is the one that names no run. `alert` is `alert_mark` of its key, or its number (`A1`). `at_ns`
+    is since the start of the run; `view` the screen or pane.
     Raises ConfigError for what is none of that.
     """
 
@@ -42,7 +44,7 @@ class Link:
 
     def __post_init__(self) -> None:
         parts = (
-            (_TRACE.fullmatch(self.trace), "a run is 4 to 32 hexadecimal digits"),
+            (self.is_of_all or _TRACE.fullmatch(self.trace), "a run is 4 to 32 hexadecimal digits"),
             (not self.span or _SPAN.fullmatch(self.span), "a span is 4 to 16 hexadecimal digits"),
             (not self.agent or _SPAN.fullmatch(self.agent), "an agent is the 4 to 16 hexadecimal digits of its span"),
             (not self.alert or _ALERT.fullmatch(self.alert), "an alert is A and a number, or 12 hexadecimal digits"),
@@ -57,6 +59,12 @@ class Link:
         for is_good, rule in parts:
             if not is_good:
                 raise ConfigError(f"no link of ours: {rule}", "link")
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it leads to the signals of all runs."""
+        inside = (self.span, self.agent, self.alert, self.delegation)
+        return self.trace == EVERY_TRACE and self.view == "signals" and self.at_ns is None and not any(inside)
 
     def __str__(self) -> str:
         named = ((kind, getattr(self, kind)) for kind in _KINDS)

@@ -20,9 +20,10 @@ from functools import cache, lru_cache
 from trajectory.errors import QueryError
 from trajectory.view.agent_rows import AgentStep
 from trajectory.view.rows import AlertRow, DelegationRow, Lane, SpanRow, StepRow, TraceRow
+from trajectory.view.signal_rows import SignalSeries
 from trajectory.view.times import offset_ns
 
-Row = TraceRow | SpanRow | StepRow | AgentStep | Lane | DelegationRow | AlertRow
+Row = TraceRow | SpanRow | StepRow | AgentStep | Lane | DelegationRow | AlertRow | SignalSeries
 Saying = Callable[[str], Container[str]]
 Test = Callable[[object, int], bool]  # a row, and the time now in nanoseconds
 

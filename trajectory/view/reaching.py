@@ -20,6 +20,8 @@ _TRIES = 5  # of a feed that has much to do
 
 def reached(feed: Feed, link: Link) -> Link:
     """The link with its ids whole. Raises StoreError where the feed has no such run, span or alert, or several; and FeedLost."""
+    if link.is_of_all:
+        return link
     trace = whole_trace(feed, link.trace)
     span = _whole_span(feed, trace, link.span) if link.span else ""
     agent = _whole_span(feed, trace, link.agent) if link.agent else ""

@@ -7,7 +7,7 @@ hexadecimal text, all times UTC nanoseconds (0: not yet, or unknown), all texts 
 import msgspec
 
 from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
-from trajectory.view.signal_rows import SignalSeries
+from trajectory.view.signal_rows import SignalMark, SignalSeries
 
 
 class Health(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -451,7 +451,8 @@ class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 
     Of all traces, or of one, and of these of one agent, one service. The last `minutes` before now, of a store at rest before
     its newest work (at most a day; 0: of one trace all of it), in at most `points` windows; at most `limit` series, the dearest
-    and most used first.
+    and most used first. With them come the runs that were at work from `at_ns` to before `until_ns`, where these are given, and
+    what is asked `also`, of all traces, the first `MOST_ALSO` of it.
     """
 
     by: str = "agent"
@@ -462,7 +463,12 @@ class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     minutes: int = 60
     points: int = 60
     limit: int = 50
+    at_ns: int = 0
+    until_ns: int = 0
+    also: tuple["SignalsQuery", ...] = ()
 
+
+MOST_ALSO = 8
 
 Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery | AgentQuery | SignalsQuery
 
@@ -617,6 +623,15 @@ class SignalsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="s
     total: int = 0  # before the limit
     uncounted: int = 0  # traces of which nothing was counted: an earlier release summed them up
     is_loading: bool = False  # what an earlier process counted is being read
+    end_ns: int = 0  # of the last window
+    bounds_s: list[float] = []  # of the histograms of the series
+    marks: list[SignalMark] = []  # findings of the time, in its order
+    runs: list[
+        TraceRow
+    ] = []  # at work in the time asked for, from `runs_at_ns` on, those with most alerts and errors first
+    runs_total: int = 0
+    runs_at_ns: int = 0
+    also: list["SignalsView"] = []
 
 
 class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missing"):

@@ -38,3 +38,16 @@ class SignalSeries(msgspec.Struct, frozen=True, array_like=True, gc=False):
     total: SignalPoint
     points: list[SignalPoint] = []
     trace_id: str = ""  # of a trace in which work of it was counted lately, where one is known
+    seconds: list[
+        int
+    ] = []  # of all of it, how many calls took up to each of the view's `bounds_s`, and longer than the last
+    first_chunks: list[int] = []  # so too, to the first piece of an answer
+
+
+class SignalMark(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Findings of one kind in one window."""
+
+    at_ns: int  # when the window begins
+    kind: str  # anomaly.latency, cascade, ...
+    severity: str
+    count: int = 1

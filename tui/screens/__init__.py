@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tui.screens.mute import MuteScreen as MuteScreen
     from tui.screens.overlay import HealthScreen as HealthScreen
     from tui.screens.replay import ReplayScreen as ReplayScreen
+    from tui.screens.signals import SignalsScreen as SignalsScreen
     from tui.screens.span import SpanScreen as SpanScreen
     from tui.screens.timeline import TimelineScreen as TimelineScreen
 
@@ -28,6 +29,7 @@ _MODULES = {
     "MarksScreen": "menu",
     "MuteScreen": "mute",
     "ReplayScreen": "replay",
+    "SignalsScreen": "signals",
     "SpanScreen": "span",
     "TimelineScreen": "timeline",
 }

@@ -361,6 +361,9 @@ class AgentScreen(DataScreen):
     def action_timeline(self) -> None:
         self.tui.open_timeline(self.trace_id, self.step.span_id if self.step else self.agent, self._trace)
 
+    def action_signals(self) -> None:
+        self.tui.open_signals(self.trace_id, self.view.facts.agent if self.view else "", self._trace)
+
     def action_replay(self) -> None:
         self.tui.open_replay(self.trace_id, self.step.at_ns if self.step else 0, self.agent, self._trace)
 

@@ -394,6 +394,9 @@ class CockpitScreen(CockpitLayout):
         row = self.row_of(self.pane)
         self.tui.open_timeline(self.trace_id, str(getattr(row, "span_id", "")), self.trace)
 
+    def action_signals(self) -> None:
+        self.tui.open_signals(self.trace_id, "", self.trace)
+
     def action_replay(self) -> None:
         row = self.row_of(self.pane)
         moments = ("opened_ns", "at_ns", "sent_ns")  # of an alert, a step or a suspect, a delegation

@@ -289,6 +289,9 @@ class RunsScreen(DataScreen):
         else:
             self.say("no run to open yet")
 
+    def action_signals(self) -> None:
+        self.tui.open_signals()
+
     def action_follow(self) -> None:
         self.follows_newest = not self.follows_newest
         self.redraw()

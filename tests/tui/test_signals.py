@@ -1,0 +1,190 @@
+"""The signals' screen under the hands of an operator: from a spike to its runs and on, panels of their own, and two compared."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui.pilots import Driver, driving
+from tests.tui.story import TRACE_ID
+from trajectory.view.link import Link, parse_link
+from trajectory.view.rows import SignalsQuery
+from trajectory.view.spikes import LEAST_COUNT, spikes
+from tui.screens.signals import SignalsScreen
+from tui.settings import Settings
+
+PANELS = """\
+theme = "nord"
+
+[[panels]]
+title = "slow models"
+metric = "p95"
+group = "model"
+window = "1h"
+threshold = 2.5
+
+[[panels]]
+metric = "speed"
+
+[[panels]]
+metric = "errors"
+threshold = "many"
+
+[[panels]]
+metric = "errors"
+windows = "1h"
+
+[[panels]]
+group = "tool"
+
+[[panels]]
+metric = "calls"
+group = "tool"
+window = "6 h"
+"""
+
+
+def screen_of(driver: Driver) -> SignalsScreen:
+    screen = driver.app.screen
+    assert isinstance(screen, SignalsScreen)
+    return screen
+
+
+def asked(driver: Driver) -> SignalsQuery:
+    return screen_of(driver).asks()
+
+
+async def test_from_a_spike_enter_leads_to_its_runs_and_from_there_to_its_steps() -> None:
+    async with driving() as driver:
+        await driver.press("p", "left_square_bracket")
+        before = asked(driver).at_ns
+        await driver.press(*["left_square_bracket"] * 12)
+        assert "anomaly.latency" in driver.text and asked(driver).at_ns < before
+        assert "none before this time" in driver.text
+        await driver.press("G", *["right_square_bracket"] * 12)
+        assert "cascade" in driver.text
+        await driver.press("enter")
+        assert screen_of(driver).pane.id == "runs-then"
+        await driver.press("enter")
+        assert driver.where == "timeline"
+        await driver.press("enter")
+        assert driver.where == "span"
+
+
+async def test_the_cursor_of_the_time_stays_where_it_is_while_windows_pass() -> None:
+    async with driving() as driver:
+        await driver.press("p", "h", "h")
+        at_ns = asked(driver).at_ns
+        driver.app.feed.moved()  # type: ignore[attr-defined]
+        await driver.beat(2)
+        assert asked(driver).at_ns == at_ns
+        await driver.press("l")
+        assert asked(driver).at_ns == at_ns + 60_000_000_000
+        await driver.press("exclamation_mark")
+        point = screen_of(driver).point
+        assert point is not None and point.errors
+
+
+async def test_group_window_and_metric_change_by_a_key() -> None:
+    async with driving() as driver:
+        await driver.press("p")
+        seen = []
+        for _ in range(6):
+            seen.append(asked(driver).by)
+            await driver.press("b")
+        assert seen == ["model", "agent", "tool", "edge", "service", "version"] and asked(driver).by == "model"
+        minutes = []
+        for _ in range(4):
+            await driver.press("w")
+            minutes.append(asked(driver).minutes)
+        assert minutes == [360, 1440, 15, 60]
+        titles = set()
+        for _ in range(9):
+            await driver.press("v")
+            titles.add(driver.text.splitlines()[1].split("·")[1].strip())
+        assert len(titles) == 9 and "output length, characters a call" in titles
+
+
+async def test_only_one_agent_is_shown_and_escape_shows_all_again() -> None:
+    async with driving() as driver:
+        await driver.press("p", "b", "d")
+        assert (asked(driver).agent, asked(driver).by) == ("research", "model")
+        await driver.press("escape")
+        assert (asked(driver).agent, asked(driver).by, driver.where) == ("", "agent", "signals")
+        await driver.press("escape")
+        assert driver.where == "runs"
+
+
+@pytest.mark.parametrize("keys", [["enter", "p"], ["enter", "j", "j", "enter", "p"]])
+async def test_a_run_and_an_agent_have_signals_of_their_own(keys: list[str]) -> None:
+    async with driving() as driver:
+        await driver.press(*keys)
+        assert asked(driver).trace_id == TRACE_ID and asked(driver).minutes == 0
+        assert asked(driver).agent == ("" if len(keys) == 2 else "research")
+
+
+async def test_signals_are_gone_to_by_their_word_and_by_a_link_and_the_link_of_all_names_no_run() -> None:
+    async with driving() as driver:
+        await driver.press("colon", *"signals", "enter")
+        await driver.beat()
+        assert driver.where == "signals"
+        await driver.press("U")
+        assert driver.app.clipboard == "trajectory://all?v=signals"
+        await driver.press("escape")
+        assert driver.app.land(parse_link(driver.app.clipboard))
+        await driver.ready()
+        assert driver.where == "signals"
+        await driver.press("escape")
+        assert driver.app.land(Link(TRACE_ID, view="signals"))
+        await driver.ready()
+        assert asked(driver).trace_id == TRACE_ID
+
+
+async def test_two_series_are_compared_and_escape_ends_that() -> None:
+    async with driving() as driver:
+        await driver.press("p", "equals_sign", "j", "equals_sign")
+        assert "Comparison" in driver.text and "latency p95" in driver.text and "B is less" in driver.text
+        await driver.press("escape")
+        assert "Comparison" not in driver.text and driver.where == "signals"
+
+
+async def test_panels_come_first_and_a_wrong_one_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(PANELS)
+    read = Settings(path)
+    assert [panel.metric for panel in read.panels] == ["p95", "calls"] and read.panels[1].minutes == 360
+    assert [fault.partition(": ")[0] for fault in read.faults] == [f"settings.toml:{n}" for n in (11, 15, 19, 21)]
+    assert "one of p95, p50" in read.faults[0] and "a number above 0" in read.faults[1]
+    assert "a panel has no windows" in read.faults[2] and "needs a metric" in read.faults[3]
+    async with driving(settings=Settings(path)) as driver:
+        assert "settings.toml:11: metric is to be one of" in driver.text
+        await driver.press("p")
+        first = next(line for line in driver.text.splitlines() if "slow models" in line)
+        assert "▲" in first and "over" in first and "gpt-4o" in first and "2.5 s" in first
+        assert "┄" in driver.text
+        await driver.press("j")
+        assert asked(driver).also[1].minutes == 360 and "calls  search_web" in driver.text
+        await driver.press("T")  # a change is written around the panels
+    assert [panel.metric for panel in Settings(path).panels] == ["p95", "calls"]
+
+
+@pytest.mark.parametrize(
+    "body", ["panels = 3", 'panels = ["p95"]', "[panels]\nmetric = 'p95'", "[[panels]]\nthreshold = nan"]
+)
+def test_panels_that_are_no_tables_are_told(tmp_path: Path, body: str) -> None:
+    (tmp_path / "settings.toml").write_text(body)
+    read = Settings(tmp_path / "settings.toml")
+    assert not read.panels and len(read.faults) == 1
+
+
+async def test_the_plain_layout_says_figures_in_words() -> None:
+    async with driving(is_plain=True) as driver:
+        await driver.press("p", "tab")
+        assert "latency p95  gpt-4o: 4.1 s at 14:02, least" in driver.text
+        assert "warning anomaly.latency, 2 times" in driver.text
+
+
+def test_a_value_stands_out_among_enough_others_and_never_alone() -> None:
+    usual: list[float | None] = [1.0, 1.1, 0.9, None, 1.0, 1.05, 0.95, 1.0, 1.1]
+    assert spikes([*usual, 5.0]) == [9] and spikes(usual) == []
+    assert spikes([0.0] * (LEAST_COUNT - 2) + [9.0]) == []
+    assert spikes([*usual, float("nan"), float("inf"), 5.0]) == [11]
