@@ -86,6 +86,7 @@ def test_one_trace_one_agent_one_kind_and_a_limit(both: list[Publisher | StoreFe
     for of in both:
         view = asked(of, by="agent", trace_id=trace_id, minutes=0, agent="research", kind="tool")
         assert [(s.name, s.total.calls) for s in view.series] == [("research", 2)]
+        assert view.window_ns < 60 * SECOND_NS and sum(p.calls for p in view.series[0].points) == 2  # it is short
         assert (len(asked(of, limit=1).series), asked(of, limit=1).total) == (1, 5)
         assert asked(of, service="nobody").series == []
     assert isinstance(both[1], StoreFeed)

@@ -1,4 +1,4 @@
-"""The story's work in numbers: an hour in which one model grew slow ten minutes before the end, for `StoryFeed`."""
+"""The story's work in numbers: an hour in which one model grew slow five minutes before the end, for `StoryFeed`."""
 
 from math import nan
 from random import Random
@@ -9,7 +9,7 @@ from trajectory.view.signal_rows import SignalMark, SignalPoint, SignalSeries
 
 MINUTE_NS = 60 * S
 BOUNDS = [0.01 * 2**at for at in range(14)]
-SLOW_FROM = 50  # of sixty minutes
+SLOW_FROM = 55  # of sixty minutes
 NAMES = {
     "model": [("gpt-4o", "model"), ("claude-sonnet-4", "model"), ("our-own-8b", "model")],
     "agent": [("research", "model"), ("research", "tool"), ("planner", "model"), ("writer", "model")],

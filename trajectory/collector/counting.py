@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from trajectory.collector.folded import FoldedTrace
 from trajectory.signals.book import Book, Labels, label_groups
-from trajectory.signals.figures import WINDOW_NS, Figures
+from trajectory.signals.figures import WINDOW_NS, Figures, group_of
 from trajectory.signals.prices import default_prices
 from trajectory.signals.tally import TraceTally, read_saved
 from trajectory.store.contract import Reader
 
 _MAX_TALLIES = 4_000  # read for one answer, the newest
+_MOST_FINE = 2_000  # spans: so many are summed up anew in some ten milliseconds, and what is dear is asked less often
+_UNITS_NS = tuple(seconds * 1_000_000_000 for seconds in (1, 2, 5, 10, 20, 30))
 
 Point = tuple[int, Labels, Figures]
 
@@ -36,6 +38,24 @@ def trace_points(folded: FoldedTrace) -> Iterator[Point]:
         tally = folded.trace.notes[TraceTally] = TraceTally(folded.trace, default_prices())
     tally.look()
     return label_groups(tally.tally)
+
+
+def finely(folded: FoldedTrace, unit_ns: int) -> list[Point]:
+    """A trace's own points in windows of `unit_ns`; `trace_points` must have looked at it."""
+    tally = folded.tally or folded.trace.notes[TraceTally]
+    found: dict[tuple[int, Labels], Figures] = {}
+    for measure in tally.current():
+        key = measure.at_ns // unit_ns, Labels(*group_of(measure)[1:])
+        found.setdefault(key, Figures()).put(measure)
+    return [(window, labels, figures) for (window, labels), figures in found.items()]
+
+
+def unit_of(folded: FoldedTrace, most: int) -> int:
+    """How long a window of a trace is to be that is shown whole in so many: less than a minute where it is short and small."""
+    took_ns = folded.trace.last_ns - folded.trace.first_ns
+    if len(folded.trace.spans) > _MOST_FINE or most < 1:
+        return WINDOW_NS
+    return next((unit for unit in _UNITS_NS if took_ns <= unit * most), WINDOW_NS)
 
 
 def counted_at_rest(reader: Reader, minutes: int) -> Counted:

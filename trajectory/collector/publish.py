@@ -294,9 +294,14 @@ class Publisher:
         folded = self._find(query.trace_id)
         if folded is None:
             return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
-        from trajectory.collector.counting import trace_points
+        from trajectory.collector.counting import finely, trace_points, unit_of
+        from trajectory.signals.figures import WINDOW_NS
 
-        view = signals_view(query, trace_points(folded), folded.trace.last_ns, self._library.version, health)
+        points, unit_ns = trace_points(folded), WINDOW_NS if query.minutes else unit_of(folded, query.points)
+        if unit_ns != WINDOW_NS:
+            points = iter(finely(folded, unit_ns))
+        newest_ns = folded.trace.last_ns
+        view = signals_view(query, points, newest_ns, self._library.version, health, unit_ns=unit_ns)
         if not query.until_ns:
             return view
         runs, runs_total = runs_at(query, [TraceRows(folded, health.now_ns, self._is_live()).trace_row()])

@@ -39,12 +39,21 @@ BY: dict[str, tuple[tuple[Kind, ...], Callable[[Labels], str]]] = {
 
 
 def signals_view(
-    query: SignalsQuery, points: Iterable[Point], newest_ns: int, version: int, health: Health, book: Book | None = None
+    query: SignalsQuery,
+    points: Iterable[Point],
+    newest_ns: int,
+    version: int,
+    health: Health,
+    book: Book | None = None,
+    unit_ns: int = WINDOW_NS,
 ) -> SignalsView:
-    """The view of a query over points, which may be too many: those of other agents and services, or too old, are left out."""
+    """The view of a query over points, which may be too many: those of other agents and services, or too old, are left out.
+
+    They are in windows of `unit_ns`; minutes can be asked for only where that is one.
+    """
     kinds, name_of = BY.get(query.by, BY["agent"])
     minutes = max(query.minutes, 0)
-    end = newest_ns // WINDOW_NS + 1
+    end = newest_ns // unit_ns + 1
     begin = end - minutes if minutes else 0
     here = [
         point
@@ -72,7 +81,7 @@ def signals_view(
         for exemplar in (book.exemplars.get(labels, {}) if book is not None else {}).values():
             latest[key] = max(latest.get(key, (0, b"")), (exemplar.at_ns, exemplar.trace_id))
     rows = [
-        _series(key, slots, latest.get(key, (0, b""))[1].hex())
+        _series(key, slots, latest.get(key, (0, b""))[1].hex(), unit_ns)
         for key, slots in series.items()
         if any(figures.count > 0 for figures in slots.values())
     ]
@@ -81,17 +90,17 @@ def signals_view(
     return SignalsView(
         version,
         health,
-        begin * WINDOW_NS,
-        width * WINDOW_NS,
+        begin * unit_ns,
+        width * unit_ns,
         rows[:limit],
         len(rows),
-        end_ns=end * WINDOW_NS,
+        end_ns=end * unit_ns,
         bounds_s=[*SECONDS],
-        marks=_marks((slot_of(window), labels, figures) for window, labels, figures in here),
+        marks=_marks(((slot_of(window), labels, figures) for window, labels, figures in here), unit_ns),
     )
 
 
-def _marks(points: Iterable[Point]) -> list[SignalMark]:
+def _marks(points: Iterable[Point], unit_ns: int) -> list[SignalMark]:
     """The findings among points, the latest of too many."""
     counts: dict[tuple[int, str, str], int] = {}
     for slot, labels, figures in points:
@@ -99,7 +108,7 @@ def _marks(points: Iterable[Point]) -> list[SignalMark]:
             key = (slot, labels.name, labels.error)
             counts[key] = counts.get(key, 0) + figures.count
     found = sorted((key, count) for key, count in counts.items() if count > 0)
-    return [SignalMark(key[0] * WINDOW_NS, clean(key[1]), clean(key[2]), count) for key, count in found[-MAX_MARKS:]]
+    return [SignalMark(key[0] * unit_ns, clean(key[1]), clean(key[2]), count) for key, count in found[-MAX_MARKS:]]
 
 
 def runs_at(query: SignalsQuery, rows: Iterable[TraceRow]) -> tuple[list[TraceRow], int]:
@@ -118,17 +127,15 @@ def runs_at(query: SignalsQuery, rows: Iterable[TraceRow]) -> tuple[list[TraceRo
     return found[:MAX_RUNS], len(found)
 
 
-def _series(key: tuple[str, str], slots: dict[int, Figures], trace_id: str) -> SignalSeries:
+def _series(key: tuple[str, str], slots: dict[int, Figures], trace_id: str, unit_ns: int) -> SignalSeries:
     total = Figures()
     for figures in slots.values():
         total.add(figures)
-    points = [
-        point_of(figures, slot * WINDOW_NS, key[1]) for slot, figures in sorted(slots.items()) if figures.count > 0
-    ]
+    points = [point_of(figures, slot * unit_ns, key[1]) for slot, figures in sorted(slots.items()) if figures.count > 0]
     return SignalSeries(
         clean(key[0]),
         key[1],
-        point_of(total, min(slots) * WINDOW_NS, key[1]),
+        point_of(total, min(slots) * unit_ns, key[1]),
         points,
         trace_id,
         total.seconds.buckets,

@@ -6,6 +6,7 @@ are summed up, when there are too many groups. Owned by whoever folds the trace;
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
@@ -74,6 +75,12 @@ class TraceTally:
         self._changes = Changes(added=[], removed=[])
 
     # --- looking ----------------------------------------------------------------------------------------------------
+
+    def current(self) -> Iterator[Measure]:
+        """The measures that are counted now, as of the last look."""
+        for known in self._known.values():
+            yield from known.measures
+        yield from chain(self._loose_measures, self._delegations, self._found)
 
     def look(self) -> bool:
         """Measures what changed since; True where anything is to be saved, or to be taken."""

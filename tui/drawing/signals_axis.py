@@ -12,7 +12,13 @@ from tui.drawing.plot import Axis, Mark
 from tui.signs import Signs, severity_sign
 
 _GRAVER = ("info", "warning", "critical")
-_DAY_NS = 86_400_000_000_000
+_MINUTE_NS = 60_000_000_000
+
+
+def clock(at_ns: int, window_ns: int, zone: tzinfo | None) -> str:
+    """When a window begins: to the minute, or to the second where windows are shorter than that."""
+    told = wall(at_ns, zone)
+    return told if window_ns < _MINUTE_NS else told[:5]
 
 
 def axis_of(
@@ -25,11 +31,11 @@ def axis_of(
         at = (mark.at_ns - view.begin_ns) // max(1, view.window_ns)
         if 0 <= at < count:
             marks[at] = severity_sign(signs, mark.severity)
-    return Axis(count, lambda at: wall(view.begin_ns + at * view.window_ns, zone)[:5], marks, cursor)
+    return Axis(count, lambda at: clock(view.begin_ns + at * view.window_ns, view.window_ns, zone), marks, cursor)
 
 
 def telling(view: SignalsView, zone: tzinfo | None) -> Iterator[str]:
     """The findings in words, one sentence for each window and kind."""
     for mark in view.marks:
         times = f", {mark.count} times" if mark.count > 1 else ""
-        yield f"{wall(mark.at_ns, zone)[:5]}: {mark.severity} {mark.kind}{times}"
+        yield f"{clock(mark.at_ns, view.window_ns, zone)}: {mark.severity} {mark.kind}{times}"

@@ -15,8 +15,9 @@ from trajectory.view.query import parse
 from trajectory.view.rows import SignalsQuery, SignalsView, TraceRow, View
 from trajectory.view.signal_rows import SignalPoint, SignalSeries
 from trajectory.view.spikes import spikes
+from trajectory.view.text import wrapped
 from tui.drawing.line import Line, spread
-from tui.drawing.numbers import many, wall
+from tui.drawing.numbers import many
 from tui.drawing.plot import Axis, Band, plot_lines, room_for, spoken_band
 from tui.drawing.runs import id_width, run_line, runs_header
 from tui.drawing.signals import (
@@ -35,7 +36,7 @@ from tui.drawing.signals import (
     series_line,
     values_of,
 )
-from tui.drawing.signals_axis import axis_of, telling
+from tui.drawing.signals_axis import axis_of, clock, telling
 from tui.keys import bindings_on
 from tui.links import link_to_signals
 from tui.panels import Panel
@@ -255,8 +256,8 @@ class SignalsScreen(DataScreen):
             return nothing_lines(view.is_loading, view.uncounted)
         axis = self._axis(view, bands)
         if self.tui.is_plain:
-            words: list[Line] = [[(spoken_band(band, axis), "")] for band in bands]
-            return words + [[(told, "")] for told in telling(view, self.tui.zone)]
+            said = [*(spoken_band(band, axis) for band in bands), *telling(view, self.tui.zone)]
+            return [[(piece.strip(), "")] for sentence in said for piece in wrapped(sentence, max(16, width))]
         return plot_lines(bands, axis, width, height, self.signs)
 
     # Drawing
@@ -314,7 +315,8 @@ class SignalsScreen(DataScreen):
             self._draw_comparison(view)
             return
         at_ns, until_ns = self._stretch()
-        span = f"{wall(at_ns, self.tui.zone)[:5]}{self.signs.dash}{wall(until_ns, self.tui.zone)[:5]}"
+        times = [clock(each, until_ns - at_ns, self.tui.zone) for each in (at_ns, until_ns)]
+        span = self.signs.dash.join(times)
         found = view.runs if view.runs_at_ns == at_ns else []
         rows = {row.trace_id: row for row in found}
         self.runs.title = f"Runs {span}" if until_ns else "Runs"
