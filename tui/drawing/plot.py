@@ -63,7 +63,7 @@ def room_for(width: int) -> int:
 def plot_lines(bands: Sequence[Band], axis: Axis, width: int, height: int, signs: Signs) -> list[Line]:
     """The bands that fit, the first one highest, over the marks and the axis; at most `height` lines."""
     columns = axis.columns(room_for(width))
-    if not bands or not columns or height < 4:
+    if not bands or not columns or height < 5:
         return [cut([("no room for a plot", "dim")], width)] if height > 0 and bands else []
     space = height - 3
     shown = bands[: max(1, min(len(bands), space // _ROWS_OF_ONE))]
