@@ -81,6 +81,10 @@ def test_every_kind_has_a_sentence_on_what_to_do_and_a_cascade_names_its_root_an
         alert = msgspec.structs.replace(ALERTS[0], kind=kind)
         assert advice(alert, Way.of(alert)), kind
     root, gate = advice(ALERTS[0], Way.of(ALERTS[0]))
+    lost = msgspec.structs.replace(ALERTS[1], kind="context.lost", summary="planner ⇢ research  lost FY25")
+    with_lost = msgspec.structs.replace(ALERTS[0], related=[lost.key])
+    *_, handed = advice(with_lost, Way.of(with_lost), [lost])
+    assert lost.alert_id in handed and "lost FY25" in handed
     assert "read_cache S3, research#2" in root and "research#2" in gate
     assert value_name("context.pressure") == "" and value_name("unheard of") == "value"
     assert advice(msgspec.structs.replace(ALERTS[0], kind="unheard of"), None) == []

@@ -4,6 +4,8 @@ Invariant: every sentence names a change to the team that would have kept this f
 page draws with it.
 """
 
+from collections.abc import Sequence
+
 from trajectory.view.rows import AlertRow
 from tui.drawing.path import Way, crossing_words
 
@@ -31,6 +33,7 @@ _ADVICE = {
     "anomaly": "Compare it with a run of the same kind that was as usual: what came in, what was asked, which model.",
     "quality": "Read the output against what the score is about; compare it with one that scored well.",
 }
+_AT_HANDOVERS = ("context.lost", "context.altered")
 _VALUES = {
     "cascade": "fault",
     "context.lost": "lost",
@@ -51,14 +54,17 @@ _VALUES = {
 }
 
 
-def advice(alert: AlertRow, way: Way | None) -> list[str]:
-    """What to do, the best first; nothing for a kind that is not known."""
+def advice(alert: AlertRow, way: Way | None, others: Sequence[AlertRow] = ()) -> list[str]:
+    """What to do, the best first; nothing for a kind that is not known. `others` are the other alerts of the run: a hand-over on
+    the way of a cascade that lost something is mended with it."""
     if alert.kind == "cascade" and way is not None:
         root = way.steps[0]
         found = [f"Mend it where it began: {root.name}, {root.label}." if root.label else f"Mend {root.name}."]
         if way.gate > 0:
             crossed = crossing_words(way.steps[way.gate], way.steps[way.gate - 1].label)
             found.append(f"Or stop it where it was let through: check what comes {crossed}.")
+        cut = [other for other in others if other.key in alert.related and other.kind in _AT_HANDOVERS]
+        found += [f"Mend the hand-over on its way too, {other.alert_id}: {other.summary}." for other in cut[:1]]
         return found
     sentence = _ADVICE.get(alert.kind) or _ADVICE.get(alert.kind.partition(".")[0])
     return [sentence] if sentence else []

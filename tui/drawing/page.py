@@ -198,7 +198,11 @@ def about_lines(alert: AlertRow, others: Sequence[AlertRow], width: int, signs: 
     lines += _titled(
         "advice",
         "What to do",
-        [each for n, text in enumerate(advice(alert, way)) for each in _said_lines(f"advice {n}", text, width, signs)],
+        [
+            each
+            for n, text in enumerate(advice(alert, way, others))
+            for each in _said_lines(f"advice {n}", text, width, signs)
+        ],
     )
     if way is not None:
         lines += _evidence_lines(alert, width, signs)
