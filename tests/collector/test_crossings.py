@@ -74,9 +74,9 @@ def test_a_delegation_comes_over_the_wire_as_it_was_and_only_when_it_changed() -
 
 def test_nothing_is_worked_out_for_a_run_of_which_no_delegation_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr(Effectiveness, "__init__", lambda self, trace: made.append(trace))
     with bench() as collector:
         tell(collector, run().facts)
+        monkeypatch.setattr(Effectiveness, "__init__", lambda self, trace: made.append(trace))
         assert collector.publisher.answer(TraceQuery(TRACE.hex(), suspects=5, spans=50), -1) is not None
     assert made == []
 
