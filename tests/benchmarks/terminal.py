@@ -47,7 +47,7 @@ def run() -> list[Row]:
 
 
 def _watch(*arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "trajectory", "watch", *arguments]
+    return [sys.executable, "-P", "-m", "trajectory", "watch", "--no-settings", *arguments]
 
 
 @contextmanager
