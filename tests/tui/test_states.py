@@ -33,9 +33,7 @@ def test_each_state_says_what_is_so_and_what_to_do() -> None:
     first = said(Contact("connecting", 2, 3))
     assert "tcp://10.0.0.7:5570" in first and "3 s, try 2" in first and "trajectory serve" in first
     lost = said(Contact("reconnecting", 4, 12))
-    assert (
-        "12 s ago" in lost and "14:02:11" in lost and "try 4" in lost and "Agents keep their facts" in lost
-    )
+    assert "12 s ago" in lost and "14:02:11" in lost and "try 4" in lost and "Agents keep their facts" in lost
     missing = said(Contact("live"), dropped_count=3120, lossy=["a", "b", "c", "d", "e"])
     assert "3 120 facts are missing, from a, b, c and 2 more." in missing
     assert "Steps, tokens and errors with a + are lower bounds" in missing
