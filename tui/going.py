@@ -309,8 +309,13 @@ class Going(Looking):
         cockpit = next((each for each in reversed(self.screen_stack) if isinstance(each, screens.CockpitScreen)), None)
         return cockpit.view if cockpit else None
 
+    def _newest_view(self) -> TraceView | None:
+        """The same as the uppermost screen knows it: a screen that is covered asks for nothing, so its alerts may be old."""
+        views = (getattr(screen, "view", None) for screen in reversed(self.screen_stack))
+        return next((view for view in views if isinstance(view, TraceView)), None)
+
     def _to_alert(self, wanted: str) -> bool:
-        view = self._open_view()
+        view = self._newest_view()
         found = next((row for row in (view.alerts if view else []) if row.alert_id.casefold() == wanted), None)
         if view is not None and found is not None:
             self.open_alert(view.trace.trace_id, found.key, found.alert_id, view.trace)
@@ -349,12 +354,12 @@ class Going(Looking):
         return named[:_OFFERED]
 
     def _names(self) -> Iterator[Candidate]:
-        screen, view = self.data_screen, self._open_view()
+        screen, view, newest = self.data_screen, self._open_view(), self._newest_view()
         for word in _WORDS:
             if hasattr(screen, f"action_{word}") or (view and hasattr(screens.CockpitScreen, f"action_{word}")):
                 yield word, word
         yield "runs", "runs"
-        for alert in view.alerts if view else []:
+        for alert in newest.alerts if newest else []:
             yield alert.alert_id, f"{alert.alert_id} {alert.kind}"
         for number, row in enumerate(view.delegations if view else [], 1):
             yield f"d{number}", f"d{number} {row.source} {row.target}"

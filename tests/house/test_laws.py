@@ -104,6 +104,15 @@ def test_the_screen_loads_neither_networkx_nor_numpy_nor_sqlite() -> None:
     assert not loaded_by("import tui.app") & {"networkx", "numpy", "sqlite3", "zmq"}
 
 
+def test_the_first_picture_loads_no_screen_but_the_list_of_runs() -> None:
+    code = "import tui.app\nopened = [m for m in sys.modules if m.startswith('tui.screens.')]\nassert 0, opened"
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys\n{code}"], capture_output=True, text=True, cwd=ROOT
+    ).stderr
+    opened = set(re.findall(r"tui\.screens\.(\w+)", told))
+    assert opened == {"asking", "barred", "framed", "base", "runs"}
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = [str(p.relative_to(ROOT)) for p in sources() if not ast.get_docstring(ast.parse(p.read_text()))]
     assert silent == []

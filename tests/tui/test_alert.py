@@ -283,3 +283,18 @@ async def test_hostile_text_is_shown_as_text_on_the_page_and_among_the_suspects(
             assert not any(ord(char) < 32 and char != "\n" for char in text), key
             assert not any(char in text for char in "\x7f\x9b\u202e\u200b\ufeff"), key
         assert "[bold red]" in driver.text
+
+
+async def test_a_graver_alert_that_comes_while_one_is_read_is_named_and_gone_to_by_its_number() -> None:
+    feed = StoryFeed()
+    lesser = msgspec.structs.replace(ALERTS[1], severity="warning")
+    feed.alerts = [lesser]
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "enter")
+        assert page(driver).alert_key == lesser.key and "is graver" not in driver.text
+        feed.alerts = [ALERTS[0], lesser]
+        feed.moved()
+        await driver.beat(2)
+        assert "A1 cascade is graver: type :A1 to open it" in driver.text
+        await driver.press("colon", "A", "1", "enter")
+        assert page(driver).alert_key == ALERTS[0].key and "is graver" not in driver.text

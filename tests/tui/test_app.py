@@ -201,6 +201,41 @@ async def test_one_pull_at_a_time_and_only_for_what_is_new() -> None:
         assert any(isinstance(query, TraceQuery) for query in feed.asked)
 
 
+async def test_a_feed_with_no_news_is_asked_half_as_often_until_it_has_some() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.beat(20)
+        before = len(feed.asked)
+        await driver.beat(10)
+        assert len(feed.asked) - before == 5
+        feed.moved()
+        await driver.beat(2)
+        before = len(feed.asked)
+        await driver.beat(10)
+        assert len(feed.asked) - before == 10
+
+
+async def test_what_is_over_is_not_drawn_anew_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed, drawn = StoryFeed(), list[str]()
+    async with driving(feed) as driver:
+        runs = driver.app.screen
+        assert isinstance(runs, RunsScreen)
+        redraw = runs.redraw
+        monkeypatch.setattr(runs, "redraw", lambda: (drawn.append("redraw"), redraw()))
+        driver.clock.passes(1)
+        await driver.beat()
+        assert drawn == ["redraw"]
+        over = [msgspec.structs.replace(row, state="done") if row.state == "live" else row for row in feed.runs]
+        feed.runs = over
+        feed.moved()
+        await driver.beat(2)
+        drawn.clear()
+        for _ in range(3):
+            driver.clock.passes(1)
+            await driver.beat()
+        assert drawn == []
+
+
 async def test_a_lost_feed_keeps_the_last_truth_and_says_its_age() -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:
