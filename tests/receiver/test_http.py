@@ -16,7 +16,7 @@ from tests.collector.builders import wait_for
 from tests.dialects.build import otel_span, request
 from tests.receiver.room import JSON, PROTOBUF, Room, body_of, json_of, new_trace, spans
 from tests.receiver.test_receiver import HeldWay
-from trajectory.receiver import process
+from trajectory.receiver import door, process
 from trajectory.receiver.beside import listen
 from trajectory.receiver.bodies import MAX_BODY_BYTES
 from trajectory.receiver.gate import Gate
@@ -55,7 +55,7 @@ def test_a_gzip_body_of_several_members_is_read_whole_and_what_stands_behind_one
 
 
 def test_a_connection_that_asks_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_HEAD_S", 0.05)
+    monkeypatch.setattr(door, "_HEAD_S", 0.05)
 
     async def talk() -> bytes:
         receiver = Receiver(HeldWay())
@@ -75,7 +75,7 @@ def test_a_connection_that_asks_nothing_is_ended(monkeypatch: pytest.MonkeyPatch
 
 
 def test_whoever_is_one_too_many_is_told_to_come_again_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(door, "_MAX_CONNECTIONS", 1)
 
     async def talk() -> list[tuple[int, str | None, str | None]]:
         receiver = Receiver(HeldWay())

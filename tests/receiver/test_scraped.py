@@ -92,6 +92,13 @@ def test_hostile_names_are_values_of_labels_and_nothing_else(scraped: Scraped) -
         )
 
 
+def test_no_secret_in_a_name_becomes_a_label() -> None:
+    token = "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    (labels,) = copy_of(measure("x" * 80 + " " + token)).series
+    assert all(token[at : at + 8] not in text for text in labels for at in range(len(token) - 8))
+    assert labels.name.startswith("x" * 80)
+
+
 def test_what_is_taken_back_makes_no_counter_go_back() -> None:
     book, one, other = Book(), measure("one"), measure("one", 3.0)
     publishing = Publishing(book)
@@ -116,7 +123,9 @@ def test_only_get_of_metrics_is_answered_and_no_page_of_a_browser(scraped: Scrap
 
 def test_clients_that_say_nothing_leave_room_for_others(scraped: Scraped) -> None:
     host, _, port = scraped.place.rpartition(":")
-    silent = [socket.create_connection((host, int(port))) for _ in range(8)]
+    silent = [socket.create_connection((host, int(port))) for _ in range(64)]
+    for each in silent[::2]:
+        each.sendall(b"GET /metrics HTTP/1.1\r\nHost: local")
     assert ask(scraped.place)[0] == 200
     for each in silent:
         each.close()

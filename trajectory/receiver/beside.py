@@ -50,7 +50,7 @@ class ReceiverProcess(child.Attended):
         if settings.http:
             try:
                 self._listening = listen(settings.http)
-                self.http = _name_of(self._listening)
+                self.http = name_of(self._listening)
             except OSError as fault:
                 self.http_trouble = str(fault)
         if settings.grpc:
@@ -71,7 +71,7 @@ class ReceiverProcess(child.Attended):
             return
         try:
             with listen(endpoint) as free:  # grpcio does not say why it cannot
-                self.grpc = _name_of(free)
+                self.grpc = name_of(free)
         except OSError as fault:
             self.grpc_trouble = str(fault)
 
@@ -105,7 +105,8 @@ def listen(endpoint: str) -> socket.socket:
     return listening
 
 
-def _name_of(listening: socket.socket) -> str:
+def name_of(listening: socket.socket) -> str:
+    """Where it listens, as host and port."""
     host, port = listening.getsockname()[:2]
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -113,4 +114,4 @@ def _name_of(listening: socket.socket) -> str:
 def free_address() -> str:
     """A free `host:port` on loopback, for whoever listens there next."""
     with listen("127.0.0.1:0") as free:
-        return _name_of(free)
+        return name_of(free)

@@ -11,6 +11,7 @@ from typing import Any
 from trajectory.dialects.otlp import Media
 from trajectory.receiver import requests
 from trajectory.receiver.bodies import MAX_BODY_BYTES, RefusedError, inflated
+from trajectory.receiver.door import IS_CROWDED
 from trajectory.receiver.gate import Gate
 from trajectory.receiver.receiver import Hold, Receiver
 from trajectory.receiver.requests import CONTENT_TYPES, Signal
@@ -19,7 +20,6 @@ BODY_S = 30.0  # for a body to come in
 _SIGNALS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
 _INFLATING_BYTES = 64 * 1024  # more is inflated on a thread
 _BUSY_S = 1
-IS_CROWDED = "is_crowded"  # in a request's state: more are connected than may be
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -9,10 +9,7 @@ import contextlib
 import ctypes
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
-
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from collections.abc import AsyncIterator
 
 from trajectory.collector import child
 from trajectory.collector.garbage import collect_rarely
@@ -20,15 +17,14 @@ from trajectory.emitter.credentials import name_key
 from trajectory.protocol.keys import ClientKeys
 from trajectory.receiver.beside import Settings
 from trajectory.receiver.carrier import Carrier
+from trajectory.receiver.door import Door
 from trajectory.receiver.gate import Gate, Knows
-from trajectory.receiver.http import IS_CROWDED, HttpApp
+from trajectory.receiver.http import HttpApp
 from trajectory.receiver.receiver import Receiver
 from trajectory.receiver.tokens import Tokens
 
-_MAX_CONNECTIONS = 512
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as mallopt(3) has them
 _KEPT_BYTES = 8 * 1024 * 1024
-_HEAD_S = 10.0  # for a connection's first request to say what it is
 
 
 def main() -> None:
@@ -75,55 +71,9 @@ async def _until_orphaned() -> None:
     loop.remove_reader(0)
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, which ends a connection on which no whole request's head has come in time, and copies bodies less."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._first = self.loop.call_later(_HEAD_S, self._end_if_silent, transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._first.cancel()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["state"][IS_CROWDED] = len(self.connections) > _MAX_CONNECTIONS
-
-    def on_body(self, body: bytes) -> None:
-        if not self.cycle.body:  # a part is handed on as it is: a bytearray would be filled with it, and copied again
-            self.cycle.body = b""  # type: ignore[assignment]
-        super().on_body(body)
-
-    def _end_if_silent(self, transport: asyncio.Transport) -> None:
-        if self.cycle is None:
-            transport.abort()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, which leaves this process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def _http(listening: socket.socket, receiver: Receiver, gate: Gate) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        HttpApp(receiver, gate),
-        http=_Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=3,
-    )
-    server = _Server(config)
+    server = Door(HttpApp(receiver, gate))
     serving = asyncio.ensure_future(server.serve([listening]))
     try:
         yield

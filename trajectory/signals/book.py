@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from trajectory.detection.masking import masked
 from trajectory.signals.figures import MAX_NAME_CHARS, OTHER, SECONDS, WINDOW_NS, Figures, Group, Tally
 from trajectory.signals.measures import Measure
 from trajectory.signals.tally import Changes
@@ -22,6 +23,7 @@ _FINE_MINUTES = 2 * 60  # so long each minute has a window of its own
 _AHEAD_MINUTES = 2  # a window that lies further ahead is some clock's fault
 _MAX_NAMES = (256, 256, 128, 64, 64, 64)  # name (of each kind), agent, service, version, provider, error
 _MAX_PLACED = 20_000
+_MAX_READ_CHARS = 1_000  # of a name, for secrets in it; more than is kept, so that none is cut in two
 
 
 class Labels(NamedTuple):
@@ -159,7 +161,7 @@ class Book:
     def _labels(self, said: tuple[str, ...]) -> Labels:
         placed = self._placed.get(said)
         if placed is None:
-            cut = tuple(clean(text[:MAX_NAME_CHARS]) for text in said)
+            cut = tuple(masked(clean(text[:_MAX_READ_CHARS]))[:MAX_NAME_CHARS] for text in said)
             placed = self._placed.get(cut) or self._place(cut)
             if (
                 len(self._placed) >= _MAX_PLACED
