@@ -22,8 +22,6 @@ from trajectory.cli.watch import add_looks, has_terminal
 from trajectory.errors import TrajectoryError
 from trajectory.protocol.keys import VARIABLES
 
-if TYPE_CHECKING:
-    pass
 
 _LIVE_PACE = 1.0
 _HEADLESS_PACE = 0.15
