@@ -114,7 +114,7 @@ class Settings:
             found = tomllib.loads(text)
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
+        except (OSError, ValueError, RecursionError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
             self._is_readable = False
             reason = error.strerror if isinstance(error, OSError) else str(error)
             self.faults.append(f"{path.name} is not read: {reason}")

@@ -14,11 +14,13 @@ import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.protocol.mouth import Mouth, refusing
+from tests.protocol.written import written
 from trajectory.collector import watching
 from trajectory.dialects.otlp import read_logs, read_request
 from trajectory.dialects.sniff import read_file
@@ -59,14 +61,6 @@ from trajectory.view.rows import Health, RunsQuery, RunsView, SpanQuery, TraceQu
 TRACE, SPAN, EMITTER, BOOT = bytes(range(16)), bytes(range(8)), b"e" * 16, b"b" * 16
 SAID = b"what was said"
 _SPOOL_NAME = f"{EMITTER.hex()}-{BOOT.hex()}.spool"
-
-
-class Mouth(NamedTuple):
-    """One reader of bytes from outside, and bytes that it takes."""
-
-    name: str
-    read: Callable[[bytes], None]
-    samples: list[bytes]
 
 
 def facts() -> list[Fact]:
@@ -222,14 +216,6 @@ async def _asked(scope: MutableMapping[str, Any], body: bytes) -> int:
     return status
 
 
-def _refusing(read: Callable[[bytes], None], *refusals: type[Exception]) -> Callable[[bytes], None]:
-    def reading(raw: bytes) -> None:
-        with contextlib.suppress(*refusals):
-            read(raw)
-
-    return reading
-
-
 @cache
 def _room() -> "tempfile.TemporaryDirectory[str]":
     """One for all cases of a process: to make one costs more than to read what is in it."""
@@ -357,9 +343,9 @@ def mouths() -> list[Mouth]:
     traceparent = f"00-{TRACE.hex()}-{SPAN.hex()}-01"
     deflated = b"".join(itertools.chain((b"\1",), bodies.shrink(body * 3)[1:]))
     return [
-        Mouth("frames", _refusing(_read_frame, WireError), said),
-        Mouth("facts", _refusing(_read_fact, WireError), packed),
-        Mouth("plain frames", _refusing(_unpack, ValueError), [*said, frames.ack(BOOT, 9), frames.refused("why")]),
+        Mouth("frames", refusing(_read_frame, WireError), said),
+        Mouth("facts", refusing(_read_fact, WireError), packed),
+        Mouth("plain frames", refusing(_unpack, ValueError), [*said, frames.ack(BOOT, 9), frames.refused("why")]),
         Mouth("queries", _read_query, [*queries, watching.answer(1, RunsView(1, Health(), [], 0)), frames.refused("why")]),
         Mouth("spool", _read_spool, [_spool_file()]),
         Mouth("journal", _read_journal, [_journal_file(said[:3])]),
@@ -368,8 +354,9 @@ def mouths() -> list[Mouth]:
             f'{{"params": {{"_meta": {{"traceparent": "{traceparent}", "tracestate": "a=b,c=d"}}}}}}'.encode(),
             traceparent.encode(),
         ]),
-        Mouth("stored bodies", _refusing(_read_body, StoreError), [b"\0" + body, deflated]),
+        Mouth("stored bodies", refusing(_read_body, StoreError), [b"\0" + body, deflated]),
         Mouth("otlp", _read_otlp, _otlp_requests()),
         Mouth("otlp http", _read_http, _http_requests()),
-        Mouth("files", _refusing(_read_file, ImportFormatError), _files()),
+        Mouth("files", refusing(_read_file, ImportFormatError), _files()),
+        *written(),
     ]  # fmt: skip

@@ -14,14 +14,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
 
 from trajectory.cli.output import json_line, say
 from trajectory.cli.places import add_json, data_dir
 from trajectory.cli.watch import add_looks, has_terminal
 from trajectory.errors import TrajectoryError
 from trajectory.protocol.keys import VARIABLES
-
 
 _LIVE_PACE = 1.0
 _HEADLESS_PACE = 0.15

@@ -39,7 +39,7 @@ class PositionFile:
         said = _read(self._path)
         try:
             return msgspec.json.decode(said, type=Position) if said else None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     def write(self, frame: int, open_traces: list[bytes]) -> None:

@@ -124,6 +124,12 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
         )
 
     @property
+    def is_sound(self) -> bool:
+        """Whether its histograms are of as many buckets as ours."""
+        spreads = (self.seconds, self.first_chunk, self.input_tokens, self.output_tokens)
+        return all(len(spread.buckets) in (0, _BUCKETS_COUNT) for spread in spreads)
+
+    @property
     def cost_unknown(self) -> int:
         """How many have no known cost."""
         return self.count - self.cost_known

@@ -103,7 +103,7 @@ def default_prices() -> Prices:
 def _read(text: str, where: str) -> tuple[dict[str, Price], bool]:
     try:
         said: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (tomllib.TOMLDecodeError, RecursionError) as fault:
         raise ConfigError(f"{where}: {fault}", "prices") from None
     replaces = said.pop("replace", False)
     if not isinstance(replaces, bool):

@@ -214,9 +214,11 @@ class TraceTally:
 def read_saved(body: bytes) -> Saved | None:
     """A saved tally; None where it cannot be read: then the trace is counted anew."""
     try:
-        return msgspec.msgpack.decode(body, type=Saved)
-    except msgspec.DecodeError:
+        saved = msgspec.msgpack.decode(body, type=Saved)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    is_sound = 1 <= saved.grain <= _MAX_GRAIN and all(figures.is_sound for _, figures in saved.groups)
+    return saved if is_sound else None
 
 
 def coarser(tally: Tally, grain: int) -> Tally:
