@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.alerting.servers import Says, http_server
-from tests.cli.terminal import free_endpoint, serving, trajectory, until
+from tests.cli.terminal import Done, free_endpoint, serving, trajectory, until
 from trajectory.cli import main
-from trajectory.cli.alerts import read_book
 from trajectory.collector.importing import WireDelivery
+from trajectory.collector.keyring import Keyring
 from trajectory.collector.remote import RemoteFeed
 from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Payload, Source, SpanEnded, SpanStarted
+from trajectory.protocol.keys import client_keys
 from trajectory.view.rows import RunsQuery, RunsView
 
 SOURCE = Source(b"source-of-alerts", os.urandom(16), {"service.name": "svc"})
@@ -40,8 +41,8 @@ def failing_run(number: int) -> Batch:
     return Batch(SOURCE, 5 * number, facts)
 
 
-def deliver(endpoint: str, *numbers: int) -> None:
-    with WireDelivery(endpoint) as delivery:
+def deliver(endpoint: str, *numbers: int, key: Path | None = None) -> None:
+    with WireDelivery(endpoint, client_keys(str(key)) if key else None) as delivery:
         delivery([failing_run(number) for number in numbers])
 
 
@@ -66,8 +67,13 @@ def test_no_alert_is_lost_over_a_kill_and_one_sent_twice_has_the_same_id(
 ) -> None:
     store, policy, endpoint = tmp_path / "store", tmp_path / "alerts.toml", free_endpoint()
 
-    def alerts(*words: str) -> int:
-        return main(["alerts", *words, "--store", str(store)])
+    def alerts(*words: str, at: str = "") -> int:
+        return main(["alerts", *words, *(("--connect", at) if at else ("--store", str(store)))])
+
+    def states(at: str = "") -> dict[str, str]:
+        capsys.readouterr()
+        assert alerts("--json", at=at) == 0
+        return {one["key"]: one["state"] for one in map(json.loads, capsys.readouterr().out.splitlines())}
 
     with http_server(last=Says(503)) as down, http_server() as up:
         policy.write_text(hook(down.url) + RULE)
@@ -88,18 +94,47 @@ def test_no_alert_is_lost_over_a_kill_and_one_sent_twice_has_the_same_id(
             assert alerts("--json") == 0
             listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
             assert len(listed) == 5 and {one["state"] for one in listed} == {"open"}
-            one = listed[0]
-            assert alerts("ack", one["key"]) == 0
+            one, other, third = listed[0], listed[1]["key"], listed[2]["key"]
+            assert states(endpoint) == states()  # over the wire as from the file
+            assert alerts("ack", one["key"], at=endpoint) == 0
             until(lambda: any(got.json["action"] == "acknowledge" for got in up.got))
-            assert alerts("mute", listed[1]["key"], "--for", "1h") == 0
-            states = lambda: Counter(one.shown_state(time.time_ns()) for one in read_book(str(store)).open)  # noqa: E731
-            until(lambda: states() == {"open": 3, "acknowledged": 1, "muted": 1}, lambda: str(states()))
-            assert alerts("show", one["key"]) == 0
+            assert alerts("mute", other, "--for", "1h") == 0
+            until(lambda: Counter(states(endpoint).values()) == {"open": 3, "acknowledged": 1, "muted": 1})
+            assert alerts("show", one["key"], at=endpoint) == 0
             shown = capsys.readouterr().out
             assert one["link"] in shown and "goes to ops" in shown
-    assert store.with_name("store.alerts").stat().st_mode & 0o777 == 0o600
-    assert alerts("ack", listed[2]["key"]) == 0  # at rest
-    assert {one.id: one.state for one in read_book(str(store)).open}[listed[2]["key"]] == "acknowledged"
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("store.alerts*")} == {0o600}
+    assert alerts("ack", third) == 0  # at rest
+    assert (
+        Counter(states().values()) == {"open": 2, "acknowledged": 2, "muted": 1} and states()[third] == "acknowledged"
+    )
+    assert alerts("list", at=endpoint) == 2 and "is a collector running there?" in capsys.readouterr().err
+
+
+def test_at_a_collector_elsewhere_alerts_want_a_key_and_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, policy, endpoint, keys = tmp_path / "store", tmp_path / "alerts.toml", free_endpoint(), tmp_path / "keys"
+    ring = Keyring(keys)
+    ring.begin()
+    for role in ("emit", "watch"):
+        ring.add(role, role)
+    policy.write_text(f'state = "{tmp_path / "elsewhere"}"\n' + RULE)
+
+    def asked(*words: str, key: str = "") -> Done:
+        code = main(["alerts", *words, *(("--key", str(keys / f"{key}.key")) if key else ()), "--json"])
+        return Done(code, *capsys.readouterr())
+
+    with serving(store, endpoint, "--alerts", str(policy), "--keys", str(keys), *QUIET):
+        deliver(endpoint, 0, key=keys / "emit.key")
+        at = ("--connect", endpoint)
+        (one,) = until(lambda: asked("list", *at, key="watch").json_lines())
+        nobody, emitter = asked("list", *at), asked("ack", one["key"], *at, key="emit")
+        assert (nobody.code, emitter.code) == (2, 2)
+        assert "asks for a key" in nobody.err and "may emit and not read" in emitter.err
+        assert asked("ack", one["key"][:5], *at, key="watch").code == 0
+        # Whoever names the store, and not where its policy keeps the state, is told by its collector.
+        until(lambda: asked("--store", str(store), key="watch").json_lines()[0]["state"] == "acknowledged")
 
 
 def test_a_policy_is_read_again_when_it_changes_and_a_wrong_one_is_told_of_and_the_old_one_stays(

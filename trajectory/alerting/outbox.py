@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from trajectory.alerting.incidents import Change, Incident
+from trajectory.alerting.incidents import Change
 from trajectory.alerting.message import Action, Message, message_of
 from trajectory.alerting.policy import Policy, rank_of
 from trajectory.alerting.state import State
@@ -239,9 +239,7 @@ def dead_letters(database: Database) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def told_of(database: Database, incident: Incident) -> list[str]:
+def told_of(database: Database, incident: str) -> list[str]:
     """The channels that know of an incident."""
-    return [
-        name
-        for (name,) in database.rows("SELECT channel FROM told WHERE incident = ? ORDER BY channel", (incident.id,))
-    ]
+    rows = database.rows("SELECT channel FROM told WHERE incident = ? ORDER BY channel", (incident,))
+    return [name for (name,) in rows]

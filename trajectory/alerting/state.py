@@ -109,10 +109,15 @@ class State:
         self._lock.release()
 
 
-def incidents_in(database: Database, *, closed: bool) -> list[Incident]:
-    """The incidents that are closed, or not, the oldest first."""
-    rows = database.rows("SELECT body FROM incidents WHERE is_closed = ? ORDER BY last_ns, id", (closed,), (bytes,))
-    return [_decoded(database.path, _incident, body) for (body,) in rows]
+def incidents_in(database: Database, *, closed: bool, beginning: str = "", most: int = -1) -> list[Incident]:
+    """The incidents that are closed, or not, and whose ids begin so, the oldest first; at most so many, the newest."""
+    rows = database.rows(
+        """SELECT body FROM incidents WHERE is_closed = ? AND substr(id, 1, ?) = ?
+           ORDER BY last_ns DESC, id DESC LIMIT ?""",
+        (closed, len(beginning), beginning, most),
+        (bytes,),
+    )
+    return [_decoded(database.path, _incident, body) for (body,) in reversed(rows)]
 
 
 def read_state(path: Path) -> Database | None:

@@ -50,6 +50,7 @@ def alerting(policy: Path | None, collector: "Collector") -> Iterator[None]:
     from trajectory.messenger.beside import MessengerProcess
     from trajectory.messenger.process import Settings
 
+    collector.publisher.alerts_in = lambda: state_path(collector.store, policy)
     process = MessengerProcess(Settings(collector.store, str(policy), collector.pipeline.writer.last_frame()))
     collector.pipeline.vitals.others.append(lambda: process.notices)
     if not sys.stdin.isatty():  # else its terminal may hang up, which ends it
@@ -60,6 +61,16 @@ def alerting(policy: Path | None, collector: "Collector") -> Iterator[None]:
         process.close()
         for notice in process.notices:
             say(notice)
+
+
+def state_path(store: str, policy: Path | None) -> Path:
+    """Where the state of alerts is for a store: where the policy in a file says, else beside the store. Raises ConfigError."""
+    from trajectory.alerting.policy_file import read_policy
+    from trajectory.alerting.state import state_of
+    from trajectory.store.location import locate
+
+    named = read_policy(policy).state if policy is not None else ""
+    return Path(named).expanduser() if named else state_of(Path(locate(store)))
 
 
 def read_first(policy: Path | None) -> str:

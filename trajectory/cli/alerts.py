@@ -4,21 +4,23 @@ import argparse
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from trajectory.cli.alerting import add_policy, policy_file
+from trajectory.cli.alerting import add_policy, policy_file, state_path
 from trajectory.cli.output import bold, json_line, plural, say, sign, table
-from trajectory.cli.places import add_json, add_key, add_store, open_store
+from trajectory.cli.places import add_json, add_key, default_store, open_store
 from trajectory.view.text import clean
 
 if TYPE_CHECKING:
-    from trajectory.alerting.incidents import Incident
-    from trajectory.alerting.outbox import Standing
-    from trajectory.alerting.policy import Policy
+    from trajectory.collector.remote import RemoteFeed
+    from trajectory.view.incident_rows import AlertsQuery, IncidentRow
+    from trajectory.view.rows import AlertsView
 
 _ACTIONS = ("list", "show", "ack", "mute", "reopen", "test")
 _LISTED_CLOSED = 20
+_EVERY = 1_000_000
 _MARKED = 20  # runs, the newest
+_ASKED_S = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="list every one that is over, too")
     add_policy(parser, "--policy", "the policy")
-    add_store(parser)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--store", metavar="PATH", help=f"store: a path or sqlite:/// URL (default: {default_store()})")
+    source.add_argument("--connect", metavar="ENDPOINT", default="", help="a running collector instead, also elsewhere")
     add_key(parser)
     add_json(parser)
 
@@ -50,59 +54,74 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--for goes with mute", "for")
     if args.action == "test":
         return _test(args)
-    book = read_book(args.store, args.policy)
+    args.store = args.store or default_store()
     if args.action == "list":
-        return _list(args, book)
-    incident = _one(book, args.name)
-    return _show(args, book, incident) if args.action == "show" else _mark(args, book, incident)
+        return _list(args)
+    one = _one(args)
+    return _show(args, one) if args.action == "show" else _mark(args, one)
 
 
-class Book(NamedTuple):
-    """What is known of alerts: those that are open, those that are over, and the channels. `is_kept`: by a collector's policy."""
+def read_alerts(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView":
+    """What a collector says that was named; else the state beside a store, else what its findings come to.
 
-    open: "list[Incident]"
-    closed: "list[Incident]"
-    channels: "list[Standing]"
-    told: dict[str, list[str]]
-    dead: list[tuple[str, str, str, str]]
-    is_kept: bool
-    policy: "Policy"
+    Raises StoreError, ConfigError, FeedLost.
+    """
+    from trajectory.alerting.book import kept_alerts
+    from trajectory.errors import TrajectoryError
+    from trajectory.view.rows import AlertsView, Health
+
+    if args.connect:
+        with closing(_feed(args.connect, args.key)) as feed:
+            view = feed.pull(query, -1)
+        if not isinstance(view, AlertsView):
+            raise TrajectoryError(f"{args.connect}: {getattr(view, 'reason', 'no answer')}")
+        return view
+    kept = kept_alerts(state_path(args.store, policy_file(args.policy)), query, time.time_ns(), Health())
+    return kept or _of_its_collector(args, query) or _folded(args, query)
 
 
-def read_book(store: str, named: str = "") -> Book:
-    """The state beside a store, else what its findings come to. Raises StoreError, ConfigError."""
-    from trajectory.alerting.outbox import dead_letters, standings, told_of
+def _feed(endpoint: str, key_file: str) -> "RemoteFeed":
+    from trajectory.cli.receiving import near
+    from trajectory.collector.remote import RemoteFeed
+    from trajectory.protocol.keys import client_keys
+
+    return RemoteFeed(near(endpoint), timeout_s=_ASKED_S, keys=client_keys(key_file))
+
+
+def _of_its_collector(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView | None":
+    """What the collector of a store says: its policy may keep the state at a place that we do not know."""
+    from trajectory.errors import TrajectoryError
+    from trajectory.store.location import locate
+    from trajectory.store.lock import writer_of
+    from trajectory.view.rows import AlertsView
+
+    served = writer_of(locate(args.store))
+    if served is None or not served[1]:
+        return None
+    try:
+        with closing(_feed(served[1], args.key)) as feed:
+            view = feed.pull(query, -1)
+    except TrajectoryError as fault:
+        say(f"its collector does not say: {fault}")
+        return None
+    return view if isinstance(view, AlertsView) else None
+
+
+def _folded(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView":
+    """All findings and marks of a store as incidents, made here."""
+    from trajectory.alerting.book import alerts_view
+    from trajectory.alerting.incidents import Incidents
     from trajectory.alerting.policy import Policy
     from trajectory.alerting.policy_file import read_policy
-    from trajectory.alerting.state import incidents_in, read_state
-
-    file = policy_file(named)
-    policy = read_policy(file) if file is not None else Policy()
-    state = read_state(state_path(store, policy))
-    if state is None:
-        return _folded(store, policy)
-    with closing(state):
-        opened, closed = (incidents_in(state, closed=is_closed) for is_closed in (False, True))
-        told = {one.id: told_of(state, one) for one in opened}
-        return Book(opened, closed, standings(state), told, dead_letters(state), True, policy)
-
-
-def state_path(store: str, policy: "Policy") -> Path:
-    from trajectory.alerting.state import state_of
-    from trajectory.store.location import locate
-
-    return Path(policy.state).expanduser() if policy.state else state_of(Path(locate(store)))
-
-
-def _folded(store: str, policy: "Policy") -> Book:
-    """All findings and marks of a store as incidents, made here."""
-    from trajectory.alerting.incidents import Incidents
     from trajectory.collector.own import OWN_ID
     from trajectory.model.fact import Found, Marked
+    from trajectory.view.rows import Health
 
+    file = policy_file(args.policy)
+    policy = read_policy(file) if file is not None else Policy()
     incidents = Incidents()
     services: dict[bytes, str] = {}
-    with closing(open_store(store)) as reader:
+    with closing(open_store(args.store)) as reader:
         for batch in reader.batches_of(OWN_ID, 0, reader.last_frame()):
             for fact in batch.facts:
                 if isinstance(fact, Found):
@@ -113,98 +132,97 @@ def _folded(store: str, policy: "Policy") -> Book:
                     incidents.take(fact.finding, services[trace_id], fact.at_ns, policy)
                 elif isinstance(fact, Marked):
                     incidents.mark(fact)
-    incidents.pass_time(time.time_ns(), policy)
-    every = sorted(incidents.touched.values(), key=lambda one: one.last_ns)
-    opened, closed = ([i for i in every if (i.state == "closed") is over] for over in (False, True))
-    return Book(opened, closed, [], {}, [], False, policy)
+    now_ns = time.time_ns()
+    incidents.pass_time(now_ns, policy)
+    return alerts_view(incidents.touched.values(), query, now_ns, Health(), is_kept=False)
 
 
-def _one(book: Book, name: str) -> "Incident":
+def _one(args: argparse.Namespace) -> "IncidentRow":
     from trajectory.errors import ConfigError
+    from trajectory.view.incident_rows import AlertsQuery
 
-    found = [one for one in (*book.open, *book.closed) if one.id.startswith(name)]
+    view = read_alerts(args, AlertsQuery(args.name, 2, 2))
+    found = [*view.open, *view.closed]
     if len(found) != 1:
-        said = "no alert starts" if not found else f"{len(found)} alerts start"
-        raise ConfigError(f"{said} with {name[:40]!r}: trajectory alerts list names them", "name")
+        said = "no alert starts" if not found else f"{view.total + view.closed_total} alerts start"
+        raise ConfigError(f"{said} with {args.name[:40]!r}: trajectory alerts list names them", "name")
     return found[0]
 
 
-def _list(args: argparse.Namespace, book: Book) -> int:
-    from trajectory.alerting.policy import rank_of
+def _list(args: argparse.Namespace) -> int:
+    from trajectory.view.incident_rows import AlertsQuery
 
+    is_all = args.all or args.json
+    view = read_alerts(args, AlertsQuery("", _EVERY, _EVERY if is_all else _LISTED_CLOSED))
     now_ns = time.time_ns()
-    opened = sorted(
-        (one for one in book.open if one.state != "pending"),
-        key=lambda one: (rank_of(one.severity), one.last_ns),
-        reverse=True,
-    )
-    closed = list(reversed(book.closed))[: None if args.all or args.json else _LISTED_CLOSED]
+    rows = [*view.open, *view.closed]
     if args.json:
-        for one in (*opened, *closed):
-            print(json_line(_as_json(one, book, now_ns)))
-    elif opened or closed:
-        rows = [
+        for one in rows:
+            print(json_line(_as_json(one)))
+    elif rows:
+        cells = [
             (
-                one.id, f"{sign(one.severity)} {one.severity}", one.shown_state(now_ns), one.kind, _who(one), one.count,
-                one.trace_count, _ago(now_ns - one.last_ns), one.message,
+                one.id, f"{sign(one.severity)} {one.severity}", one.state, one.kind, _who(one), one.count, one.trace_count,
+                _ago(now_ns - one.last_ns), one.text,
             )
-            for one in (*opened, *closed)
+            for one in rows
         ]  # fmt: skip
-        print("\n".join(table(("ALERT", "SEVERITY", "STATE", "KIND", "WHO", "COUNT", "RUNS", "LAST", "WHAT"), rows)))
+        print("\n".join(table(("ALERT", "SEVERITY", "STATE", "KIND", "WHO", "COUNT", "RUNS", "LAST", "WHAT"), cells)))
     else:
-        say(f"no alerts in {args.store}")
-    for channel in book.channels:
+        say(f"no alerts in {args.connect or args.store}")
+    if view.total > len(view.open):
+        say(f"{view.total - len(view.open)} more are open and not shown")
+    if view.closed_total > len(view.closed):
+        say(f"{view.closed_total - len(view.closed)} more are over" + ("" if is_all else ": --all lists them"))
+    for channel in view.channels:
         parts = [f"{channel.sent} sent", f"{channel.waiting} waiting"] + (
             [f"{channel.dead} given up"] if channel.dead else []
         )
         say(f"channel {channel.name}: {', '.join(parts)}" + (f"; {channel.trouble}" if channel.trouble else ""))
-    if not book.is_kept:
+    if not view.is_kept:
         say("made of what is stored: no collector keeps alerts here (trajectory serve --alerts FILE)")
     return 0
 
 
-def _show(args: argparse.Namespace, book: Book, one: "Incident") -> int:
-    from trajectory.alerting.message import link_to, message_of
+def _show(args: argparse.Namespace, one: "IncidentRow") -> int:
+    from trajectory.alerting.message import link_to
 
-    now_ns = time.time_ns()
     if args.json:
-        print(json_line(_as_json(one, book, now_ns)))
+        print(json_line(_as_json(one)))
         return 0
-    message = message_of(one, "open")
+    now_ns = time.time_ns()
     lines = [
-        f"{sign(one.severity)} {bold(message.title)}   {one.shown_state(now_ns)}",
-        f"  {message.text}",
-        f"  {message.link}",
+        f"{sign(one.severity)} {bold(one.title)}   {one.state}",
+        f"  {one.text}",
+        f"  {one.link}",
         f"  {plural(one.count, 'finding')} in {plural(one.trace_count, 'run')}, the first {_ago(now_ns - one.opened_ns)} ago, "
         f"the last {_ago(now_ns - one.last_ns)} ago; by {one.rule}",
     ]
-    if told := book.told.get(one.id):
-        lines.append(f"  goes to {', '.join(told)}")
-    lines += [f"  {channel} was not told: {why}" for channel, key, _, why in book.dead if key == one.id]
-    lines += [f"    {link_to(trace, key)}" for trace, key in reversed(one.places[-20:])]
+    if one.told:
+        lines.append(f"  goes to {', '.join(one.told)}")
+    lines += [f"  {channel} was not told: {why}" for channel, why in one.untold]
+    lines += [f"    {link_to(trace, key)}" for trace, key in reversed(one.places)]
     print("\n".join([lines[0], *(clean(line) for line in lines[1:])]))
     return 0
 
 
-def _as_json(one: "Incident", book: Book, now_ns: int) -> dict[str, Any]:
-    from trajectory.alerting.message import message_json, message_of
-
-    said = message_json(message_of(one, "open"))
-    for name in ("id", "action", "others"):
-        del said[name]
-    return said | {
-        "state": one.shown_state(now_ns),
-        "muted_until_unix_nano": one.muted_until_ns or None,
-        "channels": book.told.get(one.id, []),
+def _as_json(one: "IncidentRow") -> dict[str, Any]:
+    return {
+        "key": one.id, "severity": one.severity, "kind": one.kind, "title": one.title, "text": one.text, "link": one.link,
+        "agent": one.agent, "peer_agent": one.peer_agent, "service": one.service, "rule": one.rule, "count": one.count,
+        "traces": one.trace_count, "trace_id": one.trace_id, "opened_unix_nano": one.opened_ns,
+        "last_unix_nano": one.last_ns, "closed_unix_nano": one.closed_ns or None, "state": one.state,
+        "muted_until_unix_nano": one.muted_until_ns or None, "channels": one.told,
         "trace_ids": list(dict.fromkeys(trace for trace, _ in one.places)),
-    }
+    }  # fmt: skip
 
 
-def _mark(args: argparse.Namespace, book: Book, one: "Incident") -> int:
-    """Marks the alert in the runs that it names: by the collector that serves the store, else in the store itself."""
+def _mark(args: argparse.Namespace, one: "IncidentRow") -> int:
+    """Marks the alert in the runs that it names: by the collector that was named or serves the store, else in the store."""
     from trajectory.errors import ConfigError, StoreError, TrajectoryError
     from trajectory.store.location import locate
     from trajectory.store.lock import writer_of
+    from trajectory.view.feed import FeedLost
     from trajectory.view.times import offset_ns
 
     for_ns = offset_ns(args.for_) if args.for_ else 0
@@ -213,20 +231,17 @@ def _mark(args: argparse.Namespace, book: Book, one: "Incident") -> int:
     action = {"ack": "acknowledge"}.get(args.action, args.action)
     if one.state == "closed":
         raise ConfigError(f"alert {one.id} is over: there is nothing to {args.action}", "name")
-    served = writer_of(Path(locate(args.store)))
+    served = (0, args.connect) if args.connect else writer_of(locate(args.store))
     if served is not None and not served[1]:
         raise StoreError(f"{args.store} is being written by process {served[0]}, which takes no marks")
     marked_count, why = 0, ""
-    at_rest = served is None
-    with closing(
-        _AtRest(args.store, book.policy, is_kept=book.is_kept)
-        if at_rest
-        else _Remote(served[1] if served else "", args.key)
-    ) as desk:
+    with closing(_feed(served[1], args.key) if served else _AtRest(args.store, policy_file(args.policy))) as desk:
         for trace_id, key in reversed(one.places[-_MARKED:]):
             try:
                 desk.mark(trace_id, key, action, for_ns // 1_000_000_000)
                 marked_count += 1
+            except FeedLost:
+                raise  # not one of the others either
             except TrajectoryError as fault:  # its run was retired
                 why = str(fault)
     if not marked_count:
@@ -238,31 +253,14 @@ def _mark(args: argparse.Namespace, book: Book, one: "Incident") -> int:
     return 0
 
 
-class _Remote:
-    """Marks by the collector at an endpoint."""
-
-    def __init__(self, endpoint: str, key_file: str) -> None:
-        from trajectory.cli.receiving import near
-        from trajectory.collector.remote import RemoteFeed
-        from trajectory.protocol.keys import client_keys
-
-        self._feed = RemoteFeed(near(endpoint), timeout_s=5.0, keys=client_keys(key_file))
-
-    def mark(self, trace_id: str, key: str, action: str, for_s: int) -> None:
-        self._feed.mark(trace_id, key, action, for_s)
-
-    def close(self) -> None:
-        self._feed.close()
-
-
 class _AtRest:
     """Marks in a store that nobody writes, and in what is known of its alerts."""
 
-    def __init__(self, store: str, policy: "Policy", *, is_kept: bool) -> None:
+    def __init__(self, store: str, policy: Path | None) -> None:
         from trajectory.collector.pipeline import Pipeline
         from trajectory.store.sqlite import open_writer
 
-        self._store, self._policy, self._is_kept = store, policy, is_kept
+        self._policy, self._state = policy, state_path(store, policy)
         self._writer = open_writer(store)
         self._pipeline = Pipeline(self._writer, [], time.time_ns)
 
@@ -274,13 +272,16 @@ class _AtRest:
         self._pipeline.mark(Marked(bytes.fromhex(trace_id), now_ns, key, action, until_ns=until_ns))
 
     def close(self) -> None:
+        from trajectory.alerting.policy import Policy
+        from trajectory.alerting.policy_file import read_policy
         from trajectory.alerting.state import State
         from trajectory.messenger.dispatch import Dispatch
 
         try:
-            if self._is_kept:
-                with closing(State(state_path(self._store, self._policy))) as state:
-                    dispatch = Dispatch(self._writer, state, self._policy, {}, time.time_ns)
+            if self._state.exists():
+                policy = read_policy(self._policy) if self._policy is not None else Policy()
+                with closing(State(self._state)) as state:
+                    dispatch = Dispatch(self._writer, state, policy, {}, time.time_ns)
                     while dispatch.step():
                         pass
         finally:
@@ -319,7 +320,7 @@ def _test(args: argparse.Namespace) -> int:
     return 0 if failure is None else 1
 
 
-def _who(one: "Incident") -> str:
+def _who(one: "IncidentRow") -> str:
     who = " -> ".join(name for name in (one.peer_agent, one.agent) if name)
     return f"{who} in {one.service}" if one.service else who
 

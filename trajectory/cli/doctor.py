@@ -136,8 +136,7 @@ def _alerts(store: str) -> list[Check]:
     from trajectory.alerting.policy_file import default_file, read_policy
     from trajectory.alerting.secret import Vault
     from trajectory.alerting.state import read_state
-    from trajectory.cli.alerting import policy_file
-    from trajectory.cli.alerts import state_path
+    from trajectory.cli.alerting import policy_file, state_path
     from trajectory.errors import TrajectoryError
 
     file = policy_file("")
@@ -166,7 +165,7 @@ def _alerts(store: str) -> list[Check]:
                 )
             )
     try:
-        state = read_state(state_path(store, policy))
+        state = read_state(state_path(store, file))
         found = standings(state) if state is not None else []
         if state is not None:
             state.close()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import asked_of, critical_rows, outline, place_around, span_rows, span_view
 from trajectory.errors import QueryError
 from trajectory.model.fact import Batch
+from trajectory.view.incident_rows import AlertsQuery
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
     MOST_ALSO,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 _RESTS = 4  # the same question takes a fifth of the time at most, all together half of it
 _MAX_HELD = 16
 _TRACE_ID_BYTES = 16
+_MOST_ALERTS, _LOOKED_AT_ALERTS = 200, 1_000
 
 
 class Library(Protocol):
@@ -83,6 +86,7 @@ class Publisher:
         self._instants = Instants()
         self._earlier = Earlier(lambda: library.runs.rows(), library.stored)
         self._earlier_version = 0
+        self.alerts_in: Callable[[], Path] | None = None  # the state of alerts over all runs, where somebody keeps one
 
     def answer(self, query: Query, since: int) -> View | None:
         """The view of a query, None where nothing in it changed after version `since`."""
@@ -124,6 +128,8 @@ class Publisher:
                     return self._agent(query, since, health)
                 case SignalsQuery():
                     return self._signals(query, since, health)
+                case AlertsQuery():
+                    return self._alerts(query, health)
         except QueryError as fault:
             return Missing(self._library.version, health, str(fault), fault.position)
 
@@ -306,6 +312,22 @@ class Publisher:
             return view
         runs, runs_total = runs_at(query, [TraceRows(folded, health.now_ns, self._is_live()).trace_row()])
         return replace(view, runs=runs, runs_total=runs_total, runs_at_ns=query.at_ns)
+
+    def _alerts(self, query: AlertsQuery, health: Health) -> View:
+        version = self._library.version
+        if self.alerts_in is not None:
+            from trajectory.alerting.book import kept_alerts  # when first asked for
+
+            limits = (min(number, _MOST_ALERTS) for number in (query.limit, query.closed))
+            bounded = AlertsQuery(query.id, *limits)
+            view = kept_alerts(self.alerts_in(), bounded, health.now_ns, health, version, _LOOKED_AT_ALERTS)
+            if view is not None:
+                return view
+        return Missing(
+            version,
+            health,
+            "this collector keeps no alerts: it was begun without a policy (trajectory serve --alerts FILE)",
+        )
 
 
 def _suspects(rows: TraceRows, limit: int) -> tuple[list[SuspectRow], list[str]]:

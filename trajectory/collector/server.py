@@ -82,8 +82,8 @@ class Collector:
         front: Front | None = None
         try:
             self.pipeline = Pipeline(writer, detectors, time.time_ns)
-            publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
-            self._desk = Desk(self.pipeline, publisher, JournalReader(self._journal_dir), time.time_ns)
+            self.publisher = Publisher(self.pipeline, self.health, is_live=lambda: True)
+            self._desk = Desk(self.pipeline, self.publisher, JournalReader(self._journal_dir), time.time_ns)
             front = self._begin()
             self.endpoint = await_ready(front)
             writer.served_at(self.endpoint)

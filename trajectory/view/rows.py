@@ -7,6 +7,7 @@ hexadecimal text, all times UTC nanoseconds (0: not yet, or unknown), all texts 
 import msgspec
 
 from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
+from trajectory.view.incident_rows import AlertsQuery, ChannelRow, IncidentRow
 from trajectory.view.signal_rows import SignalMark, SignalSeries
 
 
@@ -470,7 +471,7 @@ class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
 
 MOST_ALSO = 8
 
-Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery | AgentQuery | SignalsQuery
+Query = RunsQuery | TraceQuery | SpanQuery | DelegationQuery | InstantQuery | AgentQuery | SignalsQuery | AlertsQuery
 
 
 class RunsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="runs"):
@@ -634,6 +635,19 @@ class SignalsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="s
     also: list["SignalsView"] = []
 
 
+class AlertsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="alerts"):
+    """Alerts over all runs. `total` and `closed_total` are before the limits; `is_kept`: by a policy, not made for the asking."""
+
+    version: int
+    health: Health
+    open: list[IncidentRow] = []
+    closed: list[IncidentRow] = []
+    channels: list[ChannelRow] = []
+    total: int = 0
+    closed_total: int = 0
+    is_kept: bool = True
+
+
 class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missing"):
     """The query names a trace or span that is not there; or its filter does not parse, at `position`."""
 
@@ -643,4 +657,4 @@ class Missing(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="missi
     position: int = -1
 
 
-View = RunsView | TraceView | SpanView | DelegationView | InstantView | AgentView | SignalsView | Missing
+View = RunsView | TraceView | SpanView | DelegationView | InstantView | AgentView | SignalsView | AlertsView | Missing
