@@ -1,5 +1,6 @@
 """Rules of incidents: findings that are alike are one thing, which opens, grows, is marked, and is over."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +98,45 @@ def test_what_is_marked_in_a_run_is_marked_for_all_and_a_mute_ends() -> None:
     incidents.mark(Marked(found.trace_id, NOW_NS, key_of_agent("cascade", "a"), "mute", until_ns=until_ns))
     assert (one.shown_state(NOW_NS), one.shown_state(until_ns)) == ("muted", "open")
     assert incidents.mark(Marked(trace(9), NOW_NS, key, "acknowledge")) == []
+
+
+def test_a_mute_outlives_its_incident_and_counts_for_what_opens_in_its_place() -> None:
+    found, later = finding(1, agent="a"), finding(2, agent="a", trace_id=trace(2))
+    incidents, _ = fold(ANY, (found, NOW_NS))
+    incidents.mark(Marked(found.trace_id, NOW_NS, alert_key(found), "mute"))
+    assert told(incidents.pass_time(NOW_NS + 40 * MINUTE_NS, ANY)) == ["close"]
+    incidents = Incidents((), incidents.mutes)  # over a restart
+    assert told(incidents.take(later, "svc", NOW_NS + 50 * MINUTE_NS, ANY)) == []
+    assert only(incidents).shown_state(NOW_NS + 50 * MINUTE_NS) == "muted"
+    incidents.mark(Marked(later.trace_id, NOW_NS, alert_key(later), "reopen"))
+    assert told(incidents.pass_time(NOW_NS + 51 * MINUTE_NS, ANY)) == ["open"]
+
+
+def test_a_finding_that_is_taken_back_is_none_and_the_last_one_ends_its_incident() -> None:
+    one, other = finding(1, agent="a", severity="warning"), finding(2, agent="a", severity="warning")
+    incidents, _ = fold(ANY, (one, NOW_NS), (other, NOW_NS))
+    late = [msgspec.structs.replace(each, severity="info", message="it was late") for each in (one, other)]
+    assert told(incidents.take(late[0], "svc", NOW_NS + 1, ANY)) == [] and only(incidents).count == 1
+    assert told(incidents.take(late[0], "svc", NOW_NS + 2, ANY)) == [] and only(incidents).count == 1
+    incidents = Incidents(incidents.all)  # over a restart
+    (over,) = incidents.take(late[1], "svc", NOW_NS + 3, ANY)
+    assert (over.action, over.incident.message, incidents.all) == ("close", "it was late", [])
+    assert fold(ANY, (late[0], NOW_NS))[1] == []
+    rate = Policy([Rule(rate="2 in 1m")])
+    assert fold(rate, (one, NOW_NS), (late[0], NOW_NS), (other, NOW_NS))[1] == []
+
+
+def test_a_clock_that_was_ahead_keeps_nothing_waiting_until_it_is_there_again() -> None:
+    policy, day_ns = Policy([Rule(for_="5m", close_after="10m", repeat="5m")]), 24 * 60 * MINUTE_NS
+    incidents, said = fold(policy, *((finding(n), NOW_NS + day_ns + n * MINUTE_NS) for n in range(3)))
+    assert said == []
+    for minute in range(7):
+        said += told(incidents.take(finding(9 + minute), "svc", NOW_NS + minute * MINUTE_NS, policy))
+    assert said == ["open"]
+    for ahead in ([], [(finding(n), NOW_NS + day_ns + n * MINUTE_NS) for n in range(7)]):
+        incidents = fold(policy, *ahead)[0] if ahead else incidents
+        after = [told(incidents.pass_time(NOW_NS + minute * MINUTE_NS, policy)) for minute in range(7, 20)]
+        assert [action for actions in after for action in actions][-2:] == ["repeat", "close"], after
 
 
 def test_what_is_muted_before_it_comes_is_told_when_the_mute_ends() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.alerting.servers import http_server
 from tests.cli.terminal import free_endpoint, serving, trajectory
 from tests.tui.pilots import driving
 from trajectory.cli.demo_team.truth import truth
@@ -75,8 +76,16 @@ async def test_the_agent_that_failed_shows_on_its_page_what_it_was_not_told_and_
     feed.close()
 
 
-def test_another_seed_tells_the_same_story_with_other_figures(tmp_path: Path) -> None:
-    done = trajectory("demo", "--json", "--seed", "3", "--store", tmp_path / "s.db")
+def test_another_seed_tells_the_same_story_with_other_figures_and_people_where_they_ask_for_it(tmp_path: Path) -> None:
+    policy = tmp_path / "alerts.toml"
+    with http_server() as seen:
+        policy.write_text(f'[channels.ops]\ntype = "webhook"\nurl = "{seen.url}"\n')
+        done = trajectory("demo", "--json", "--seed", "3", "--store", tmp_path / "s.db", "--alerts", policy)
+        last = {got.json["kind"]: got.json for got in seen.got}
+    assert last["cascade"]["severity"] == "critical" and {"context.lost", "tool.silent_failure"} <= set(last)
+    assert f"alerts to ops: {len(seen.got)} messages" in done.err
+    refused = trajectory("demo", "--connect", "tcp://127.0.0.1:9", "--alerts", policy)
+    assert refused.code == 2 and "--alerts goes without --connect" in refused.err
     (trace,) = done.json_lines()
     told = truth(3)
     (cascade,) = [f for f in trace["findings"] if f["kind"] == "cascade"]

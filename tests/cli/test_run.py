@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.alerting.servers import http_server
 from tests.cli.terminal import Done, free_endpoint, serving, trajectory, until
 from trajectory.cli.run_place import Place
 from trajectory.cli.wiring import environment_for, service_of
@@ -42,7 +43,12 @@ def run(store: Path, *words: object, **environment: str) -> Done:
 
 
 def test_a_program_runs_as_it_would_and_what_its_agents_did_is_shown(tmp_path: Path) -> None:
-    done = run(tmp_path / "s.db", "--", sys.executable, program(tmp_path), "one", "two")
+    policy = tmp_path / "alerts.toml"
+    with http_server() as seen:
+        policy.write_text(f'[channels.ops]\ntype = "webhook"\nurl = "{seen.url}"\n')
+        words = ("--", sys.executable, program(tmp_path), "one", "two")
+        done = run(tmp_path / "s.db", "--alerts", policy, *words)
+    assert [got.json["kind"] for got in seen.got] == ["tool.silent_failure"] and "alerts to ops: 1 message" in done.err
     assert done.code == 2 and done.out.startswith("said one two\n") and "the program ended with 2" in done.err
     assert "tool.silent_failure" in done.out and "planner" in done.out
 

@@ -23,6 +23,8 @@ _MAX_PLACES = 100  # runs that are named
 _MAX_MUTES = 10_000
 FOREVER_NS = (1 << 63) - 1
 _SEEN_BYTES = 8
+_LIKE = "like "  # before an incident's key: a name of what is muted; those of marks begin with a trace
+_FAR_NS = 3_600_000_000_000  # nobody is so far ahead of the clock: it was set back
 
 
 class Incident(msgspec.Struct):
@@ -89,9 +91,9 @@ class Incidents:
         """One finding, found at an instant."""
         decided = policy.rule_for(finding, service)
         if decided is None:
-            return []
+            return self._take_back(finding, service, at_ns, policy)
         name, rule = decided
-        key = "\x1f".join((name, *rule.group_of(finding, service)))
+        key = _key(name, rule, finding, service)
         incident = self._by_key.get(key)
         if incident is None:
             incident = self._by_key[key] = _begun(key, name, finding, service, at_ns)
@@ -107,12 +109,7 @@ class Incidents:
     def mark(self, marked: Marked) -> list[Change]:
         """What an operator says of an alert in a run is said of the incident that it is a part of."""
         until_ns = (marked.until_ns or FOREVER_NS) if marked.action == "mute" else 0
-        name = f"{marked.trace_id.hex()} {marked.alert_key}"
-        self._mutes.pop(name, None)
-        if until_ns:
-            self._mutes[name] = until_ns
-            while len(self._mutes) > _MAX_MUTES:
-                self._mutes.popitem(last=False)
+        self._mute(f"{marked.trace_id.hex()} {marked.alert_key}", until_ns)
         changes = []
         for incident in self._by_key.values():
             meant = (trace == marked.trace_id.hex() and marked.alert_key in _mark_keys(key, incident.agent)
@@ -121,6 +118,7 @@ class Incidents:
                 continue
             self.touched[incident.id] = incident
             incident.muted_until_ns = until_ns
+            self._mute(_LIKE + incident.key, until_ns)  # what opens in its place later is muted as well
             if marked.action == "acknowledge" and incident.state == "open":
                 incident.state = "acknowledged"
                 changes.append(Change("acknowledge", incident))
@@ -128,12 +126,23 @@ class Incidents:
                 incident.state = "open"
         return changes
 
+    def _mute(self, name: str, until_ns: int) -> None:
+        """Mutes what goes by a name, or, until nothing, no longer."""
+        self._mutes.pop(name, None)
+        if until_ns:
+            self._mutes[name] = until_ns
+            while len(self._mutes) > _MAX_MUTES:
+                self._mutes.popitem(last=False)
+
     def pass_time(self, now_ns: int, policy: Policy) -> list[Change]:
         """Closes what is over, and says again what is to be said again."""
         changes: list[Change] = []
         rules: dict[str, Rule] = {}
         for incident in list(self._by_key.values()):
             rule = rules.get(incident.rule) or rules.setdefault(incident.rule, policy.rule_named(incident.rule))
+            if max(incident.last_ns, incident.told_ns) - now_ns > _FAR_NS:
+                incident.last_ns, incident.told_ns = min(incident.last_ns, now_ns), min(incident.told_ns, now_ns)
+                self.touched[incident.id] = incident
             rests_ns = max(rule.time_ns("close_after"), rule.needed().within_ns)
             if now_ns - incident.last_ns >= rests_ns:
                 changes += self._close(incident, now_ns)
@@ -144,6 +153,24 @@ class Incidents:
                 elif repeat_ns and now_ns - incident.told_ns >= repeat_ns:
                     changes += self._tell(incident, "repeat", now_ns)
         return changes
+
+    def _take_back(self, finding: Finding, service: str, at_ns: int, policy: Policy) -> list[Change]:
+        """A finding that was known, and is told anew as less than its rule asks for, is none any more. The last one ends it."""
+        for severity in ("warning", "critical"):
+            decided = policy.rule_for(msgspec.structs.replace(finding, severity=severity), service)
+            incident = self._by_key.get(_key(*decided, finding, service)) if decided else None
+            if incident is None or (digest := _digest(finding)) not in self._seen_of(incident):
+                continue
+            self._seen_of(incident).discard(digest)
+            incident.seen = b"".join(each for each in _parts(incident.seen) if each != digest)
+            incident.count -= 1
+            incident.recent_ns = incident.recent_ns[:-1]
+            self.touched[incident.id] = incident
+            if incident.count > 0:
+                return []
+            incident.message, incident.count = finding.message, 1
+            return self._close(incident, at_ns)
+        return []
 
     def _after(self, incident: Incident, rule: Rule, at_ns: int) -> list[Change]:
         """What a finding makes of its incident."""
@@ -177,25 +204,39 @@ class Incidents:
 
     def _is_new(self, incident: Incident, finding: Finding) -> bool:
         """Whether a finding is not one that was known and has only grown."""
-        own = incident.seen
-        size = _SEEN_BYTES
-        known = self._seen.get(incident.id)
-        if known is None:
-            known = self._seen[incident.id] = {own[at : at + size] for at in range(0, len(own), size)}
-        seen = blake2s(finding.key.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+        known, seen = self._seen_of(incident), _digest(finding)
         if seen in known:
             return False
         if len(known) < _MAX_SEEN:
             known.add(seen)
-            incident.seen = own + seen
+            incident.seen += seen
         return True
+
+    def _seen_of(self, incident: Incident) -> set[bytes]:
+        known = self._seen.get(incident.id)
+        if known is None:
+            known = self._seen[incident.id] = set(_parts(incident.seen))
+        return known
 
     def _mute_as_marked(self, incident: Incident, finding: Finding, at_ns: int) -> None:
         if not self._mutes:
             return
         trace = finding.trace_id.hex()
-        ends = [self._mutes.get(f"{trace} {key}", 0) for key in _mark_keys(alert_key(finding), finding.agent)]
+        names = [f"{trace} {key}" for key in _mark_keys(alert_key(finding), finding.agent)]
+        ends = [self._mutes.get(name, 0) for name in (_LIKE + incident.key, *names)]
         incident.muted_until_ns = max(incident.muted_until_ns, *(end for end in ends if end > at_ns), 0)
+
+
+def _digest(finding: Finding) -> bytes:
+    return blake2s(finding.key.encode("utf-8", "surrogatepass"), digest_size=_SEEN_BYTES).digest()
+
+
+def _parts(seen: bytes) -> list[bytes]:
+    return [seen[at : at + _SEEN_BYTES] for at in range(0, len(seen), _SEEN_BYTES)]
+
+
+def _key(name: str, rule: Rule, finding: Finding, service: str) -> str:
+    return "\x1f".join((name, *rule.group_of(finding, service)))
 
 
 def _begun(key: str, rule: str, finding: Finding, service: str, at_ns: int) -> Incident:
@@ -207,6 +248,9 @@ def _begun(key: str, rule: str, finding: Finding, service: str, at_ns: int) -> I
 
 
 def _grow(incident: Incident, finding: Finding, at_ns: int, rule: Rule, *, is_new: bool) -> None:
+    if incident.last_ns - at_ns > _FAR_NS:
+        incident.opened_ns, incident.recent_ns = at_ns, []
+        incident.last_ns = at_ns
     incident.last_ns = max(incident.last_ns, at_ns)
     place = (finding.trace_id.hex(), alert_key(finding))
     if not incident.places or incident.places[-1] != place:

@@ -1,4 +1,4 @@
-"""Alerts as `trajectory serve` begins sending them beside its collector.
+"""Alerts as `trajectory serve` begins sending them beside its collector, and as `demo` and `run` have theirs do so.
 
 Invariant: without a policy nothing is sent, and nothing of it is loaded. A policy that is wrong from the beginning is bad usage.
 """
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 OFF = "off"
 
 
-def add_policy(parser: argparse.ArgumentParser, option: str, what: str) -> None:
-    parser.add_argument(
-        option,
-        metavar="FILE",
-        dest="policy",
-        default="",
-        help=f"{what} (default: TRAJECTORY_ALERTS, else ~/.config/trajectory/alerts.toml where there is one)",
-    )
+_DEFAULT = "TRAJECTORY_ALERTS, else ~/.config/trajectory/alerts.toml where there is one"
+
+
+def add_policy(parser: argparse.ArgumentParser, option: str, what: str, default: str = _DEFAULT) -> None:
+    parser.add_argument(option, metavar="FILE", dest="policy", default="", help=f"{what} (default: {default})")
 
 
 def policy_file(named: str) -> Path | None:
@@ -82,3 +79,43 @@ def read_first(policy: Path | None) -> str:
     read = read_policy(policy)
     rules = plural(len(read.rules), "rule") if read.rules else "warnings and above"
     return f"alerts as {policy} says: {rules}, {plural(len(read.channels), 'channel')}"
+
+
+@contextlib.contextmanager
+def told_by_own(policy: Path | None, store: str) -> Iterator[tuple[str, ...]]:
+    """The further arguments with which a collector of one's own tells of alerts; at the end says whom it told, and of what not.
+
+    Raises ConfigError where the policy is wrong.
+    """
+    if policy is None:
+        yield ("--alerts", OFF)
+        return
+    read_first(policy)
+    before = _sent(policy, store)
+    yield ("--alerts", str(policy))
+    from trajectory.alerting.book import kept_alerts
+    from trajectory.view.incident_rows import AlertsQuery
+    from trajectory.view.rows import Health
+
+    view = kept_alerts(state_path(store, policy), AlertsQuery(limit=0, closed=0), 0, Health())
+    for channel in view.channels if view is not None else ():
+        said = [plural(channel.sent - before.get(channel.name, 0), "message")]
+        said += [f"{channel.waiting} wait for the next collector of this store"] if channel.waiting else []
+        said += [f"{channel.dead} given up"] if channel.dead else []
+        say(f"alerts to {channel.name}: {', '.join(said)}" + (f"; {channel.trouble}" if channel.trouble else ""))
+    if view is not None and view.total:
+        say(f"{plural(view.total, 'alert')} open, each told once: trajectory alerts --store {store}")
+    elif view is None or not view.channels:
+        say(f"nothing to tell of, as {policy} says")
+
+
+def _sent(policy: Path, store: str) -> dict[str, int]:
+    """How many messages each channel has had of a store so far."""
+    from trajectory.alerting.outbox import standings
+    from trajectory.alerting.state import read_state
+
+    state = read_state(state_path(store, policy))
+    if state is None:
+        return {}
+    with contextlib.closing(state):
+        return {one.name: one.sent for one in standings(state)}

@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from trajectory.cli.alerting import add_policy, policy_file, told_by_own
 from trajectory.cli.output import json_line, say
 from trajectory.cli.places import add_json, data_dir
 from trajectory.cli.watch import add_looks, has_terminal
-from trajectory.errors import TrajectoryError
+from trajectory.errors import ConfigError, TrajectoryError
 from trajectory.protocol.keys import VARIABLES
 
 _LIVE_PACE = 1.0
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pace", metavar="X", type=float, help="1 takes about 15 s; smaller is faster")
     parser.add_argument("--store", metavar="PATH", help="keep the run here (default: demo.db in the data directory)")
     parser.add_argument("--connect", metavar="ENDPOINT", help="send to this running collector instead of starting one")
+    add_policy(parser, "--alerts", "tell of alerts as this policy says", "nobody is told")
     add_json(parser)
     add_looks(parser)
 
@@ -44,11 +46,14 @@ def run(args: argparse.Namespace) -> int:
     headless = args.headless or args.json or not has_terminal()
     store = args.store or os.environ.get("TRAJECTORY_STORE") or str(data_dir() / "demo.db")
     pace = args.pace if args.pace is not None else _HEADLESS_PACE if headless else _LIVE_PACE
+    if args.connect and args.policy:
+        raise ConfigError("--alerts goes without --connect: a running collector tells as its own policy says", "alerts")
     if args.connect:
         return _play(args, args.connect, store if args.store else "", pace, headless)
     for name in VARIABLES:
         os.environ.pop(name, None)  # the demo's own collector takes no keys
-    with collector_process(store) as endpoint:
+    policy = policy_file(args.policy) if args.policy else None
+    with told_by_own(policy, store) as words, collector_process(store, *words) as endpoint:
         code = _play(args, endpoint, "" if headless else store, pace, headless)
         if headless and code == 0:
             _wait_settled(endpoint, args.trace_id)

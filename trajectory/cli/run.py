@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from trajectory.cli.alerting import add_policy
 from trajectory.cli.output import json_line, plural, say
 from trajectory.cli.places import add_json, add_key, add_store
 from trajectory.cli.run_place import Place, place
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--headless", action="store_true", help="no dashboard: the program's output, then a summary")
     parser.add_argument("--connect", metavar="ENDPOINT", help="use this running collector")
     parser.add_argument("--fail-on", choices=_SEVERITIES, help="exit 1 where anything this bad, or worse, is found")
+    add_policy(parser, "--alerts", "tell of alerts as this policy says, where a collector is started; off for none")
     add_store(parser)
     add_key(parser)
     add_json(parser)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from trajectory.cli.output import say
 from trajectory.cli.places import default_endpoint, default_store
 from trajectory.cli.receiving import near
-from trajectory.errors import TrajectoryError
+from trajectory.errors import ConfigError, TrajectoryError
 
 _LOOK_S = 0.5
 _NAMED_LOOK_S = 2.0
@@ -40,11 +40,13 @@ def place(args: argparse.Namespace) -> Iterator[Place]:
     is_named = bool(chosen or os.environ.get("TRAJECTORY_ENDPOINT"))
     wants_own = not chosen and args.store != default_store()
     store = None if wants_own else _store_of_collector(endpoint, args.key, is_named, must=bool(args.connect))
+    if store is not None and args.policy:
+        raise ConfigError(f"--alerts: the collector at {endpoint} is used, and tells as its own policy says", "alerts")
     if store is not None:
         with _receiver_for(endpoint, args.key) as otlp:
             yield Place(endpoint, otlp, store, False)
         return
-    with _collector_of_its_own(args.store) as own:
+    with _collector_of_its_own(args.store, args.policy) as own:
         yield own
 
 
@@ -97,11 +99,16 @@ def _receiver_for(endpoint: str, key: str) -> Iterator[str]:
 
 
 @contextmanager
-def _collector_of_its_own(store: str) -> Iterator[Place]:
-    """A collector in a process of its own; when this returns it has stored and judged everything."""
+def _collector_of_its_own(store: str, policy: str) -> Iterator[Place]:
+    """A collector in a process of its own; when this returns it has stored and judged everything, and told of it."""
+    from trajectory.cli.alerting import policy_file, told_by_own
     from trajectory.cli.demo import collector_process
     from trajectory.receiver.beside import free_address
 
     otlp = free_address()
-    with collector_process(store, "--otlp-http", otlp, "--otlp-grpc", "off", stop_s=_STORE_S) as endpoint:
+    words = ("--otlp-http", otlp, "--otlp-grpc", "off")
+    with (
+        told_by_own(policy_file(policy), store) as alerts,
+        collector_process(store, *words, *alerts, stop_s=_STORE_S) as endpoint,
+    ):
         yield Place(endpoint, otlp, store, True)
