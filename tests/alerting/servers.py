@@ -1,20 +1,33 @@
-"""Other ends for channels: a real HTTP server that answers as scripted and keeps what it was sent, and one for SMTP."""
+"""Other ends: a real HTTP server that answers as scripted and keeps what it was sent, and mail servers with and without TLS."""
 
 import json
 import socketserver
+import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
 
 class Says(NamedTuple):
-    """An answer. A status of 0 hangs until the server is closed, -1 closes at once, -2 drips an endless head."""
+    """An answer. A status of 0 hangs until the server is closed, the others below 0 are told in `_MISDEEDS`."""
 
     status: int = 200
     headers: Mapping[str, str] = {}
-    body: bytes = b"ok"
+    body: bytes = b""
+
+
+EARLY, DRIPS, CUT_OFF, ENDLESS = -1, -2, -3, -4
+_MISDEEDS = {  # what comes at once, and what comes from then on until the server is closed
+    EARLY: (b"", b""),
+    DRIPS: (b"", b"H"),
+    CUT_OFF: (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfine", b""),
+    ENDLESS: (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536),
+}
 
 
 class Got(NamedTuple):
@@ -32,12 +45,15 @@ class Seen:
 
     def __init__(self) -> None:
         self.got: list[Got] = []
+        self.port = 0
         self.url = ""
 
 
 @contextmanager
-def http_server(*script: Says, last: Says | None = None) -> Iterator[Seen]:
-    """Answers as scripted, then with `last`."""
+def http_server(
+    *script: Says, last: Says | None = None, port: int = 0, answer: Callable[[Got], Says] | None = None
+) -> Iterator[Seen]:
+    """Answers as scripted, then with `last`; or as `answer` says."""
     seen, steps, closed = Seen(), list(script), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -45,18 +61,12 @@ def http_server(*script: Says, last: Says | None = None) -> Iterator[Seen]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            seen.got.append(Got(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            says = steps.pop(0) if steps else last or Says()
+            got = Got(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            seen.got.append(got)
+            says = answer(got) if answer is not None else steps.pop(0) if steps else last or Says()
             if says.status <= 0:
                 self.close_connection = True
-                while says.status == 0 and not closed.wait(30):
-                    pass
-                while says.status == -2 and not closed.wait(0.01):
-                    try:
-                        self.wfile.write(b"H")
-                    except OSError:
-                        return
-                return
+                return self.misbehave(says.status)
             self.send_response(says.status)
             for name, value in says.headers.items():
                 self.send_header(name, value)
@@ -64,14 +74,27 @@ def http_server(*script: Says, last: Says | None = None) -> Iterator[Seen]:
             self.end_headers()
             self.wfile.write(says.body)
 
+        def misbehave(self, status: int) -> None:
+            if not status:
+                closed.wait(30)
+                return
+            first, more = _MISDEEDS[status]
+            try:
+                self.wfile.write(first)
+                while more and not closed.wait(0.01):
+                    self.wfile.write(more)
+            except OSError:
+                return  # whoever asked is gone
+
         do_GET = do_POST
 
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
-    seen.url = f"http://127.0.0.1:{server.server_address[1]}"
+    seen.port = server.server_address[1]
+    seen.url = f"http://127.0.0.1:{seen.port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -83,33 +106,72 @@ def http_server(*script: Says, last: Says | None = None) -> Iterator[Seen]:
         thread.join(10)
 
 
-@contextmanager
-def smtp_server(refusal: bytes = b"") -> Iterator[tuple[int, list[str]]]:
-    """The port of a mail server without TLS, and the mails that it took. `refusal` is what it says to a recipient."""
-    mails: list[str] = []
+class Mailbox:
+    """What a mail server took: mails, and the passwords that it was told."""
 
-    class Handler(socketserver.StreamRequestHandler):
+    def __init__(self, refusal: str) -> None:
+        self.port = 0
+        self.mails: list[str] = []
+        self.passwords: list[str] = []
+        self._refusal = refusal
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        envelope.rcpt_tos.append(address)
+        return self._refusal or "250 ok"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.mails.append(envelope.content.decode())
+        return "250 ok"
+
+    def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        self.passwords.append(data.password.decode())
+        return AuthResult(success=True)
+
+
+class _Controller(Controller):
+    """One that finds its port itself."""
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        super()._trigger_server()
+
+
+@contextmanager
+def mail_server(
+    refusal: str = "", tls: ssl.SSLContext | None = None, *, from_the_start: bool = False
+) -> Iterator[Mailbox]:
+    """A mail server; with `tls` it offers STARTTLS, or speaks it from the start. `refusal` is what it says to a recipient."""
+    box = Mailbox(refusal)
+    controller = _Controller(
+        box, hostname="127.0.0.1", port=0, authenticator=box.authenticate, auth_require_tls=False,
+        ssl_context=tls if from_the_start else None, tls_context=None if from_the_start else tls,
+    )  # fmt: skip
+    controller.start()
+    try:
+        box.port = controller.port
+        yield box
+    finally:
+        controller.stop()
+
+
+@contextmanager
+def talking(says: bytes) -> Iterator[int]:
+    """The port of a server that says the same again and again, whatever it hears, and never comes to an end."""
+    closed = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            self.wfile.write(b"220 here\r\n")
-            while line := self.rfile.readline(1000):
-                word = line.split()[0].upper() if line.split() else b""
-                if word == b"DATA":
-                    self.wfile.write(b"354 go on\r\n")
-                    lines = []
-                    while (said := self.rfile.readline(10_000)) not in (b".\r\n", b""):
-                        lines.append(said.decode())
-                    mails.append("".join(lines))
-                answer = refusal if refusal and word == b"RCPT" else b"250 ok"
-                self.wfile.write(answer + b"\r\n")
-                if word == b"QUIT":
-                    return
+            try:
+                while not closed.wait(0.01):
+                    self.request.sendall(says)
+            except OSError:
+                return  # whoever asked is gone
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         try:
-            yield server.server_address[1], mails
+            yield server.server_address[1]
         finally:
+            closed.set()
             server.shutdown()
-            thread.join(10)

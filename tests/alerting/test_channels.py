@@ -1,9 +1,11 @@
 """Rules of channels: each writes what its reader understands, trouble at the other end is one failure, no secret leaves."""
 
+import email
+import email.policy
 import hashlib
 import hmac
 import json
-import os
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+import trustme
 
-from tests.alerting.servers import Says, Seen, http_server, smtp_server
+from tests.alerting.servers import CUT_OFF, DRIPS, EARLY, ENDLESS, Says, Seen, http_server, mail_server, talking
 from tests.collector.builders import NOW_NS, SECOND_NS
 from trajectory.alerting.channels.bell import Bell
 from trajectory.alerting.channels.bell import Options as BellOptions
@@ -142,22 +145,64 @@ def test_slack_gets_words_and_no_markup_of_an_agent() -> None:
     assert MESSAGE.link in text
 
 
+def mail(port: int, **options: Any) -> dict[str, Any]:
+    return {"type": "email", "host": "localhost", "port": port, "from": "a@x.example", "to": ["b@x.example"], **options}
+
+
 def test_a_mail_has_its_thread_and_is_the_same_each_time() -> None:
-    with smtp_server() as (port, mails):
-        options = {"host": "127.0.0.1", "port": port, "tls": "none", "from": "a@x.example", "to": ["b@x.example"]}
-        made = channel(type="email", **options)
+    evil = msgspec.structs.replace(MESSAGE, title="a\r\nBcc: evil@x.example", text="x\r\n.\r\nMAIL FROM:<evil>")
+    with mail_server() as box:
+        made = channel(**mail(box.port, tls="none"))
         made.send(MESSAGE)
-        made.send(msgspec.structs.replace(MESSAGE, title="a\r\nBcc: evil@x.example"))
-    assert "Message-ID: <0a1b2c3d4e5f-1@trajectory.invalid>" in mails[0] and MESSAGE.link in mails[0].replace("=\n", "")
-    assert "\nBcc:" not in mails[1].partition("\r\n\r\n")[0]
-    with smtp_server(b"550 no such user") as (port, _):
-        assert isinstance(failure(channel(type="email", **{**options, "port": port})), Failure)
-        assert failure(channel(type="email", **{**options, "port": port})).is_final  # type: ignore[union-attr]
-    said = failure(channel(type="email", **{**options, "tls": "starttls"}))
-    assert said is not None and not said.is_final
+        made.send(evil)
+    assert "Message-ID: <0a1b2c3d4e5f-1@trajectory.invalid>" in box.mails[0]
+    first, second = (email.message_from_string(said, policy=email.policy.default) for said in box.mails)
+    assert MESSAGE.link in first.get_content() and first["To"] == second["To"] == "b@x.example"
+    assert "Bcc" not in second and "evil@x.example" in second["Subject"] + second.get_content()
+    with mail_server("550 no such user") as box:
+        failed = failure(channel(**mail(box.port, tls="none")))
+    assert failed is not None and failed.is_final and "no such user" in failed.reason
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_a_password_goes_over_tls_to_a_server_with_a_good_certificate_and_nowhere_else(
+    tls: str, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL_PASSWORD", "secret-of-mail")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    vault = Vault()
+    with mail_server(tls=context, from_the_start=tls == "tls") as box, mail_server() as plain:
+
+        def sent(port: int = box.port, **options: Any) -> str:
+            made = channel(vault, **mail(port, tls=tls, user="u", password="env:MAIL_PASSWORD", **options))
+            failed = failure(made, vault=vault)
+            return "" if failed is None else failed.reason
+
+        assert "its certificate is not accepted" in sent()  # nobody here knows who signed it
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert "its certificate is not accepted: " in sent(host="127.0.0.1")  # of another name
+        assert sent(plain.port)  # no TLS there
+        assert box.passwords == plain.passwords == box.mails == plain.mails == []
+        assert sent() == "" and box.passwords == ["secret-of-mail"] and MESSAGE.title.split()[0] in box.mails[0]
     with pytest.raises(ConfigError, match="does not go in the clear"):
-        os.environ["MAIL_PASSWORD"] = "secret-of-mail"
-        channel(type="email", **options, user="u", password="env:MAIL_PASSWORD")
+        channel(**mail(box.port, tls="none", user="u", password="env:MAIL_PASSWORD"))
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+@pytest.mark.parametrize("says", [b"", b"2", b"250-and so on\r\n" * 99], ids=["hangs", "drips", "endless"])
+def test_a_mail_server_that_never_comes_to_an_end_is_one_failure(says: bytes, tls: str) -> None:
+    with talking(says) as port:
+        began_s = time.monotonic()
+        failed = failure(channel(**mail(port, tls=tls, timeout_s=0.2)))
+        assert time.monotonic() - began_s < 3
+    assert failed is not None and not failed.is_final and failed.reason
 
 
 def test_a_command_gets_json_on_its_input_no_shell_and_so_much_time(tmp_path: Path) -> None:
@@ -185,22 +230,26 @@ TROUBLE = [
     (Says(503, {"Retry-After": "90"}), "HTTP 503", False),
     (Says(400, body=b"bad\x1b[31m"), "HTTP 400, bad", True),
     (Says(401), "HTTP 401", False),
-    (Says(-1), "", False),
-    (Says(0), "no whole answer within 0.3 s", False),
-    (Says(-2), "no whole answer within 0.3 s", False),
+    (Says(EARLY), "", False),
+    (Says(CUT_OFF), "IncompleteRead", False),
+    (Says(0), "no whole answer within 0.2 s", False),
+    (Says(DRIPS), "no whole answer within 0.2 s", False),
     (Says(200, body=b"x" * 5_000_000), None, False),
+    (Says(ENDLESS), None, False),
 ]
 
 
 @pytest.mark.parametrize(
-    ("says", "reason", "is_final"), TROUBLE, ids=["500", "503", "400", "401", "early", "hang", "drip", "huge"]
+    ("says", "reason", "is_final"),
+    TROUBLE,
+    ids=["500", "503", "400", "401", "early", "cut off", "hang", "drip", "huge", "endless"],
 )
 def test_whatever_the_other_end_does_is_one_failure_in_bounded_time(
     says: Says, reason: str | None, is_final: bool
 ) -> None:
     with http_server(last=says) as seen:
         began_s = time.monotonic()
-        failed = failure(channel(type="webhook", url=f"{seen.url}/key/abcdefgh", timeout_s=0.3))
+        failed = failure(channel(type="webhook", url=f"{seen.url}/key/abcdefgh", timeout_s=0.2))
         assert time.monotonic() - began_s < 5
     if reason is None:
         assert failed is None

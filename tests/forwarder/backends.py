@@ -3,10 +3,9 @@
 import gzip
 import socketserver
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import grpc
@@ -19,15 +18,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tests.alerting.servers import Got, Says, http_server
+
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
-
-
-class Says(NamedTuple):
-    """An answer over HTTP; a status of 0 hangs until the backend is closed."""
-
-    status: int = 200
-    headers: Mapping[str, str] = PROTOBUF
-    body: bytes = b""
 
 
 def partly(count: int, why: str) -> Says:
@@ -59,44 +52,19 @@ class Seen:
 @contextmanager
 def http_backend(*script: Says | Script, port: int = 0) -> Iterator[Seen]:
     """Answers as scripted, one after the other, and then takes all."""
-    seen, steps, closed = Seen(), list(script), threading.Event()
+    seen, steps = Seen(), list(script)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(got: Got) -> Says:
+        assert got.headers["content-encoding"] == "gzip"
+        request = ExportTraceServiceRequest.FromString(gzip.decompress(got.body))
+        step = steps.pop(0) if steps else Says()
+        says = step if isinstance(step, Says) else step(request)
+        seen.note(got.headers | {":path": got.path}, request, 200 <= says.status < 300)
+        return says._replace(headers=PROTOBUF | says.headers)
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            assert self.headers["Content-Encoding"] == "gzip"
-            request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
-            step = steps.pop(0) if steps else Says()
-            says = step if isinstance(step, Says) else step(request)
-            headers = {k.lower(): v for k, v in self.headers.items()} | {":path": self.path}
-            seen.note(headers, request, 200 <= says.status < 300)
-            if not says.status:
-                closed.wait(30)
-                return
-            self.send_response(says.status)
-            for name, value in says.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(says.body)))
-            self.end_headers()
-            self.wfile.write(says.body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    seen.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with http_server(port=port, answer=answer) as server:
+        seen.port = server.port
         yield seen
-    finally:
-        closed.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 @contextmanager

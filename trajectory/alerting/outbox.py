@@ -69,9 +69,10 @@ class Outbox:
                 self._add(connection, name, incident.id, message_of(incident, change.action), now_ns)  # type: ignore[arg-type]
                 connection.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (incident.id, name, incident.id))
             return
-        told = connection.execute("SELECT channel, key FROM told WHERE incident = ?", (incident.id,)).fetchall()
-        if change.action == "close":
-            connection.execute("DELETE FROM told WHERE incident = ?", (incident.id,))
+        asked = "DELETE FROM told WHERE incident = ? RETURNING channel, key"
+        if change.action != "close":
+            asked = "SELECT channel, key FROM told WHERE incident = ?"
+        told = connection.execute(asked, (incident.id,)).fetchall()
         for name, key in told:
             is_whole = key == incident.id or (change.action == "close" and not _is_told(connection, name, key))
             if is_whole and change.action in hears.get(name, ()):
@@ -130,15 +131,13 @@ class Outbox:
             made: Action = "open"
             message = msgspec.structs.replace(_message.decode(worst[5]), key=own, action=made, others=others)
             number = self._add(connection, channel, worst[1], message, now_ns)
-            for row, _, key, _, action, _ in rows:
-                connection.execute("DELETE FROM outbox WHERE id = ?", (row,))
-                if (
-                    action == "open"
-                ):  # from here on its channel knows it by the digest, and what was to follow it is in that
-                    connection.execute("UPDATE told SET key = ? WHERE channel = ? AND key = ?", (own, channel, key))
-                    connection.execute(
-                        "DELETE FROM outbox WHERE channel = ? AND key = ? AND NOT is_dead", (channel, key)
-                    )
+            connection.executemany("DELETE FROM outbox WHERE id = ?", [(row[0],) for row in rows])
+            # From here on its channel knows it by the digest, and what was to follow it is in that.
+            opened = [(channel, row[2]) for row in rows if row[4] == "open"]
+            connection.executemany(
+                "UPDATE told SET key = ? WHERE channel = ? AND key = ?", [(own, *one) for one in opened]
+            )
+            connection.executemany("DELETE FROM outbox WHERE channel = ? AND key = ? AND NOT is_dead", opened)
             if not _is_told(connection, channel, own):  # all are over by now
                 over = msgspec.structs.replace(message, action="close", closed_ns=now_ns)
                 self._add(connection, channel, worst[1], over, now_ns)

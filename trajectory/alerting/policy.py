@@ -25,11 +25,12 @@ DAYS: tuple[Day, ...] = get_args(Day)
 MEASURES = ("cost_usd", "tokens", "input_tokens", "output_tokens", "errors", "model_calls", "duration_s", "call_s")
 _RATE = re.compile(r"([1-9][0-9]{0,3}) in (\S+)")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_RANKS = {severity.value: severity.rank for severity in Severity}
 
 
 def rank_of(severity: str) -> int:
     """The rank of a severity, that of `info` for one from a newer writer."""
-    return Severity(severity).rank if severity in tuple(Severity) else 0
+    return _RANKS.get(severity, 0)
 
 
 @lru_cache(maxsize=1024)

@@ -1,11 +1,14 @@
 """E-mail over SMTP: STARTTLS with a verified certificate unless told otherwise; one thread of mails for each incident.
 
-Invariant: a password goes over TLS only. A mail that is sent twice has the same Message-ID.
+Invariant: a password goes over TLS only, and to a server whose certificate is good. A mail that is sent twice has the same
+Message-ID. However slowly a server talks, it is cut off in the end.
 """
 
 import contextlib
 import smtplib
+import socket
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -17,6 +20,7 @@ from trajectory.alerting.channels.contract import Refused, Unsent
 from trajectory.alerting.message import Message
 from trajectory.alerting.secret import Vault
 from trajectory.errors import ConfigError
+from trajectory.protocol.deadline import Deadline
 from trajectory.view.text import clean
 
 _REASON_CHARS = 160
@@ -43,6 +47,30 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("timeout_s: expected seconds, more than 0 and 120 at most")
 
 
+_Watch = Callable[[socket.socket], None]
+
+
+class _Server(smtplib.SMTP):
+    """A mail server whose connection is given to `watch` before a word is read from it."""
+
+    def __init__(self, watch: _Watch, host: str, port: int, timeout_s: float) -> None:
+        self._watch = watch
+        super().__init__(host, port, timeout=timeout_s)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._watch(connection)
+        return connection
+
+
+class _ServerBehindTLS(smtplib.SMTP_SSL, _Server):
+    """The same, with TLS from the start."""
+
+    def __init__(self, watch: _Watch, host: str, port: int, timeout_s: float, context: ssl.SSLContext) -> None:
+        self._watch = watch
+        smtplib.SMTP_SSL.__init__(self, host, port, timeout=timeout_s, context=context)
+
+
 class Mail:
     """Sends by one server."""
 
@@ -58,8 +86,15 @@ class Mail:
 
     def send(self, message: Message) -> None:
         mail = mail_of(message, self._options)
+        deadline = Deadline(self._options.timeout_s)
+
+        def watch(connection: socket.socket) -> None:
+            deadline.begin(opened.enter_context(connection.dup()))  # the first is TLS's from its beginning on
+
         try:
-            with contextlib.closing(self._connected()) as server:
+            with contextlib.ExitStack() as opened:
+                opened.enter_context(deadline)
+                server = opened.enter_context(contextlib.closing(self._connected(watch)))
                 server.send_message(mail)
                 with contextlib.suppress(
                     smtplib.SMTPException, OSError
@@ -70,17 +105,15 @@ class Mail:
             raise (Unsent if min(codes, default=0) < 500 else Refused)(self._reason(fault)) from None
         except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as fault:
             raise (Unsent if fault.smtp_code < 500 else Refused)(self._reason(fault)) from None
+        except ssl.SSLCertVerificationError as fault:
+            raise Unsent(f"its certificate is not accepted: {clean(fault.verify_message)}"[:_REASON_CHARS]) from None
         except (smtplib.SMTPException, OSError, ValueError) as fault:
-            raise Unsent(self._reason(fault)) from None
+            raise Unsent(deadline.reason or self._reason(fault)) from None
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connected(self, watch: _Watch) -> smtplib.SMTP:
         options, context = self._options, ssl.create_default_context()
-        if options.tls == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                options.host, options.port, timeout=options.timeout_s, context=context
-            )
-        else:
-            server = smtplib.SMTP(options.host, options.port, timeout=options.timeout_s)
+        place = (watch, options.host, options.port, options.timeout_s)
+        server = _ServerBehindTLS(*place, context) if options.tls == "tls" else _Server(*place)
         try:
             if options.tls == "starttls":
                 server.starttls(context=context)
