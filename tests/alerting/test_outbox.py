@@ -5,13 +5,19 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.collector.builders import Clock, finding
 from trajectory.alerting.alerts import alert_key
 from trajectory.alerting.channels.contract import Refused, Unsent
+from trajectory.alerting.channels.mail import Options as MailOptions
+from trajectory.alerting.channels.mail import mail_of
+from trajectory.alerting.channels.pagerduty import event_of
+from trajectory.alerting.channels.slack import body_of
+from trajectory.alerting.channels.webhook import version_4
 from trajectory.alerting.incidents import Incident
-from trajectory.alerting.message import Message
+from trajectory.alerting.message import Message, message_json
 from trajectory.alerting.outbox import MAX_TRIES, Outbox, dead_letters, standings
 from trajectory.alerting.policy_file import parse_policy
 from trajectory.alerting.state import State, incidents_in, read_state, state_of
@@ -249,6 +255,22 @@ def test_severity_decides_who_is_told_and_what_is_muted_or_acknowledged_is_not_t
     desk.find(finding(3, agent="a"))
     assert [message.action for message in desk.channels["pager"].got] == ["open", "acknowledge"]
     assert [one.shown_state(desk.clock()) for one in desk.incidents()] == ["acknowledged", "open"]
+
+
+def test_no_secret_in_evidence_or_in_a_name_is_told_or_kept_also_not_of_what_was_given_up(folder: Path) -> None:
+    secret = "sk-ant-api03-" + "Zm9vYmFyYmF6cXV4" * 6 + "AA"
+    text = HOOK.format("dead") + HOOK.format("ops")
+    desk = Desk(folder, text, dead=Scripted(Refused("HTTP 400")), ops=Scripted())
+    desk.find(
+        finding(1, message=f"it wrote {secret}", agent=f"agent {secret}", peer_agent=f"peer {secret}", value=secret)
+    )
+    (message,) = desk.channels["ops"].got
+    assert "it wrote [" in message.text and "agent [" in message.agent and dead_letters(desk.state.database)
+    bodies = [message_json(message), body_of(message), event_of(message, "key"), version_4(message)]
+    options = msgspec.convert({"host": "x", "to": ["a@b"], "from": "a@b"}, MailOptions)
+    every = [*map(str, bodies), mail_of(message, options).get_content()]
+    assert all(secret[:20] not in said and message.link in said for said in every)
+    assert not [path for path in folder.iterdir() if secret[:20].encode() in path.read_bytes()]
 
 
 def test_a_clock_that_jumps_loses_nothing(folder: Path) -> None:

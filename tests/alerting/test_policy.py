@@ -2,13 +2,15 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.collector.builders import finding
-from trajectory.alerting.policy import Quiet
-from trajectory.alerting.policy_file import parse_policy, read_policy
+from trajectory.alerting.channels.registry import kinds, options_of
+from trajectory.alerting.policy import Check, Quiet, Rule
+from trajectory.alerting.policy_file import _Common, _File, parse_policy, read_policy
 from trajectory.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "alerts.toml"
@@ -51,6 +53,31 @@ def test_what_is_wrong_is_said_with_its_line_its_key_and_what_was_expected(
     assert said.startswith(f"alerts.toml:{line}: {key}"), said
     assert expected in said
     assert "\n" not in said
+
+
+TABLES: list[tuple[str, str, Any]] = [
+    ("[[rule]]\n", "rule[0]", Rule),
+    ("[[quiet]]\n", "quiet[0]", Quiet),
+    ("[[check]]\n", "check[0]", Check),
+    ("", "", _File),
+    *((f'[channels.it]\ntype = "{kind}"\n', "channels.it", options_of(kind)) for kind in kinds()),
+    ("[channels.it]\n", "channels.it", _Common),
+]
+KEYS = [
+    (head, f"{place}.{key}".lstrip("."), key) for head, place, table in TABLES for key in table.__struct_encode_fields__
+]
+
+
+@pytest.mark.parametrize(("head", "place", "key"), KEYS, ids=[f"{head[-12:-1]}{place}" for head, place, _ in KEYS])
+def test_every_key_of_a_policy_says_where_it_stands_and_what_it_expected_when_it_is_something_else(
+    head: str, place: str, key: str
+) -> None:
+    for wrong in ("2026-11-26", "{ nonsense = 1 }"):
+        with pytest.raises(ConfigError) as told:
+            parse_policy(f"# a comment\n{head}{key} = {wrong}\n")
+        said = str(told.value)
+        assert said.startswith(f"alerts.toml:{2 + head.count(chr(10))}: {place}"), said
+        assert "expected" in said and "\n" not in said
 
 
 def test_the_example_is_read_and_routes_by_rule_and_severity() -> None:

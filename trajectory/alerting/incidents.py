@@ -1,7 +1,7 @@
 """Findings of all runs as incidents: what goes wrong in the same way at the same place is one thing, which grows and ends.
 
-Invariant: pure; the same findings, marks and instants in the same order give the same incidents and changes, and both findings
-that came before and memory are bounded. Driven by the ledger, which keeps incidents over a restart.
+Invariant: pure; the same findings, marks and instants in the same order give the same incidents and changes; what it remembers
+is bounded and holds no secret. Driven by `Dispatch`, which keeps incidents over a restart.
 """
 
 from collections import OrderedDict
@@ -13,6 +13,7 @@ import msgspec
 
 from trajectory.alerting.alerts import alert_key
 from trajectory.alerting.policy import Policy, Rule, rank_of
+from trajectory.detection.masking import masked
 from trajectory.model.fact import Finding, Marked
 from trajectory.view.muting import key_of_agent, key_of_kind
 from trajectory.view.text import clean
@@ -89,6 +90,7 @@ class Incidents:
 
     def take(self, finding: Finding, service: str, at_ns: int, policy: Policy) -> list[Change]:
         """One finding, found at an instant."""
+        finding, service = _without_secrets(finding), masked(service)
         decided = policy.rule_for(finding, service)
         if decided is None:
             return self._take_back(finding, service, at_ns, policy)
@@ -225,6 +227,13 @@ class Incidents:
         names = [f"{trace} {key}" for key in _mark_keys(alert_key(finding), finding.agent)]
         ends = [self._mutes.get(name, 0) for name in (_LIKE + incident.key, *names)]
         incident.muted_until_ns = max(incident.muted_until_ns, *(end for end in ends if end > at_ns), 0)
+
+
+def _without_secrets(finding: Finding) -> Finding:
+    """What is kept and told of it. The judge has masked what it says, and nobody the names in it."""
+    texts = {name: getattr(finding, name) for name in ("message", "agent", "peer_agent")}
+    changed = {name: said for name, text in texts.items() if (said := masked(text)) != text}
+    return msgspec.structs.replace(finding, **changed) if changed else finding
 
 
 def _digest(finding: Finding) -> bytes:

@@ -1,7 +1,7 @@
 """What is told of an incident: one message, the same for every channel, and as JSON.
 
 Invariant: bounded, without control codes, and without the secrets that its words hold; its key stays the same for as long as its
-incident, and its id for as often as it is sent. Made by the ledger, written by channels in their own words.
+incident, and its id for as often as it is sent. Made by the outbox, written by channels in their own words.
 """
 
 from functools import lru_cache

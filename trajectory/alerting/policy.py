@@ -1,7 +1,7 @@
 """What is to be made of findings, and whom to tell: rules, channels by severity, quiet hours, and checks for `trajectory check`.
 
 Invariant: pure and frozen; a policy decides from a finding, its service and an instant alone. Read from TOML by `policy_file`,
-asked by `incidents` and by the ledger.
+asked by `incidents` and by the outbox.
 """
 
 import re
