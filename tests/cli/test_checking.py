@@ -71,7 +71,15 @@ CASES = [
     ('kind = "cascade"', run_of(1, CHEAP), 0, "0 found"),
     ('kind = "cascade"', run_of(1, CHEAP, found=(CASCADE,)), 1, "1 found"),
     ('kind = "casc*"\nat_most = 1', run_of(1, CHEAP, found=(CASCADE,)), 0, "1 found"),
-    ('kind = "cascade"\nagent = "nobody"', run_of(1, CHEAP, found=(CASCADE,)), 0, "0 found"),
+    ('kind = "cascade"\nagent = "nobody"', run_of(1, CHEAP, found=(CASCADE,)), 0, "0 found; no agent is called nobody"),
+    ('kind = ["cascade", "casade"]', run_of(1, CHEAP), 3, "nobody looks for casade"),
+    ('kind = "goal.drift"', run_of(1, CHEAP), 3, "nobody looks for goal.drift"),  # unless it is switched on
+    (
+        'kind = ["anomaly.cost", "context.altered", "flow.*", "*"]\nseverity = "critical"',
+        run_of(1, CHEAP),
+        0,
+        "0 found",
+    ),
     ('kind = "cascade"', OPEN, 3, "a run was cut off"),
     ('measure = "cost_usd"\nat_most = 0.001', run_of(1, CHEAP, CHEAP), 0, "cost_usd 0.00042"),
     ('measure = "cost_usd"\nat_most = 0.0003', run_of(1, CHEAP, CHEAP), 1, "cost_usd 0.00042"),

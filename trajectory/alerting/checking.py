@@ -4,13 +4,13 @@ Invariant: pure, and what is not known never counts as kept: an unknown cost, co
 What is broken already by what is known is broken. Called by `trajectory check`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from trajectory.alerting.message import link_to
-from trajectory.alerting.policy import Check, is_like, rank_of
+from trajectory.alerting.policy import Check, Patterns, is_like, rank_of
 from trajectory.model.fact import Finding
 
 KEPT, BROKEN, UNKNOWN = "passed", "broken", "unknown"
@@ -26,12 +26,13 @@ class Amount(NamedTuple):
 
 class Subject(msgspec.Struct, frozen=True):
     """What is known of one run. `hidden` are (kind of finding, reason) for what could not be looked for; `partial` why facts are
-    missing, empty where none are. `amounts` are by (measure, patterns of agents)."""
+    missing, empty where none are; `agents` took part. `amounts` are by (measure, patterns of agents)."""
 
     trace_id: str
     findings: Sequence[Finding]
     hidden: Sequence[tuple[str, str]]
     partial: str
+    agents: Collection[str]
     amounts: dict[tuple[str, str], Amount]
 
 
@@ -46,18 +47,34 @@ class Verdict(NamedTuple):
 
 def agents_key(check: Check) -> str:
     """The agents of a check as a key of `Subject.amounts`."""
-    return check.agent if isinstance(check.agent, str) else "\x1f".join(check.agent)
+    return "\x1f".join(_each(check.agent))
 
 
-def judged(check: Check, subjects: Sequence[Subject]) -> Verdict:
-    """One check of all runs."""
+def _each(patterns: Patterns) -> list[str]:
+    return [patterns] if isinstance(patterns, str) else patterns
+
+
+def _listed(patterns: Patterns) -> str:
+    return " or ".join(_each(patterns))
+
+
+def judged(check: Check, subjects: Sequence[Subject], kinds: Sequence[str] | None = None) -> Verdict:
+    """One check of all runs. `kinds` are those of findings that are looked for, None where nobody knows."""
     if not subjects:
         return Verdict(check, UNKNOWN, "there is no run to check")
-    return _findings(check, subjects) if check.kind else _amounts(check, subjects)
+    verdict = _amounts(check, subjects) if check.measure else _findings(check, subjects, kinds)
+    if verdict.state == KEPT and not any(is_like(agent, check.agent) for s in subjects for agent in ("", *s.agents)):
+        return verdict._replace(said=f"{verdict.said}; no agent is called {_listed(check.agent)}")
+    return verdict
 
 
-def _findings(check: Check, subjects: Sequence[Subject]) -> Verdict:
-    where, count, most, unknown = [], 0, 0, ""
+def _findings(check: Check, subjects: Sequence[Subject], kinds: Sequence[str] | None) -> Verdict:
+    where, count, most = [], 0, 0
+    known = {*(kinds or ()), *(finding.kind for subject in subjects for finding in subject.findings)}
+    unheard = [
+        each for each in _each(check.kind) if kinds is not None and not any(is_like(kind, each) for kind in known)
+    ]
+    unknown = f"nobody looks for {', '.join(unheard)}" if unheard else ""
     for subject in subjects:
         found = [finding for finding in subject.findings if _breaks(finding, check)]
         count, most = count + len(found), max(most, len(found))
@@ -65,7 +82,7 @@ def _findings(check: Check, subjects: Sequence[Subject]) -> Verdict:
         hidden = next((f"{kind}: {why}" for kind, why in subject.hidden if is_like(kind, check.kind)), "")
         unknown = unknown or subject.partial or hidden
     reached = count if check.of == "all" else most
-    said = f"{count} found" if check.of == "all" or len(subjects) == 1 else f"{count} found, {most} at most in one run"
+    said = f"{count} found" if check.of == "all" or len(subjects) == 1 else f"{count} found, {most} in the worst run"
     if reached > check.at_most:
         return Verdict(check, BROKEN, said, tuple(where[:MAX_WHERE]))
     return Verdict(check, UNKNOWN, f"{said}, but {unknown}") if unknown else Verdict(check, KEPT, said)

@@ -52,13 +52,37 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{file} has no checks: add [[check]] rules", "check")
     with closing(open_store(args.store)) as reader:
         subjects = list(_subjects(reader, args, checks))
-    verdicts = [judged(check, subjects) for check in checks]
+    kinds = _looked_for() if any(check.kind for check in checks) else None
+    verdicts = [judged(check, subjects, kinds) for check in checks]
     for verdict in verdicts:
         print(json_line(_as_json(verdict)) if args.json else "\n".join(_lines(verdict)))
     states = [verdict.state for verdict in verdicts]
     said = [f"{states.count(state)} {state}" for state in ("passed", "broken", "unknown") if state in states]
     say(f"{plural(len(subjects), 'run')}, {plural(len(checks), 'check')}: {', '.join(said)}")
     return BROKEN if "broken" in states else UNKNOWN if "unknown" in states else PASSED
+
+
+def _looked_for() -> list[str] | None:
+    """The kinds of findings that detectors tell of that are on here: a check of any other would pass for ever.
+
+    None where a stranger's detector is among them, whose kinds nobody knows.
+    """
+    from trajectory.detection.contract import registered_detectors
+    from trajectory.signals import watch
+
+    factories = registered_detectors()
+    if any(not str(getattr(factory, "__module__", "")).startswith("trajectory.") for factory in factories):
+        return None
+    metrics = (
+        watch.LATENCY, watch.FIRST_TOKEN, watch.TOKENS, watch.COST, watch.OUTPUT_LENGTH, watch.ERROR_RATE,
+        watch.TOOL_FREQUENCY,
+    )  # fmt: skip
+    several = {
+        "context.boundary": ["context.lost", "context.altered"],
+        "anomaly": [f"anomaly.{metric}" for metric in metrics],
+    }
+    names = [str(getattr(factory, "name", "")) for factory in factories]
+    return ["telemetry.gap", *(kind for name in names for kind in several.get(name, [name]))]
 
 
 def _subjects(reader: "SqliteReader", args: argparse.Namespace, checks: "Sequence[Check]") -> "Iterator[Subject]":
@@ -124,7 +148,7 @@ def _subject(
         partial = "facts of a run are missing"
     elif is_stale:
         partial = "a run was not judged to its end"
-    return Subject(trace.trace_id.hex(), list(trace.findings.values()), hidden, partial, amounts)
+    return Subject(trace.trace_id.hex(), list(trace.findings.values()), hidden, partial, list(trace.agents()), amounts)
 
 
 def _amount(folded: "FoldedTrace", measures: "Sequence[Measure]", check: "Check") -> "Amount":
