@@ -20,7 +20,7 @@ _ACTIONS = ("list", "show", "ack", "mute", "reopen", "test")
 _LISTED_CLOSED = 20
 _EVERY = 1_000_000
 _MARKED = 20  # runs, the newest
-_ASKED_S = 5.0
+_ASKED_S, _MARKED_S = 1.5, 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,11 +68,12 @@ def read_alerts(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView":
     """
     from trajectory.alerting.book import kept_alerts
     from trajectory.errors import TrajectoryError
+    from trajectory.view.reaching import pulled
     from trajectory.view.rows import AlertsView, Health
 
     if args.connect:
         with closing(_feed(args.connect, args.key)) as feed:
-            view = feed.pull(query, -1)
+            view = pulled(feed, query)
         if not isinstance(view, AlertsView):
             raise TrajectoryError(f"{args.connect}: {getattr(view, 'reason', 'no answer')}")
         return view
@@ -80,12 +81,12 @@ def read_alerts(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView":
     return kept or _of_its_collector(args, query) or _folded(args, query)
 
 
-def _feed(endpoint: str, key_file: str) -> "RemoteFeed":
+def _feed(endpoint: str, key_file: str, timeout_s: float = _ASKED_S) -> "RemoteFeed":
     from trajectory.cli.receiving import near
     from trajectory.collector.remote import RemoteFeed
     from trajectory.protocol.keys import client_keys
 
-    return RemoteFeed(near(endpoint), timeout_s=_ASKED_S, keys=client_keys(key_file))
+    return RemoteFeed(near(endpoint), timeout_s=timeout_s, keys=client_keys(key_file))
 
 
 def _of_its_collector(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView | None":
@@ -93,6 +94,7 @@ def _of_its_collector(args: argparse.Namespace, query: "AlertsQuery") -> "Alerts
     from trajectory.errors import TrajectoryError
     from trajectory.store.location import locate
     from trajectory.store.lock import writer_of
+    from trajectory.view.reaching import pulled
     from trajectory.view.rows import AlertsView
 
     served = writer_of(locate(args.store))
@@ -100,7 +102,7 @@ def _of_its_collector(args: argparse.Namespace, query: "AlertsQuery") -> "Alerts
         return None
     try:
         with closing(_feed(served[1], args.key)) as feed:
-            view = feed.pull(query, -1)
+            view = pulled(feed, query)
     except TrajectoryError as fault:
         say(f"its collector does not say: {fault}")
         return None
@@ -235,7 +237,9 @@ def _mark(args: argparse.Namespace, one: "IncidentRow") -> int:
     if served is not None and not served[1]:
         raise StoreError(f"{args.store} is being written by process {served[0]}, which takes no marks")
     marked_count, why = 0, ""
-    with closing(_feed(served[1], args.key) if served else _AtRest(args.store, policy_file(args.policy))) as desk:
+    with closing(
+        _feed(served[1], args.key, _MARKED_S) if served else _AtRest(args.store, policy_file(args.policy))
+    ) as desk:
         for trace_id, key in reversed(one.places[-_MARKED:]):
             try:
                 desk.mark(trace_id, key, action, for_ns // 1_000_000_000)

@@ -33,11 +33,11 @@ def whole_trace(feed: Feed, trace: str) -> str:
     if not _HEX.fullmatch(trace):
         raise StoreError(f"{trace[:40]!r} is no beginning of a trace id: those are hexadecimal digits, at most 32")
     if len(trace) == _WHOLE_TRACE:
-        view = _pulled(feed, TraceQuery(trace, tail=0))
+        view = pulled(feed, TraceQuery(trace, tail=0))
         if isinstance(view, Missing):
             raise StoreError(f"{feed.endpoint} has no run {trace}: it may be in another store, or gone")
         return trace
-    view = _pulled(feed, RunsQuery(filter=f"trace:{trace}", limit=2))
+    view = pulled(feed, RunsQuery(filter=f"trace:{trace}", limit=2))
     found = [row.trace_id for row in view.rows] if isinstance(view, RunsView) else []
     if len(found) != 1:
         what = (
@@ -52,7 +52,7 @@ def whole_trace(feed: Feed, trace: str) -> str:
 def _whole_span(feed: Feed, trace: str, span: str) -> str:
     if len(span) == _WHOLE_SPAN:
         return span  # where it has not come yet, the dashboard waits for it
-    view = _pulled(feed, TraceQuery(trace, filter=f"span:{span}", tail=0, spans=_LOOKED_AT))
+    view = pulled(feed, TraceQuery(trace, filter=f"span:{span}", tail=0, spans=_LOOKED_AT))
     rows = view.spans if isinstance(view, TraceView) else []
     found = sorted({row.span_id for row in rows if row.span_id.startswith(span)})
     if len(found) != 1:
@@ -61,7 +61,8 @@ def _whole_span(feed: Feed, trace: str, span: str) -> str:
     return found[0]
 
 
-def _pulled(feed: Feed, query: Query) -> View | None:
+def pulled(feed: Feed, query: Query) -> View | None:
+    """The answer of a feed that may be busy for a while. Raises FeedLost."""
     for _ in range(_TRIES - 1):
         try:
             return feed.pull(query, -1)
