@@ -70,15 +70,28 @@ def state_path(store: str, policy: Path | None) -> Path:
     return Path(named).expanduser() if named else state_of(Path(locate(store)))
 
 
-def read_first(policy: Path | None) -> str:
-    """What a policy has, in a sentence; empty without one. Raises ConfigError where it is wrong, so that nobody relies on it."""
+def read_first(policy: Path | None) -> list[str]:
+    """What a policy has, and which channels cannot be made, a sentence each; none without a policy.
+
+    Raises ConfigError where it is wrong, so that nobody relies on it.
+    """
     if policy is None:
-        return ""
+        return []
+    from trajectory.alerting.channels.registry import channel_of
     from trajectory.alerting.policy_file import read_policy
+    from trajectory.alerting.secret import Vault
+    from trajectory.errors import ConfigError
 
     read = read_policy(policy)
     rules = plural(len(read.rules), "rule") if read.rules else "warnings and above"
-    return f"alerts as {policy} says: {rules}, {plural(len(read.channels), 'channel')}"
+    said = [f"alerts as {policy} says: {rules}, {plural(len(read.channels), 'channel')}"]
+    for name, configured in read.channels.items():
+        vault = Vault()
+        try:
+            channel_of(configured, vault)
+        except ConfigError as fault:
+            said.append(vault.scrub(f"no alerts to {name}: {fault}"))
+    return said
 
 
 @contextlib.contextmanager
@@ -90,7 +103,8 @@ def told_by_own(policy: Path | None, store: str) -> Iterator[tuple[str, ...]]:
     if policy is None:
         yield ("--alerts", OFF)
         return
-    read_first(policy)
+    for line in read_first(policy)[1:]:
+        say(line)
     before = _sent(policy, store)
     yield ("--alerts", str(policy))
     from trajectory.alerting.book import kept_alerts
@@ -98,13 +112,16 @@ def told_by_own(policy: Path | None, store: str) -> Iterator[tuple[str, ...]]:
     from trajectory.view.rows import Health
 
     view = kept_alerts(state_path(store, policy), AlertsQuery(limit=0, closed=0), 0, Health())
+    is_quiet = True
     for channel in view.channels if view is not None else ():
+        is_quiet = is_quiet and channel.sent == before.get(channel.name, 0) and not channel.waiting
         said = [plural(channel.sent - before.get(channel.name, 0), "message")]
         said += [f"{channel.waiting} wait for the next collector of this store"] if channel.waiting else []
         said += [f"{channel.dead} given up"] if channel.dead else []
         say(f"alerts to {channel.name}: {', '.join(said)}" + (f"; {channel.trouble}" if channel.trouble else ""))
     if view is not None and view.total:
-        say(f"{plural(view.total, 'alert')} open, each told once: trajectory alerts --store {store}")
+        known = ", known from before and not told again" if is_quiet else ""
+        say(f"{plural(view.total, 'alert')} open{known}: trajectory alerts --store {store}")
     elif view is None or not view.channels:
         say(f"nothing to tell of, as {policy} says")
 

@@ -86,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
         say(f"listening on {collector.endpoint}, storing in {args.store}" + (", for known keys only" if keys else ""))
         if receiver is not None:
             tell_places(receiver)
-        if alerts_said:
-            say(alerts_said)
+        for line in alerts_said:
+            say(line)
         if targets:
             say(f"forwarding to {' and '.join(target.name for target in targets)}")
         if sys.stderr.isatty():

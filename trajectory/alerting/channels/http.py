@@ -20,6 +20,10 @@ TIMEOUT_S = 10.0
 _ANSWER_BYTES = 16 * 1024
 _SAID_CHARS = 160
 _MOST_PAUSE_S = 3600.0
+_WORDS = {
+    "NewConnectionError": "cannot connect", "ConnectTimeoutError": "cannot connect", "NameResolutionError": "cannot connect",
+    "ProtocolError": "it broke off", "SSLError": "no TLS with it",
+}  # fmt: skip
 _LATER = frozenset({401, 402, 403, 404, 405, 407, 408, 409, 421, 423, 425, 426, 429, 451})  # somebody may mend it
 
 
@@ -84,4 +88,5 @@ def _pause_s(said: str) -> float:
 def _reason(fault: Exception) -> str:
     """One sentence, without the connection object that urllib3 prints before it."""
     inner = getattr(fault, "reason", None) or fault.__cause__ or fault
-    return clean(f"{type(fault).__name__}: {str(inner).rpartition(': ')[2] or inner}")[:_SAID_CHARS]
+    what = _WORDS.get(type(fault).__name__, type(fault).__name__)
+    return clean(f"{what}: {str(inner).rpartition(': ')[2] or inner}")[:_SAID_CHARS]
