@@ -9,12 +9,14 @@ import importlib
 import json
 import pkgutil
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
 import tests.benchmarks as benchmarks
 from tests.benchmarks import AbsentError, Row
+from tests.benchmarks._results import note
 
 
 def main() -> int:
@@ -22,6 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=benchmarks.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", action="store_true", help="one JSON object a row on standard output")
+    parser.add_argument("--results", action="store_true", help="put the figures into tests/benchmarks/RESULTS.md, too")
     asked = parser.parse_args()
     found = _modules()
     unknown = [name for name in asked.names if name not in found]
@@ -29,7 +32,7 @@ def main() -> int:
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(found)}", file=sys.stderr)
         return 2
     _compile()
-    good = [_run(found[name], asked.json) for name in asked.names or found]
+    good = [_run(found[name], asked.json, asked.results) for name in asked.names or found]
     return 0 if all(good) else 1
 
 
@@ -48,12 +51,17 @@ def _modules() -> dict[str, ModuleType]:
     return {module.NAME: module for module in modules if hasattr(module, "NAME")}
 
 
-def _run(module: ModuleType, as_json: bool) -> bool:
+def _run(module: ModuleType, as_json: bool, is_kept: bool) -> bool:
+    began_s = time.monotonic()
     try:
         rows: list[Row] = module.run()
     except AbsentError as reason:
         print(f"{module.NAME}: not measured: {reason}", file=sys.stderr)
+        if is_kept:
+            note(module, [], time.monotonic() - began_s, str(reason))
         return False
+    if is_kept:
+        note(module, rows, time.monotonic() - began_s)
     if as_json:
         for row in rows:
             print(json.dumps({"benchmark": module.NAME, **asdict(row)}, ensure_ascii=False))
