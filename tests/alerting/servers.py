@@ -1,4 +1,4 @@
-"""Other ends: a real HTTP server that answers as scripted and keeps what it was sent, and mail servers with and without TLS."""
+"""Other ends: a real HTTP server that answers as scripted and keeps what it was sent, and one that talks without end."""
 
 import json
 import socketserver
@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
-
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
 
 
 class Says(NamedTuple):
@@ -51,7 +48,11 @@ class Seen:
 
 @contextmanager
 def http_server(
-    *script: Says, last: Says | None = None, port: int = 0, answer: Callable[[Got], Says] | None = None
+    *script: Says,
+    last: Says | None = None,
+    port: int = 0,
+    answer: Callable[[Got], Says] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Seen]:
     """Answers as scripted, then with `last`; or as `answer` says."""
     seen, steps, closed = Seen(), list(script), threading.Event()
@@ -93,8 +94,10 @@ def http_server(
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     seen.port = server.server_address[1]
-    seen.url = f"http://127.0.0.1:{seen.port}"
+    seen.url = f"https://localhost:{seen.port}" if tls is not None else f"http://127.0.0.1:{seen.port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -104,54 +107,6 @@ def http_server(
         server.shutdown()
         server.server_close()
         thread.join(10)
-
-
-class Mailbox:
-    """What a mail server took: mails, and the passwords that it was told."""
-
-    def __init__(self, refusal: str) -> None:
-        self.port = 0
-        self.mails: list[str] = []
-        self.passwords: list[str] = []
-        self._refusal = refusal
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
-        envelope.rcpt_tos.append(address)
-        return self._refusal or "250 ok"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.mails.append(envelope.content.decode())
-        return "250 ok"
-
-    def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        self.passwords.append(data.password.decode())
-        return AuthResult(success=True)
-
-
-class _Controller(Controller):
-    """One that finds its port itself."""
-
-    def _trigger_server(self) -> None:
-        self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        super()._trigger_server()
-
-
-@contextmanager
-def mail_server(
-    refusal: str = "", tls: ssl.SSLContext | None = None, *, from_the_start: bool = False
-) -> Iterator[Mailbox]:
-    """A mail server; with `tls` it offers STARTTLS, or speaks it from the start. `refusal` is what it says to a recipient."""
-    box = Mailbox(refusal)
-    controller = _Controller(
-        box, hostname="127.0.0.1", port=0, authenticator=box.authenticate, auth_require_tls=False,
-        ssl_context=tls if from_the_start else None, tls_context=None if from_the_start else tls,
-    )  # fmt: skip
-    controller.start()
-    try:
-        box.port = controller.port
-        yield box
-    finally:
-        controller.stop()
 
 
 @contextmanager

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 import trustme
 
-from tests.alerting.servers import CUT_OFF, DRIPS, EARLY, ENDLESS, Says, Seen, http_server, mail_server, talking
+from tests.alerting.mailing import mail_server
+from tests.alerting.servers import CUT_OFF, DRIPS, EARLY, ENDLESS, Says, Seen, http_server, talking
 from tests.collector.builders import NOW_NS, SECOND_NS
 from trajectory.alerting.channels.bell import Bell
 from trajectory.alerting.channels.bell import Options as BellOptions
@@ -267,9 +268,26 @@ def test_whatever_the_other_end_does_is_one_failure_in_bounded_time(
 def test_a_redirect_is_not_followed_so_a_secret_stays_where_it_was_meant_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "token-of-tests")
     with http_server() as elsewhere, http_server(last=Says(307, {"Location": elsewhere.url})) as seen:
-        failed = failure(channel(type="webhook", url=seen.url, token="env:TOKEN"))
+        failed = failure(channel(type="webhook", url=seen.url, token="env:TOKEN", secret="env:TOKEN"))
         assert failed is not None and "points elsewhere" in failed.reason
         assert len(seen.got) == 1 and elsewhere.got == []
+
+
+def test_what_cannot_show_a_good_certificate_is_sent_nothing(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with http_server(tls=context) as seen:
+        unknown = failure(channel(type="slack", url=f"{seen.url}/services/key"))
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        of_another = failure(channel(type="slack", url=seen.url.replace("localhost", "127.0.0.1")))
+        assert [failed is not None and "no TLS with it" in failed.reason for failed in (unknown, of_another)] == [
+            True
+        ] * 2
+        assert seen.got == []
+        assert failure(channel(type="slack", url=seen.url)) is None and len(seen.got) == 1
 
 
 def test_nobody_at_the_other_end_is_a_failure_that_says_so() -> None:

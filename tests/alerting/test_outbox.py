@@ -299,9 +299,13 @@ def test_a_second_process_with_the_same_state_is_told_who_has_it_and_a_foreign_f
     with closing(sqlite3.connect(other)) as foreign:
         foreign.execute("CREATE TABLE mine (a)")
     before = other.read_bytes()
-    with pytest.raises(StoreError, match="is no state of alerts"):
+    with pytest.raises(StoreError, match=r"is no state of alerts"):
         State(other)
     assert other.read_bytes() == before
+    (folder / "damaged").write_bytes(b"no database at all " * 500)
+    for opened in (State, read_state):
+        with pytest.raises(StoreError, match=r"is no state of alerts.*move it away, and alerts begin anew"):
+            opened(folder / "damaged")
     assert state_of(Path("/a/b.db")) == Path("/a/b.db.alerts")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerting.servers import Says, http_server, mail_server
+from tests.alerting.mailing import mail_server
+from tests.alerting.servers import Says, http_server
 from tests.cli.terminal import Done, free_endpoint, serving, until
 from trajectory.cli import main
 from trajectory.collector.importing import WireDelivery

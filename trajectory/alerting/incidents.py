@@ -262,9 +262,11 @@ def _grow(incident: Incident, finding: Finding, at_ns: int, rule: Rule, *, is_ne
         incident.last_ns = at_ns
     incident.last_ns = max(incident.last_ns, at_ns)
     place = (finding.trace_id.hex(), alert_key(finding))
-    if not incident.places or incident.places[-1] != place:
+    if place in incident.places:
+        incident.places.remove(place)
+    else:
         incident.trace_count += all(trace != place[0] for trace, _ in incident.places)  # among the last runs
-        incident.places = [*(each for each in incident.places if each != place), place][-_MAX_PLACES:]
+    incident.places = [*incident.places, place][-_MAX_PLACES:]
     if rank_of(finding.severity) >= rank_of(incident.severity):
         incident.severity, incident.message = finding.severity, finding.message
         incident.trace_id, incident.alert_key = place

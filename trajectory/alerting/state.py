@@ -57,7 +57,7 @@ class State:
         try:
             self._lock = WriterLock(path)
         except StoreError as fault:
-            raise StoreError(str(fault).replace("use another --store", "name another state in the policy")) from None
+            raise _said(fault) from None
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             os.fchmod(file, 0o600)
@@ -125,8 +125,28 @@ def read_state(path: Path) -> Database | None:
     return _opened(path, "mode=rw") if path.exists() else None  # a reader of a write-ahead log writes beside it
 
 
+def _said(fault: StoreError) -> StoreError:
+    """What is wrong with the file, in words for a state and not for a store."""
+    words = {
+        "use another --store": "name another state in the policy",
+        "is not a Trajectory store": "is no state of alerts",
+        "name another --store": "move it away, and alerts begin anew",
+    }
+    said = str(fault)
+    for store, state in words.items():
+        said = said.replace(store, state)
+    return StoreError(said)
+
+
 def _opened(path: Path, query: str) -> Database:
-    database = Database(path, query)
+    try:
+        return _checked(path, Database(path, query))
+    except StoreError as fault:
+        raise _said(fault) from None
+
+
+def _checked(path: Path, database: Database) -> Database:
+    """The same, with the tables where it had none. Closed where it raises StoreError."""
     try:
         application, version = (database.number(f"PRAGMA {name}") for name in ("application_id", "user_version"))
         if (application, version) == (_APPLICATION_ID, _FORMAT):
