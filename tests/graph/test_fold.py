@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,6 +179,15 @@ def test_a_cycle_of_parents_is_cut_at_its_earliest_span() -> None:
         trace = folded(facts)
         assert [r.span_id for r in trace.roots] == [span_id(1)]
         assert len(list(trace.spans[span_id(3)].ancestors())) == 2
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SpanKind if kind != SpanKind.OTHER])
+def test_a_span_that_is_told_of_before_it_is_known_what_it_is_becomes_that(kind: SpanKind) -> None:
+    bare = started(1)
+    known = msgspec.structs.replace(bare, kind=str(kind), agent="alice", attributes={"gen_ai.tool.name": "search"})
+    for facts in ([bare, known], [known, bare]):
+        span = folded([*facts, SpanEnded(TRACE, span_id(1), 9, 0)]).spans[span_id(1)]
+        assert (span.kind, span.agent, span.attributes) == (kind, "alice", known.attributes)
 
 
 def test_an_end_before_its_start_never_counts_as_open() -> None:

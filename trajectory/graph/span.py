@@ -157,7 +157,7 @@ class Span:
 
     def start(self, fact: SpanStarted, source: Source, service: str) -> bool:
         """Folds a start, by a process of `service`; True where it changed anything. Of two different starts the earlier
-        stands."""
+        stands, and of two of one time the one that says more."""
         known = self._start
         if known is not None and not _precedes(fact, known, _start_key):
             return False
@@ -279,7 +279,9 @@ def _precedes(one: _Told, other: _Told, key: Callable[[_Told], _Key]) -> bool:
 
 
 def _start_key(fact: SpanStarted) -> _Key:
-    return (fact.at_ns, fact.kind, fact.name, fact.parent_id)
+    """Of two of the same time the one that says more comes first: a span may be told of before it is known what it is."""
+    said_count = len(fact.attributes) + len(fact.contents)
+    return (fact.at_ns, fact.kind == _OTHER, -said_count, fact.kind, fact.name, fact.parent_id)
 
 
 def _end_key(fact: SpanEnded) -> _Key:
