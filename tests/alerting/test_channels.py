@@ -218,8 +218,15 @@ def test_a_command_gets_json_on_its_input_no_shell_and_so_much_time(tmp_path: Pa
     assert not [*tmp_path.glob("pwned"), *Path.cwd().glob("pwned")]
     fails = channel(type="command", argv=[sys.executable, "-c", "raise SystemExit('no \\x1b way')"])
     assert failure(fails) == Failure("it ended with 1: no \N{SYMBOL FOR ESCAPE} way")
+    on_disk = "import os, stat, sys; sys.stderr.write('x' * 5_000_000); raise SystemExit(3 + stat.S_ISREG(os.fstat(2).st_mode))"
+    assert failure(channel(type="command", argv=[sys.executable, "-c", on_disk])) == Failure(
+        f"it ended with 3: {'x' * 160}"
+    )
+    flood = channel(type="command", argv=["/bin/sh", "-c", "while :; do echo y >&2; done"], timeout_s=0.2)
+    assert "was killed" in str(failure(flood))
     slow = channel(type="command", argv=["/bin/sh", "-c", "sleep 60 & wait"], timeout_s=0.2)
     assert "was killed" in str(failure(slow))
+    assert failure(channel(type="command", argv=["/bin/sh", "-c", "sleep 60 & exit 0"])) is None
     assert "cannot be run" in str(failure(channel(type="command", argv=[str(tmp_path / "none")])))
 
 

@@ -32,7 +32,7 @@ def policy_file(named: str) -> Path | None:
 
     from trajectory.alerting.policy_file import VARIABLE, default_file
 
-    if named == OFF:
+    if OFF in (named, "" if named else os.environ.get(VARIABLE)):
         return None
     found = Path(named).expanduser() if named else default_file()
     return found.absolute() if named or os.environ.get(VARIABLE) or found.exists() else None

@@ -1,13 +1,16 @@
 """Runs a program of the user's with the message as JSON on its standard input: an argument list, and never a shell.
 
-Invariant: a program that does not end in time is killed with all that it began; nothing of the message is an argument.
+Invariant: a program that does not end in time is killed with all that it began; nothing of the message is an argument; however
+much it says, nothing of that lies on a disk.
 """
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import tempfile
+import time
 
 import msgspec
 
@@ -18,6 +21,7 @@ from trajectory.view.text import clean
 
 _SAID_BYTES = 2_000
 _SAID_CHARS = 160
+_LOOK_S = 0.05  # between two looks at whether it ended, where what it left behind keeps its standard error open
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,24 +48,45 @@ class Command:
         self._vault = vault
 
     def send(self, message: Message) -> None:
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as given:
             given.write(msgspec.json.encode(message_json(message)) + b"\n")
             given.seek(0)
             try:
                 process = subprocess.Popen(
-                    self._options.argv, stdin=given, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+                    self._options.argv,
+                    stdin=given,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
                 )
             except OSError as fault:
                 raise Unsent(f"{self._options.argv[0]} cannot be run: {fault.strerror}") from None
-            try:
-                code = process.wait(self._options.timeout_s)
-            except subprocess.TimeoutExpired:
-                raise Unsent(f"it did not end within {self._options.timeout_s:g} s and was killed") from None
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)  # and what it left behind
-                process.wait()
-            if code:
-                said.seek(0)
-                words = clean(said.read(_SAID_BYTES).decode("utf-8", "replace").strip())[:_SAID_CHARS]
-                raise Unsent(self._vault.scrub(f"it ended with {code}" + (f": {words}" if words else "")))
+            assert process.stderr is not None
+            with process.stderr as stream:
+                try:
+                    said = self._heard(process, stream.fileno())
+                finally:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(process.pid, signal.SIGKILL)  # and what it left behind
+                    process.wait()
+            if process.returncode:
+                words = clean(said.decode("utf-8", "replace").strip())[:_SAID_CHARS]
+                raise Unsent(self._vault.scrub(f"it ended with {process.returncode}" + (f": {words}" if words else "")))
+
+    def _heard(self, process: "subprocess.Popen[bytes]", stream: int) -> bytes:
+        """Waits for the end of a program, and gives the beginning of what it said: the rest is read and thrown away."""
+        ends_s, said, is_open = time.monotonic() + self._options.timeout_s, b"", True
+        os.set_blocking(stream, False)
+        while True:
+            is_over = process.poll() is not None
+            with contextlib.suppress(BlockingIOError):
+                while is_open and time.monotonic() < ends_s:
+                    part = os.read(stream, 65_536)
+                    is_open = bool(part)
+                    said = (said + part)[:_SAID_BYTES]
+            if is_over:
+                return said
+            left_s = ends_s - time.monotonic()
+            if left_s <= 0:
+                raise Unsent(f"it did not end within {self._options.timeout_s:g} s and was killed")
+            select.select([stream] if is_open else [], [], [], min(left_s, _LOOK_S))
