@@ -238,6 +238,17 @@ def test_system_instructions_have_a_slot_of_their_own():
     assert instructed.contents["system"] == reading.contents["system"]
 
 
+def test_flattened_roles_without_words_do_not_hide_what_was_said():
+    state = '{"messages": [{"role": "user", "content": "a hotel in Lyon"}]}'
+    reading = read(
+        raw(
+            "planner", openinference__span__kind="CHAIN", metadata='{"lc_agent_name": "planner"}', input__value=state,
+            **{"llm.input_messages.0.message.role": "user"},
+        )
+    )  # fmt: skip
+    assert said(reading, "input") == ["a hotel in Lyon"]
+
+
 def test_the_details_event_carries_messages():
     details = {"gen_ai.input.messages": MESSAGES, "gen_ai.output.messages": MESSAGES.replace("hi", "ho")}
     reading = read(

@@ -214,9 +214,9 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
         return
     told = chat.messages_of(unflatten(attributes, "llm.input_messages")) if is_flat else []
     said = chat.messages_of(unflatten(attributes, "llm.output_messages"), "assistant") if is_flat else []
-    if not told and is_talk:
+    if is_talk and not any(message["parts"] for message in told):  # flattened roles alone say nothing
         told = chat.talk_of(attributes.get("input.value"), "user")
-    if not said and is_talk:
+    if is_talk and not any(message["parts"] for message in said):
         said = chat.talk_of(attributes.get("output.value"), "assistant")
     said = _new(told, said)
     system, told = chat.split_system(told)
