@@ -111,6 +111,8 @@ def test_a_store_that_is_served_is_reached_by_its_collector(tmp_path: Path) -> N
     with serving(store, "tcp://127.0.0.1:*"):
         done = run(store, "--", sys.executable, program(tmp_path))
         assert done.code == 0 and "by the collector at tcp://127.0.0.1:" in done.err and "planner" in done.out
+        refused = run(store, "--alerts", tmp_path / "alerts.toml", "--", sys.executable, program(tmp_path))
+        assert refused.code == 2 and "tells as its own policy says" in refused.err and "said" not in refused.out
 
 
 def test_a_collector_that_is_named_and_not_there_is_said_so(tmp_path: Path) -> None:
