@@ -367,3 +367,14 @@ def test_instrument_says_what_it_did_and_never_raises(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout) == {"instrumented": [], "trouble": [], "missing": []}
     assert callable(instrument)
+
+
+def test_a_trace_in_which_agents_are_only_made_is_counted_and_not_printed(tmp_path: Path) -> None:
+    made = """
+from opentelemetry import trace
+tracer = trace.get_tracer("x")
+with tracer.start_as_current_span("create_agent planner") as span:
+    span.set_attribute("gen_ai.operation.name", "create_agent")
+"""
+    done = run(tmp_path / "s.db", "--headless", "--", sys.executable, program(tmp_path, made + PROGRAM))
+    assert "planner" in done.out and "create_agent" not in done.out and "1 more trace" in done.err

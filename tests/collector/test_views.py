@@ -28,6 +28,7 @@ from trajectory.collector.pace import Pace
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.watching import answer, read_answer
+from trajectory.collector.wording import goal_of
 from trajectory.errors import WireError
 from trajectory.model.content import JSON, MESSAGE, digest
 from trajectory.model.fact import Batch, Fact, Found, Heartbeat, Payload, SpanEvent, SpanLinked
@@ -457,3 +458,19 @@ def test_a_reloaded_trace_counts_its_steps_alike() -> None:
     with bench(store=store) as collector:
         after = trace_view(collector)
         assert (after.tail, after.tail_total, after.lanes) == (before.tail, before.tail_total, before.lanes)
+
+
+def test_a_run_is_called_by_the_words_of_who_asked_and_not_by_a_frameworks_object() -> None:
+    story = Scenario()
+    crew = story.names["Crew.kickoff"] = story.opens(
+        "other", "Crew.kickoff", contents={"input": [{"agents": ["a"], "config": None}]}
+    )
+    task = story.opens(
+        "agent", "invoke_agent buyer", agent="buyer", under="Crew.kickoff", contents={"task": ["Buy a seal kit."]}
+    )
+    story.ends(task)
+    story.ends(crew)
+    assert goal_of(story.trace()) == "Buy a seal kit."
+    only = Scenario()
+    only.ends(only.opens("other", "work", contents={"input": [{"rows": [1, 2], "limit": 3}]}))
+    assert goal_of(only.trace()).startswith('{"limit"')

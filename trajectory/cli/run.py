@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _QUIET_S = 0.5
 _SETTLE_S = 8.0
 _SHOWN_TRACES = 20
+_OPERATION = "gen_ai.operation.name"
 _PAGE = 256
 _TAIL_BYTES = 64 * 1024
 _GRACE_S = 5.0
@@ -174,18 +175,18 @@ class _Run:
         """Prints what its agents did, unless that was on the screen; returns the exit code."""
         from trajectory.cli.places import open_store
 
-        worst, count = -1, 0
+        worst, count, printed = -1, 0, 0
         if there.store:
             try:
                 with closing(open_store(there.store)) as reader:
                     for rows in self._traces(reader, there):
                         count += 1
                         worst = max(worst, _worst(rows))
-                        self._print(rows, count)
+                        printed += self._print(rows, printed)
             except StoreError as fault:
                 say(f"there is no summary: {fault}")
-        if count > _SHOWN_TRACES and self._headless and not self._args.json:
-            say(f"and {plural(count - _SHOWN_TRACES, 'more trace')}: trajectory traces --store {there.store}")
+        if count > printed and self._headless and not self._args.json:
+            say(f"and {plural(count - printed, 'more trace')}: trajectory traces --store {there.store}")
         self._say_instrumented(bool(count) or not there.store)
         if code:
             say(f"the program ended with {code}" if code > 0 else f"the program was ended by {_name_of(-code)}")
@@ -215,13 +216,18 @@ class _Run:
             if last.started_ns and last.started_ns < self._began_ns - _LONGEST_NS:
                 return
 
-    def _print(self, rows: "TraceRows", number: int) -> None:
+    def _print(self, rows: "TraceRows", printed: int) -> bool:
+        """Prints a trace, unless all that it tells is that agents were made."""
         from trajectory.cli.show import page, trace_json
 
         if self._args.json:
             print(json_line(trace_json(rows)))
-        elif self._headless and number <= _SHOWN_TRACES:
-            print("\n".join([*([""] if number > 1 else []), *page(rows, every_span=False)]))
+            return True
+        only_makes = all(s.attributes.get(_OPERATION) == "create_agent" for s in rows.trace.spans.values())
+        if not self._headless or printed >= _SHOWN_TRACES or only_makes:
+            return False
+        print("\n".join([*([""] if printed else []), *page(rows, every_span=False)]))
+        return True
 
     def _say_instrumented(self, has_traces: bool) -> None:
         """What was switched on, what was not, and how to get more: by process, the same thing once."""

@@ -5,6 +5,7 @@ prints.
 """
 
 import json
+from heapq import nsmallest
 
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
@@ -21,6 +22,7 @@ from trajectory.view.text import clean
 
 PREVIEW_CHARS = 240
 TITLE_CHARS = 80
+_LOOKED_AT = 8  # spans, for what was asked
 STEP_WORDS: dict[str, str] = {SpanKind.DELEGATION: "delegate", SpanKind.AGENT: "agent", SpanKind.OTHER: "step"}
 
 
@@ -78,14 +80,21 @@ def title_of(trace: Trace, goal: str) -> str:
 
 
 def goal_of(trace: Trace) -> str:
-    """What was asked for: the root's task or input, else the first thing that a user said to a model."""
+    """What was asked for: the root's task or input, else the first thing that an agent or a model was asked.
+
+    What a framework hands on as an object of its own says it to nobody: it counts only where there are no words.
+    """
     root = trace.root
     if root is None or not trace.has_contents:
         return ""
-    for slot in (Slot.TASK, Slot.INPUT, Slot.ARGUMENTS):
-        texts = [preview(text) for text in trace.texts(root, slot)]
-        if texts:
-            return texts[-1]
-    first = min((s for s in trace.spans.values() if s.digests(Slot.INPUT)), key=lambda s: s.order_key, default=None)
-    texts = trace.texts(first, Slot.INPUT) if first is not None else []
-    return preview(texts[0]) if texts else ""
+    told = [texts[-1] for slot in (Slot.TASK, Slot.INPUT, Slot.ARGUMENTS) if (texts := trace.texts(root, slot))]
+    if not told or _is_structure(told[0]):
+        asked = (s for s in trace.spans.values() if s.digests(Slot.TASK) or s.digests(Slot.INPUT))
+        for span in nsmallest(_LOOKED_AT, asked, key=lambda s: s.order_key):
+            told += (trace.texts(span, Slot.TASK) or trace.texts(span, Slot.INPUT))[:1]
+    previews = [preview(text) for text in told]
+    return next((text for text in previews if not _is_structure(text)), previews[0] if previews else "")
+
+
+def _is_structure(text: str) -> bool:
+    return text[:1] in ("{", "[")
