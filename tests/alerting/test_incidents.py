@@ -1,5 +1,7 @@
 """Rules of incidents: findings that are alike are one thing, which opens, grows, is marked, and is over."""
 
+from typing import Any
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from trajectory.alerting.incidents import Change, Incident, Incidents
 from trajectory.alerting.message import message_of
 from trajectory.alerting.policy import Policy, Rule
 from trajectory.model.fact import Finding, Marked
+from trajectory.model.words import ENDED_AT
 from trajectory.view.muting import key_of_agent, key_of_kind
 
 ANY = Policy()
@@ -83,6 +86,32 @@ def test_a_pending_one_ends_without_a_word() -> None:
     policy = Policy([Rule(rate="3 in 1m", close_after="5m")])
     incidents, _ = fold(policy, (finding(1), NOW_NS))
     assert incidents.pass_time(NOW_NS + 5 * MINUTE_NS, policy) == [] and incidents.all == []
+
+
+def lasting(number: int = 1, ended_ns: int = 0, **more: Any) -> Finding:
+    return finding(number, attributes={ENDED_AT: ended_ns}, **more)
+
+
+def test_what_lasts_holds_its_incident_open_until_it_is_over_and_that_is_told_once() -> None:
+    policy = Policy([Rule(close_after="10m")])
+    incidents, said = fold(policy, (lasting(1, agent="a"), NOW_NS), (lasting(2, agent="a"), NOW_NS + 1))
+    assert said == ["open"] and incidents.pass_time(NOW_NS + 60 * MINUTE_NS, policy) == []
+    incidents = Incidents(incidents.all)  # over a restart
+    over = [lasting(n, NOW_NS + MINUTE_NS, agent="a", message=f"over {n}") for n in (1, 2)]
+    assert incidents.take(over[1], "svc", NOW_NS + 61 * MINUTE_NS, policy) == []
+    (closed,) = incidents.take(over[0], "svc", NOW_NS + 62 * MINUTE_NS, policy)
+    assert (closed.action, closed.incident.message, incidents.all) == ("close", "over 2", [])
+    assert [incidents.take(one, "svc", NOW_NS + 63 * MINUTE_NS, policy) for one in over] == [[], []]
+    assert incidents.all == [] and incidents.pass_time(NOW_NS + 99 * MINUTE_NS, policy) == []
+
+
+def test_an_end_does_not_close_what_else_goes_wrong_and_one_that_never_comes_holds_nothing_open_for_ever() -> None:
+    policy = Policy([Rule(close_after="10m")])
+    incidents, _ = fold(policy, (lasting(1), NOW_NS), (finding(2), NOW_NS + MINUTE_NS))
+    assert incidents.take(lasting(1, NOW_NS), "svc", NOW_NS + 2 * MINUTE_NS, policy) == []
+    assert told(incidents.pass_time(NOW_NS + 11 * MINUTE_NS, policy)) == ["close"]
+    incidents, _ = fold(policy, (lasting(1), NOW_NS))
+    assert told(incidents.pass_time(NOW_NS + 8 * 24 * 60 * MINUTE_NS, policy)) == ["close"]
 
 
 def test_what_is_marked_in_a_run_is_marked_for_all_and_a_mute_ends() -> None:

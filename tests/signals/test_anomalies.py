@@ -8,13 +8,25 @@ import pytest
 
 from tests.collector.builders import Clock, FailingStore
 from tests.scenarios import START_NS, STEP_NS, Scenario
+from trajectory.alerting.alerts import alerts_of
+from trajectory.collector import relearning
 from trajectory.collector.pipeline import Pipeline
 from trajectory.detection.judge import TraceJudge
 from trajectory.detection.mixed import MixedSessions
+from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Finding
-from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS, SYNTHETIC_TIME, Severity
+from trajectory.model.words import (
+    ENDED_AT,
+    ENDED_WHY,
+    INPUT_TOKENS,
+    MODEL_NAME,
+    OUTPUT_TOKENS,
+    SYNTHETIC_TIME,
+    Severity,
+)
 from trajectory.signals import watch as watches
 from trajectory.signals.anomalies import Anomalies
+from trajectory.signals.baseline import RETURNED, SETTLED
 from trajectory.signals.measures import Measure
 from trajectory.signals.watch import ERROR_RATE, LATENCY, TOKENS, TOOL_FREQUENCY, Anomaly, Watch
 
@@ -187,10 +199,13 @@ def test_runs_whose_times_are_made_up_have_no_place_among_others() -> None:
     assert {key.kind for key in (*watch._new, *watch._warm)} == {"agent"}
 
 
-def collected(store: FailingStore, runs: list[Scenario], clock: Clock) -> Pipeline:
-    pipeline = Pipeline(store, [Anomalies, MixedSessions], clock)
-    for _ in range(200):
-        pipeline.tick()
+def collected(store: FailingStore, runs: list[Scenario], clock: Clock, pipeline: Pipeline | None = None) -> Pipeline:
+    """A collector gets runs, one a minute; a new one learns first what is usual."""
+    if pipeline is None:
+        pipeline = Pipeline(store, [Anomalies, MixedSessions], clock)
+        for _ in range(500):
+            pipeline.tick()
+        assert pipeline._relearning is None
     for run in runs:
         batch = Batch(run.source, pipeline.writer.next_seq(run.source.emitter_id, run.source.boot_id), run.facts)
         pipeline.store([batch])
@@ -202,6 +217,78 @@ def collected(store: FailingStore, runs: list[Scenario], clock: Clock) -> Pipeli
     return pipeline
 
 
+@pytest.fixture(autouse=True)
+def learns_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relearning, "_RESTS", 0)
+
+
+def states(store: FailingStore, finding: Finding) -> tuple[str, int, str]:
+    """How an anomaly's alert stands, when it was over, and why."""
+    trace = Trace(finding.trace_id)
+    for batch in store.facts(finding.trace_id):
+        for fact in batch.facts:
+            trace.apply(fact, batch.source)
+    (alert,) = (a for a in alerts_of(trace) if finding in a.findings)
+    return alert.state, finding.attributes[ENDED_AT], finding.attributes.get(ENDED_WHY, "")
+
+
+def anomalies(store: FailingStore) -> list[Finding]:
+    return store.findings(kind="anomaly.*")
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize(("after", "why"), [(1000, RETURNED), (6000, SETTLED)])
+def test_an_anomaly_says_when_it_ended_and_why_also_over_a_restart(is_restarted: bool, after: int, why: str) -> None:
+    store, clock = FailingStore(), Clock(START_NS)
+    first = collected(store, [told_run(n, (1000 if n < 90 else 6000) + n % 7) for n in range(105)], clock)
+    assert [states(store, f)[0] for f in anomalies(store)] == ["open", "open"]
+    after_it = [told_run(n, after + n % 7) for n in range(105, 190)]
+    collected(store, after_it, clock, None if is_restarted else first)
+    begun_ns, last_ns = told_run(105, 1).now_ns, told_run(189, 1).now_ns
+    for finding in anomalies(store):
+        state, ended_ns, because = states(store, finding)
+        assert state == "closed" and because == why and begun_ns <= ended_ns < last_ns, finding.message
+        assert finding.message.endswith(f": {why}") and finding.at_ns < ended_ns
+        (summary,) = (s for s in store.summaries() if s.trace_id == finding.trace_id)
+        assert not summary.infos and not summary.warnings
+
+
+def test_an_end_that_a_restart_lies_over_is_told_by_what_is_learnt_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, clock = FailingStore(), Clock(START_NS)
+    collected(store, [told_run(n, (1000 if n < 90 else 6000) + n % 7) for n in range(105)], clock)
+    monkeypatch.setattr(relearning, "MAX_TRACES", 60)
+    blind = Pipeline(store, [], clock)  # nobody watched meanwhile
+    for run in (told_run(n, 6000 + n % 7) for n in range(105, 200)):
+        batch = Batch(run.source, blind.writer.next_seq(run.source.emitter_id, run.source.boot_id), run.facts)
+        blind.store([batch])
+        blind.fold([batch])
+        clock.at_ns = run.now_ns
+    blind.finish()
+    assert {states(store, f)[1] for f in anomalies(store)} == {0}
+    collected(store, [], clock)
+    assert [states(store, f)[0] for f in anomalies(store)] == ["closed", "closed"]
+    assert all(states(store, f)[2].startswith(SETTLED) for f in anomalies(store))
+
+
+def test_what_nothing_comes_of_any_more_and_what_has_no_room_does_not_last_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    team = Team()
+    team.runs(400)
+    (told,) = team.runs(20, seconds=9)
+    team.watch.pass_time(team.now_ns + watches.SILENT_NS - MINUTE_NS)
+    team.watch.pass_time(team.now_ns - watches.SILENT_NS)  # the clock was set back
+    assert team.watch.take_ended() == []
+    team.watch.pass_time(team.now_ns + watches.SILENT_NS)
+    assert [(end.series, end.why) for end in team.watch.take_ended()] == [(told.key.series, watches.SILENT)]
+    assert [one.key for one in team.runs(1, seconds=9)] == [told.key]  # it goes on after all
+    monkeypatch.setattr(watches, "MAX_SERIES_COUNT", 3)
+    other = Team()
+    other.watch, other.count = team.watch, team.count
+    other.runs(41, tool="other")
+    assert [(end.series, end.why) for end in team.watch.take_ended()] == [(told.key.series, watches.FORGOTTEN)]
+
+
 def test_a_collector_tells_it_and_knows_after_a_restart_what_is_usual() -> None:
     store, clock = FailingStore(), Clock(START_NS)
     before = collected(store, [told_run(n, 1000 + n % 7) for n in range(90)], clock)
@@ -209,6 +296,7 @@ def test_a_collector_tells_it_and_knows_after_a_restart_what_is_usual() -> None:
     collected(store, [told_run(n, 6000 + n % 7) for n in range(90, 110)], clock)
     told = [f for s in store.summaries() for f in store.findings(s.trace_id) if f.kind.startswith("anomaly.")]
     assert sorted(f.kind for f in told) == ["anomaly.cost", "anomaly.tokens"]
+    assert {states(store, f) for f in told} == {("open", 0, "")}
     again = collected(store, [told_run(n, 6000 + n % 7) for n in range(110, 115)], clock)
     later = [f for s in store.summaries() for f in store.findings(s.trace_id) if f.kind.startswith("anomaly.")]
-    assert len(later) == len(told) and {one.key.metric for one in again.watch.lasting()} <= {TOKENS, "cost"}
+    assert later == told and {one.key.metric for one in again.watch.lasting()} <= {TOKENS, "cost"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.signals import streams
 from tests.signals.streams import STREAMS
 from trajectory.signals import baseline, failing, mix
-from trajectory.signals.baseline import Alarm, Baseline
+from trajectory.signals.baseline import RETURNED, SETTLED, Alarm, Baseline
 from trajectory.signals.failing import FailureShare
 from trajectory.signals.mix import ToolMix
 
@@ -56,6 +56,7 @@ def test_an_alarm_grows_ends_when_the_stream_is_back_and_begins_again() -> None:
     (alarm,) = alarms(stream, [3 * value for value in streams.lognormal(30, chance)], 400)
     assert stream.alarm is not None and stream.alarm.value_count > alarm.value_count
     assert alarms(stream, streams.lognormal(60, chance), 430) == [] and stream.alarm is None
+    assert stream.ended == RETURNED
     assert len(alarms(stream, [3 * value for value in streams.lognormal(30, chance)], 490)) == 1
 
 
@@ -63,7 +64,7 @@ def test_what_lasts_becomes_usual_and_what_was_usual_before_still_is() -> None:
     chance = Random(5)
     stream = used_to(streams.lognormal(400, chance))
     assert len(alarms(stream, [4 * value for value in streams.lognormal(400, chance)], 400)) == 1
-    assert stream.alarm is None and stream.usual is not None and stream.usual.middle > 3
+    assert stream.alarm is None and stream.usual is not None and stream.usual.middle > 3 and stream.ended == SETTLED
     assert alarms(stream, streams.lognormal(200, chance), 800) == []
 
 
@@ -122,7 +123,8 @@ def test_a_tool_that_begins_to_fail_is_told_until_it_works_again() -> None:
     assert alarms(stream, [float(chance.random() < 0.02) for _ in range(300)]) == []
     (alarm,) = alarms(stream, [float(chance.random() < 0.6) for _ in range(40)], 300)
     assert 0.4 < alarm.seen <= 1 and alarm.usual.high < 0.1 and 296 <= alarm.onset_ns <= 304 and alarm.at_ns < 325
-    assert alarms(stream, [0.0] * 200, 340) == [] and stream.alarm is None
+    assert alarms(stream, [0.0] * 200, 340) == [] and stream.alarm is None and stream.ended == RETURNED
+    assert len(alarms(stream, [1.0] * 300, 540)) == 1 and stream.alarm is None and stream.ended == SETTLED
 
 
 def mixed(chance: Random, **weights: float) -> dict[str, int]:
@@ -135,10 +137,10 @@ def test_an_agent_that_calls_other_tools_than_before_is_told_with_the_tool() -> 
     runs = ToolMix()
     before = [runs.put(mixed(chance, search=5, read=3, write=1), at) for at in range(3000)]
     assert set(before) == {None}
-    told = [runs.put(mixed(chance, search=1, read=3, write=1, page=9), at) for at in range(3000, 3040)]
+    told = [runs.put(mixed(chance, search=1, read=3, write=1, page=9), at) for at in range(3000, 3030)]
     (alarm,) = filter(None, told)
     assert alarm.what == "page" and alarm.is_above and alarm.usual.high < 0.2 < alarm.seen
     assert alarm.onset_ns <= 3004 and alarm.at_ns < 3020
-    for at in range(3040, 3140):
+    for at in range(3030, 3140):
         runs.put(mixed(chance, search=5, read=3, write=1), at)
-    assert runs.alarm is None
+    assert runs.alarm is None and runs.ended == RETURNED

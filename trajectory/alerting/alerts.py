@@ -7,7 +7,7 @@ counted.
 
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Finding, Marked
-from trajectory.model.words import Severity
+from trajectory.model.words import ENDED_AT, Severity
 from trajectory.view.muting import key_of_agent, key_of_kind
 from trajectory.view.text import clean
 
@@ -48,6 +48,11 @@ def alert_key(finding: Finding) -> str:
     return f"{finding.kind}:{anchor.hex()}"
 
 
+def is_over(finding: Finding) -> bool:
+    """Whether a finding tells of something that lasted and has ended."""
+    return bool(finding.attributes.get(ENDED_AT))
+
+
 def alerts_of(trace: Trace, now_ns: int = 0) -> list[Alert]:
     """The alerts of a trace in order of opening, numbered A1, A2, ... as found, with the marks that count at an instant."""
     alerts: dict[str, Alert] = {}
@@ -62,6 +67,8 @@ def alerts_of(trace: Trace, now_ns: int = 0) -> list[Alert]:
         alert.mark = _mark_on(alert, trace, now_ns)
         if alert.mark is not None:
             alert.state = _STATE_AFTER.get(alert.mark.action, "open")
+        if all(map(is_over, alert.findings)):
+            alert.state = "closed"
     return sorted(alerts.values(), key=lambda a: (a.opened_ns, a.key))
 
 

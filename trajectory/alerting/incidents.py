@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from trajectory.alerting.alerts import alert_key
+from trajectory.alerting.alerts import alert_key, is_over
 from trajectory.alerting.policy import Policy, Rule, rank_of
 from trajectory.detection.masking import masked
 from trajectory.model.fact import Finding, Marked
+from trajectory.model.words import ENDED_AT
 from trajectory.view.muting import key_of_agent, key_of_kind
 from trajectory.view.text import clean
 
@@ -26,12 +27,14 @@ FOREVER_NS = (1 << 63) - 1
 _SEEN_BYTES = 8
 _LIKE = "like "  # before an incident's key: a name of what is muted; those of marks begin with a trace
 _FAR_NS = 3_600_000_000_000  # nobody is so far ahead of the clock: it was set back
+_MOST_LASTING_NS = 7 * 86_400_000_000_000  # what lasts holds its incident open for so long at most: its run may be gone
 
 
 class Incident(msgspec.Struct):
     """One thing that goes wrong. Its newest finding says what; `places` are (run, key of its alert there), the newest last.
 
-    `state` is `pending` (rate or duration not reached), `open`, `acknowledged` or `closed`. `seen` are digests of findings.
+    `state` is `pending` (rate or duration not reached), `open`, `acknowledged` or `closed`. `seen` are digests of findings,
+    `lasting` those of them that are not over until somebody says so, and `lasting_count` how many of all were such.
     """
 
     id: str
@@ -57,6 +60,8 @@ class Incident(msgspec.Struct):
     places: list[tuple[str, str]] = []
     recent_ns: list[int] = []
     seen: bytes = b""
+    lasting: list[bytes] = []
+    lasting_count: int = 0
 
     def shown_state(self, now_ns: int) -> str:
         """Its state as people see it: `muted` stands over open and acknowledged."""
@@ -89,8 +94,10 @@ class Incidents:
         return list(self._mutes.items())
 
     def take(self, finding: Finding, service: str, at_ns: int, policy: Policy) -> list[Change]:
-        """One finding, found at an instant."""
+        """One finding, found at an instant. One that says that what it told of is over begins nothing."""
         finding, service = _without_secrets(finding), masked(service)
+        if is_over(finding):
+            return self._end(finding, at_ns)
         decided = policy.rule_for(finding, service)
         if decided is None:
             return self._take_back(finding, service, at_ns, policy)
@@ -146,6 +153,8 @@ class Incidents:
                 incident.last_ns, incident.told_ns = min(incident.last_ns, now_ns), min(incident.told_ns, now_ns)
                 self.touched[incident.id] = incident
             rests_ns = max(rule.time_ns("close_after"), rule.needed().within_ns)
+            if incident.lasting:
+                rests_ns = max(rests_ns, _MOST_LASTING_NS)
             if now_ns - incident.last_ns >= rests_ns:
                 changes += self._close(incident, now_ns)
             elif incident.state == "open" and now_ns >= incident.muted_until_ns:
@@ -201,8 +210,23 @@ class Incidents:
         self._seen.pop(incident.id, None)
         was_told = incident.told_ns > 0
         incident.state, incident.closed_ns, incident.seen, incident.recent_ns = "closed", now_ns, b"", []
+        incident.lasting = []
         self.touched[incident.id] = incident
         return [Change("close", incident)] if was_told else []
+
+    def _end(self, finding: Finding, at_ns: int) -> list[Change]:
+        """What lasted is over: its incident closes with the last of them, unless other findings keep it to its time."""
+        own = _digest(finding)
+        incident = next((one for one in self._by_key.values() if own in one.lasting), None)
+        if incident is None:
+            return []
+        self.touched[incident.id] = incident
+        incident.lasting = [each for each in incident.lasting if each != own]
+        if (incident.trace_id, incident.alert_key) == (finding.trace_id.hex(), alert_key(finding)):
+            incident.message = finding.message
+        if incident.lasting or incident.count > incident.lasting_count:
+            return []
+        return self._close(incident, at_ns)
 
     def _is_new(self, incident: Incident, finding: Finding) -> bool:
         """Whether a finding is not one that was known and has only grown."""
@@ -272,6 +296,9 @@ def _grow(incident: Incident, finding: Finding, at_ns: int, rule: Rule, *, is_ne
         incident.trace_id, incident.alert_key = place
     if is_new:
         incident.count += 1
+        if finding.attributes.get(ENDED_AT) == 0 and len(incident.lasting) < _MAX_SEEN:
+            incident.lasting = [*incident.lasting, _digest(finding)]
+            incident.lasting_count += 1
         incident.recent_ns = [*incident.recent_ns, at_ns][-rule.needed().times :]
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from trajectory.collector import skew
 from trajectory.collector.counting import Counted
+from trajectory.collector.endings import Endings
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
 from trajectory.collector.judging import Judging
@@ -77,6 +78,7 @@ class Pipeline:
         self.runs = Listing(writer, row_of, LISTED_TRACES)
         self.sums = Sums(writer, now_ns())
         self.watch = Watch(self.sums.prices)
+        self._endings = Endings(self.watch)
         self._usual = UsualDurations()
         told_of_others: dict[DetectorFactory, DetectorFactory] = {
             StalledSpans: partial(StalledSpans, self._usual),
@@ -165,6 +167,7 @@ class Pipeline:
         elif isinstance(fact, Found) and fact.finding.trace_id:
             self._fold_into(fact.finding.trace_id, fact, source, now_ns)
             self._unsaved.append(fact.finding)  # of another store, imported with its trace
+            self._endings.note(fact.finding, now_ns)
         elif isinstance(fact, Marked):
             self._fold_into(fact.trace_id, fact, source, now_ns)
         return fact.at_ns  # type: ignore[union-attr]
@@ -213,7 +216,9 @@ class Pipeline:
     def _keep(self, folded: FoldedTrace, found: Iterable[Finding]) -> None:
         """Findings become facts: folded now, stored at the next tick. What is known already, or cannot be stored, does not."""
         for finding in found:
-            fact = Found(self._now_ns(), finding)
+            now_ns = self._now_ns()
+            known_ns = folded.trace.found_at_ns.get(finding.key, -1)
+            fact = Found(max(now_ns, known_ns + 1), finding)  # the grown one counts, though the clock was set back
             try:
                 decode_fact(encode(fact))
             except Exception as fault:  # a stranger's detector may put anything into a finding
@@ -223,6 +228,7 @@ class Pipeline:
                 folded.apply(fact, self._own)
                 self._pending.append(fact)
                 self._changed(folded)
+                self._endings.note(finding, now_ns)
 
     def mark(self, marked: Marked) -> None:
         """What an operator says of an alert is a fact too, and stored at once. Raises StoreError, and where no such trace is."""
@@ -263,6 +269,7 @@ class Pipeline:
             self._swept_ns = now_ns
             self._let_go_of_marks(now_ns)
         self._judging.step(now_ns)
+        self._end_anomaly(now_ns)
         self._store_own()
         self._summarise_due(now_ns, is_sweep)
         self.sums.step(now_ns)
@@ -276,6 +283,19 @@ class Pipeline:
             began_ns = time.monotonic_ns()
             self.retire(_RETENTION_S)
             self._retention_pace.took(began_ns)
+
+    def _end_anomaly(self, now_ns: int) -> bool:
+        """Says of an anomaly that is over when it ended and why; False where there is none. Raises StoreError."""
+        if not self._endings.is_read:
+            self._endings.read(self.writer, now_ns)
+        over = self._endings.step(now_ns, is_learnt=self._relearning is None)
+        if over is None:
+            return False
+        folded = self.folded(over.trace_id)
+        if folded is not None:
+            self._keep(folded, [over])
+        self._endings.told()
+        return True
 
     def _let_go_of_marks(self, now_ns: int) -> None:
         """What a mark said until now is said no more: the rows of its run are made again."""
@@ -320,6 +340,8 @@ class Pipeline:
         """Settles every trace for good and stores what that finds: at the end of an import, and before a stop."""
         for folded in list(self._folded.values()):
             self._settle_for_good(folded)
+        while self._end_anomaly(self._now_ns()):
+            self._store_own()
         self._store_own()
         for last in (False, True):
             self._summarise([f for f in self._folded.values() if self._is_unsaid(f, True)], self._now_ns())

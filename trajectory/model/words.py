@@ -92,6 +92,10 @@ EVENT_CONTEXT = "context"
 EVENT_DELTA = "delta"
 EVENT_EXCEPTION = "exception"  # OpenTelemetry's, with exception.type, .message, .stacktrace
 
+# Attributes of a finding that lasts until it is over.
+ENDED_AT = "ended_unix_nano"  # by the facts' clock; 0 while it lasts
+ENDED_WHY = "ended_because"
+
 # Attribute names: the GenAI conventions' where they exist.
 AGENT_NAME = "gen_ai.agent.name"
 SESSION_ID = "gen_ai.conversation.id"

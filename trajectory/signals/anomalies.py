@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from math import floor, log10
 
+import msgspec
+
 from trajectory.detection.words import shorten
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
-from trajectory.model.words import SYNTHETIC_TIME, Severity
+from trajectory.model.words import ENDED_AT, ENDED_WHY, SYNTHETIC_TIME, Severity
 from trajectory.signals.baseline import Alarm
 from trajectory.signals.measures import Kind, Measure, delegation_measure, measured
 from trajectory.signals.watch import (
@@ -108,6 +110,8 @@ def _finding(anomaly: Anomaly, trace: Trace) -> Finding:
         ],
         at_ns=alarm.onset_ns,
         attributes={
+            ENDED_AT: 0,
+            "series": key.series,
             "metric": key.metric,
             "of": key.kind,
             "service": key.service,
@@ -123,10 +127,19 @@ def _finding(anomaly: Anomaly, trace: Trace) -> Finding:
     )
 
 
+def ended(finding: Finding, at_ns: int, why: str) -> Finding:
+    """The finding of an anomaly that is over, grown by when and why."""
+    return msgspec.structs.replace(
+        finding,
+        message=f"{finding.message}. Over since {_shown_time(at_ns)}: {why}",
+        attributes={**finding.attributes, ENDED_AT: at_ns, ENDED_WHY: why},
+    )
+
+
 def message_of(anomaly: Anomaly) -> str:
     """One sentence: what was seen, what is usual, since when, on how much."""
     key, alarm = anomaly.key, anomaly.alarm
-    since = f"{datetime.fromtimestamp(alarm.onset_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    since = _shown_time(alarm.onset_ns)
     seen, usual = _shown(key.metric, alarm.seen), _range(key.metric, alarm)
     if key.metric == TOOL_FREQUENCY:
         who = shorten(key.agent or key.service, 60)
@@ -180,6 +193,10 @@ def _shown(metric: str, value: float) -> str:
         return f"${_number(value)}"
     unit = "s" if metric in (LATENCY, FIRST_TOKEN) else "tokens" if metric == TOKENS else "characters"
     return f"{_number(value)} {unit}"
+
+
+def _shown_time(at_ns: int) -> str:
+    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _number(value: float) -> str:

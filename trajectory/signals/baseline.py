@@ -37,6 +37,7 @@ _MOST_WIDENING = 4.0
 _SETTLED_COUNT = 60  # so long after an alarm without a return, what is seen now is usual
 _RETURNED_COUNT = 6  # so many more usual values than unusual ones end an alarm
 _MOST = 1e300
+RETURNED, SETTLED = "usual again", "the new level has become the usual one"  # why an alarm ended
 
 
 class Usual(NamedTuple):
@@ -66,7 +67,7 @@ class Baseline:
     __slots__ = (
         "_above", "_alarm_count", "_allowances", "_below", "_count", "_edges", "_held", "_held_ns", "_is_quantity", "_learnt",
         "_levels", "_limits", "_looks", "_middle", "_reference", "_restless", "_since", "_sorted", "_sums", "_usual_run",
-        "_widening", "alarm",
+        "_widening", "alarm", "ended",
     )  # fmt: skip
 
     def __init__(self, *, is_quantity: bool = True) -> None:
@@ -91,6 +92,7 @@ class Baseline:
         self._alarm_count = 0  # values of the alarm that lasts
         self._usual_run = 0  # how many more of them are usual than not
         self.alarm: Alarm | None = None  # while it lasts
+        self.ended = ""  # why the last one did
 
     @property
     def is_warm(self) -> bool:
@@ -220,13 +222,13 @@ class Baseline:
         is_usual = away < 0.5 or is_above != alarm.is_above
         self._usual_run = max(self._usual_run + (1 if is_usual else -1), 0)
         if self._usual_run >= _RETURNED_COUNT:
-            self._end()
+            self._end(RETURNED)
         elif self._alarm_count >= _SETTLED_COUNT:
             settled = list(self._held)[-_SETTLED_COUNT:]
             self._reference.clear()
             self._sorted.clear()
             self._count = 0  # of what it is now little is known
-            self._end()
+            self._end(SETTLED)
             for value in settled:
                 self._learn(value)
             self._look()
@@ -238,8 +240,8 @@ class Baseline:
     def _held_middle(self, count: int) -> float:
         return sorted(islice(self._held, len(self._held) - count, None))[count // 2]
 
-    def _end(self) -> None:
-        self.alarm = None
+    def _end(self, why: str) -> None:
+        self.alarm, self.ended = None, why
         self._sums = [0.0] * 6
         self._held.clear()
         self._held_ns.clear()

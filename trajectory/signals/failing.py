@@ -11,7 +11,7 @@ How it judges: the log of how much likelier a call's outcome is at a share that 
 from collections import deque
 from math import exp, log, sqrt
 
-from trajectory.signals.baseline import Alarm, Usual
+from trajectory.signals.baseline import RETURNED, SETTLED, Alarm, Usual
 
 WARM_UP_COUNT = 40
 REFERENCE_COUNT = 400  # the latest usual calls
@@ -29,7 +29,7 @@ class FailureShare:
 
     __slots__ = (
         "_alarm_count", "_failed_since", "_failures", "_held", "_limit", "_reference", "_since", "_since_ns", "_steps", "_sum",
-        "alarm",
+        "alarm", "ended",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -42,6 +42,7 @@ class FailureShare:
         self._limit = _LIMIT
         self._alarm_count = 0
         self.alarm: Alarm | None = None  # while it lasts
+        self.ended = ""  # why the last one did
 
     @property
     def is_warm(self) -> bool:
@@ -92,7 +93,7 @@ class FailureShare:
             self.alarm = alarm._replace(seen=seen, at_ns=at_ns, value_count=self._since)
             return
         settled = list(self._held)[-_SETTLED_COUNT:] if is_settled else []
-        self.alarm = None
+        self.alarm, self.ended = None, SETTLED if is_settled else RETURNED
         self._sum = 0.0
         self._held.clear()
         if is_settled:

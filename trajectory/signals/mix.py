@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from math import exp, log, sqrt
 
-from trajectory.signals.baseline import Alarm, Usual
+from trajectory.signals.baseline import RETURNED, SETTLED, Alarm, Usual
 
 WARM_UP_COUNT = 40  # runs in the reference
 REFERENCE_COUNT = 160
@@ -42,6 +42,7 @@ class ToolMix:
         "_window",
         "_window_sum",
         "alarm",
+        "ended",
     )
 
     def __init__(self) -> None:
@@ -54,11 +55,16 @@ class ToolMix:
         self._learnt = 0
         self._alarm_count = 0
         self.alarm: Alarm | None = None  # while it lasts
+        self.ended = ""  # why the last one did
 
     @property
     def is_warm(self) -> bool:
         """Whether enough is known to judge by."""
         return len(self._runs) >= WARM_UP_COUNT
+
+    def share(self, name: str) -> float:
+        """What share of the calls is usually of a tool; 0 of one that is not known."""
+        return self._reference[name] / self._reference.total() if self._reference else 0.0
 
     def put(self, calls: Mix, at_ns: int) -> Alarm | None:
         """Takes the calls of the next run; returns an alarm where one begins now. A run without calls is left out."""
@@ -146,9 +152,9 @@ class ToolMix:
     def _go_on(self, alarm: Alarm, at_ns: int) -> None:
         self._alarm_count += 1
         if self._change() < _ENDING_CHANGE:
-            self.alarm = None
+            self.alarm, self.ended = None, RETURNED
         elif self._alarm_count >= _SETTLED_COUNT:
-            self.alarm = None
+            self.alarm, self.ended = None, SETTLED
             self._runs.clear()
             self._reference.clear()
             for _, run in self._window:

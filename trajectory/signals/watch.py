@@ -8,6 +8,7 @@ alarms, and a step that came with it says so. One for all traces of a collector;
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2s
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -28,9 +29,15 @@ _RECENT_COUNT = 32  # latest values, with where they are from
 _EVIDENCE_COUNT = 3
 _LATE_NS = 600_000_000_000  # what is older than the latest by more is not judged
 _AHEAD_NS = 3_600_000_000_000  # what is of a time that is still to come by more has no clock
+SILENT_NS = 26 * 3_600_000_000_000  # by the clock that judges: a day, and some more for what comes once a day
 _VERSION_COUNT = 20  # values of a new version before anything is said of it
 _VERSIONS_KEPT = 8
 _MAX_NAME = 200
+
+SILENT, FORGOTTEN = (
+    "nothing of it came any more",
+    "too many others are watched to go on with it",
+)  # why an anomaly ended, too
 
 LATENCY, FIRST_TOKEN, TOKENS, COST = "latency", "time_to_first_token", "tokens", "cost"
 OUTPUT_LENGTH, ERROR_RATE, TOOL_FREQUENCY = "output_length", "error_rate", "tool_frequency"
@@ -44,6 +51,11 @@ class Key(NamedTuple):
     service: str
     agent: str
     name: str
+
+    @property
+    def series(self) -> str:
+        """Its short name, the same in every process."""
+        return blake2s("\x1f".join(self).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 class Place(NamedTuple):
@@ -74,8 +86,25 @@ class Anomaly(NamedTuple):
     deploy: Deploy | None  # where it began with one
 
 
+class Ended(NamedTuple):
+    """An anomaly that was told is over: of which series, when by the facts' clock, and why."""
+
+    series: str
+    at_ns: int
+    why: str
+
+
+class Standing(NamedTuple):
+    """How a series stands whose usual is known: whether an alarm lasts, the middle of what is usual, and its latest instant."""
+
+    is_lasting: bool
+    middle: float
+    last_ns: int
+
+
 class _Stream(Protocol):
     alarm: Alarm | None
+    ended: str
 
     @property
     def is_warm(self) -> bool: ...
@@ -90,6 +119,7 @@ class Watch:
         self._new: OrderedDict[Key, _Series] = OrderedDict()
         self._counted: OrderedDict[bytes, set[bytes]] = OrderedDict()  # by trace, spans and delegations
         self._counted_count = 0
+        self._ended: deque[Ended] = deque(maxlen=MAX_SERIES_COUNT)
 
     def __len__(self) -> int:
         return len(self._warm) + len(self._new)
@@ -125,18 +155,41 @@ class Watch:
                 calls.setdefault(key, Counter())[measure.name[:_MAX_NAME]] += 1
                 last[key] = measure
         self._let_go_of_spans()
-        told: list[Anomaly | None] = []
+        told: list[Anomaly | Ended | None] = []
         for key, all_values in values.items():
             series = self._series(key)
             most = _MOST_FAILURES if key.metric == ERROR_RATE else _MOST_VALUES
             for measure, value in _condensed(all_values, most):
-                told.append(series.put(value, measure, trace_id))
+                told.append(series.put(value, measure, trace_id, now_ns))
             self._settle(key, series)
         for key, count in calls.items():
             series = self._series(key)
-            told.append(series.put(count, last[key], trace_id))
+            told.append(series.put(count, last[key], trace_id, now_ns))
             self._settle(key, series)
-        return [each for each in told if each is not None]
+        self._ended += [each for each in told if isinstance(each, Ended)]
+        return [each for each in told if isinstance(each, Anomaly)]
+
+    def take_ended(self) -> list[Ended]:
+        """What is over since this was last asked, in the order in which it ended."""
+        ended = list(self._ended)
+        self._ended.clear()
+        return ended
+
+    def pass_time(self, now_ns: int) -> None:
+        """Ends what was told of series of which nothing came for long."""
+        for series in (*self._warm.values(), *self._new.values()):
+            ended = series.pass_time(now_ns)
+            if ended is not None:
+                self._ended.append(ended)
+
+    def standings(self, asked: dict[str, str]) -> dict[str, Standing]:
+        """By series, how those stand whose usual is known. `asked` names, of a mix, the share that is asked about."""
+        found = {}
+        for key, series in self._warm.items():
+            name = key.series
+            if name in asked and (standing := series.standing(asked[name])) is not None:
+                found[name] = standing
+        return found
 
     def lasting(self) -> list[Anomaly]:
         """Those that were told and have not ended, as they are now."""
@@ -164,7 +217,9 @@ class Watch:
         kept[key] = series
         kept.move_to_end(key)
         if len(kept) > most:
-            kept.popitem(last=False)
+            _, gone = kept.popitem(last=False)
+            if (ended := gone.end(FORGOTTEN)) is not None:
+                self._ended.append(ended)
 
 
 class _Series:
@@ -178,7 +233,7 @@ class _Series:
         self._versions: deque[str] = deque(maxlen=_VERSIONS_KEPT)
         self._deploy: Deploy | None = None
         self._deploy_count = 0  # values since
-        self._last_ns = 0
+        self._last_ns = self._heard_ns = 0  # by the facts' clock, and by the one that judges
         self._is_told = False
         self.is_known = False  # it was warm once
 
@@ -186,12 +241,15 @@ class _Series:
     def _judge(self) -> _Stream:
         return self._mix or self._stream
 
-    def put(self, value: float | Counter[str], measure: Measure, trace_id: bytes) -> Anomaly | None:
-        """Takes a value; returns the anomaly that is to be told now."""
+    def put(
+        self, value: float | Counter[str], measure: Measure, trace_id: bytes, now_ns: int
+    ) -> Anomaly | Ended | None:
+        """Takes a value; returns the anomaly that is to be told now, or that one that was told is over."""
         at_ns = measure.at_ns
+        self._last_ns = min(self._last_ns, now_ns)  # a clock that was ahead does not make the others late
         if at_ns < self._last_ns - _LATE_NS and self.is_known:
             return None
-        self._last_ns = max(self._last_ns, at_ns)
+        self._last_ns, self._heard_ns = max(self._last_ns, at_ns), now_ns
         self._note_version(measure.version, at_ns)
         if self._mix is not None:
             assert isinstance(value, Counter)
@@ -204,13 +262,36 @@ class _Series:
             self._recent.append(Place(value, at_ns, trace_id, measure.span_id))
         self.is_known = self.is_known or self._judge.is_warm
         if self._judge.alarm is None:
-            self._is_told = False
-            return None
+            return self.end(self._judge.ended)
         if self._is_told or (self._deploy is not None and self._deploy_count < _VERSION_COUNT):
             return None
         anomaly = self._anomaly(self._judge.alarm)
         self._is_told = anomaly.trace_count >= _LEAST_TRACES
         return anomaly if self._is_told else None
+
+    def end(self, why: str) -> Ended | None:
+        """That what was told is over; None where nothing was."""
+        if not self._is_told:
+            return None
+        self._is_told = False
+        return Ended(self._key.series, self._last_ns, why)
+
+    def pass_time(self, now_ns: int) -> Ended | None:
+        """That what was told is over, where nothing came for long."""
+        self._heard_ns = min(self._heard_ns, now_ns)  # the clock may have been set back
+        return self.end(SILENT) if now_ns - self._heard_ns >= SILENT_NS else None
+
+    def standing(self, what: str) -> Standing | None:
+        """How it stands; None where its usual is not known."""
+        judge = self._judge
+        if not judge.is_warm:
+            return None
+        if self._mix is not None:
+            middle = self._mix.share(what)
+        else:
+            assert self._stream.usual is not None
+            middle = self._stream.usual.middle
+        return Standing(judge.alarm is not None, middle, self._last_ns)
 
     def lasting(self) -> Anomaly | None:
         """The anomaly that was told and lasts."""

@@ -193,7 +193,7 @@ class Reader(Protocol):
     def findings(
         self, trace_id: bytes | None = None, kind: str | None = None, min_severity: str | None = None
     ) -> list[Finding]:
-        """The saved findings that match, in time order."""
+        """The saved findings that match, in time order; a kind with a `*` in it is a pattern, as `anomaly.*`."""
         ...
 
     def traces_saying(self, text: str, limit: int, budget_s: float = 0.5) -> tuple[list[bytes], bool]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -242,7 +243,7 @@ class MemoryStore:
                 finding
                 for finding in self._findings.values()
                 if trace_id in (None, finding.trace_id)
-                and kind in (None, finding.kind)
+                and (kind is None or fnmatchcase(finding.kind, kind))
                 and severity_rank(finding.severity) >= lowest
             ]
             return sorted(found, key=lambda finding: (finding.at_ns, finding.key.encode()))

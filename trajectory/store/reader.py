@@ -173,7 +173,8 @@ class SqliteReader:
         self, trace_id: bytes | None = None, kind: str | None = None, min_severity: str | None = None
     ) -> list[Finding]:
         lowest = None if min_severity is None else severity_floor(min_severity)
-        wanted = [("trace_id = ?", trace_id), ("kind = ?", kind), ("severity_rank >= ?", lowest)]
+        of_kind = "kind GLOB ?" if kind is not None and "*" in kind else "kind = ?"
+        wanted = [("trace_id = ?", trace_id), (of_kind, kind), ("severity_rank >= ?", lowest)]
         asked = [(condition, value) for condition, value in wanted if value is not None]
         where = " AND ".join(condition for condition, _ in asked) or "1"
         rows = self._database.rows(

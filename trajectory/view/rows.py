@@ -100,9 +100,9 @@ class EvidenceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What the operator sees of findings that are one. `state`: open, acknowledged, muted. `ending` is where a path came to:
-    answer (the final answer holds it), run (the run ended in it), stopped (neither), open (the run goes on); nothing where
-    it is not followed."""
+    """What the operator sees of findings that are one. `state`: open, acknowledged, muted, closed. `ending` is where a path
+    came to: answer (the final answer holds it), run (the run ended in it), stopped (neither), open (the run goes on); nothing
+    where it is not followed."""
 
     key: str
     alert_id: str  # A1, A2, ... in the order in which they were found in the trace

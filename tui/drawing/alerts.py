@@ -8,7 +8,7 @@ from tui.drawing.line import Line, put, spread
 from tui.drawing.numbers import instant
 from tui.signs import Signs, severity_sign
 
-_STATES = {"acknowledged": "ack"}
+_STATES = {"acknowledged": "ack", "closed": "over"}
 
 
 def kind_width(rows: Sequence[AlertRow], width: int) -> int:
@@ -71,6 +71,6 @@ def alert_counts(critical: int, warnings: int, infos: int, signs: Signs) -> Line
 
 def alerts_title(rows: Sequence[AlertRow], signs: Signs) -> str:
     """`2 open · 1 ack · 1 muted`, without what there is none of."""
-    counts = [("open", "open"), ("acknowledged", "ack"), ("muted", "muted")]
+    counts = [("open", "open"), ("acknowledged", "ack"), ("muted", "muted"), ("closed", "over")]
     parts = [f"{count} {word}" for state, word in counts if (count := sum(row.state == state for row in rows))]
     return f" {signs.dot} ".join(parts) or "none"
