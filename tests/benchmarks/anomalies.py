@@ -31,6 +31,7 @@ _FACTORS = (0.3, 0.5, 1.5, 2.0, 3.0, 5.0)
 _CHANGING: dict[str, Stream] = {
     name: STREAMS[name] for name in ("lognormal", "wide", "dependent", "bimodal", "heavy tail", "whole numbers", "constant")
 }  # fmt: skip
+_CLUMPED: dict[str, Stream] = {"failures in pairs": streams.in_pairs, "failures in bursts": streams.in_bursts}
 _SHARES = ((0.0, 0.2), (0.02, 0.2), (0.02, 0.5), (0.1, 0.4), (0.3, 0.8))
 _LOWS = (
     (94, 112),
@@ -76,6 +77,11 @@ def run() -> list[Row]:
     changes = {f"failing {usual:.0%} to {more:.0%}": (usual, more) for usual, more in _SHARES}
     asked = {name: _failing(make, shares, changes) for name, make in outcomes.items()}
     rows += _compared("failures", asked, list(shares))
+    clumped = {name: _asked(make, _CLUMPED, {}) for name, make in outcomes.items()}
+    for name in _CLUMPED:
+        rates = {side: f"{found.rate(name):.1f}" for side, found in clumped.items()}
+        others = ", ".join(f"{side} {rate}" for side, rate in rates.items() if side != _OURS)
+        rows.append(noted(name, "false alarms per 10,000", f"{rates[_OURS]}; {others}"))
     rows += _public(numbers)
     rows.append(noted("watch", "a measure in the stream", f"{_watch_cost_us():.1f} µs, of three series each"))
     return rows

@@ -69,6 +69,23 @@ def growing(count: int, chance: Random) -> list[float]:
     return [exp(2.3 * i / 10_000 + chance.gauss(0, 0.3)) for i in range(count)]
 
 
+def in_pairs(count: int, chance: Random, share: float = 0.05) -> list[float]:
+    """Calls of which some fail, 1, and are tried again at once, in vain."""
+    found: list[float] = []
+    while len(found) < count:
+        found += [1.0] * chance.choice((2, 3)) if chance.random() < share else [0.0]
+    return found[:count]
+
+
+def in_bursts(count: int, chance: Random, every: int = 200, length: int = 10) -> list[float]:
+    """Calls that now and then fail for the most part, about ten in a row."""
+    is_burst, found = False, []
+    for _ in range(count):
+        is_burst = chance.random() >= 1 / length if is_burst else chance.random() < 1 / every
+        found.append(float(chance.random() < (0.7 if is_burst else 0.01)))
+    return found
+
+
 STREAMS: dict[str, Stream] = {
     "lognormal": lognormal, "wide": wide, "dependent": dependent, "bimodal": bimodal, "rare mode": rare, "heavy tail": heavy,
     "whole numbers": whole, "constant": constant, "zeros": zeros, "swing of 100": quickly, "swing of 500": swinging,

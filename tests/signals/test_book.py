@@ -77,6 +77,19 @@ def test_a_clock_that_runs_ahead_makes_no_window() -> None:
     assert count(book) == 1 and not book.windows
 
 
+@pytest.mark.parametrize("days", [0.5, 2, 400])
+def test_a_clock_that_jumps_ahead_and_back_leaves_room_for_what_comes_then(days: float) -> None:
+    book = Book()
+    put(book, measure())
+    ahead_ns = NOW_NS + int(days * 24 * 60) * MINUTE_NS
+    put(book, measure(at_ns=ahead_ns), now_ns=ahead_ns)
+    for minute in range(1, 5):
+        put(book, measure(at_ns=NOW_NS + minute * MINUTE_NS), now_ns=NOW_NS + minute * MINUTE_NS)
+    now = NOW_NS // MINUTE_NS
+    assert sum(figures.count for window, _, figures in book.since(0) if abs(window - now) < 60) >= 4
+    assert count(book) == 6 and book._points_count == sum(map(len, book.windows.values()))
+
+
 def test_a_trace_of_many_names_and_hours_has_a_bounded_tally(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tallies, "MAX_GROUPS", 40)
     run = Scenario()

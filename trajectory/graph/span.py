@@ -150,10 +150,14 @@ class Span:
 
     def number(self, key: str) -> float:
         """An attribute as a number that is finite and not negative; 0 where it is missing or is none."""
-        value = self.attributes.get(key, 0)
+        return self.amount(key) or 0
+
+    def amount(self, key: str) -> float | None:
+        """The same, None where it is missing or is none."""
+        value = self.attributes.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return 0
-        return value if 0 <= value < 1e18 else 0
+            return None
+        return value if 0 <= value < 1e18 else None
 
     def start(self, fact: SpanStarted, source: Source, service: str) -> bool:
         """Folds a start, by a process of `service`; True where it changed anything. Of two different starts the earlier

@@ -94,6 +94,11 @@ class Book:
         if newest == self._newest and self._points_count <= MAX_POINTS:
             return
         self._newest = newest
+        if (
+            newest < self._coarse_from
+        ):  # a clock that was ahead by a day and more is right again: all that it made has no place
+            self.windows.clear()
+            self._points_count = self._fine_from = self._coarse_from = 0
         fine_from, coarse_from = newest - _FINE_MINUTES, newest - DAY_MINUTES
         self._age(max(fine_from - fine_from % COARSE_MINUTES, self._fine_from), max(coarse_from, self._coarse_from))
         while self._points_count > MAX_POINTS and len(self.windows) > 1:

@@ -216,15 +216,13 @@ def _provider(span: Span) -> str:
 
 
 def _tokens(span: Span, key: str) -> int | None:
-    if key in span.attributes:
-        return int(span.number(key))
-    reported = _REPORTED.get(key, "")
-    return int(span.number(reported)) if reported in span.attributes else None
+    said = span.amount(key if key in span.attributes else _REPORTED.get(key, ""))
+    return None if said is None else int(said)
 
 
 def _first_chunk_s(span: Span) -> float | None:
     if FIRST_CHUNK_S in span.attributes:
-        return span.number(FIRST_CHUNK_S)
+        return span.amount(FIRST_CHUNK_S)
     first_ns = span.first_delta_ns
     return max(first_ns - span.start_ns, 0) / 1e9 if first_ns and span.start_ns else None
 
