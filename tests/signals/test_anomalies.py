@@ -26,9 +26,10 @@ from trajectory.model.words import (
 )
 from trajectory.signals import watch as watches
 from trajectory.signals.anomalies import Anomalies
+from trajectory.signals.anomaly import ERROR_RATE, LATENCY, TOKENS, TOOL_FREQUENCY, Anomaly, Ended, Graver
 from trajectory.signals.baseline import RETURNED, SETTLED
 from trajectory.signals.measures import Measure
-from trajectory.signals.watch import ERROR_RATE, LATENCY, TOKENS, TOOL_FREQUENCY, Anomaly, Watch
+from trajectory.signals.watch import Watch
 
 MINUTE_NS = 60_000_000_000
 Runs = Callable[..., list[Anomaly]]
@@ -81,6 +82,25 @@ def test_a_slower_tool_is_told_once_with_the_runs_that_show_it() -> None:
     assert told.alarm.onset_ns >= START_NS + (began - 1) * MINUTE_NS
     assert [lasting.key for lasting in team.watch.lasting()] == [told.key]
     assert team.runs(60, calls=2) == [] and team.watch.lasting() == []
+
+
+def over(watch: Watch) -> list[tuple[str, str]]:
+    return [(end.series, end.why) for end in watch.take_news() if isinstance(end, Ended)]
+
+
+@pytest.mark.parametrize(("seconds", "failing", "metric"), [(9, 0, LATENCY), (1, 1, ERROR_RATE)])
+def test_a_large_sudden_change_is_told_on_few_values_and_is_grave_when_it_goes_on(
+    seconds: float, failing: float, metric: str
+) -> None:
+    team = Team()
+    team.runs(400)
+    (told,) = team.runs(9, seconds=seconds, failing=failing)
+    assert told.key.metric == metric and told.alarm.value_count < 10 and not told.is_grave
+    assert team.watch.take_news() == []
+    assert team.runs(15, seconds=seconds, failing=failing) == []
+    (graver,) = team.watch.take_news()
+    assert isinstance(graver, Graver) and graver.anomaly.is_grave and graver.anomaly.key == told.key
+    assert graver.anomaly.alarm.value_count < 20 and graver.anomaly.alarm.onset_ns == told.alarm.onset_ns
 
 
 def test_one_run_alone_is_no_anomaly_however_long_it_is() -> None:
@@ -154,7 +174,7 @@ def test_clocks_that_jump_ahead_and_back_make_nothing_late(ahead_ns: int) -> Non
     ahead = Measure("tool", "search", "research", "svc", "1", "", team.now_ns + ahead_ns, b"12345678", duration_s=1.0)
     team.watch.put(b"trace-of-a-clock", [ahead], team.now_ns + ahead_ns)
     assert [one.key.metric for one in team.runs(20, seconds=9)] == [LATENCY]
-    assert team.runs(20, seconds=9) == [] and team.watch.take_ended() == []
+    assert team.runs(20, seconds=9) == [] and over(team.watch) == []
 
 
 def told_run(number: int, tokens: int) -> Scenario:
@@ -250,7 +270,7 @@ def anomalies(store: FailingStore) -> list[Finding]:
 def test_an_anomaly_says_when_it_ended_and_why_also_over_a_restart(after: int, why: str, is_restarted: bool) -> None:
     store, clock = FailingStore(), Clock(START_NS)
     first = collected(store, [told_run(n, (1000 if n < 90 else 6000) + n % 7) for n in range(105)], clock)
-    assert [states(store, f)[0] for f in anomalies(store)] == ["open", "open"]
+    assert [(states(store, f)[0], f.severity) for f in anomalies(store)] == [("open", Severity.WARNING)] * 2
     after_it = [told_run(n, after + n % 7) for n in range(105, 190)]
     collected(store, after_it, clock, None if is_restarted else first)
     begun_ns, last_ns = told_run(105, 1).now_ns, told_run(189, 1).now_ns
@@ -287,15 +307,15 @@ def test_what_nothing_comes_of_any_more_and_what_has_no_room_does_not_last_for_e
     (told,) = team.runs(20, seconds=9)
     team.watch.pass_time(team.now_ns + watches.SILENT_NS - MINUTE_NS)
     team.watch.pass_time(team.now_ns - watches.SILENT_NS)  # the clock was set back
-    assert team.watch.take_ended() == []
+    assert over(team.watch) == []
     team.watch.pass_time(team.now_ns + watches.SILENT_NS)
-    assert [(end.series, end.why) for end in team.watch.take_ended()] == [(told.key.series, watches.SILENT)]
+    assert over(team.watch) == [(told.key.series, watches.SILENT)]
     assert [one.key for one in team.runs(1, seconds=9)] == [told.key]  # it goes on after all
     monkeypatch.setattr(watches, "MAX_SERIES_COUNT", 3)
     other = Team()
     other.watch, other.count = team.watch, team.count
     other.runs(41, tool="other")
-    assert [(end.series, end.why) for end in team.watch.take_ended()] == [(told.key.series, watches.FORGOTTEN)]
+    assert over(team.watch) == [(told.key.series, watches.FORGOTTEN)]
 
 
 def test_a_collector_tells_it_and_knows_after_a_restart_what_is_usual() -> None:

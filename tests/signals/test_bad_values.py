@@ -10,6 +10,7 @@ from tests.scenarios import Scenario
 from trajectory.graph.trace import Trace
 from trajectory.model.words import COSTS, INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
 from trajectory.signals.anomalies import measures
+from trajectory.signals.anomaly import COST, FIRST_TOKEN, TOKENS
 from trajectory.signals.book import Book
 from trajectory.signals.exposition import PLAIN, text_of
 from trajectory.signals.families import families
@@ -17,7 +18,7 @@ from trajectory.signals.measures import CACHED_TOKENS, FIRST_CHUNK_S, REASONING_
 from trajectory.signals.prices import load_prices
 from trajectory.signals.published import Publishing
 from trajectory.signals.tally import Changes, TraceTally
-from trajectory.signals.watch import COST, FIRST_TOKEN, TOKENS, Watch
+from trajectory.signals.watch import Watch
 
 NO_NUMBERS = [nan, inf, -inf, -1, -0.5, 1e308, 10**400, 1 << 63, "many", "", None, True, [1], {"a": 1}]
 SAID = (INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS, REASONING_TOKENS, FIRST_CHUNK_S, *COSTS)

@@ -88,7 +88,7 @@ CASES: dict[str, tuple[Callable[[str, Signs], str], Sequence[str]]] = {
     "runs": (_run, ("live", "done", "failed", "cut_off")),
     "runs where it is narrow": (_narrow_run, ("live", "done", "failed", "cut_off")),
     "severities": (_severity, ("critical", "warning", "info")),
-    "alerts": (_alert, ("open", "acknowledged", "muted")),
+    "alerts": (_alert, ("open", "acknowledged", "muted", "closed")),
     "steps": (_step, ("running", "ok", "error")),
     "kinds of steps": (_what, ("model", "tool", "delegate", "receive", "return", "thought", "error")),
     "delegations": (_sent, ("sent", "received", "returned", "failed", "lost")),

@@ -68,18 +68,14 @@ def _looked_for() -> list[str] | None:
     None where a stranger's detector is among them, whose kinds nobody knows.
     """
     from trajectory.detection.contract import registered_detectors
-    from trajectory.signals import watch
+    from trajectory.signals.anomaly import METRICS
 
     factories = registered_detectors()
     if any(not str(getattr(factory, "__module__", "")).startswith("trajectory.") for factory in factories):
         return None
-    metrics = (
-        watch.LATENCY, watch.FIRST_TOKEN, watch.TOKENS, watch.COST, watch.OUTPUT_LENGTH, watch.ERROR_RATE,
-        watch.TOOL_FREQUENCY,
-    )  # fmt: skip
     several = {
         "context.boundary": ["context.lost", "context.altered"],
-        "anomaly": [f"anomaly.{metric}" for metric in metrics],
+        "anomaly": [f"anomaly.{metric}" for metric in METRICS],
     }
     names = [str(getattr(factory, "name", "")) for factory in factories]
     return ["telemetry.gap", *(kind for name in names for kind in several.get(name, [name]))]

@@ -1,4 +1,4 @@
-"""Which anomalies were told and last, and how their findings grow when they are over: by when, and why.
+"""Which anomalies were told and last, and how their findings grow: that they are grave after all, and when they ended and why.
 
 Invariant: a finding is over once. What an earlier process told is known again from the store; where the restart lies over its
 end, what was learnt anew decides. Nothing lasts for ever: that of which nothing comes any more is over, too. Owned by the
@@ -8,10 +8,11 @@ pipeline, fed by the watch over all runs.
 from collections import deque
 
 from trajectory.model.fact import Finding
-from trajectory.model.words import ENDED_AT
-from trajectory.signals.anomalies import KIND, ended
+from trajectory.model.words import ENDED_AT, Severity
+from trajectory.signals.anomalies import KIND, ended, grown
+from trajectory.signals.anomaly import Ended, Graver
 from trajectory.signals.baseline import RETURNED, SETTLED
-from trajectory.signals.watch import SILENT, SILENT_NS, Ended, Standing, Watch
+from trajectory.signals.watch import SILENT, SILENT_NS, Standing, Watch
 from trajectory.store.contract import Reader
 
 MAX_LASTING = 1000  # beyond them the one told first is not followed any more
@@ -25,7 +26,7 @@ class Endings:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._lasting: dict[str, tuple[Finding, int]] = {}  # by key, with when it became known here
-        self._over: deque[Finding] = deque()
+        self._grown: deque[Finding] = deque()
         self._looked_ns = 0
         self.is_read = False
 
@@ -40,7 +41,7 @@ class Endings:
         lasts = finding.attributes.get(ENDED_AT)
         if lasts is None or not isinstance(finding.attributes.get("series"), str):
             return
-        self._end(self._watch.take_ended())  # before this one was told
+        self._hear(self._watch.take_news())  # before this one was told
         self._lasting.pop(finding.key, None)
         if lasts == 0:
             self._lasting[finding.key] = (finding, now_ns)
@@ -48,24 +49,34 @@ class Endings:
                 del self._lasting[next(iter(self._lasting))]
 
     def step(self, now_ns: int, *, is_learnt: bool) -> Finding | None:
-        """The next finding that is over, as it is to be told; it stays the next until it is noted. `is_learnt`: whether what
-        is usual was learnt anew."""
-        self._end(self._watch.take_ended())
+        """The next finding that has grown; it stays the next until `told` is called. `is_learnt`: whether what is usual was
+        learnt anew."""
+        self._hear(self._watch.take_news())
         if is_learnt and self._lasting and abs(now_ns - self._looked_ns) >= _LOOK_NS:
             self._looked_ns = now_ns
             self._watch.pass_time(now_ns)
             self._look(now_ns)
-        return self._over[0] if self._over else None
+        return self._grown[0] if self._grown else None
 
     def told(self) -> None:
         """The next one was told, or its run is gone."""
-        self._over.popleft()
+        self._grown.popleft()
 
-    def _end(self, over: list[Ended]) -> None:
-        for end in over:
-            for finding, _ in list(self._lasting.values()):
-                if finding.attributes["series"] == end.series and finding.at_ns <= end.at_ns:
-                    self._close(finding, end.at_ns, end.why)
+    def _hear(self, news: list[Ended | Graver]) -> None:
+        for each in news:
+            if isinstance(each, Ended):
+                series, at_ns = each.series, each.at_ns
+            else:
+                series, at_ns = each.anomaly.key.series, each.anomaly.alarm.at_ns
+            for finding, noted_ns in list(self._lasting.values()):
+                if finding.attributes["series"] != series or finding.at_ns > at_ns:
+                    continue
+                if isinstance(each, Ended):
+                    self._close(finding, at_ns, each.why)
+                elif finding.severity == Severity.INFO:
+                    graver = grown(finding, each.anomaly)
+                    self._lasting[finding.key] = (graver, noted_ns)
+                    self._grown.append(graver)
 
     def _look(self, now_ns: int) -> None:
         """Ends what lasts by its finding, and not by what is known of its series."""
@@ -84,7 +95,7 @@ class Endings:
 
     def _close(self, finding: Finding, at_ns: int, why: str) -> None:
         del self._lasting[finding.key]
-        self._over.append(ended(finding, at_ns, why))
+        self._grown.append(ended(finding, at_ns, why))
 
 
 def _is_new_level(finding: Finding, standing: Standing) -> bool:

@@ -269,7 +269,7 @@ class Pipeline:
             self._swept_ns = now_ns
             self._let_go_of_marks(now_ns)
         self._judging.step(now_ns)
-        self._end_anomaly(now_ns)
+        self._follow_anomaly(now_ns)
         self._store_own()
         self._summarise_due(now_ns, is_sweep)
         self.sums.step(now_ns)
@@ -284,16 +284,16 @@ class Pipeline:
             self.retire(_RETENTION_S)
             self._retention_pace.took(began_ns)
 
-    def _end_anomaly(self, now_ns: int) -> bool:
-        """Says of an anomaly that is over when it ended and why; False where there is none. Raises StoreError."""
+    def _follow_anomaly(self, now_ns: int) -> bool:
+        """Tells what became of an anomaly: it is grave after all, or over; False where there is nothing. Raises StoreError."""
         if not self._endings.is_read:
             self._endings.read(self.writer, now_ns)
-        over = self._endings.step(now_ns, is_learnt=self._relearning is None)
-        if over is None:
+        grown = self._endings.step(now_ns, is_learnt=self._relearning is None)
+        if grown is None:
             return False
-        folded = self.folded(over.trace_id)
+        folded = self.folded(grown.trace_id)
         if folded is not None:
-            self._keep(folded, [over])
+            self._keep(folded, [grown])
         self._endings.told()
         return True
 
@@ -340,7 +340,7 @@ class Pipeline:
         """Settles every trace for good and stores what that finds: at the end of an import, and before a stop."""
         for folded in list(self._folded.values()):
             self._settle_for_good(folded)
-        while self._end_anomaly(self._now_ns()):
+        while self._follow_anomaly(self._now_ns()):
             self._store_own()
         self._store_own()
         for last in (False, True):

@@ -16,9 +16,7 @@ from trajectory.detection.words import shorten
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import ENDED_AT, ENDED_WHY, SYNTHETIC_TIME, Severity
-from trajectory.signals.baseline import Alarm
-from trajectory.signals.measures import Kind, Measure, delegation_measure, measured
-from trajectory.signals.watch import (
+from trajectory.signals.anomaly import (
     COST,
     ERROR_RATE,
     FIRST_TOKEN,
@@ -28,17 +26,14 @@ from trajectory.signals.watch import (
     TOOL_FREQUENCY,
     Anomaly,
     Key,
-    Watch,
 )
+from trajectory.signals.baseline import Alarm
+from trajectory.signals.measures import Kind, Measure, delegation_measure, measured
+from trajectory.signals.watch import Watch
 
 KIND = "anomaly"
 _QUIET_NS = 30_000_000_000  # by the facts' clock, and
 _NOTICED_NS = 4_000_000_000  # by the clock that judges: so long nothing came
-_SURE = 0.95
-_LARGE = 2.0  # times what is usual
-_LARGE_SHARE = 0.2  # of calls
-_LEAST_COUNT = 10  # values
-_GROWING = (LATENCY, FIRST_TOKEN, TOKENS, COST)  # of which more is worse
 _CALLED = {
     LATENCY: "take", FIRST_TOKEN: "take to the first token", TOKENS: "use", COST: "cost", OUTPUT_LENGTH: "answer with",
 }  # fmt: skip
@@ -97,7 +92,7 @@ def _finding(anomaly: Anomaly, trace: Trace) -> Finding:
     deploy = anomaly.deploy
     return Finding(
         kind=f"{KIND}.{key.metric}",
-        severity=Severity.WARNING if _is_grave(anomaly) else Severity.INFO,
+        severity=Severity.WARNING if anomaly.is_grave else Severity.INFO,
         confidence=round(alarm.sureness, 2),
         trace_id=trace.trace_id,
         span_id=span_id,
@@ -124,6 +119,18 @@ def _finding(anomaly: Anomaly, trace: Trace) -> Finding:
             "traces": [place.trace_id.hex() for place in anomaly.places],
             **({"version": deploy.after, "version_before": deploy.before} if deploy is not None else {}),
         },
+    )
+
+
+def grown(finding: Finding, anomaly: Anomaly) -> Finding:
+    """The finding of an anomaly that goes on and is grave."""
+    alarm, metric = anomaly.alarm, anomaly.key.metric
+    return msgspec.structs.replace(
+        finding,
+        severity=Severity.WARNING,
+        confidence=round(alarm.sureness, 2),
+        message=f"{finding.message}; by now {_shown(metric, alarm.seen)} in {alarm.value_count}",
+        attributes={**finding.attributes, "seen": alarm.seen, "value_count": alarm.value_count},
     )
 
 
@@ -155,16 +162,6 @@ def message_of(anomaly: Anomaly) -> str:
     if deploy is None:
         return f"{said}, {counted}"
     return f"{said}, {counted}, when version {shorten(deploy.after, 40)} came after {shorten(deploy.before, 40)}"
-
-
-def _is_grave(anomaly: Anomaly) -> bool:
-    key, alarm = anomaly.key, anomaly.alarm
-    if alarm.sureness < _SURE or alarm.value_count < _LEAST_COUNT or not alarm.is_above:
-        return False
-    if key.metric == ERROR_RATE:
-        return alarm.seen >= alarm.usual.middle + _LARGE_SHARE
-    large = max(_LARGE * alarm.usual.middle, alarm.usual.high)
-    return key.metric in _GROWING and alarm.seen >= large
 
 
 def _subject(key: Key) -> str:

@@ -194,7 +194,7 @@ class Baseline:
                 continue
             usual = self.usual
             assert usual is not None
-            sureness = min(0.99, 1 - exp(-beyond / deviation * sqrt(count) / 2.5))
+            sureness = _sure(beyond / deviation, count)
             count = self._onset(self._onset(count, i % 2), i % 2)
             onset_ns = min(self._held_ns[-count], at_ns)
             seen = self._told(self._held_middle(count))
@@ -234,8 +234,10 @@ class Baseline:
             self._look()
         else:
             count = alarm.value_count + 1
-            seen = self._told(self._held_middle(min(count, len(self._held))))
-            self.alarm = alarm._replace(seen=seen, at_ns=at_ns, value_count=count)
+            middle = self._held_middle(min(count, len(self._held)))
+            above, below = (middle - self._edges[1]) / self._above, (self._edges[0] - middle) / self._below
+            sureness = max(alarm.sureness, _sure(above if alarm.is_above else below, count))
+            self.alarm = alarm._replace(seen=self._told(middle), at_ns=at_ns, value_count=count, sureness=sureness)
 
     def _held_middle(self, count: int) -> float:
         return sorted(islice(self._held, len(self._held) - count, None))[count // 2]
@@ -313,3 +315,8 @@ class Baseline:
 
     def _told(self, seen: float) -> float:
         return max(exp(min(seen, 690.0)) - 1e-9, 0.0) if self._is_quantity else seen
+
+
+def _sure(deviations: float, count: int) -> float:
+    """How sure a change of the middle of so many values is."""
+    return min(0.99, 1 - exp(-max(deviations, 0.0) * sqrt(count) / 2.5))

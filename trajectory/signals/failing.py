@@ -86,7 +86,7 @@ class FailureShare:
             usual = self.usual
             assert usual is not None
             seen = self._failed_since / self._since
-            sureness = min(0.99, 1 - exp(-self._sum / 4))
+            sureness = min(0.99, 1 - exp(-self._sum / 2.5))
             self._alarm_count, self._back = 0, 0.0
             self.alarm = Alarm(seen, usual, min(self._since_ns, at_ns), at_ns, self._since, sureness, True)
             return self.alarm

@@ -8,10 +8,25 @@ alarms, and a step that came with it says so. One for all traces of a collector;
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2s
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
+from trajectory.signals.anomaly import (
+    COST,
+    ERROR_RATE,
+    FIRST_TOKEN,
+    LATENCY,
+    LEAST_COUNT,
+    OUTPUT_LENGTH,
+    TOKENS,
+    TOOL_FREQUENCY,
+    Anomaly,
+    Deploy,
+    Ended,
+    Graver,
+    Key,
+    Place,
+)
 from trajectory.signals.baseline import Alarm, Baseline
 from trajectory.signals.failing import FailureShare
 from trajectory.signals.measures import Kind, Measure
@@ -39,60 +54,6 @@ SILENT, FORGOTTEN = (
     "too many others are watched to go on with it",
 )  # why an anomaly ended, too
 
-LATENCY, FIRST_TOKEN, TOKENS, COST = "latency", "time_to_first_token", "tokens", "cost"
-OUTPUT_LENGTH, ERROR_RATE, TOOL_FREQUENCY = "output_length", "error_rate", "tool_frequency"
-
-
-class Key(NamedTuple):
-    """What a series is of. `name` is the model, the tool, the agent that was asked or that worked."""
-
-    metric: str
-    kind: str
-    service: str
-    agent: str
-    name: str
-
-    @property
-    def series(self) -> str:
-        """Its short name, the same in every process."""
-        return blake2s("\x1f".join(self).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
-
-
-class Place(NamedTuple):
-    """One value and where it is from."""
-
-    value: float
-    at_ns: int
-    trace_id: bytes
-    span_id: bytes
-
-
-class Deploy(NamedTuple):
-    """A version of the service that was not heard of before, and the one that it came after."""
-
-    before: str
-    after: str
-    at_ns: int
-
-
-class Anomaly(NamedTuple):
-    """A series has left what is usual, and enough traces show it. `places` are its most extreme values, of a trace each."""
-
-    key: Key
-    alarm: Alarm
-    here: Place  # the value that made it sure
-    places: list[Place]
-    trace_count: int  # at least; that show it
-    deploy: Deploy | None  # where it began with one
-
-
-class Ended(NamedTuple):
-    """An anomaly that was told is over: of which series, when by the facts' clock, and why."""
-
-    series: str
-    at_ns: int
-    why: str
-
 
 class Standing(NamedTuple):
     """How a series stands whose usual is known: whether an alarm lasts, the middle of what is usual, and its latest instant."""
@@ -119,7 +80,7 @@ class Watch:
         self._new: OrderedDict[Key, _Series] = OrderedDict()
         self._counted: OrderedDict[bytes, set[bytes]] = OrderedDict()  # by trace, spans and delegations
         self._counted_count = 0
-        self._ended: deque[Ended] = deque(maxlen=MAX_SERIES_COUNT)
+        self._news: deque[Ended | Graver] = deque(maxlen=MAX_SERIES_COUNT)
 
     def __len__(self) -> int:
         return len(self._warm) + len(self._new)
@@ -155,7 +116,7 @@ class Watch:
                 calls.setdefault(key, Counter())[measure.name[:_MAX_NAME]] += 1
                 last[key] = measure
         self._let_go_of_spans()
-        told: list[Anomaly | Ended | None] = []
+        told: list[Anomaly | Ended | Graver | None] = []
         for key, all_values in values.items():
             series = self._series(key)
             most = _MOST_FAILURES if key.metric == ERROR_RATE else _MOST_VALUES
@@ -166,21 +127,21 @@ class Watch:
             series = self._series(key)
             told.append(series.put(count, last[key], trace_id, now_ns))
             self._settle(key, series)
-        self._ended += [each for each in told if isinstance(each, Ended)]
+        self._news += [each for each in told if isinstance(each, Ended | Graver)]
         return [each for each in told if isinstance(each, Anomaly)]
 
-    def take_ended(self) -> list[Ended]:
-        """What is over since this was last asked, in the order in which it ended."""
-        ended = list(self._ended)
-        self._ended.clear()
-        return ended
+    def take_news(self) -> list[Ended | Graver]:
+        """What became of those that were told since this was last asked, in its order."""
+        news = list(self._news)
+        self._news.clear()
+        return news
 
     def pass_time(self, now_ns: int) -> None:
         """Ends what was told of series of which nothing came for long."""
         for series in (*self._warm.values(), *self._new.values()):
             ended = series.pass_time(now_ns)
             if ended is not None:
-                self._ended.append(ended)
+                self._news.append(ended)
 
     def standings(self, asked: dict[str, str]) -> dict[str, Standing]:
         """By series, how those stand whose usual is known. `asked` names, of a mix, the share that is asked about."""
@@ -219,7 +180,7 @@ class Watch:
         if len(kept) > most:
             _, gone = kept.popitem(last=False)
             if (ended := gone.end(FORGOTTEN)) is not None:
-                self._ended.append(ended)
+                self._news.append(ended)
 
 
 class _Series:
@@ -234,7 +195,7 @@ class _Series:
         self._deploy: Deploy | None = None
         self._deploy_count = 0  # values since
         self._last_ns = self._heard_ns = 0  # by the facts' clock, and by the one that judges
-        self._is_told = False
+        self._is_told = self._may_grow = False
         self.is_known = False  # it was warm once
 
     @property
@@ -243,8 +204,8 @@ class _Series:
 
     def put(
         self, value: float | Counter[str], measure: Measure, trace_id: bytes, now_ns: int
-    ) -> Anomaly | Ended | None:
-        """Takes a value; returns the anomaly that is to be told now, or that one that was told is over."""
+    ) -> Anomaly | Ended | Graver | None:
+        """Takes a value; returns the anomaly that is to be told now, or what became of one that was told."""
         at_ns = measure.at_ns
         self._last_ns = min(self._last_ns, now_ns)  # a clock that was ahead does not make the others late
         if at_ns < self._last_ns - _LATE_NS and self.is_known:
@@ -263,11 +224,22 @@ class _Series:
         self.is_known = self.is_known or self._judge.is_warm
         if self._judge.alarm is None:
             return self.end(self._judge.ended)
-        if self._is_told or (self._deploy is not None and self._deploy_count < _VERSION_COUNT):
+        if self._is_told:
+            return self._grown(self._judge.alarm)
+        if self._deploy is not None and self._deploy_count < _VERSION_COUNT:
             return None
         anomaly = self._anomaly(self._judge.alarm)
         self._is_told = anomaly.trace_count >= _LEAST_TRACES
+        self._may_grow = not anomaly.is_grave and anomaly.alarm.value_count < LEAST_COUNT
         return anomaly if self._is_told else None
+
+    def _grown(self, alarm: Alarm) -> Graver | None:
+        """A change that was told at once may be too large to be of few values only; a slow one is what it was told as."""
+        if not self._may_grow or alarm.value_count < LEAST_COUNT:
+            return None
+        anomaly = self._anomaly(alarm)
+        self._may_grow = not anomaly.is_grave and alarm.value_count < 2 * LEAST_COUNT
+        return Graver(anomaly) if anomaly.is_grave else None
 
     def end(self, why: str) -> Ended | None:
         """That what was told is over; None where nothing was."""
