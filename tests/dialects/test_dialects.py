@@ -95,6 +95,12 @@ def test_a_spans_kind_follows_from_its_meaning(attributes, kind):
         ("x", {"gen_ai__operation__name": "invoke_agent", "gen_ai__agent__id": "1" * 32}, "other", ""),
         ("invoke_agent gpt", {"gen_ai__request__model": "gpt", "gen_ai__agent__name": "planner"}, "agent", "planner"),
         ("invoke_agent gpt", {"gen_ai__request__model": "gpt"}, "other", ""),
+        (
+            "execute agent",
+            {"gen_ai__operation__name": "invoke_agent", "gen_ai__agent__name": "7c" * 16, "crew__agent__role": "buyer"},
+            "agent",
+            "buyer",
+        ),
     ],
 )
 def test_an_agents_name_is_found_wherever_it_is(name, attributes, kind, agent):

@@ -106,3 +106,16 @@ def test_tool_calls_are_listed_with_their_arguments():
 )
 def test_nothing_at_all_breaks_the_reading(value):
     bodies(messages_of(value))
+
+
+def test_a_message_that_python_printed_is_read_as_what_was_said() -> None:
+    printed = (
+        "id='1' source='user' models_usage=None metadata={} created_at=datetime.datetime(2026, 3, 1, tzinfo="
+        "datetime.timezone.utc) content=\"it's at most 900 EUR\" type='TextMessage'"
+    )
+    other = printed.replace("source='user'", "source='planner'").replace('"it\'s at most 900 EUR"', "'so\\nbe it'")
+    said = messages_of([printed, other], "assistant")
+    assert [(m["role"], m["parts"][0]["content"]) for m in said] == [
+        ("user", "it's at most 900 EUR"), ("assistant", "so\nbe it"),
+    ]  # fmt: skip
+    assert messages_of("id='1' is no message")[0]["parts"][0]["content"] == "id='1' is no message"

@@ -93,8 +93,9 @@ def goal_of(trace: Trace) -> str:
         for span in nsmallest(_LOOKED_AT, asked, key=lambda s: s.order_key):
             told += (trace.texts(span, Slot.TASK) or trace.texts(span, Slot.INPUT))[:1]
     previews = [preview(text) for text in told]
-    return next((text for text in previews if not _is_structure(text)), previews[0] if previews else "")
+    said = next((text for text in previews if not _is_structure(text)), previews[0] if previews else "")
+    return "" if said in ("null", "None") else said
 
 
 def _is_structure(text: str) -> bool:
-    return text[:1] in ("{", "[")
+    return text[:1] in ("{", "[") or text in ("null", "None")

@@ -115,6 +115,8 @@ def _used_a_model(attributes: Mapping[str, Any]) -> bool:
 def _name_agent(span: RawSpan, operation: str, reading: Reading) -> None:
     attributes = span.attributes
     name = first_name(attributes, "gen_ai.agent.name", "agent_name")
+    if not name or is_opaque_id(name):  # CrewAI's own spans: the name is a digest, and the role is what people call it
+        name = next((name_of(attributes[key]) for key in attributes if key.endswith(".agent.role")), name)
     if operation != "invoke_agent":
         if name.lower() not in NOBODY and reading.kind in (SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL):
             reading.agent = name

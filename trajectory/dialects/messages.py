@@ -5,6 +5,7 @@ read: the conventions' parts, OpenAI, Anthropic, Bedrock, Gemini, LangChain (bot
 keys. Called by the dialects; never raises on any value.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import msgspec
 
 from trajectory.dialects.kept import Kept
 from trajectory.dialects.reading import Body
-from trajectory.dialects.values import canonical, clean, decoded
+from trajectory.dialects.values import MAX_LITERAL_CHARS, canonical, clean, decoded, literal
 from trajectory.model.content import JSON, MESSAGE, encode
 
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "function": "tool", "developer": "system"}
@@ -22,6 +23,10 @@ _LANGCHAIN = {
     "FunctionMessage": "tool", "ChatMessage": "user",
 }  # fmt: skip
 _MAX_MESSAGES = 10_000
+_PRINTED = re.compile(
+    r"""source='(?P<source>[^'\\]{0,200})' models_usage=[^']{0,200}metadata=\{[^{}]{0,1000}\} [^']{0,200}content="""
+    r"""(?P<content>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*") type='\w{1,60}'"""
+)
 _Read = TypeVar("_Read")
 
 
@@ -86,7 +91,7 @@ def _known_message(item: Any, role: str) -> Message:
 def message_of(value: Any, role: str = "user") -> Message:
     """One message in any shape; a bare text or an unknown object is said by `role`."""
     if not isinstance(value, Mapping):
-        return Message(role=role, parts=_parts(value))
+        return _printed(value, role) or Message(role=role, parts=_parts(value))
     value = _unwrapped(value)
     said = value.get("role") or value.get("type") or role
     said = clean(str(said)) if isinstance(said, str) else role
@@ -102,6 +107,16 @@ def message_of(value: Any, role: str = "user") -> Message:
     if isinstance(calls, list):
         parts = [p for p in parts if p.get("content") != ""] + [_call(call) for call in calls]
     return Message(role=said, parts=parts)
+
+
+def _printed(value: Any, role: str) -> Message | None:
+    """AutoGen's message as Python prints it, fields as `name=value`; None for any other text."""
+    is_one = isinstance(value, str) and value.startswith("id='")
+    found = _PRINTED.search(value[:MAX_LITERAL_CHARS]) if is_one else None
+    if found is None:
+        return None
+    said = literal(found["content"], found["content"])
+    return Message(role="user" if found["source"] == "user" else role, parts=_parts(said))
 
 
 def bodies(messages: list[Message]) -> list[Body]:

@@ -120,7 +120,7 @@ def decoded(value: Any) -> Any:
             return json_in(text)
         except (ValueError, RecursionError):
             pass
-    return _literal(text, value)
+    return value if text[0] == '"' else literal(text, value)
 
 
 def json_in(text: str | bytes) -> Any:
@@ -184,9 +184,9 @@ _TEXT = frozenset((str,))
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
-def _literal(text: str, otherwise: str) -> Any:
+def literal(text: str, otherwise: str) -> Any:
     """Python's `repr` of plain data; only literals are read, never names or calls."""
-    if len(text) > MAX_LITERAL_CHARS or text[0] == '"':
+    if len(text) > MAX_LITERAL_CHARS:
         return otherwise
     try:
         with warnings.catch_warnings():
