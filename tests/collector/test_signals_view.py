@@ -50,8 +50,11 @@ def both(tmp_path: Path) -> list[Publisher | StoreFeed]:
 
 
 def asked(of: Publisher | StoreFeed, **query: object) -> SignalsView:
-    view = of.answer(SignalsQuery(**query), -1) if isinstance(of, Publisher) else of.pull(SignalsQuery(**query), -1)  # type: ignore[arg-type]
-    assert isinstance(view, SignalsView)
+    for _ in range(100):  # a busy machine gives parts
+        view = of.answer(SignalsQuery(**query), -1) if isinstance(of, Publisher) else of.pull(SignalsQuery(**query), -1)  # type: ignore[arg-type]
+        assert isinstance(view, SignalsView)
+        if view.version >= 0:
+            break
     return view
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.scenarios import Scenario
 from trajectory.signals import book as books
 from trajectory.signals import tally as tallies
-from trajectory.signals.book import Book
+from trajectory.signals.book import DAY_MINUTES, KEPT_MINUTES, Book
 from trajectory.signals.figures import OTHER, Figures
 from trajectory.signals.measures import Measure
 from trajectory.signals.prices import load_prices
@@ -33,7 +33,7 @@ def count(book: Book) -> int:
 
 def test_a_hundred_thousand_names_of_any_kind_are_counted_under_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(books, "MAX_SERIES", 300)
-    monkeypatch.setattr(books, "MAX_POINTS", 500)
+    monkeypatch.setattr(books, "LENGTHS", tuple(length._replace(most=500) for length in books.LENGTHS))
     book, dice = Book(), random.Random(1)
     names = ["\x1b[31m\x00", "x" * 1_000_000, "a\nb", "\ud800"]
     for n in range(100_000):
@@ -45,14 +45,17 @@ def test_a_hundred_thousand_names_of_any_kind_are_counted_under_a_few(monkeypatc
     assert len(book._placed) <= 20_001
 
 
-def test_windows_grow_longer_with_age_and_go_after_a_day() -> None:
-    book = Book()
-    for minute in range(26 * 60):
+def test_windows_grow_longer_with_age_and_go_after_a_month() -> None:
+    book, every = Book(), 5
+    for minute in range(0, 32 * DAY_MINUTES, every):
         put(book, measure(at_ns=NOW_NS + minute * MINUTE_NS), now_ns=NOW_NS + minute * MINUTE_NS)
-    assert len(book.windows) < 2 * 60 + 24 * 4 + 20
-    points = sum(figures.count for _, _, figures in book.since(0))
-    assert 24 * 60 - 16 <= points <= 24 * 60 + 1 and count(book) == 26 * 60
-    assert book._points_count == sum(map(len, book.windows.values()))
+    assert len(book.windows) < 135 // every + 23 * 4 + 6 * 24 + 23 * 4 + 20
+    kept = sum(figures.count for _, _, figures in book.since(0))
+    assert 0 <= kept - KEPT_MINUTES // every <= 360 // every and count(book) == 32 * DAY_MINUTES // every
+    assert sum(book._counts) == sum(map(len, book.windows.values()))
+    newest = (NOW_NS + 32 * DAY_MINUTES * MINUTE_NS) // MINUTE_NS
+    ages = (60, 6 * 60, 3 * DAY_MINUTES, 20 * DAY_MINUTES)
+    assert [book.window_minutes(newest - age) for age in ages] == [1, 15, 60, 360]
 
 
 def test_what_is_taken_back_is_taken_from_where_it_lies_by_now() -> None:
@@ -63,12 +66,13 @@ def test_what_is_taken_back_is_taken_from_where_it_lies_by_now() -> None:
     assert count(book) == 0 and all(figures.is_nothing for _, _, figures in book.since(0))
 
 
-def test_the_oldest_windows_give_way_where_there_are_too_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books, "MAX_POINTS", 100)
+def test_windows_grow_longer_sooner_where_there_are_too_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "LENGTHS", tuple(length._replace(most=100) for length in books.LENGTHS))
     book = Book()
-    for n in range(400):
-        put(book, measure(f"n{n % 50}", at_ns=NOW_NS + n * MINUTE_NS // 4), now_ns=NOW_NS + n * MINUTE_NS // 4)
-    assert book._points_count <= 150 and count(book) == 400
+    for n in range(4000):
+        put(book, measure(f"n{n % 50}", at_ns=NOW_NS + n * MINUTE_NS), now_ns=NOW_NS + n * MINUTE_NS)
+    assert sum(map(len, book.windows.values())) == sum(book._counts) <= 400 and count(book) == 4000
+    assert sum(figures.count for w, _, figures in book.since(0) if w >= (NOW_NS // MINUTE_NS) + 3700) >= 150
 
 
 def test_a_clock_that_runs_ahead_makes_no_window() -> None:

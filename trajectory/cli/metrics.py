@@ -1,7 +1,7 @@
 """`trajectory metrics`: calls, errors, durations, tokens and cost, by agent, model, tool, edge, version or service.
 
 Invariant: what is not known is said to be unknown, and is never a zero; sums are of what is over. From a store all that it has,
-also of traces that an earlier release stored; from a running collector the last day.
+also of traces that an earlier release stored; from a running collector the last day, or up to 30 days where they are asked for.
 """
 
 import argparse
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BY = ("agent", "model", "tool", "edge", "version", "service", "finding", "error")
 _LIMIT = 500
+_POINTS, _MOST_PARTS = 100, 200
 _DAY_MINUTES = 24 * 60
 _MINUTE_NS = 60_000_000_000
 _OF = {"agent": "runs", "model": "model calls", "tool": "tool calls", "retrieval": "retrievals"}
@@ -40,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--store", metavar="PATH", help=f"store: a path or sqlite:/// URL (default: {default_store()})")
     source.add_argument(
-        "--connect", metavar="ENDPOINT", help="a running collector instead: what it counted in the last day"
+        "--connect",
+        metavar="ENDPOINT",
+        help="a running collector instead: what it counted in the last day, or as --since says, up to 30 days",
     )
     add_key(parser)
     add_prices(parser)
@@ -83,7 +86,14 @@ def _of_collector(args: argparse.Namespace) -> "SignalsView":
     with closing(RemoteFeed(args.connect, keys=client_keys(args.key))) as feed:
         trace_id = whole_trace(feed, args.trace.lower()) if args.trace else ""
         query = SignalsQuery(
-            args.by, "", trace_id, args.agent, args.service, 0 if trace_id else min(minutes, _DAY_MINUTES), 1, _LIMIT
+            args.by,
+            "",
+            trace_id,
+            args.agent,
+            args.service,
+            0 if trace_id else min(minutes, 30 * _DAY_MINUTES),
+            1,
+            _LIMIT,
         )
         view = feed.pull(query, -1)
     if isinstance(view, Missing):
@@ -115,7 +125,7 @@ def _points(reader: "SqliteReader", args: argparse.Namespace, since_ns: int) -> 
     one = [reader.find_trace(args.trace.lower())] if args.trace else []
     folded_now = one or (reader.trace_ids() if args.prices else reader.untallied())
     if not one and not args.prices:
-        yield from saved_points(reader, since_ns // _MINUTE_NS, most=1 << 62)
+        yield from saved_points(reader, since_ns // _MINUTE_NS)
     if len(folded_now) > 100:
         say(f"counting {plural(len(folded_now), 'trace')}")
     for trace_id in folded_now:

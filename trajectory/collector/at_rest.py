@@ -5,7 +5,7 @@ stored; nothing is judged anew. Read by `StoreFeed` for the dashboard, and by th
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +26,7 @@ from trajectory.view.rows import TraceRow
 
 if TYPE_CHECKING:
     from trajectory.collector.counting import Counted
+    from trajectory.signals.figures import Group
 
 _MAX_TRACES = 8
 _MAX_STALE = 256
@@ -41,6 +42,7 @@ class StoredLibrary:
         self._last_frame = reader.last_frame()
         self._payloads = Payloads(reader.payload)
         self._kept: OrderedDict[bytes, FoldedTrace] = OrderedDict()
+        self._counted: tuple[int, Counted] | None = None  # up to which frame, and what
         self.runs = Listing(reader, lambda summary: stored_row(summary, is_live), _LISTED_TRACES)
 
     def refresh(self) -> None:
@@ -64,11 +66,19 @@ class StoredLibrary:
         """The facts of a trace as they are stored."""
         return self.reader.facts(trace_id)
 
-    def counted(self, minutes: int) -> "Counted":
-        """The work of the last minutes in numbers, before the newest work that the store knows of."""
+    def counted(self) -> "Counted":
+        """The work in numbers before the newest work that the store knows of; read again where anything was written since."""
         from trajectory.collector.counting import counted_at_rest  # loads the sums: when first asked for
 
-        return counted_at_rest(self.reader, minutes)
+        if self._counted is None or self._counted[0] != self._last_frame:
+            self._counted = self._last_frame, counted_at_rest(self.reader)
+        return self._counted[1]
+
+    def groups(self, trace_id: bytes) -> "Iterable[Group]":
+        """Of what there was work in a trace, as it was counted."""
+        from trajectory.collector.counting import saved_groups  # loads the sums: when first asked for
+
+        return saved_groups(self.reader.tally(trace_id))
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         known = self._kept.get(trace_id)

@@ -4,17 +4,17 @@ Invariant: read-only. What an earlier release stored was never counted: how many
 now where somebody waits for it. Called by the publisher's libraries and by `trajectory metrics`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from trajectory.collector.folded import FoldedTrace
-from trajectory.signals.book import Book, Labels, label_groups
-from trajectory.signals.figures import WINDOW_NS, Figures, group_of
+from trajectory.signals.book import KEPT_MINUTES, Book, Labels, label_groups
+from trajectory.signals.figures import WINDOW_NS, Figures, Group, group_of
 from trajectory.signals.prices import default_prices
 from trajectory.signals.tally import TraceTally, read_saved
-from trajectory.store.contract import Reader
+from trajectory.store.contract import Reader, TallyRow
 
-_MAX_TALLIES = 4_000  # read for one answer, the newest
+_MAX_TALLIES = 20_000  # read of a store at rest, the newest
 _MOST_FINE = 2_000  # spans: so many are summed up anew in some ten milliseconds, and what is dear is asked less often
 _UNITS_NS = tuple(seconds * 1_000_000_000 for seconds in (1, 2, 5, 10, 20, 30))
 
@@ -22,13 +22,12 @@ Point = tuple[int, Labels, Figures]
 
 
 class Counted(NamedTuple):
-    """Points of windows, and up to when they are."""
+    """The sums of windows, and up to when they are."""
 
-    points: Iterable[Point]
+    book: Book
     newest_ns: int
     uncounted: int = 0
     is_loading: bool = False
-    book: Book | None = None
 
 
 def trace_points(folded: FoldedTrace) -> Iterator[Point]:
@@ -58,16 +57,28 @@ def unit_of(folded: FoldedTrace, most: int) -> int:
     return next((unit for unit in _UNITS_NS if took_ns <= unit * most), WINDOW_NS)
 
 
-def counted_at_rest(reader: Reader, minutes: int) -> Counted:
-    """What a store knows of the last minutes before its newest work."""
+def counted_at_rest(reader: Reader) -> Counted:
+    """What a store knows of the month before its newest work, its newest traces first."""
     newest_ns = next((row.last_ns for row in reader.tallies()), 0)
-    since = max(newest_ns // WINDOW_NS + 1 - minutes, 0)
-    return Counted(saved_points(reader, since), newest_ns, len(reader.untallied()))
+    book, since = Book(), max(newest_ns // WINDOW_NS + 1 - KEPT_MINUTES, 0)
+    book.passes(newest_ns)
+    for _, row in zip(range(_MAX_TALLIES), reader.tallies(since * WINDOW_NS), strict=False):
+        saved = read_saved(row.body)
+        if saved is not None:
+            book.add(dict(saved.groups), is_new=False)
+            book.passes(newest_ns)
+    return Counted(book, newest_ns, len(reader.untallied()))
 
 
-def saved_points(reader: Reader, since: int, most: int = _MAX_TALLIES) -> Iterator[Point]:
-    """The points of the saved tallies in windows from a minute on, of the newest traces."""
-    for _, row in zip(range(most), reader.tallies(since * WINDOW_NS), strict=False):
+def saved_groups(row: TallyRow | None) -> list[Group]:
+    """Of what there was work in a trace, by what is saved of it."""
+    saved = read_saved(row.body) if row is not None else None
+    return [group for group, _ in saved.groups] if saved is not None else []
+
+
+def saved_points(reader: Reader, since: int) -> Iterator[Point]:
+    """The points of the saved tallies in windows from a minute on."""
+    for row in reader.tallies(since * WINDOW_NS):
         saved = read_saved(row.body)
         for group, figures in saved.groups if saved is not None else ():
             if group.window >= since:

@@ -14,7 +14,7 @@ from typing import get_args
 import msgspec
 
 from trajectory.collector import skew
-from trajectory.collector.counting import Counted
+from trajectory.collector.counting import Counted, saved_groups
 from trajectory.collector.endings import Endings
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
@@ -48,7 +48,7 @@ from trajectory.model.fact import (
 )
 from trajectory.protocol.codec import decode_fact, encode
 from trajectory.signals.anomalies import Anomalies
-from trajectory.signals.figures import WINDOW_NS
+from trajectory.signals.figures import Group
 from trajectory.signals.watch import Watch
 from trajectory.store.contract import LIVE, Activity, TallyRow, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
@@ -464,12 +464,16 @@ class Pipeline:
         """The facts of a trace as they are stored."""
         return self.writer.facts(trace_id)
 
-    def counted(self, minutes: int) -> Counted:
-        """The work of the last minutes in numbers."""
-        now_ns, book = self._now_ns(), self.sums.book
-        return Counted(
-            book.since(now_ns // WINDOW_NS + 1 - minutes), now_ns, is_loading=not self.sums.is_loaded, book=book
-        )
+    def counted(self) -> Counted:
+        """The work of the last month in numbers."""
+        return Counted(self.sums.book, self._now_ns(), is_loading=not self.sums.is_loaded)
+
+    def groups(self, trace_id: bytes) -> Iterable[Group]:
+        """Of what there was work in a trace, as it was counted."""
+        folded = self._folded.get(trace_id)
+        if folded is not None and folded.tally is not None:
+            return folded.tally.tally.keys()
+        return saved_groups(self.writer.tally(trace_id))
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""

@@ -6,7 +6,7 @@ store at rest.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,6 @@ from trajectory.model.fact import Batch
 from trajectory.view.incident_rows import AlertsQuery
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
-    MOST_ALSO,
     AgentQuery,
     DelegationQuery,
     Health,
@@ -37,7 +36,6 @@ from trajectory.view.rows import (
     RunsQuery,
     RunsView,
     SignalsQuery,
-    SignalsView,
     SpanQuery,
     SpanRow,
     SuspectRow,
@@ -49,6 +47,8 @@ from trajectory.view.text import clean
 
 if TYPE_CHECKING:
     from trajectory.collector.counting import Counted
+    from trajectory.collector.plotting import Plotting
+    from trajectory.signals.figures import Group
 
 _RESTS = 4  # the same question takes a fifth of the time at most, all together half of it
 _MAX_HELD = 16
@@ -69,7 +69,11 @@ class Library(Protocol):
 
     def stored(self, trace_id: bytes) -> Iterator[Batch]: ...
 
-    def counted(self, minutes: int) -> "Counted": ...
+    def counted(self) -> "Counted": ...
+
+    def groups(self, trace_id: bytes) -> "Iterable[Group]":
+        """Of what there was work in a trace, as it was counted."""
+        ...
 
 
 class Publisher:
@@ -87,6 +91,7 @@ class Publisher:
         self._earlier = Earlier(lambda: library.runs.rows(), library.stored)
         self._earlier_version = 0
         self.alerts_in: Callable[[], Path] | None = None  # the state of alerts over all runs, where somebody keeps one
+        self._plotting: Plotting | None = None
 
     def answer(self, query: Query, since: int) -> View | None:
         """The view of a query, None where nothing in it changed after version `since`."""
@@ -281,22 +286,14 @@ class Publisher:
     def _signals(self, query: SignalsQuery, since: int, health: Health) -> View | None:
         if self._library.version <= since:
             return None
-        from trajectory.collector.signal_rows import runs_at, signals_view  # loads the sums: when first asked for
+        from trajectory.collector.signal_rows import signals_view  # loads the sums: when first asked for
 
+        if self._plotting is None:
+            from trajectory.collector.plotting import Plotting
+
+            self._plotting = Plotting(self._library)
         if not query.trace_id:
-            counted = self._library.counted(max(query.minutes, 1))
-            view = signals_view(query, counted.points, counted.newest_ns, self._library.version, health, counted.book)
-            also = [self._signals(replace(each, trace_id="", also=()), -1, health) for each in query.also[:MOST_ALSO]]
-            runs, runs_total = runs_at(query, self._library.runs.rows(by_run=True)) if query.until_ns else ([], 0)
-            return replace(
-                view,
-                uncounted=counted.uncounted,
-                is_loading=counted.is_loading,
-                runs=runs,
-                runs_total=runs_total,
-                runs_at_ns=query.at_ns,
-                also=[each for each in also if isinstance(each, SignalsView)],
-            )
+            return self._plotting.of_all(query, self._library.version, health)
         folded = self._find(query.trace_id)
         if folded is None:
             return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
@@ -310,8 +307,10 @@ class Publisher:
         view = signals_view(query, points, newest_ns, self._library.version, health, unit_ns=unit_ns)
         if not query.until_ns:
             return view
-        runs, runs_total = runs_at(query, [TraceRows(folded, health.now_ns, self._is_live()).trace_row()])
-        return replace(view, runs=runs, runs_total=runs_total, runs_at_ns=query.at_ns)
+        runs, _, _ = self._plotting.runs.of(
+            replace(query, name=""), [TraceRows(folded, health.now_ns, self._is_live()).trace_row()]
+        )
+        return replace(view, runs=runs, runs_total=len(runs), runs_at_ns=query.at_ns)
 
     def _alerts(self, query: AlertsQuery, health: Health) -> View:
         version = self._library.version

@@ -5,18 +5,19 @@ latency. Called by the publisher, and by `trajectory metrics`.
 """
 
 from collections.abc import Callable, Iterable
-from itertools import islice
 
+from trajectory.collector.rolling import Found, Key, Rolling, Slot, totals_of
 from trajectory.signals.book import Book, Labels
 from trajectory.signals.figures import SECONDS, WINDOW_NS, Figures
 from trajectory.signals.measures import Kind
-from trajectory.view.rows import Health, SignalsQuery, SignalsView, TraceRow
+from trajectory.view.rows import Health, SignalsQuery, SignalsView
 from trajectory.view.signal_rows import SignalMark, SignalPoint, SignalSeries
 from trajectory.view.text import clean
 
 Point = tuple[int, Labels, Figures]
-MAX_POINTS, MAX_SERIES, MAX_MARKS, MAX_RUNS = 1440, 500, 200, 50
-_LOOKED_AT = 1000  # runs, the latest
+MAX_POINTS, MAX_SERIES, MAX_MARKS = 1440, 500, 200
+_STEPS = (1, 2, 5, 15, 30, 60, 120, 180, 360, 720, 1440)  # minutes that a window may be long: whole ones of the book's
+PART = -1  # the version of a part of an answer
 NOBODY = "(no agent)"
 _WORK = (Kind.MODEL, Kind.TOOL, Kind.RETRIEVAL, Kind.AGENT)
 
@@ -38,6 +39,23 @@ BY: dict[str, tuple[tuple[Kind, ...], Callable[[Labels], str]]] = {
 }
 
 
+def key_of(query: SignalsQuery) -> Callable[[Labels], Key | None]:
+    """Which series a group's work belongs to, by what is asked; None where it is not asked for."""
+    kinds, name_of = BY.get(query.by, BY["agent"])
+
+    def key(labels: Labels) -> Key | None:
+        if labels.kind not in kinds or query.kind not in ("", labels.kind) or not _is_of(labels, query):
+            return None
+        return name_of(labels), labels.kind
+
+    return key
+
+
+def _is_of(labels: Labels, query: SignalsQuery) -> bool:
+    agents = (labels.agent, labels.name if query.by == "edge" and labels.kind == Kind.DELEGATION else "")
+    return (not query.agent or query.agent in agents) and query.service in ("", labels.service)
+
+
 def signals_view(
     query: SignalsQuery,
     points: Iterable[Point],
@@ -46,101 +64,105 @@ def signals_view(
     health: Health,
     book: Book | None = None,
     unit_ns: int = WINDOW_NS,
+    rolling: Rolling | None = None,
 ) -> SignalsView:
-    """The view of a query over points, which may be too many: those of other agents and services, or too old, are left out.
+    """The view of a query over a book, else over points, which may be too many: those of others, or too old, are left out.
 
-    They are in windows of `unit_ns`; minutes can be asked for only where that is one.
+    Points are in windows of `unit_ns`; minutes can be asked for only where that is one.
     """
-    kinds, name_of = BY.get(query.by, BY["agent"])
-    minutes = max(query.minutes, 0)
-    end = newest_ns // unit_ns + 1
-    begin = end - minutes if minutes else 0
-    here = [
-        point
-        for point in points
-        if point[0] >= begin
-        and (point[1].kind in kinds or point[1].kind == Kind.FINDING)
-        and (not query.agent or query.agent in (point[1].agent, point[1].name if query.by == "edge" else ""))
-        and query.service in ("", point[1].service)
-    ]
-    chosen = [point for point in here if point[1].kind in kinds and query.kind in ("", point[1].kind)]
-    if not minutes:
-        begin = min((window for window, _, _ in chosen), default=end)
+    minutes, end = max(query.minutes, 0), newest_ns // unit_ns + 1
+    begin, key, found_of = max(end - minutes, 0) if minutes else 0, key_of(query), _found_of(query)
+    is_whole = True
     most = min(max(query.points, 1), MAX_POINTS)
-    width = max(-(-(end - begin) // most), 1)
-    begin -= begin % width if minutes else 0
-    series: dict[tuple[str, str], dict[int, Figures]] = {}
-    latest: dict[tuple[str, str], tuple[int, bytes]] = {}
-
-    def slot_of(window: int) -> int:
-        return begin + max(window - begin, 0) // width * width
-
-    for window, labels, figures in chosen:
-        key = (name_of(labels), labels.kind)
-        series.setdefault(key, {}).setdefault(slot_of(window), Figures()).add(figures)
-        for exemplar in (book.exemplars.get(labels, {}) if book is not None else {}).values():
-            latest[key] = max(latest.get(key, (0, b"")), (exemplar.at_ns, exemplar.trace_id))
+    if book is not None:
+        width = _width(minutes, most, book.window_minutes(begin))
+        begin -= begin % width
+        question = (query.by, query.kind, query.agent, query.service)
+        sums = (rolling or Rolling()).sums(book, begin, width, question, key, found_of)
+        slots, totals, is_whole = sums.slots, sums.totals, sums.is_whole
+        latest = _latest(book, key)
+    else:
+        here = [point for point in points if point[0] >= begin]
+        if not minutes:
+            begin = min((window for window, labels, _ in here if key(labels) is not None), default=end)
+        width = _width(minutes, most, 1) if minutes else max(-(-(end - begin) // most), 1)
+        begin -= begin % width if minutes else 0
+        slots = {}
+        for window, labels, figures in here:
+            at = begin + max(window - begin, 0) // width * width
+            if at not in slots:
+                slots[at] = Slot()
+            slots[at].put(labels, figures, key, found_of)
+        totals, latest = totals_of(slots.values()), {}
+    shown = [(each, total) for each, total in totals.items() if any(_counts(slot, each) for slot in slots.values())]
+    shown.sort(key=lambda pair: (-pair[1].cost_usd, -pair[1].count, pair[0]))
     rows = [
-        _series(key, slots, latest.get(key, (0, b""))[1].hex(), unit_ns)
-        for key, slots in series.items()
-        if any(figures.count > 0 for figures in slots.values())
+        _series(each, total, slots, latest.get(each, (0, b""))[1].hex(), unit_ns)
+        for each, total in shown[: min(max(query.limit, 0), MAX_SERIES)]
     ]
-    rows.sort(key=lambda row: (-row.total.cost_usd, -row.total.calls, row.name, row.kind))
-    limit = min(max(query.limit, 0), MAX_SERIES)
     return SignalsView(
-        version,
+        version if is_whole else PART,
         health,
         begin * unit_ns,
         width * unit_ns,
-        rows[:limit],
-        len(rows),
+        rows,
+        len(shown),
         end_ns=end * unit_ns,
         bounds_s=[*SECONDS],
-        marks=_marks(((slot_of(window), labels, figures) for window, labels, figures in here), unit_ns),
+        marks=_marks(slots, unit_ns),
     )
 
 
-def _marks(points: Iterable[Point], unit_ns: int) -> list[SignalMark]:
-    """The findings among points, the latest of too many."""
-    counts: dict[tuple[int, str, str], int] = {}
-    for slot, labels, figures in points:
-        if labels.kind == Kind.FINDING:
-            key = (slot, labels.name, labels.error)
-            counts[key] = counts.get(key, 0) + figures.count
-    found = sorted((key, count) for key, count in counts.items() if count > 0)
-    return [SignalMark(key[0] * unit_ns, clean(key[1]), clean(key[2]), count) for key, count in found[-MAX_MARKS:]]
+def _width(minutes: int, most: int, kept: int) -> int:
+    """How many minutes a window of the view is long: what people count in, and whole windows of those that are kept."""
+    least = max(-(-minutes // most), 1)
+    return next((step for step in _STEPS if step >= max(least, kept)), least) if most > 1 else least
 
 
-def runs_at(query: SignalsQuery, rows: Iterable[TraceRow]) -> tuple[list[TraceRow], int]:
-    """Of the latest runs those that were at work in the time that a query names, worst first; the first of them, and how many."""
-    if not 0 <= query.at_ns < query.until_ns:
-        return [], 0
-    found = [
-        row
-        for row in islice(rows, _LOOKED_AT)
-        if row.started_ns < query.until_ns
-        and (row.ended_ns >= query.at_ns or row.state == "live")
-        and (not query.agent or not row.agent_names or query.agent in row.agent_names)
-        and query.service in ("", row.service)
+def _counts(slot: Slot, key: Key) -> bool:
+    figures = slot.series.get(key)
+    return figures is not None and figures.count > 0
+
+
+def _latest(book: Book, key_of_labels: Callable[[Labels], Key | None]) -> dict[Key, tuple[int, bytes]]:
+    """A trace in which work of a series was counted lately."""
+    latest: dict[Key, tuple[int, bytes]] = {}
+    for labels, exemplars in book.exemplars.items():
+        key = key_of_labels(labels)
+        if key is not None:
+            newest = max((each.at_ns, each.trace_id) for each in exemplars.values())
+            latest[key] = max(latest.get(key, (0, b"")), newest)
+    return latest
+
+
+def _found_of(query: SignalsQuery) -> Callable[[Labels], Found | None]:
+    def found(labels: Labels) -> Found | None:
+        if not _is_of(labels, query):
+            return None
+        return labels.name, labels.error, labels.agent, labels.service, labels.provider, labels.version
+
+    return found
+
+
+def _marks(slots: dict[int, Slot], unit_ns: int) -> list[SignalMark]:
+    """The findings, the latest of too many."""
+    found = sorted((at, found, count) for at, slot in slots.items() for found, count in slot.found.items() if count > 0)
+    return [
+        SignalMark(at * unit_ns, kind, severity, count, agent, service, of, name)
+        for at, (kind, severity, agent, service, of, name), count in (
+            (at, map(clean, found), count) for at, found, count in found[-MAX_MARKS:]
+        )
     ]
-    found.sort(key=lambda row: (-row.critical, -row.warnings, -row.errors, -row.started_ns))
-    return found[:MAX_RUNS], len(found)
 
 
-def _series(key: tuple[str, str], slots: dict[int, Figures], trace_id: str, unit_ns: int) -> SignalSeries:
-    total = Figures()
-    for figures in slots.values():
-        total.add(figures)
-    points = [point_of(figures, slot * unit_ns, key[1]) for slot, figures in sorted(slots.items()) if figures.count > 0]
+def _series(key: Key, total: Figures, slots: dict[int, Slot], trace_id: str, unit_ns: int) -> SignalSeries:
+    points = [
+        point_of(slot.series[key], at * unit_ns, key[1]) for at, slot in sorted(slots.items()) if _counts(slot, key)
+    ]
     return SignalSeries(
-        clean(key[0]),
-        key[1],
-        point_of(total, min(slots) * unit_ns, key[1]),
-        points,
-        trace_id,
-        total.seconds.buckets,
-        total.first_chunk.buckets,
-    )
+        clean(key[0]), key[1], point_of(total, points[0].at_ns if points else 0, key[1]), points, trace_id,
+        total.seconds.buckets, total.first_chunk.buckets,
+    )  # fmt: skip
 
 
 def point_of(figures: Figures, at_ns: int, kind: str) -> SignalPoint:

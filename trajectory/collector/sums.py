@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.handovers import Handovers
-from trajectory.signals.book import DAY_MINUTES, Book
+from trajectory.signals.book import KEPT_MINUTES, Book
 from trajectory.signals.figures import WINDOW_NS
 from trajectory.signals.prices import Prices, default_prices
 from trajectory.signals.tally import TraceTally, read_saved
 from trajectory.store.contract import TallyRow, Writer
 
-_LOADING_NS = 3_000_000  # of each tick, until the last day is read
-_PASSED_NS = 60_000_000_000
+_LOADING_NS = 3_000_000  # of each tick, until the last month is read
+_MOST_LOADED = 200_000  # traces, the newest
 
 
 class Sums:
@@ -30,10 +30,11 @@ class Sums:
         self.prices: Prices = default_prices()
         self._handovers = Handovers()
         self._writer = writer
-        self._since_ns = max(now_ns - DAY_MINUTES * WINDOW_NS, 0)
+        self._since_ns = max(now_ns - KEPT_MINUTES * WINDOW_NS, 0)
         self._loading: Iterator[TallyRow] | None = writer.tallies(self._since_ns)
-        self._loaded: set[bytes] = set()  # traces of the last day whose saved sums are in the book; kept until all are
-        self._passed_ns = now_ns
+        self._loaded: set[bytes] = (
+            set()
+        )  # traces of the last month whose saved sums are in the book; kept until all are
         self.book.passes(now_ns)
 
     def look(self, folded: FoldedTrace) -> TallyRow | None:
@@ -53,14 +54,12 @@ class Sums:
         self._handovers.add(folded)
 
     def step(self, now_ns: int) -> None:
-        """Reads on in what was saved of the last day, and lets old windows go. Raises StoreError."""
-        if abs(now_ns - self._passed_ns) >= _PASSED_NS:  # the clock may have been set back
-            self._passed_ns = now_ns
-            self.book.passes(now_ns)
+        """Reads on in what was saved of the last month, and lets old windows go. Raises StoreError."""
+        self.book.passes(now_ns)
         began_ns = time.monotonic_ns()
         while self._loading is not None and time.monotonic_ns() - began_ns < _LOADING_NS:
             row = next(self._loading, None)
-            if row is None:
+            if row is None or len(self._loaded) >= _MOST_LOADED:
                 self._loading = None
                 self._loaded.clear()
             elif row.trace_id not in self._loaded:
@@ -74,7 +73,7 @@ class Sums:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the windows hold all that was saved of the last day."""
+        """Whether the windows hold all that was saved of the last month."""
         return self._loading is None
 
     def _begin(self, folded: FoldedTrace) -> TraceTally:

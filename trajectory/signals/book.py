@@ -1,8 +1,8 @@
-"""The sums over all traces: totals since this process began, and the last day in windows, with the latest trace of each.
+"""The sums over all traces: totals since this process began, and the last month in windows, with the latest trace of each.
 
 Invariant: bounded whatever names come: beyond a limit for each label, and for all of them together, work is summed up under
-`other`, and old windows are made longer until a day has passed. What is taken back is taken from where it was put. Owned by the
-collector's loop; what other threads read is a copy.
+`other`. Windows are made longer with age, or earlier where there are too many points of one length, until a month has passed.
+What is taken back is taken from where it was put. Owned by the collector's loop; what other threads read is a copy.
 """
 
 from bisect import bisect_left
@@ -11,15 +11,30 @@ from typing import NamedTuple
 
 from trajectory.detection.masking import masked
 from trajectory.signals.figures import MAX_NAME_CHARS, OTHER, SECONDS, WINDOW_NS, Figures, Group, Tally
-from trajectory.signals.measures import Measure
+from trajectory.signals.measures import Kind, Measure
 from trajectory.signals.tally import Changes
 from trajectory.view.text import clean
 
 MAX_SERIES = 4096
-MAX_POINTS = 24_000  # series in windows: about 20 MB
 DAY_MINUTES = 24 * 60
-COARSE_MINUTES = 15
-_FINE_MINUTES = 2 * 60  # so long each minute has a window of its own
+KEPT_MINUTES = 30 * DAY_MINUTES
+
+
+class Length(NamedTuple):
+    """How long windows are while they are younger than so many minutes, and how many series there may be in them."""
+
+    minutes: int
+    until: int
+    most: int
+
+
+# All together about 25 MB. Each length is a multiple of the one before.
+LENGTHS = (
+    Length(1, 2 * 60, 10_000),
+    Length(15, DAY_MINUTES, 8_000),
+    Length(60, 7 * DAY_MINUTES, 6_000),
+    Length(360, KEPT_MINUTES, 6_000),
+)
 _AHEAD_MINUTES = 2  # a window that lies further ahead is some clock's fault
 _MAX_NAMES = (256, 256, 128, 64, 64, 64)  # name (of each kind), agent, service, version, provider, error
 _MAX_PLACED = 20_000
@@ -52,14 +67,16 @@ class Book:
     def __init__(self) -> None:
         self.totals: dict[Labels, Figures] = {}
         self.windows: dict[int, dict[Labels, Figures]] = {}
+        self.stamps: dict[int, int] = {}  # of each window: another number whenever something in it changed
         self.exemplars: dict[Labels, dict[int, Exemplar]] = {}
         self.touched: set[Labels] = set()  # totals that changed; emptied by whoever copies them
         self.version = 0
         self._placed: dict[tuple[str, ...], Labels] = {}
         self._names: dict[tuple[str, int], set[str]] = {}
-        self._fine_from = self._coarse_from = 0  # minutes: short windows from there, long ones from there
+        self._from = [0] * len(LENGTHS)  # minutes: from where on windows are of each length
         self._newest = 0
-        self._points_count = 0
+        self._counts = [0] * len(LENGTHS)  # points in windows of each length
+        self._stamp = 0
 
     def put(self, changes: Changes, trace_id: bytes, now_ns: int) -> None:
         """What a trace adds to the whole and takes back."""
@@ -91,22 +108,24 @@ class Book:
     def passes(self, now_ns: int) -> None:
         """Time passes: old windows are made longer, and go."""
         newest = now_ns // WINDOW_NS
-        if newest == self._newest and self._points_count <= MAX_POINTS:
+        is_full = any(count > length.most for count, length in zip(self._counts, LENGTHS, strict=True))
+        if newest == self._newest and not is_full:
             return
         self._newest = newest
-        if (
-            newest < self._coarse_from
-        ):  # a clock that was ahead by a day and more is right again: all that it made has no place
+        if newest < self._from[1]:  # a clock that was ahead by a day and more is right again: all that it made has no place
             self.windows.clear()
-            self._points_count = self._fine_from = self._coarse_from = 0
-        fine_from, coarse_from = newest - _FINE_MINUTES, newest - DAY_MINUTES
-        self._age(max(fine_from - fine_from % COARSE_MINUTES, self._fine_from), max(coarse_from, self._coarse_from))
-        while self._points_count > MAX_POINTS and len(self.windows) > 1:
-            oldest = min(self.windows)
-            if self._fine_from + COARSE_MINUTES <= newest:
-                self._age(self._fine_from + COARSE_MINUTES, self._coarse_from)
-            else:
-                self._age(self._fine_from, oldest + 1)
+            self.stamps.clear()
+            self._from, self._counts = [0] * len(LENGTHS), [0] * len(LENGTHS)
+        for at, length in enumerate(LENGTHS):
+            grid = LENGTHS[min(at + 1, len(LENGTHS) - 1)].minutes  # a window of the next length is whole
+            begin = newest - length.until
+            self._age(at, begin - begin % grid)
+            while self._counts[at] > length.most:
+                oldest = min(window for window in self.windows if self._from[at] <= window < self._end_of(at))
+                begin = oldest - oldest % grid + grid
+                if length is LENGTHS[-1] and begin > newest:
+                    break  # it is of now
+                self._age(at, begin)
 
     def since(self, minute: int) -> Iterator[tuple[int, Labels, Figures]]:
         """All points of windows from a minute on, in no order."""
@@ -115,21 +134,28 @@ class Book:
                 for labels, figures in series.items():
                     yield window, labels, figures
 
-    def _age(self, fine_from: int, coarse_from: int) -> None:
-        for window in [w for w in self.windows if w < fine_from and (w >= self._fine_from or w < coarse_from)]:
-            longer = self._longer(window)
-            if window < coarse_from:
-                self._points_count -= len(self.windows.pop(window))
-            elif longer != window:
-                gone = self.windows.pop(window)
-                self._points_count -= len(gone)
-                for labels, figures in gone.items():
-                    self._at(longer, labels).add(figures)
-        self._fine_from, self._coarse_from = fine_from, coarse_from
+    def window_minutes(self, minute: int) -> int:
+        """How long windows are at a minute."""
+        return next((length.minutes for at, length in enumerate(LENGTHS) if minute >= self._from[at]), KEPT_MINUTES)
 
-    @staticmethod
-    def _longer(window: int) -> int:
-        return window - window % COARSE_MINUTES
+    def _end_of(self, at: int) -> int:
+        """Before which minute windows are of a length."""
+        return min([self._newest + _AHEAD_MINUTES + 1, *self._from[:at]])
+
+    def _age(self, at: int, begin: int) -> None:
+        """Windows of a length that begin before a minute are made longer, or go."""
+        if begin <= self._from[at]:
+            return
+        old, before = self._from[at], self._end_of(at)
+        self._from[at] = begin
+        for window in [each for each in self.windows if old <= each < min(begin, before)]:
+            gone = self.windows.pop(window)
+            del self.stamps[window]
+            self._counts[at] -= len(gone)
+            longer_window = self._window(window)
+            if longer_window is not None:
+                for labels, figures in gone.items():
+                    self._at(longer_window, labels).add(figures)
 
     def _put(self, measure: Measure, times: int) -> Labels:
         labels = self._labels(
@@ -149,18 +175,23 @@ class Book:
 
     def _window(self, minute: int) -> int | None:
         """The window in which a minute is summed up now; None where it is too old, or yet to come."""
-        if minute >= self._fine_from:
-            return minute if minute <= self._newest + _AHEAD_MINUTES else None
-        return self._longer(minute) if self._longer(minute) >= self._coarse_from else None
+        if minute > self._newest + _AHEAD_MINUTES:
+            return None
+        for begin, length in zip(self._from, LENGTHS, strict=True):
+            if minute >= begin:
+                return minute - minute % length.minutes
+        return None
 
     def _at(self, window: int, labels: Labels) -> Figures:
+        self._stamp += 1
+        self.stamps[window] = self._stamp
         series = self.windows.get(window)
         if series is None:
             series = self.windows[window] = {}
         figures = series.get(labels)
         if figures is None:
             figures = series[labels] = Figures()
-            self._points_count += 1
+            self._counts[next(at for at, begin in enumerate(self._from) if window >= begin)] += 1
         return figures
 
     def _labels(self, said: tuple[str, ...]) -> Labels:
@@ -187,7 +218,7 @@ class Book:
 
     def _known(self, kind: str, at: int, text: str) -> str:
         """A label's text, or `other` where there are too many."""
-        names = self._names.setdefault((kind if at == 0 else "", at), set())
+        names = self._names.setdefault((kind if at == 0 or kind == Kind.FINDING else "", at), set())
         if text in names or not text:
             return text
         if len(names) >= _MAX_NAMES[at]:

@@ -183,5 +183,10 @@ def _count(
     number_of: Callable[[Figures], float],
     labels: tuple[str, ...],
 ) -> Family:
-    numbers = [(values_of(each), number_of(figures)) for each, figures in rows]
-    return Family(name, "counter", meaning, labels, [(values, number) for values, number in numbers if number > 0])
+    numbers: dict[tuple[str, ...], float] = {}
+    for each, figures in rows:  # several may have the same values
+        values = values_of(each)
+        numbers[values] = numbers.get(values, 0) + number_of(figures)
+    return Family(
+        name, "counter", meaning, labels, [(values, number) for values, number in numbers.items() if number > 0]
+    )

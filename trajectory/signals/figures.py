@@ -7,6 +7,7 @@ metrics endpoint, the command line and the screens.
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from operator import add, attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -26,7 +27,7 @@ OTHER = "other"  # what is summed up under no name of its own
 
 class Group(NamedTuple):
     """What measures are summed by. `window` is the minute (since 1970) in which the work ended; of a finding, `name` is its
-    kind and `error` its severity."""
+    kind and `error` its severity, and of one about a series `provider` and `version` are the work that it is of."""
 
     window: int
     kind: str
@@ -73,8 +74,12 @@ class Spread(msgspec.Struct, array_like=True, gc=False):
             return
         self.count += times * other.count
         self.sum += times * other.sum
-        mine = self.buckets or [0] * _BUCKETS_COUNT
-        self.buckets = [count + times * theirs for count, theirs in zip(mine, other.buckets, strict=True)]
+        mine, theirs = self.buckets or [0] * _BUCKETS_COUNT, other.buckets
+        if len(mine) != len(theirs):
+            raise ValueError("histograms of other bounds")
+        self.buckets = (
+            list(map(add, mine, theirs)) if times == 1 else [a + times * b for a, b in zip(mine, theirs, strict=True)]
+        )
 
     def quantile(self, part: float, bounds: tuple[float, ...]) -> float | None:
         """About where so large a part of the values lies below, between the bounds of its bucket; None of no values.
@@ -166,10 +171,12 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
 
     def add(self, other: "Figures", times: int = 1) -> None:
         """Adds another's sums, or takes them away with `times` -1."""
-        for spread in ("seconds", "first_chunk", "input_tokens", "output_tokens"):
-            getattr(self, spread).add(getattr(other, spread), times)
-        for name in _SUMS:
-            if theirs := getattr(other, name):
+        self.seconds.add(other.seconds, times)
+        self.first_chunk.add(other.first_chunk, times)
+        self.input_tokens.add(other.input_tokens, times)
+        self.output_tokens.add(other.output_tokens, times)
+        for name, theirs in zip(_SUMS, _sums_of(other), strict=True):
+            if theirs:
                 setattr(self, name, getattr(self, name) + times * theirs)
 
 
@@ -177,6 +184,7 @@ _SUMS = (
     "count", "errors", "retries", "cached_tokens", "reasoning_tokens", "cost_usd", "cost_known", "output_chars", "chars_known",
     "needed", "arrived", "crossings_known",
 )  # fmt: skip
+_sums_of = attrgetter(*_SUMS)
 
 Tally = dict[Group, Figures]
 _NOTHING = 1e-9  # what is left of decimals that were added and taken away

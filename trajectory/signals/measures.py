@@ -136,18 +136,27 @@ def delegation_measure(delegation: Delegation) -> Measure | None:
 
 
 def finding_measure(finding: Finding, service: str) -> Measure:
-    """A finding: its kind under `name`, its severity under `error`."""
+    """A finding: its kind under `name`, its severity under `error`; what series it is about under `provider` and `version`."""
+    of, name = series_of(finding)
     return Measure(
         kind=Kind.FINDING,
         name=finding.kind,
         agent=finding.agent,
         service=service,
-        version="",
-        provider="",
+        version=name,
+        provider=of,
         at_ns=finding.at_ns,
         span_id=finding.span_id,
         error=finding.severity,
     )
+
+
+def series_of(finding: Finding) -> tuple[str, str]:
+    """Of a finding about a series: the kind of work, and of which model, tool or agent it is; else nothing."""
+    of = finding.attributes.get("of")
+    if not isinstance(of, str) or "metric" not in finding.attributes:
+        return "", ""
+    return of, finding.agent if of == Kind.AGENT else finding.value
 
 
 def version_of(span: Span) -> str:

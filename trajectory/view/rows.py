@@ -451,9 +451,10 @@ class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     """Work in numbers over time. `by`: agent, model, tool, edge, service, version, finding, error; `kind` leaves one kind of it.
 
     Of all traces, or of one, and of these of one agent, one service. The last `minutes` before now, of a store at rest before
-    its newest work (at most a day; 0: of one trace all of it), in at most `points` windows; at most `limit` series, the dearest
-    and most used first. With them come the runs that were at work from `at_ns` to before `until_ns`, where these are given, and
-    what is asked `also`, of all traces, the first `MOST_ALSO` of it.
+    its newest work (at most 30 days; 0: of one trace all of it), in at most `points` windows; at most `limit` series, the dearest
+    and most used first. With them come the runs that were at work from `at_ns` to before `until_ns`, where these are given, of
+    these those in which the series called `name` had work that ended then, and what is asked `also`, of all traces, the first
+    `MOST_ALSO` of it.
     """
 
     by: str = "agent"
@@ -467,6 +468,7 @@ class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     at_ns: int = 0
     until_ns: int = 0
     also: tuple["SignalsQuery", ...] = ()
+    name: str = ""
 
 
 MOST_ALSO = 8
@@ -633,6 +635,7 @@ class SignalsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="s
     runs_total: int = 0
     runs_at_ns: int = 0
     also: list["SignalsView"] = []
+    runs_are_more: bool = False  # there may be more of them
 
 
 class AlertsView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="alerts"):

@@ -45,9 +45,15 @@ class SignalSeries(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class SignalMark(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Findings of one kind in one window."""
+    """Findings of one kind in one window, about one agent. Of an anomaly `of` and `name` say the series: what kind of work, and
+    of which model, tool or agent. `state` is of its incident, where alerts are told: open, acknowledged, muted, closed."""
 
     at_ns: int  # when the window begins
     kind: str  # anomaly.latency, cascade, ...
     severity: str
     count: int = 1
+    agent: str = ""
+    service: str = ""
+    of: str = ""
+    name: str = ""
+    state: str = ""
