@@ -14,6 +14,7 @@ import msgspec
 from trajectory.alerting.alerts import alert_key, is_over
 from trajectory.alerting.policy import Policy, Rule, rank_of
 from trajectory.detection.masking import masked
+from trajectory.detection.series import series_of
 from trajectory.model.fact import Finding, Marked
 from trajectory.model.words import ENDED_AT
 from trajectory.view.muting import key_of_agent, key_of_kind
@@ -62,6 +63,8 @@ class Incident(msgspec.Struct):
     seen: bytes = b""
     lasting: list[bytes] = []
     lasting_count: int = 0
+    of: str = ""  # of an anomaly: the kind of work that its series is of,
+    series: str = ""  # and of which model, tool or agent
 
     def shown_state(self, now_ns: int) -> str:
         """Its state as people see it: `muted` stands over open and acknowledged."""
@@ -294,6 +297,7 @@ def _grow(incident: Incident, finding: Finding, at_ns: int, rule: Rule, *, is_ne
     if rank_of(finding.severity) >= rank_of(incident.severity):
         incident.severity, incident.message = finding.severity, finding.message
         incident.trace_id, incident.alert_key = place
+        incident.of, incident.series = series_of(finding)
     if is_new:
         incident.count += 1
         if finding.attributes.get(ENDED_AT) == 0 and len(incident.lasting) < _MAX_SEEN:

@@ -11,7 +11,8 @@ import msgspec
 
 from trajectory.alerting.incidents import Incident
 from trajectory.detection.masking import masked
-from trajectory.view.link import Link, alert_mark
+from trajectory.view.link import EVERY_TRACE, Link, alert_mark
+from trajectory.view.plotted import plotted_of_anomaly
 from trajectory.view.text import clean
 
 Action = Literal["open", "worse", "repeat", "acknowledge", "close", "test"]
@@ -66,7 +67,7 @@ def message_of(incident: Incident, action: Action) -> Message:
         kind=_short(incident.kind),
         title=_short(f"{incident.kind} · {agents}{where}" if agents else f"{incident.kind}{where}"),
         text=_said(incident.message) + times,
-        link=link_to(incident.trace_id, incident.alert_key),
+        link=_link_of(incident),
         agent=_short(incident.agent),
         peer_agent=_short(incident.peer_agent),
         service=_short(incident.service),
@@ -95,6 +96,16 @@ def trial_message(channel: str, now_ns: int) -> Message:
         last_ns=now_ns,
         id=f"trajectory-test-{channel}-{now_ns}",
     )
+
+
+def _link_of(incident: Incident) -> str:
+    """Where it is seen best: of an anomaly its series over time, of anything else its alert in the run."""
+    series, agent, service = incident.series, incident.agent, incident.service
+    if all(_short(name) == name for name in (series, agent, service)):  # else one of them is masked, and leads nowhere
+        plotted = plotted_of_anomaly(incident.kind, incident.of, series, agent, service, incident.opened_ns)
+        if plotted is not None:
+            return str(Link(EVERY_TRACE, view="signals", plotted=plotted))
+    return link_to(incident.trace_id, incident.alert_key)
 
 
 def link_to(trace: str, alert_key: str) -> str:

@@ -120,6 +120,16 @@ def incidents_in(database: Database, *, closed: bool, beginning: str = "", most:
     return [_decoded(database.path, _incident, body) for (body,) in reversed(rows)]
 
 
+def newest_incidents(database: Database, open_count: int, closed_count: int) -> list[Incident]:
+    """The latest of those that are closed, and then of those that are not; the oldest of each first."""
+    found: list[Incident] = []
+    for closed, most in ((True, closed_count), (False, open_count)):
+        query = "SELECT body FROM incidents WHERE is_closed = ? ORDER BY last_ns DESC LIMIT ?"
+        rows = database.rows(query, (closed, most), (bytes,))
+        found += [_decoded(database.path, _incident, body) for (body,) in reversed(rows)]
+    return found
+
+
 def read_state(path: Path) -> Database | None:
     """The file for reading, also while a process writes it; None where there is none. Raises StoreError."""
     return _opened(path, "mode=rw") if path.exists() else None  # a reader of a write-ahead log writes beside it

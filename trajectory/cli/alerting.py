@@ -44,11 +44,13 @@ def alerting(policy: Path | None, collector: "Collector") -> Iterator[None]:
     if policy is None:
         yield
         return
+    from trajectory.collector.incident_states import IncidentStates
     from trajectory.messenger.beside import MessengerProcess
     from trajectory.messenger.process import Settings
 
     collector.publisher.alerts_in = lambda: state_path(collector.store, policy)
     process = MessengerProcess(Settings(collector.store, str(policy), collector.pipeline.writer.last_frame()))
+    collector.pipeline.incident_states = IncidentStates(state_path(collector.store, policy))
     collector.pipeline.vitals.others.append(lambda: process.notices)
     if not sys.stdin.isatty():  # else its terminal may hang up, which ends it
         signal.signal(signal.SIGHUP, lambda *_: process.read_again())

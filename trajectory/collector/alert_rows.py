@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trajectory.alerting.alerts import Alert
 from trajectory.collector.wording import PREVIEW_CHARS, name_of
 from trajectory.detection.masking import masked
+from trajectory.detection.series import series_of
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation
@@ -63,6 +64,7 @@ class _AlertRows:
 
     def _row(self, alert: Alert) -> AlertRow:
         chief, told = alert.chief, alert.chief.attributes
+        of, series = series_of(chief)
         evidence = [EvidenceRow(e.span_id.hex(), clean(e.text)) for f in alert.findings for e in f.evidence]
         path = [self._trace.spans[s] for s in chief.path if s in self._trace.spans]
         steps = self._steps(path, alert)
@@ -96,6 +98,9 @@ class _AlertRows:
             unknown=self._unknown(steps, ending, chief),
             muted_by=clean(alert.mark.alert_key) if alert.mark is not None and alert.state == "muted" else "",
             muted_until_ns=alert.mark.until_ns if alert.mark is not None and alert.state == "muted" else 0,
+            of=clean(of),
+            series=clean(series),
+            service=clean(self._trace.service),
         )
 
     def _label(self, span: Span) -> str:

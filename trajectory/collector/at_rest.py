@@ -26,6 +26,7 @@ from trajectory.view.rows import TraceRow
 
 if TYPE_CHECKING:
     from trajectory.collector.counting import Counted
+    from trajectory.collector.incident_states import IncidentStates
     from trajectory.signals.figures import Group
 
 _MAX_TRACES = 8
@@ -38,6 +39,7 @@ class StoredLibrary:
 
     def __init__(self, reader: Reader, *, is_live: bool = False) -> None:
         self.version = 0
+        self.incident_states: IncidentStates | None = None  # who tells of alerts keeps it to himself
         self.reader = reader
         self._last_frame = reader.last_frame()
         self._payloads = Payloads(reader.payload)

@@ -18,6 +18,7 @@ from trajectory.collector.counting import Counted, saved_groups
 from trajectory.collector.endings import Endings
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
+from trajectory.collector.incident_states import IncidentStates
 from trajectory.collector.judging import Judging
 from trajectory.collector.listing import Listing, row_of, summary_of, traces_saying
 from trajectory.collector.own import OWN_ID
@@ -79,6 +80,7 @@ class Pipeline:
         self.sums = Sums(writer, now_ns())
         self.watch = Watch(self.sums.prices)
         self._endings = Endings(self.watch)
+        self.incident_states: IncidentStates | None = None  # where alerts are told
         self._usual = UsualDurations()
         told_of_others: dict[DetectorFactory, DetectorFactory] = {
             StalledSpans: partial(StalledSpans, self._usual),

@@ -11,6 +11,7 @@ from trajectory.collector.rolling import Rolling
 from trajectory.collector.runs_then import RunsThen
 from trajectory.collector.signal_rows import PART, signals_view
 from trajectory.view.rows import MOST_ALSO, Health, SignalsQuery, SignalsView
+from trajectory.view.signal_rows import SignalMark
 
 if TYPE_CHECKING:
     from trajectory.collector.publish import Library
@@ -40,6 +41,7 @@ class Plotting:
         is_part = PART in (view.version, *(each.version for each in also))
         return replace(
             view,
+            marks=[self._with_state(mark) for mark in view.marks],
             version=PART if is_part else version,
             uncounted=counted.uncounted,
             is_loading=counted.is_loading or is_part,
@@ -49,3 +51,8 @@ class Plotting:
             runs_are_more=are_more,
             also=also,
         )
+
+    def _with_state(self, mark: SignalMark) -> SignalMark:
+        states = self._library.incident_states
+        state = states.of_place(mark.kind, mark.agent, mark.service) if states is not None else ""
+        return replace(mark, state=state) if state else mark

@@ -28,6 +28,7 @@ from trajectory.view.incident_rows import AlertsQuery
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import (
     AgentQuery,
+    AlertRow,
     DelegationQuery,
     Health,
     InstantQuery,
@@ -47,6 +48,7 @@ from trajectory.view.text import clean
 
 if TYPE_CHECKING:
     from trajectory.collector.counting import Counted
+    from trajectory.collector.incident_states import IncidentStates
     from trajectory.collector.plotting import Plotting
     from trajectory.signals.figures import Group
 
@@ -62,6 +64,7 @@ class Library(Protocol):
     version: int
 
     runs: Listing
+    incident_states: "IncidentStates | None"
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None: ...
 
@@ -145,7 +148,9 @@ class Publisher:
             now.state, now.dropped_count, now.quarantined_count, now.emitters, now.notices,
         )  # fmt: skip
         is_due = now.now_ns - then.now_ns >= 1_000_000_000
-        if differs or (is_due and (then.facts_per_s, then.lag_ns) != (now.facts_per_s, now.lag_ns)):
+        states = self._library.incident_states
+        has_moved = states is not None and states.look(now.now_ns)
+        if has_moved or differs or (is_due and (then.facts_per_s, then.lag_ns) != (now.facts_per_s, now.lag_ns)):
             self._shown = now
             self._library.version += 1
             self._health_version = self._library.version
@@ -196,7 +201,7 @@ class Publisher:
             trace=rows.trace_row(),
             lanes=[] if query.outline else rows.lanes(),
             delegations=rows.delegation_rows(),
-            alerts=rows.alert_rows(),
+            alerts=self._with_states(rows.alert_rows()),
             tail=rows.tail(query.tail, None if keep.is_empty else lambda r: keep(r, health.now_ns))
             if query.tail > 0
             else [],
@@ -226,6 +231,14 @@ class Publisher:
                 start = max(0, min(place - query.spans // 2, total - query.spans))
         stop = start + query.spans
         return span_rows(rows, start, stop) if matching is None else matching[start:stop], total, start, around
+
+    def _with_states(self, alerts: list[AlertRow]) -> list[AlertRow]:
+        """The same, with how their incidents stand where that is known."""
+        states = self._library.incident_states
+        if states is None:
+            return alerts
+        said = [states.of_alert(row.trace_id, row.key) for row in alerts]
+        return [replace(row, incident=state) if state else row for row, state in zip(alerts, said, strict=True)]
 
     def _instant(self, query: InstantQuery, since: int, health: Health) -> View | None:
         folded = self._find(query.trace_id)

@@ -54,7 +54,7 @@ class RunsThen:
 
     def _has_work(self, row: TraceRow, query: SignalsQuery) -> tuple[bool, bool]:
         """Whether work of the series that is named ended in a run then, and whether that had to be looked up."""
-        asked = (row.trace_id, row.ended_ns, row.state, query.by, query.kind, query.name, query.at_ns, query.until_ns)
+        asked = (row.trace_id, row.ended_ns, row.state, query.by, query.work, query.name, query.at_ns, query.until_ns)
         known = self._known.get(asked)
         if known is not None:
             self._known.move_to_end(asked)
@@ -64,7 +64,7 @@ class RunsThen:
         known = False
         for group in self._groups_of(bytes.fromhex(row.trace_id)):
             key = key_of_labels(Labels(*group[1:])) if begin <= group.window < end else None
-            if key is not None and clean(key[0]) == wanted:
+            if key is not None and key[1] == query.work and clean(key[0]) == wanted:
                 known = True
                 break
         self._known[asked] = known

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from trajectory.detection.series import series_of
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.invocation import billed_calls, cost_of, repeats_parent, tool_name
 from trajectory.graph.retries import retries
@@ -149,14 +150,6 @@ def finding_measure(finding: Finding, service: str) -> Measure:
         span_id=finding.span_id,
         error=finding.severity,
     )
-
-
-def series_of(finding: Finding) -> tuple[str, str]:
-    """Of a finding about a series: the kind of work, and of which model, tool or agent it is; else nothing."""
-    of = finding.attributes.get("of")
-    if not isinstance(of, str) or "metric" not in finding.attributes:
-        return "", ""
-    return of, finding.agent if of == Kind.AGENT else finding.value
 
 
 def version_of(span: Span) -> str:

@@ -1,8 +1,8 @@
 """Links to a place in a trace, as text that can be pasted anywhere: `trajectory://7f3a90c1/span/91c4?t=33.5s&v=timeline`.
 
-Invariant: a link holds hexadecimal ids, a time and one word, and nothing that an agent wrote; `parse_link` takes exactly what
-`str` of a link gives (`parse_link(str(link)) == link`) and refuses everything else. The dashboard copies and follows them, the
-command line opens and prints them.
+Invariant: a link holds hexadecimal ids, a time and one word; only one to the signals holds names, percent-encoded (`plotted`).
+`parse_link` takes exactly what `str` of a link gives (`parse_link(str(link)) == link`) and refuses everything else. The dashboard
+copies and follows them, the command line opens and prints them.
 """
 
 import re
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from hashlib import blake2s
 
 from trajectory.errors import ConfigError
+from trajectory.view.plotted import NAMES, Plotted, plotted_in
 from trajectory.view.times import offset_ns, offset_text
 
 SCHEME = "trajectory://"
 EVERY_TRACE = "all"  # in the place of a trace: what is of all of them, which is the signals
-LONGEST_LINK = 200
+LONGEST_LINK = 600
 _TRACE = re.compile(r"[0-9a-f]{4,32}")
 _SPAN = re.compile(r"[0-9a-f]{4,16}")
 _ALERT = re.compile(r"[0-9a-f]{12}|A[0-9]{1,6}")
@@ -30,7 +31,7 @@ class Link:
     (so too), an alert or a delegation.
 
     `trajectory://all?v=signals` is the one that names no run. `alert` is `alert_mark` of its key, or its number (`A1`). `at_ns`
-    is since the start of the run; `view` the screen or pane.
+    is since the start of the run; `view` the screen or pane; `plotted` what the signals show.
     Raises ConfigError for what is none of that.
     """
 
@@ -41,6 +42,7 @@ class Link:
     view: str = ""
     delegation: str = ""
     agent: str = ""
+    plotted: Plotted | None = None
 
     def __post_init__(self) -> None:
         parts = (
@@ -54,6 +56,7 @@ class Link:
                 "it names one thing",
             ),
             (self.at_ns is None or 0 <= self.at_ns < _LONGEST_NS, "t is a time since the start, such as 33.5s"),
+            (self.plotted is None or self.view == "signals", "only signals have a metric, a window or a group"),
             (not self.view or _VIEW.fullmatch(self.view), "v is the name of a screen"),
         )
         for is_good, rule in parts:
@@ -71,6 +74,7 @@ class Link:
         path = "".join(f"/{kind}/{name}" for kind, name in named if name)
         asked = [f"t={offset_text(self.at_ns)}"] if self.at_ns is not None else []
         asked += [f"v={self.view}"] if self.view else []
+        asked += self.plotted.words() if self.plotted is not None else []
         return f"{SCHEME}{self.trace}{path}{'?' if asked else ''}{'&'.join(asked)}"
 
 
@@ -93,16 +97,22 @@ def parse_link(text: str) -> Link:
     at_ns = offset_ns(asked["t"]) if "t" in asked else None
     if "t" in asked and at_ns is None:
         raise ConfigError("no link of ours: t is a time since the start, such as 33.5s", "link")
+    shown = {name: value for name, value in asked.items() if name in NAMES}
+    plotted = plotted_in(shown) if shown else None
+    if isinstance(plotted, str):
+        raise ConfigError(f"no link of ours: {plotted}", "link")
     named = dict([path]) if path else {}
-    return Link(trace, at_ns=at_ns, view=asked.get("v", ""), **named)
+    return Link(trace, at_ns=at_ns, view=asked.get("v", ""), plotted=plotted, **named)
 
 
 def _asked(query: str) -> dict[str, str]:
     asked: dict[str, str] = {}
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        if name not in ("t", "v") or name in asked or not value:
-            raise ConfigError("no link of ours: behind ? stand t=TIME and v=SCREEN, each at most once", "link")
+        if name not in ("t", "v", *NAMES) or name in asked or not value:
+            raise ConfigError(
+                "no link of ours: behind ? stand t=TIME, v=SCREEN and what signals show, each at most once", "link"
+            )
         asked[name] = value
     return asked
 

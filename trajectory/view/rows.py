@@ -131,6 +131,10 @@ class AlertRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unknown: list[str] = []  # what is not proved, one sentence each
     muted_by: str = ""  # the mark that mutes it, to be reopened: its own key, or one of `view.muting`
     muted_until_ns: int = 0  # 0: until somebody reopens it
+    of: str = ""  # of an anomaly: the kind of work that its series is of,
+    series: str = ""  # and of which model, tool or agent
+    service: str = ""
+    incident: str = ""  # how its incident stands, where alerts are told: open, acknowledged, muted, closed
 
 
 class SuspectRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -453,8 +457,8 @@ class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     Of all traces, or of one, and of these of one agent, one service. The last `minutes` before now, of a store at rest before
     its newest work (at most 30 days; 0: of one trace all of it), in at most `points` windows; at most `limit` series, the dearest
     and most used first. With them come the runs that were at work from `at_ns` to before `until_ns`, where these are given, of
-    these those in which the series called `name` had work that ended then, and what is asked `also`, of all traces, the first
-    `MOST_ALSO` of it.
+    these those in which the series called `name`, of this kind of `work`, had some that ended then, and what is asked `also`,
+    of all traces, the first `MOST_ALSO` of it.
     """
 
     by: str = "agent"
@@ -469,6 +473,7 @@ class SignalsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="
     until_ns: int = 0
     also: tuple["SignalsQuery", ...] = ()
     name: str = ""
+    work: str = ""  # of which kind
 
 
 MOST_ALSO = 8
