@@ -11,6 +11,7 @@ from weakref import ref
 
 from trajectory.errors import ConfigError
 from trajectory.view.link import EVERY_TRACE, Link, is_link, parse_link
+from trajectory.view.plotted import Plotted
 from trajectory.view.rows import TraceRow, TraceView
 from trajectory.view.text import clean
 from trajectory.view.times import offset_ns
@@ -68,9 +69,11 @@ class Going(Looking):
         """Opens a run's cockpit, on one of its panes."""
         self.push_screen(screens.CockpitScreen(row.trace_id, row.title, pane))
 
-    def open_timeline(self, trace_id: str, span_id: str, trace: TraceRow | None) -> None:
-        """Opens a run's timeline with the cursor on a span."""
-        self.push_screen(screens.TimelineScreen(trace_id, span_id, trace))
+    def open_timeline(self, trace_id: str, span_id: str, trace: TraceRow | None, keep: str = "") -> None:
+        """Opens a run's timeline with the cursor on a span; only those that a filter keeps, where there is one."""
+        screen = screens.TimelineScreen(trace_id, span_id, trace)
+        screen.filter_text = keep
+        self.push_screen(screen)
 
     def open_span(self, trace_id: str, span_id: str, start_ns: int) -> None:
         """Opens a span in the inspector."""
@@ -92,9 +95,11 @@ class Going(Looking):
         """Opens a delegation's page."""
         self.push_screen(screens.DelegationScreen(trace_id, delegation_id, trace))
 
-    def open_signals(self, trace_id: str = "", agent: str = "", trace: TraceRow | None = None) -> None:
-        """Opens figures over time: of all runs, of one, or of one agent's work in it, by the agent's name."""
-        self.push_screen(screens.SignalsScreen(trace_id, agent, trace))
+    def open_signals(
+        self, trace_id: str = "", agent: str = "", trace: TraceRow | None = None, plotted: Plotted | None = None
+    ) -> None:
+        """Opens figures over time: of all runs, of one, or of one agent's work in it, by its name; and what of them."""
+        self.push_screen(screens.SignalsScreen(trace_id, agent, trace, plotted))
 
     def back_to(self, kind: type[DataScreen], trace_id: str = "") -> bool:
         """Closes screens until one of a kind, and of a run if one is named, is the uppermost; never the first of all."""
@@ -191,7 +196,7 @@ class Going(Looking):
         """Goes to what a link names, and to a row of a pane there; says so and returns False where its run is not known."""
         if link.trace == EVERY_TRACE:
             self.back_to(RunsScreen)
-            self.open_signals()
+            self.open_signals(plotted=link.plotted)
             return True
         trace_id = self._whole_id(link.trace)
         if not trace_id:
@@ -216,7 +221,7 @@ class Going(Looking):
         if link.alert:
             return screens.AlertScreen(trace_id, "", link.alert, trace)
         if link.view == "signals":
-            return screens.SignalsScreen(trace_id, "", trace)
+            return screens.SignalsScreen(trace_id, "", trace, link.plotted)
         if link.agent:
             return screens.AgentScreen(trace_id, link.agent, trace)
         if link.delegation:

@@ -5,6 +5,7 @@ Invariant: pure, and None rather than a link that does not parse: ids of rows co
 
 from trajectory.errors import ConfigError
 from trajectory.view.link import Link, alert_mark
+from trajectory.view.plotted import Plotted
 from trajectory.view.rows import AlertRow, DelegationRow, DelegationView, Lane, LaneAt, SpanView, TraceRow
 
 _BEGINNINGS = ("at_ns", "start_ns", "sent_ns")
@@ -66,10 +67,10 @@ def link_to_instant(trace_id: str, at_ns: int) -> Link | None:
         return None
 
 
-def link_to_signals(trace_id: str) -> Link | None:
-    """The link to the signals of a run, or of all of them (`EVERY_TRACE`)."""
+def link_to_signals(trace_id: str, plotted: Plotted | None = None) -> Link | None:
+    """The link to the signals of a run, or of all of them (`EVERY_TRACE`), and to what is plotted there."""
     try:
-        return Link(trace_id, view="signals")
+        return Link(trace_id, view="signals", plotted=plotted)
     except ConfigError:
         return None
 

@@ -246,6 +246,7 @@ class _Telling:
                 at(start),
                 end_ns,
                 tokens,
+                model="gpt-4o" if kind == "model" else "",
                 **more,
             )
         )  # type: ignore[arg-type]
@@ -801,7 +802,8 @@ class StoryFeed:
         if query.around or query.around_ns is not None:
             begun = [row for row in spans if row.start_ns <= trace.started_ns + (query.around_ns or 0)]
             named = [row for row in spans if query.around and row.span_id.startswith(query.around)]
-            found = (named or [max(begun, key=lambda row: row.start_ns)])[:1] if named or not query.around else []
+            last = sorted(begun, key=lambda row: row.start_ns)[-1:]
+            found = (named or last)[:1] if named or not query.around else []
             around = "".join(row.span_id for row in found)
             offset = max(0, spans.index(found[0]) - query.spans // 2) if found else offset
         shown = spans[offset : offset + query.spans] if query.spans else []

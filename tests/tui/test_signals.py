@@ -60,12 +60,13 @@ async def test_from_a_spike_enter_leads_to_its_runs_and_from_there_to_its_steps(
         await driver.press(*["left_square_bracket"] * 5)
         assert "anomaly.latency" in driver.text and asked(driver).at_ns < before
         assert "none before this time" in driver.text
-        await driver.press("G", *["right_square_bracket"] * 5)
-        assert "cascade" in driver.text
+        await driver.press(*["right_square_bracket"] * 5)
+        assert "cascade" in driver.text and (asked(driver).name, asked(driver).work) == ("gpt-4o", "model")
         await driver.press("enter")
         assert screen_of(driver).pane.id == "runs-then"
         await driver.press("enter")
-        assert driver.where == "timeline"
+        assert driver.where == "timeline" and driver.app.data_screen is not None
+        assert driver.app.data_screen.filter_text == 'kind=model model:"gpt-4o"'
         await driver.press("enter")
         assert driver.where == "span"
 
@@ -93,10 +94,10 @@ async def test_group_window_and_metric_change_by_a_key() -> None:
             await driver.press("b")
         assert seen == ["model", "agent", "tool", "edge", "service", "version"] and asked(driver).by == "model"
         minutes = []
-        for _ in range(4):
+        for _ in range(6):
             await driver.press("w")
             minutes.append(asked(driver).minutes)
-        assert minutes == [360, 1440, 15, 60]
+        assert minutes == [360, 1440, 10_080, 43_200, 15, 60]
         titles = set()
         for _ in range(9):
             await driver.press("v")
@@ -128,7 +129,7 @@ async def test_signals_are_gone_to_by_their_word_and_by_a_link_and_the_link_of_a
         await driver.beat()
         assert driver.where == "signals"
         await driver.press("U")
-        assert driver.app.clipboard == "trajectory://all?v=signals"
+        assert driver.app.clipboard == "trajectory://all?v=signals&m=p95&by=model&w=1h&of=gpt-4o&kind=model"
         await driver.press("escape")
         assert driver.app.land(parse_link(driver.app.clipboard))
         await driver.ready()

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 import msgspec
 
+from trajectory.collector.agent_facts import model_of
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of, preview, tokens_of
 from trajectory.graph.critical import critical_path_of
@@ -18,7 +19,7 @@ from trajectory.graph.invocation import cost_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import MESSAGE, text_of
-from trajectory.model.words import Slot
+from trajectory.model.words import Slot, SpanKind
 from trajectory.view.rows import (
     OUTLINE_PARTS,
     AlertRow,
@@ -191,6 +192,7 @@ def span_row(rows: TraceRows, span: Span, depth: int, descendants: int) -> SpanR
         text=rows.outcome(span),
         is_retry=rows.is_retry(span),
         is_placeholder=span.is_placeholder,
+        model=clean(model_of(span)[:200]) if span.kind == SpanKind.MODEL else "",
     )
 
 

@@ -40,6 +40,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "state": ("state", "status"),
     "title": ("title",),
     "name": ("name", "title", "label"),
+    "model": ("model",),
     "tool": ("name", "text"),
     "text": ("text", "summary", "message", "task", "returned", "goal", "title"),
     "goal": ("goal", "task"),

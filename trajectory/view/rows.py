@@ -188,6 +188,7 @@ class SpanRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_placeholder: bool = False  # only its children are known
     is_critical: bool = False  # the end of the run waited for it, where that was asked
     cost_usd: float | None = None  # as it says, where that was asked; an agent's is that of its own work
+    model: str = ""  # of a model call
 
 
 class CriticalRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -16,7 +16,7 @@ from tui.drawing.spark import spark
 from tui.signs import Signs, severity_sign
 
 BY = ("model", "agent", "tool", "edge", "service", "version")
-WINDOWS: dict[str, int] = {"15 min": 15, "1 h": 60, "6 h": 360, "24 h": 1440}  # minutes
+WINDOWS: dict[str, int] = {"15 min": 15, "1 h": 60, "6 h": 360, "24 h": 1440, "7 d": 10_080, "30 d": 43_200}  # minutes
 ALL = "all of it"  # of one run
 
 
@@ -106,24 +106,37 @@ def _shape(width: int) -> tuple[list[str], int, int]:
         if width - len(names) * _CELL < 34:
             names.remove(drop)
     picture = 0 if width < 84 else min(24, width // 7)
-    left = width - len(names) * _CELL - 12 - (picture + 2 if picture else 0)
+    left = width - len(names) * _CELL - 13 - (picture + 2 if picture else 0)
     return names, max(8, min(left, 44)), picture
 
 
 def series_head(by: str, width: int) -> Line:
     """The titles of the columns."""
     names, label, picture = _shape(width)
-    line: Line = [("  ", ""), put(by.upper(), label, "dim"), put(" KIND", 10, "dim")]
+    line: Line = [("   ", ""), put(by.upper(), label, "dim"), put(" KIND", 10, "dim")]
     line += [put(_HEADS[name], _CELL, "dim", right=True) for name in names]
     return cut([*line, ("  OVER TIME" if picture else "", "dim")], width)
 
 
 def series_line(
-    series: SignalSeries, values: Sequence[float | None], mark: str, is_marked: bool, width: int, signs: Signs
+    series: SignalSeries,
+    values: Sequence[float | None],
+    mark: str,
+    is_marked: bool,
+    width: int,
+    signs: Signs,
+    anomaly: SignalMark | None = None,
 ) -> Line:
-    """One series: whether it is chosen to be compared, its name and kind, its figures, and a metric over time."""
+    """One series: whether it is chosen to be compared, or an anomaly is about it; its figures, and a metric over time."""
     names, label, picture = _shape(width)
-    line: Line = [put(mark, 2, "mark"), put_middle(series.name, label, "strong"), put(f" {series.kind}", 10, "dim")]
+    sign, role = severity_sign(signs, anomaly.severity) if anomaly is not None else (" ", "")
+    line: Line = [
+        (f"{mark:1}", "mark"),
+        (sign, role),
+        (" ", ""),
+        put_middle(series.name, label, "strong"),
+        put(f" {series.kind}", 10, "dim"),
+    ]
     for name in names:
         role = "error" if name == "errors" and series.total.errors else ""
         line.append(put(written(metric_called(name), series.total, signs), _CELL, role, right=True))
@@ -160,19 +173,6 @@ def small_picture(values: Sequence[float | None], width: int, signs: Signs) -> s
     scaled = [0 if height is None or not top else round(height / top * 1000) for height in heights]
     drawn = spark([*scaled, 1000], signs)[:-1]
     return "".join(" " if height is None else block for height, block in zip(heights, drawn, strict=True))
-
-
-def marks_line(marks: Sequence[SignalMark], signs: Signs) -> Line:
-    """The findings of one window, in words."""
-    line: Line = []
-    for mark in marks:
-        sign, role = severity_sign(signs, mark.severity)
-        line += [
-            (f"{sign} ", role),
-            (mark.kind, role),
-            (f" {signs.times}{mark.count}   " if mark.count > 1 else "   ", "dim"),
-        ]
-    return line
 
 
 _WRITE: dict[str, Callable[[float], str]] = {"s": seconds, "ratio": _share, "tokens": coarse, "usd": money}

@@ -14,6 +14,7 @@ from tui.drawing.plot import Axis, room_for
 from tui.drawing.signals import ALL, BY, METRICS
 from tui.keys import bindings_on
 from tui.screens.signals_drawing import SignalsDrawing, count_of, key_of
+from tui.screens.signals_place import kept_of
 from tui.widgets.pane import Pane
 from tui.widgets.plot import PlotPane
 
@@ -132,7 +133,10 @@ class SignalsScreen(SignalsDrawing):
     def action_open(self) -> None:
         if self.pane is not self.runs:
             if self._is_comparing or not self.runs.keys:
-                self.say("esc ends the comparison first" if self._is_comparing else "no run is known of this time")
+                whose = f" in which {self.here.name} was at work" if self.here is not None and not self.trace_id else ""
+                self.say(
+                    "esc ends the comparison first" if self._is_comparing else f"no run is known of this time{whose}"
+                )
             else:
                 self.focus_pane(2)
             return
@@ -141,9 +145,12 @@ class SignalsScreen(SignalsDrawing):
             self.say("no run is under the cursor")
             return
         at_ns = max(0, self._stretch()[0] - row.started_ns)
-        self.tui.open_timeline(row.trace_id, "", row)
+        keep = kept_of(self.here, self._by) if not self.trace_id else ""
+        self.tui.open_timeline(row.trace_id, "", row, keep)
         if at_ns and self.tui.data_screen is not None:
             self.tui.data_screen.go_to_time(at_ns)
+        if keep and self.here is not None:
+            self.tui.tell(f"only the work of {self.here.name}: esc shows all of the run")
 
     def go_to_time(self, at_ns: int) -> bool:
         if self._trace is None:

@@ -4,13 +4,14 @@ Invariant: all plots have one axis of time, with a cursor that stays at its time
 of its own. `signals` adds the keys.
 """
 
+from typing import Any
+
 from textual.app import ComposeResult
 
 from trajectory.view.comparing import Compared, compared
-from trajectory.view.link import EVERY_TRACE, Link
 from trajectory.view.query import parse
-from trajectory.view.rows import SignalsQuery, SignalsView, TraceRow, View
-from trajectory.view.signal_rows import SignalSeries
+from trajectory.view.rows import SignalsQuery, SignalsView, View
+from trajectory.view.signal_rows import SignalMark, SignalSeries
 from trajectory.view.spikes import spikes
 from trajectory.view.text import wrapped
 from tui.drawing.line import Line, spread
@@ -18,13 +19,11 @@ from tui.drawing.numbers import many
 from tui.drawing.plot import Axis, Band, plot_lines, room_for, spoken_band
 from tui.drawing.runs import id_width, run_line, runs_header
 from tui.drawing.signals import (
-    ALL,
     METRICS,
     WINDOWS,
     Metric,
     compare_head,
     compared_line,
-    marks_line,
     metric_called,
     nothing_lines,
     panel_line,
@@ -32,10 +31,10 @@ from tui.drawing.signals import (
     series_line,
     values_of,
 )
-from tui.drawing.signals_axis import axis_of, clock, telling
-from tui.links import link_to_signals
+from tui.drawing.signals_axis import axis_of, clock, has_days, length, telling
+from tui.drawing.signals_marks import gravest, is_about, marks_line
 from tui.panels import Panel
-from tui.screens.base import DataScreen
+from tui.screens.signals_place import SignalsPlace
 from tui.widgets.pane import Pane
 from tui.widgets.plot import PlotPane
 
@@ -46,22 +45,11 @@ _FEWEST, _MOST = 12, 240  # windows
 Values = list[float | None]
 
 
-class SignalsDrawing(DataScreen):
-    """Figures of all runs (`trace_id` empty), of one, or of the work of an agent of that name in it."""
+class SignalsDrawing(SignalsPlace):
+    """The table, the plots and the runs."""
 
-    view: SignalsView | None
-
-    def __init__(self, trace_id: str = "", agent: str = "", trace: TraceRow | None = None) -> None:
-        super().__init__()
-        self.trace_id = trace_id
-        self._trace = trace
-        self._scope = (agent, "")  # an agent, a service
-        self._scopes: list[tuple[tuple[str, str], str]] = []  # those before, each with its group
-        self._by = "agent" if trace_id else "model"
-        self._metric = METRICS[0]
-        self._windows = [ALL, *WINDOWS] if trace_id else [*WINDOWS]
-        self._window = ALL if trace_id else "1 h"
-        self._at_ns: int | None = None  # in the window under the time's cursor; None: the newest with something in it
+    def __init__(self, *where: Any, **at: Any) -> None:
+        super().__init__(*where, **at)
         self._chosen: list[str] = []  # keys of series to compare
         self._compared: tuple[object, list[Compared]] = (None, [])
 
@@ -82,9 +70,6 @@ class SignalsDrawing(DataScreen):
     def subject(self) -> str:
         return self.trace_id
 
-    def link(self) -> Link | None:
-        return link_to_signals(self.trace_id or EVERY_TRACE)
-
     def crumbs(self) -> list[str]:
         title = self._trace.title if self._trace else ""
         run = [f"{self.trace_id[:4]} {title}".strip()] if self.trace_id else []
@@ -93,6 +78,7 @@ class SignalsDrawing(DataScreen):
     def asks(self) -> SignalsQuery:
         points = max(_FEWEST, min(room_for(self.plot.inner_width), _MOST))
         at_ns, until_ns = self._stretch()
+        here = self.here
         also = [SignalsQuery(by=p.group, minutes=p.minutes, points=points, limit=_PANEL_SERIES) for p in self._panels]
         return SignalsQuery(
             by=self._by,
@@ -105,6 +91,8 @@ class SignalsDrawing(DataScreen):
             at_ns=at_ns,
             until_ns=until_ns,
             also=tuple(also),
+            name=here.name if here is not None and not self.trace_id else "",
+            work=here.kind if here is not None and not self.trace_id else "",
         )
 
     def takes(self, view: View) -> bool:
@@ -141,7 +129,8 @@ class SignalsDrawing(DataScreen):
         )
         dot = self.signs.dot
         line: Line = [(f" {who}", "strong"), (f" by {self._by} {dot} ", "dim"), (self._shown_metric.title, "strong")]
-        line.append((f" {dot} {self._window}", "dim"))
+        each = f", each {length(self._shown.window_ns)}" if self._shown else ""
+        line.append((f" {dot} {self._window}{each}", "dim"))
         return [spread(line, [(f"{many(len(self._list), 'series', 'series')} ", "dim")], width)]
 
     def rest_hint(self, width: int) -> list[Line]:
@@ -238,7 +227,8 @@ class SignalsDrawing(DataScreen):
 
     def _axis(self, view: SignalsView, bands: list[Band]) -> Axis:
         stood_out = spikes(bands[0].values) if bands else []
-        return axis_of(view, count_of(view), stood_out, self._cursor(count_of(view)), self.tui.zone, self.signs)
+        others = [m for m in view.marks if m.of and not any(self._is_about(m, each) for each in self._plotted)]
+        return axis_of(view, count_of(view), stood_out, self._cursor(count_of(view)), self.tui.zone, self.signs, others)
 
     def _plot_lines(self, width: int, height: int) -> list[Line]:
         view = self._shown
@@ -249,7 +239,7 @@ class SignalsDrawing(DataScreen):
             return nothing_lines(view.is_loading, view.uncounted)
         axis = self._axis(view, bands)
         if self.tui.is_plain:
-            said = [*(spoken_band(band, axis) for band in bands), *telling(view, self.tui.zone)]
+            said = [*(spoken_band(band, axis) for band in bands), *telling(view, self.tui.zone, self.signs)]
             return [[(piece.strip(), "")] for sentence in said for piece in wrapped(sentence, max(16, width))]
         return plot_lines(bands, axis, width, height, self.signs)
 
@@ -259,6 +249,7 @@ class SignalsDrawing(DataScreen):
         view = self.view
         if view is None:
             return
+        self._arrive_at_place(view)
         before = len(self.series.keys), len(self.runs.keys)
         panels = [f"panel {number}" for number in range(len(self._panels))]
         listed = {key_of(each): each for each in self._list}
@@ -272,6 +263,22 @@ class SignalsDrawing(DataScreen):
         if before != (len(self.series.keys), len(self.runs.keys)):
             self.plan()
 
+    def _arrive_at_place(self, view: SignalsView) -> None:
+        """Puts the cursors on what a link named, when it comes."""
+        if self._wanted_at_s:
+            self._find_place(view.end_ns)
+            self.tui.ask_now()
+        if self._wanted and view.series:
+            if self._wanted in map(key_of, view.series):
+                self.series.want(self._wanted)
+                self._wanted = ""
+            elif not view.is_loading and not self._wanted_at_s:
+                self._not_here.append("that series has no work in this time")
+                self._wanted = ""
+        told = self.told_not_here()
+        if told:
+            self.say(told)
+
     def _list_line(self, index: int, width: int) -> Line:
         view, key = self.view, self.series.keys[index]
         word, _, number = key.partition(" ")
@@ -282,7 +289,14 @@ class SignalsDrawing(DataScreen):
             return []
         values = _values(series, self._metric, view)
         mark = "AB"[self._chosen.index(key)] if key in self._chosen else ""
-        return series_line(series, values, mark, bool(spikes(values)), width, self.signs)
+        return series_line(series, values, mark, bool(spikes(values)), width, self.signs, self._worst_of(series, view))
+
+    def _worst_of(self, series: SignalSeries, view: SignalsView) -> SignalMark | None:
+        """The gravest anomaly of a series in this time, the latest of several."""
+        return gravest([mark for mark in view.marks if self._is_about(mark, series)])
+
+    def _is_about(self, mark: SignalMark, series: SignalSeries) -> bool:
+        return is_about(mark, series, self.panel.group if self.panel else self._by)
 
     def _panel_line(self, number: int, width: int) -> Line:
         panel, also = self._panels[number], self.view.also if self.view else []
@@ -308,17 +322,22 @@ class SignalsDrawing(DataScreen):
             self._draw_comparison(view)
             return
         at_ns, until_ns = self._stretch()
-        times = [clock(each, until_ns - at_ns, self.tui.zone) for each in (at_ns, until_ns)]
+        with_day = self._shown is not None and has_days(self._shown)
+        times = [clock(each, until_ns - at_ns, self.tui.zone, with_day=with_day) for each in (at_ns, until_ns)]
         span = self.signs.dash.join(times)
         found = view.runs if view.runs_at_ns == at_ns else []
         rows = {row.trace_id: row for row in found}
-        self.runs.title = f"Runs {span}" if until_ns else "Runs"
+        whose = f" of {self.here.name}" if self.here is not None and not self.trace_id else ""
+        self.runs.title = f"Runs {span}{whose}" if until_ns else "Runs"
+        more = "+" if view.runs_are_more else ""
         self.runs.status = (
-            f"{view.runs_total}" if rows else "" if view.runs_at_ns == at_ns else f"asking {self.signs.ellipsis}"
+            f"{view.runs_total}{more}" if rows else "" if view.runs_at_ns == at_ns else f"asking {self.signs.ellipsis}"
         )
         ids, shown = id_width(found), self._shown
         marks = [mark for mark in (shown.marks if shown else []) if at_ns <= mark.at_ns < until_ns]
-        self.runs.banner = [marks_line(marks, self.signs)] if marks else []
+        about = {id(mark) for mark in marks if any(self._is_about(mark, each) for each in self._plotted)}
+        marks.sort(key=lambda mark: id(mark) not in about)
+        self.runs.banner = [marks_line(marks, self.signs, about)] if marks else []
         self.runs.show(
             [*rows],
             lambda index, width: run_line(found[index], width, ids, self.signs, self.tui.now_ns),
