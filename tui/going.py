@@ -11,7 +11,7 @@ from weakref import ref
 
 from trajectory.errors import ConfigError
 from trajectory.view.link import EVERY_TRACE, Link, is_link, parse_link
-from trajectory.view.plotted import Plotted
+from trajectory.view.plotted import DAY_MINUTES, Plotted
 from trajectory.view.rows import TraceRow, TraceView
 from trajectory.view.text import clean
 from trajectory.view.times import offset_ns
@@ -100,6 +100,13 @@ class Going(Looking):
     ) -> None:
         """Opens figures over time: of all runs, of one, or of one agent's work in it, by its name; and what of them."""
         self.push_screen(screens.SignalsScreen(trace_id, agent, trace, plotted))
+
+    def open_signals_of_service(self, trace: TraceRow | None) -> None:
+        """Opens figures over time of all runs of the service that a run is of."""
+        if trace is None or not trace.service:
+            self.tell("no service is known of this run" if trace is not None else "no run is under the cursor")
+            return
+        self.open_signals(plotted=Plotted(by="agent", service=trace.service, minutes=DAY_MINUTES))
 
     def back_to(self, kind: type[DataScreen], trace_id: str = "") -> bool:
         """Closes screens until one of a kind, and of a run if one is named, is the uppermost; never the first of all."""

@@ -45,8 +45,8 @@ def test_lines_are_as_wide_as_asked_and_no_more_than_asked(
 @pytest.mark.parametrize("level", LEVELS)
 def test_what_is_not_known_is_a_gap_and_zero_is_none(level: str) -> None:
     signs = signs_at(level)
-    rows = drawn(band([4.0, None, nan, inf, -1.0, 0.0, 4.0]), level)[1:-3]
-    each = (60 - GUTTER - 1) // 7
+    each = 7
+    rows = drawn(band([4.0, None, nan, inf, -1.0, 0.0, 4.0]), level, GUTTER + 1 + 7 * each)[1:-3]
     columns = ["".join(row[GUTTER + 1 + at * each] for row in rows) for at in range(7)]
     assert columns[1:5] == [" " * len(rows)] * 4
     assert columns[5].strip() == signs.waiting

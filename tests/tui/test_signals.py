@@ -143,7 +143,7 @@ async def test_signals_are_gone_to_by_their_word_and_by_a_link_and_the_link_of_a
 async def test_two_series_are_compared_and_escape_ends_that() -> None:
     async with driving() as driver:
         await driver.press("p", "equals_sign", "j", "equals_sign")
-        assert "Comparison" in driver.text and "latency p95" in driver.text and "B is less" in driver.text
+        assert "Comparison" in driver.text and "latency p95" in driver.text and "% faster, 95 %: " in driver.text
         await driver.press("escape")
         assert "Comparison" not in driver.text and driver.where == "signals"
 

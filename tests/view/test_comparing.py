@@ -68,6 +68,22 @@ def test_of_too_few_nothing_is_said(count: int, windows: int, of: str) -> None:
     assert (measure(found, "latency p50").verdict == "too few") is (of == "calls")
 
 
+def test_one_bucket_does_not_tell_more_than_its_width() -> None:
+    """All of one a hair below a bound, all of the other a hair above it: how much slower is known only to a factor of four."""
+    counts = [[0] * 7 + [200, 0] + [0] * 6, [0] * 7 + [0, 200] + [0] * 6]
+    pair = [
+        SignalSeries(name, "model", SignalPoint(calls=200), [], "", c, []) for name, c in zip("ab", counts, strict=True)
+    ]
+    found = measure(compared(*pair, BOUNDS), "latency p50")
+    assert found.low is not None and found.high is not None and found.low < 0.4 and found.high > 1.5
+
+
+def test_a_p95_needs_three_calls_beyond_it() -> None:
+    found = compared(series("a", 1, count=59, windows=1), series("b", 2), BOUNDS)
+    assert (measure(found, "latency p95").verdict, measure(found, "latency p95").least) == ("too few", 60)
+    assert measure(found, "latency p50").verdict != "too few"
+
+
 def test_what_nobody_knows_is_not_compared_and_an_empty_histogram_has_no_middle() -> None:
     empty = SignalSeries("a", "tool", SignalPoint())
     assert compared(empty, empty, BOUNDS) == []

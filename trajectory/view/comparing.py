@@ -1,14 +1,15 @@
 """Two series of figures against each other: each measure of both, and between what their difference lies, by bootstrap.
 
-Invariant: pure and seeded: the same series give the same intervals. Nothing is said of too few calls, and a difference whose
-interval holds none is said not to be told apart. The signals' screen shows it.
+Invariant: pure and seeded: the same series give the same intervals. Nothing is said of too few calls, which for a p95 are more
+than for a middle, and a difference whose interval holds none is said not to be told apart. The signals' screen shows it.
 
 Times and errors are drawn again from the counts of their histograms (each bucket's count from a Poisson distribution, which is
-the bootstrap for counts); tokens and cost, of which only sums are known, from whole windows of time.
+the bootstrap for counts); tokens and cost, of which only sums are known, from whole windows of time. Where the values lie within
+a bucket is not known, so that is drawn as well: the wider, the more of all values one bucket holds.
 """
 
 from collections.abc import Callable, Sequence
-from math import exp
+from math import ceil, exp
 from random import Random
 from typing import NamedTuple
 
@@ -23,8 +24,9 @@ Verdict = str  # more, less, not told apart, too few
 
 
 class Compared(NamedTuple):
-    """One measure of two series: its values, and the second less the first between `low` and `high`, with 95 %. `unit`: s, ratio,
-    tokens, usd; `of` is what there are too few of: calls, or windows."""
+    """One measure of two series: its values, and how much more the second is, between `low` and `high` with 95 %: as a share of
+    the first, of a `ratio` its own difference. `unit`: s, ratio, tokens, usd. Of too few `known` of `of` (calls, windows) there
+    are on one side, and `least` are needed."""
 
     what: str
     unit: str
@@ -34,6 +36,15 @@ class Compared(NamedTuple):
     high: float | None
     verdict: Verdict
     of: str = "calls"
+    known: int = 0
+    least: int = 0
+
+    @property
+    def change(self) -> float | None:
+        """How much more the second is, as `low` and `high` are."""
+        if self.first is None or self.second is None or (self.unit != "ratio" and self.first <= 0):
+            return None
+        return self.second - self.first if self.unit == "ratio" else self.second / self.first - 1
 
 
 def compared(first: SignalSeries, second: SignalSeries, bounds_s: Sequence[float]) -> list[Compared]:
@@ -50,55 +61,61 @@ def compared(first: SignalSeries, second: SignalSeries, bounds_s: Sequence[float
     return [each for each in found if each.first is not None or each.second is not None]
 
 
-def quantile(counts: Sequence[float], part: float, bounds: Sequence[float]) -> float | None:
-    """About where so large a part of a histogram lies below, between the bounds of its bucket; None of nothing."""
+def quantile(
+    counts: Sequence[float], part: float, bounds: Sequence[float], random: Random | None = None
+) -> float | None:
+    """About where so large a part of a histogram lies below, between the bounds of its bucket; None of nothing. With `random`
+    at a place in that bucket where it may as well lie."""
     wanted, below = part * sum(counts), 0.0
     for at, count in enumerate(counts):
         if count > 0 and below + count >= wanted:
             low = bounds[at - 1] if at else 0.0
             high = bounds[at] if at < len(bounds) else 2 * bounds[-1]
-            return low + (high - low) * (wanted - below) / count
+            within = (wanted - below) / count
+            if random is not None and within > 0:
+                within **= exp(random.gauss(0, count / sum(counts)))
+            return low + (high - low) * within
         below += count
     return None
 
 
 def _judged(
-    what: str,
-    unit: str,
-    first: float | None,
-    second: float | None,
-    draws: list[float],
-    is_enough: bool,
-    of: str = "calls",
+    what: str, unit: str, first: float | None, second: float | None, draws: list[float], few: tuple[str, int, int]
 ) -> Compared:
-    if not is_enough or first is None or second is None or not draws:
-        return Compared(what, unit, first, second, None, None, "too few", of)
+    """`few` is what there may be too few of, how many there are, and how many are needed."""
+    if few[1] < few[2] or first is None or second is None or not draws:
+        return Compared(what, unit, first, second, None, None, "too few", *few)
     draws = sorted(draws)
     low, high = draws[len(draws) * 25 // 1000], draws[-1 - len(draws) * 25 // 1000]
     verdict = "more" if low > 0 else "less" if high < 0 else "not told apart"
-    return Compared(what, unit, first, second, low, high, verdict, of)
+    return Compared(what, unit, first, second, low, high, verdict, *few)
+
+
+def least_calls(part: float) -> int:
+    """How many calls a quantile needs: at least three beyond it."""
+    return max(LEAST_CALLS, ceil(3 / (1 - part) - 1e-9))
 
 
 def _times(what: str, counts: tuple[list[int], list[int]], part: float, bounds: Sequence[float]) -> Compared:
     values = [quantile(each, part, bounds) for each in counts]
     draws = []
-    is_enough = min(map(sum, counts)) >= LEAST_CALLS
-    if is_enough:
+    few = "calls", min(map(sum, counts)), least_calls(part)
+    if few[1] >= few[2]:
         random = Random(_SEED)
         for _ in range(DRAWS):
-            drawn = [quantile([_poisson(count, random) for count in each], part, bounds) for each in counts]
-            if drawn[0] is not None and drawn[1] is not None:
-                draws.append(drawn[1] - drawn[0])
-    return _judged(what, "s", values[0], values[1], draws, is_enough)
+            drawn = [quantile([_poisson(count, random) for count in each], part, bounds, random) for each in counts]
+            if drawn[0] and drawn[1] is not None:
+                draws.append(drawn[1] / drawn[0] - 1)
+    return _judged(what, "s", values[0], values[1], draws, few)
 
 
 def _errors(first: SignalPoint, second: SignalPoint) -> Compared:
     sides = [(each.errors, max(0, each.calls - each.errors)) for each in (first, second)]
     random = Random(_SEED)
-    is_enough = min(first.calls, second.calls) >= LEAST_CALLS
-    draws = [_share(sides[1], random) - _share(sides[0], random) for _ in range(DRAWS)] if is_enough else []
+    few = "calls", min(first.calls, second.calls), LEAST_CALLS
+    draws = [_share(sides[1], random) - _share(sides[0], random) for _ in range(DRAWS)] if few[1] >= few[2] else []
     values = [failed / (failed + good) if failed + good else None for failed, good in sides]
-    return _judged("error rate", "ratio", values[0], values[1], draws, is_enough)
+    return _judged("error rate", "ratio", values[0], values[1], draws, few)
 
 
 def _share(side: tuple[int, int], random: Random) -> float:
@@ -138,15 +155,15 @@ def _means(
         return Compared(what, unit, None, None, None, None, "too few")
     calls = min(sum(count for _, count in side) for side in sides)
     windows = min(map(len, sides))
-    is_enough = calls >= LEAST_CALLS and windows >= LEAST_WINDOWS
+    few = ("calls", calls, LEAST_CALLS) if calls < LEAST_CALLS else ("windows", windows, LEAST_WINDOWS)
     draws = []
-    if is_enough:
+    if few[1] >= few[2]:
         random = Random(_SEED)
         for _ in range(DRAWS):
             drawn = [_mean(random.choices(side, k=len(side))) for side in sides]
-            if drawn[0] is not None and drawn[1] is not None:
-                draws.append(drawn[1] - drawn[0])
-    return _judged(what, unit, values[0], values[1], draws, is_enough, "calls" if calls < LEAST_CALLS else "windows")
+            if drawn[0] and drawn[1] is not None:
+                draws.append(drawn[1] / drawn[0] - 1)
+    return _judged(what, unit, values[0], values[1], draws, few)
 
 
 def _mean(side: Sequence[Sum]) -> float | None:

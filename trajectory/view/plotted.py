@@ -17,7 +17,8 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,23}")
 _ENCODED = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+")
 _WORDS = {"m": "metric", "by": "by", "kind": "kind"}
 _TEXTS = {"agent": "agent", "service": "service", "of": "series"}
-_MINUTE_NS, _MOST_MINUTES = 60_000_000_000, 30 * 24 * 60
+DAY_MINUTES = 24 * 60
+_MINUTE_NS, _MOST_MINUTES = 60_000_000_000, 30 * DAY_MINUTES
 _METRICS = {
     "latency": "p95",
     "time_to_first_token": "first-token",

@@ -11,6 +11,11 @@ from tui.signs import Signs, severity_sign
 _STATES = {"acknowledged": "ack", "closed": "over"}
 
 
+def state_of(row: AlertRow) -> str:
+    """How it stands: by what was said of it here, else of its incident, where alerts are told."""
+    return row.incident if row.state == "open" and row.incident in ("acknowledged", "muted", "closed") else row.state
+
+
 def kind_width(rows: Sequence[AlertRow], width: int) -> int:
     """How many cells the column of kinds takes: as many as the longest needs, up to a quarter of the line."""
     return max(7, min(max((cells(clean(row.kind)) for row in rows), default=0), max(14, width // 4)))
@@ -21,7 +26,8 @@ def alert_line(
 ) -> Line:
     """One alert in exactly `width` cells; one that is muted or acknowledged is dim. `kinds` is the width of their column."""
     sign, role = severity_sign(signs, row.severity)
-    is_open = row.state == "open"
+    said_of = state_of(row)
+    is_open = said_of == "open"
     role = role if is_open else "dim"
     line: Line = [
         (sign, role),
@@ -38,8 +44,10 @@ def alert_line(
     ]
     if row.count > 1:
         line.append((f" {signs.times}{row.count}", "dim"))
-    state = _STATES.get(row.state, row.state)
-    return spread(line, [(f"{row.confidence:.2f} ", "dim"), put(state, 5, "" if is_open else "dim")], width)
+    state = _STATES.get(said_of, said_of)
+    return spread(
+        line, [(f"{row.confidence:.2f} ", "dim"), put(state, max(5, len(state)), "" if is_open else "dim")], width
+    )
 
 
 def preview_line(row: AlertRow, width: int, signs: Signs) -> Line:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from trajectory.view.rows import AlertRow, PathStep
 from trajectory.view.text import wrapped
 from tui.drawing.advice import advice, value_name
-from tui.drawing.alerts import alert_line, kind_width, preview_line
+from tui.drawing.alerts import alert_line, kind_width, preview_line, state_of
 from tui.drawing.line import Line, cut, put, put_label, spread
 from tui.drawing.numbers import duration, grouped, many
 from tui.drawing.path import Way, crossing_words, ending_line, hop_sign
@@ -53,7 +53,8 @@ def headline(alert: AlertRow, width: int, signs: Signs, when: When) -> Line:
     ]
     line += [("  sure ", "dim"), (f"{alert.confidence:.2f}", ""), ("  ", ""), (alert.grade, "dim")]
     until = f"until {when(alert.muted_until_ns)} " if alert.muted_until_ns else ""
-    state: Line = [(f"{alert.state} {until}", "strong" if alert.state == "open" else "dim")]
+    stands = state_of(alert)
+    state: Line = [(f"{stands} {until}", "strong" if stands == "open" else "dim")]
     if width >= 100:
         state = [("opened ", "dim"), (f"{when(alert.opened_ns)}  ", ""), *state]
     return spread(line, state, width)

@@ -45,8 +45,7 @@ class Axis:
         if self.count <= 0 or room <= 0:
             return []
         if self.count <= room:
-            each = room // self.count
-            return [range(at, at + 1) for at in range(self.count) for _ in range(each)]
+            return [range(at, at + 1) for at in (place * self.count // room for place in range(room))]
         return [range(self.count * at // room, self.count * (at + 1) // room) for at in range(room)]
 
 

@@ -1,4 +1,4 @@
-"""Series of figures as a table, one line each, with what there is to measure of them; and two of them compared.
+"""Series of figures as a table, one line each, with what there is to measure of them.
 
 Invariant: a figure that is not known is a dash and never a zero; names are the agents' and are cut to their column. Rows and a
 width in, lines out; the signals' screen draws with it.
@@ -7,7 +7,6 @@ width in, lines out; the signals' screen draws with it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trajectory.view.comparing import LEAST_CALLS, LEAST_WINDOWS, Compared
 from trajectory.view.signal_rows import SignalMark, SignalPoint, SignalSeries
 from tui.drawing.line import Line, cut, put, put_middle
 from tui.drawing.numbers import coarse, duration, many, money
@@ -35,7 +34,7 @@ def seconds(value: float) -> str:
     return duration(min(round(value * 1e9), 10**17))
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
     return f"{value * 100:.0f} %" if value >= 0.0995 or not value else f"{value * 100:.1f} %"
 
 
@@ -52,7 +51,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("p50", "latency p50", lambda point: point.p50_s, seconds),
     Metric("calls", "calls", lambda point: float(point.calls), coarse),
     Metric("errors", "errors", lambda point: float(point.errors), coarse),
-    Metric("error-rate", "error rate", lambda point: point.errors / point.calls if point.calls else None, _share),
+    Metric("error-rate", "error rate", lambda point: point.errors / point.calls if point.calls else None, share),
     Metric("first-token", "time to first token", lambda point: point.first_s, seconds),
     Metric("tokens", "tokens", _tokens, coarse),
     Metric("cost", "cost", _cost, money),
@@ -173,45 +172,6 @@ def small_picture(values: Sequence[float | None], width: int, signs: Signs) -> s
     scaled = [0 if height is None or not top else round(height / top * 1000) for height in heights]
     drawn = spark([*scaled, 1000], signs)[:-1]
     return "".join(" " if height is None else block for height, block in zip(heights, drawn, strict=True))
-
-
-_WRITE: dict[str, Callable[[float], str]] = {"s": seconds, "ratio": _share, "tokens": coarse, "usd": money}
-
-
-def _signed(value: float, unit: str, signs: Signs) -> str:
-    return f"{'+' if value > 0 else signs.lost if value < 0 else ''}{_WRITE[unit](abs(value))}"
-
-
-def compare_head(first: str, second: str, width: int) -> list[Line]:
-    """Which two are compared."""
-    name = max(8, (width - 24) // 2)
-    head: Line = [
-        ("A ", "mark"),
-        (first[:name], "strong"),
-        ("   B ", "mark"),
-        (second[:name], "strong"),
-        ("   esc ends it", "dim"),
-    ]
-    columns: Line = [put("", 17), *(put(word, 10, "dim", right=True) for word in ("A", "B")), ("   B less A", "dim")]
-    return [cut(head, width), cut(columns, width)]
-
-
-def compared_line(row: Compared, width: int, signs: Signs) -> Line:
-    """One measure of two series, what lies between them, and whether that tells them apart."""
-    line: Line = [put(row.what, 17)]
-    line += [
-        put(signs.dash if each is None else _WRITE[row.unit](each), 10, "strong", right=True)
-        for each in (row.first, row.second)
-    ]
-    line.append(("   ", ""))
-    if row.verdict == "too few":
-        least = f"under {LEAST_CALLS} calls" if row.of == "calls" else f"under {LEAST_WINDOWS} windows"
-        line.append((f"too few: {least} on a side", "dim"))
-    elif row.low is not None and row.high is not None:
-        between = f"{_signed(row.low, row.unit, signs)} to {_signed(row.high, row.unit, signs)}"
-        word = f"B is {row.verdict}" if row.verdict != "not told apart" else row.verdict
-        line += [(f"{between}  ", ""), (word, "dim" if row.verdict == "not told apart" else "warning")]
-    return cut(line, width)
 
 
 def nothing_lines(is_loading: bool, uncounted: int) -> list[Line]:

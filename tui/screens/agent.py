@@ -12,6 +12,7 @@ from textual.containers import Container
 
 from trajectory.view.agent_rows import AgentStep
 from trajectory.view.link import Link
+from trajectory.view.plotted import DAY_MINUTES, Plotted
 from trajectory.view.rows import AgentQuery, AgentView, TraceRow, View
 from tui.drawing.agent import agent_headline, came_with, fact_lines, message_lines, trajectory_line
 from tui.drawing.line import Line
@@ -363,6 +364,13 @@ class AgentScreen(DataScreen):
 
     def action_signals(self) -> None:
         self.tui.open_signals(self.trace_id, self.view.facts.agent if self.view else "", self._trace)
+
+    def action_signals_of_all(self) -> None:
+        agent = self.view.facts.agent if self.view else ""
+        if agent:
+            self.tui.open_signals(plotted=Plotted(agent=agent, minutes=DAY_MINUTES))
+        else:
+            self.say("this agent has no name yet")
 
     def action_replay(self) -> None:
         self.tui.open_replay(self.trace_id, self.step.at_ns if self.step else 0, self.agent, self._trace)

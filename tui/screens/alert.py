@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
+from trajectory.view.plotted import plotted_of_anomaly
 from trajectory.view.rows import AlertRow, TraceQuery, TraceRow, TraceView, View
 from trajectory.view.text import wrapped
 from tui.drawing.delegation import delegation_at
@@ -304,6 +305,18 @@ class AlertScreen(PagedScreen):
         at_ns = step.at_ns if step else alert.opened_ns if alert else 0
         label = step.label if step else alert.agent if alert else ""
         self.tui.open_replay(self.trace_id, at_ns, label, self._trace)
+
+    def action_signals(self) -> None:
+        """Of an anomaly its series over all runs, else the work of its agent in this one."""
+        row = self.alert
+        if row is None:
+            self.say("no alert is here")
+            return
+        plotted = plotted_of_anomaly(row.kind, row.of, row.series, row.agent, row.service, row.opened_ns)
+        if plotted is not None:
+            self.tui.open_signals(plotted=plotted)
+        else:
+            self.tui.open_signals(self.trace_id, row.agent, self._trace)
 
     def action_timeline(self) -> None:
         line = self.page.line

@@ -397,6 +397,9 @@ class CockpitScreen(CockpitLayout):
     def action_signals(self) -> None:
         self.tui.open_signals(self.trace_id, "", self.trace)
 
+    def action_signals_of_all(self) -> None:
+        self.tui.open_signals_of_service(self.trace)
+
     def action_replay(self) -> None:
         row = self.row_of(self.pane)
         moments = ("opened_ns", "at_ns", "sent_ns")  # of an alert, a step or a suspect, a delegation

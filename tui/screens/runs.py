@@ -292,6 +292,9 @@ class RunsScreen(DataScreen):
     def action_signals(self) -> None:
         self.tui.open_signals()
 
+    def action_signals_of_all(self) -> None:
+        self.tui.open_signals_of_service(self.row)
+
     def action_follow(self) -> None:
         self.follows_newest = not self.follows_newest
         self.redraw()

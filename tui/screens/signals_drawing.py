@@ -22,8 +22,6 @@ from tui.drawing.signals import (
     METRICS,
     WINDOWS,
     Metric,
-    compare_head,
-    compared_line,
     metric_called,
     nothing_lines,
     panel_line,
@@ -32,6 +30,7 @@ from tui.drawing.signals import (
     values_of,
 )
 from tui.drawing.signals_axis import axis_of, clock, has_days, length, telling
+from tui.drawing.signals_compared import compare_head, compared_line
 from tui.drawing.signals_marks import gravest, is_about, marks_line
 from tui.panels import Panel
 from tui.screens.signals_place import SignalsPlace
