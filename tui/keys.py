@@ -173,7 +173,7 @@ KEYS: tuple[Key, ...] = (
         ("P",),
         "P",
         "all its runs",
-        "its service or agent over all runs",
+        "signals over all runs",
         "Look",
         ("runs", "cockpit", "agent"),
     ),
