@@ -112,7 +112,9 @@ class Book:
         if newest == self._newest and not is_full:
             return
         self._newest = newest
-        if newest < self._from[1]:  # a clock that was ahead by a day and more is right again: all that it made has no place
+        if (
+            newest < self._from[1]
+        ):  # a clock that was ahead by a day and more is right again: all that it made has no place
             self.windows.clear()
             self.stamps.clear()
             self._from, self._counts = [0] * len(LENGTHS), [0] * len(LENGTHS)
