@@ -91,7 +91,7 @@ def test_a_clock_that_jumps_ahead_and_back_leaves_room_for_what_comes_then(days:
         put(book, measure(at_ns=NOW_NS + minute * MINUTE_NS), now_ns=NOW_NS + minute * MINUTE_NS)
     now = NOW_NS // MINUTE_NS
     assert sum(figures.count for window, _, figures in book.since(0) if abs(window - now) < 60) >= 4
-    assert count(book) == 6 and book._points_count == sum(map(len, book.windows.values()))
+    assert count(book) == 6 and sum(book._counts) == sum(map(len, book.windows.values()))
 
 
 def test_a_trace_of_many_names_and_hours_has_a_bounded_tally(monkeypatch: pytest.MonkeyPatch) -> None:
