@@ -1,6 +1,6 @@
 """Two agents in AutoGen that know nothing of Trajectory; one of them gets a 503 that looks fine.
 
-    pip install autogen-agentchat autogen-ext opentelemetry-sdk
+    pip install autogen-agentchat autogen-ext openinference-instrumentation-autogen-agentchat opentelemetry-sdk
     trajectory run -- python team_in_autogen.py
 
 The model is scripted, so that no key is needed: put your own in its place.
