@@ -1,13 +1,18 @@
 """Every example runs as its reader would run it, is short, and does what it says."""
 
+import http.client
+import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from trajectory.alerting.channels.registry import kinds
+from trajectory.alerting.channels.webhook import SIGNATURE, signature
 from trajectory.alerting.policy_file import read_policy
 from trajectory.testing import FakeCollector
 
@@ -75,3 +80,47 @@ def test_the_policy_of_alerts_is_one_and_says_where_each_secret_comes_from() -> 
         if key in ("secret", "token", "password", "routing_key")
     ]
     assert secrets and all(value.startswith(("env:", "file:")) for value in secrets)
+
+
+def test_an_exported_graph_is_read_and_says_which_hand_over_lost_what(tmp_path: Path) -> None:
+    graph = {
+        "directed": True, "multigraph": True, "graph": {},
+        "nodes": [{"id": "planner", "errors": 0}, {"id": "buyer", "errors": 1}],
+        "edges": [
+            {"source": "planner", "target": "buyer", "key": "e0", "lost": 2, "arrived": 3, "needed": 5, "grade": "observed"},
+        ],
+    }  # fmt: skip
+    path = tmp_path / "graph.json"
+    path.write_text(json.dumps(graph))
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "read_graph.py", path], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines() == [
+        "planner -> buyer: 3 of 5 items arrived (observed)",
+        "planner has buyer below it, 0 errors of its own",
+    ]
+
+
+def test_alerts_are_heard_where_they_are_signed_and_refused_where_not() -> None:
+    said = {"action": "open", "severity": "warning", "title": "context.lost", "link": "trajectory://ab"}
+    body = json.dumps(said).encode()
+    environment = os.environ | {"HOOK_SECRET": "s3cret"}
+    command = [sys.executable, EXAMPLES / "hear_alerts.py", "0"]
+    hook = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    with hook:
+        assert hook.stdout is not None
+        place = hook.stdout.readline().split("//")[1].strip().rstrip("/")
+        signed = [
+            signature("s3cret", int(time.time()), body),
+            signature("other", int(time.time()), body),
+            signature("s3cret", 5, body),
+        ]
+        assert [_post(place, body, header) for header in signed] == [204, 401, 401]
+        assert hook.stdout.readline() == "open        warning  context.lost  trajectory://ab\n"
+        hook.terminate()
+
+
+def _post(place: str, body: bytes, header: str) -> int:
+    with closing(http.client.HTTPConnection(place, timeout=20)) as connection:
+        connection.request("POST", "/", body, {SIGNATURE: header})
+        return connection.getresponse().status
