@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from trajectory.view.plotted import DAY_MINUTES
 from trajectory.view.rows import MOST_ALSO
 from trajectory.view.times import offset_ns
 from tui.drawing.signals import BY, METRICS
 
 MAX_PANELS_COUNT = MOST_ALSO
 _LONGEST_TITLE = 60
-_MINUTE_NS, _DAY_MINUTES = 60_000_000_000, 1440
+_MINUTE_NS, _MOST_MINUTES = 60_000_000_000, 30 * DAY_MINUTES
 _HEADER = re.compile(r"\s*\[\[\s*panels\s*\]\]")
 _EXPECTED = {
     "metric": f"one of {', '.join(each.name for each in METRICS)}",
     "group": f"one of {', '.join(BY)}",
-    "window": "a time of 1 min to 24 h, such as '1h'",
+    "window": "a time of 1min to 30d, such as '1h' or '7d'",
     "threshold": "a number above 0: seconds, a share of 1, tokens, dollars or a count, as the metric is",
     "title": f"a text of up to {_LONGEST_TITLE} characters",
 }
@@ -84,7 +85,7 @@ def _is_good(name: str, value: Any) -> bool:
     return {
         "metric": value in {each.name for each in METRICS},
         "group": value in BY,
-        "window": 1 <= _minutes(value) <= _DAY_MINUTES,
+        "window": 1 <= _minutes(value) <= _MOST_MINUTES,
         "title": len(value) <= _LONGEST_TITLE,
     }[name]
 

@@ -10,7 +10,7 @@ from trajectory.view.link import Link, parse_link
 from trajectory.view.rows import SignalsQuery
 from trajectory.view.spikes import LEAST_COUNT, spikes
 from tui.screens.signals import SignalsScreen
-from tui.settings import Settings
+from tui.settings import _KNOWN, Settings
 
 PANELS = """\
 theme = "nord"
@@ -39,8 +39,13 @@ group = "tool"
 [[panels]]
 metric = "calls"
 group = "tool"
-window = "6 h"
+window = "30 d"
+
+[[panels]]
+metric = "calls"
+window = "31d"
 """
+EXAMPLE = Path(__file__).parents[2] / "examples" / "settings.toml"
 
 
 def screen_of(driver: Driver) -> SignalsScreen:
@@ -152,10 +157,11 @@ async def test_panels_come_first_and_a_wrong_one_is_told_with_its_line(tmp_path:
     path = tmp_path / "settings.toml"
     path.write_text(PANELS)
     read = Settings(path)
-    assert [panel.metric for panel in read.panels] == ["p95", "calls"] and read.panels[1].minutes == 360
-    assert [fault.partition(": ")[0] for fault in read.faults] == [f"settings.toml:{n}" for n in (11, 15, 19, 21)]
+    assert [panel.metric for panel in read.panels] == ["p95", "calls"] and read.panels[1].minutes == 30 * 24 * 60
+    assert [fault.partition(": ")[0] for fault in read.faults] == [f"settings.toml:{n}" for n in (11, 15, 19, 21, 31)]
     assert "one of p95, p50" in read.faults[0] and "a number above 0" in read.faults[1]
     assert "a panel has no windows" in read.faults[2] and "needs a metric" in read.faults[3]
+    assert "window is to be a time of 1min to 30d" in read.faults[4]
     async with driving(settings=Settings(path)) as driver:
         assert "settings.toml:11: metric is to be one of" in driver.text
         await driver.press("p")
@@ -163,9 +169,15 @@ async def test_panels_come_first_and_a_wrong_one_is_told_with_its_line(tmp_path:
         assert "▲" in first and "over" in first and "gpt-4o" in first and "2.5 s" in first
         assert "┄" in driver.text
         await driver.press("j")
-        assert asked(driver).also[1].minutes == 360 and "calls  search_web" in driver.text
+        assert asked(driver).also[1].minutes == 30 * 24 * 60 and "calls  search_web" in driver.text
         await driver.press("T")  # a change is written around the panels
     assert [panel.metric for panel in Settings(path).panels] == ["p95", "calls"]
+
+
+def test_the_example_of_settings_has_every_setting_and_no_fault() -> None:
+    read = Settings(EXAMPLE)
+    assert read.faults == [] and set(read.values) == set(_KNOWN)
+    assert read.filters and read.moved and [panel.minutes for panel in read.panels] == [60, 30 * 24 * 60]
 
 
 @pytest.mark.parametrize(
