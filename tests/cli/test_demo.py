@@ -99,7 +99,10 @@ def test_a_collector_that_is_killed_in_the_middle_loses_nothing(
     endpoint, store, spool = free_endpoint(), tmp_path / "s.db", tmp_path / "spool"
     monkeypatch.setenv("TRAJECTORY_SPOOL_DIR", str(spool))
     command = [sys.executable, "-P", "-m", "trajectory", "demo", "--headless", "--pace", "0.3", "--connect", endpoint]
-    with serving(store, endpoint) as collector, subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as demo:
+    with (
+        serving(store, endpoint) as collector,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo,
+    ):
         assert demo.stderr is not None
         while "the team works" not in (line := demo.stderr.readline()):
             assert line, "the demo ended early"
@@ -107,8 +110,8 @@ def test_a_collector_that_is_killed_in_the_middle_loses_nothing(
         collector.kill()
         collector.wait(10)
         with serving(store, endpoint):
-            demo.communicate(timeout=60)
-            assert demo.returncode == 0
+            told = demo.communicate(timeout=60)[1]
+            assert demo.returncode == 0 and "trajectory watch --" in told
             wait_until_empty(spool)  # where the new one was slow to come, agents left the end of their work there
     (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
     told = truth(0)

@@ -151,6 +151,7 @@ def test_a_store_that_is_served_is_kept_within_its_bounds_and_pinned_meanwhile(s
         assert trajectory("pin", "chat-1", "--store", store).out == "pinned session chat-1\n"
         served = refused(trajectory("compact", "--store", store))
         assert f"is being written by process {collector.pid} (collector at tcp://" in served
+        assert f"stop it (kill {collector.pid}), look at it (trajectory watch --connect tcp://" in served
         assert trajectory("compact", "--keep-days", days(8.5), "--dry-run", "--store", store).code == 0
         collector.send_signal(signal.SIGTERM)
         collector.wait(20)

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trajectory.cli.alerting import add_policy, policy_file, told_by_own
 from trajectory.cli.output import json_line, say
@@ -21,6 +23,9 @@ from trajectory.cli.places import add_json, data_dir
 from trajectory.cli.watch import add_looks, has_terminal
 from trajectory.errors import ConfigError, TrajectoryError
 from trajectory.protocol.keys import VARIABLES
+
+if TYPE_CHECKING:
+    from trajectory.view.rows import Health
 
 _LIVE_PACE = 1.0
 _HEADLESS_PACE = 0.15
@@ -49,14 +54,15 @@ def run(args: argparse.Namespace) -> int:
     if args.connect and args.policy:
         raise ConfigError("--alerts goes without --connect: a running collector tells as its own policy says", "alerts")
     if args.connect:
-        return _play(args, args.connect, store if args.store else "", pace, headless)
+        code = _play(args, args.connect, store if args.store else "", pace, headless)
+        return _report_of(args, args.connect) if headless and code == 0 else code
     for name in VARIABLES:
         os.environ.pop(name, None)  # the demo's own collector takes no keys
     policy = policy_file(args.policy) if args.policy else None
     with told_by_own(policy, store) as words, collector_process(store, *words) as endpoint:
         code = _play(args, endpoint, "" if headless else store, pace, headless)
         if headless and code == 0:
-            _wait_settled(endpoint, args.trace_id)
+            _settled(endpoint, args.trace_id)
     return _report(args, store) if headless and code == 0 else code
 
 
@@ -176,22 +182,38 @@ def _free_port() -> int:
         return port
 
 
-def _wait_settled(endpoint: str, trace_id: str) -> None:
-    """Waits until the collector has every agent's last fact: the trace is no longer live."""
+def _settled(endpoint: str, trace_id: str) -> "Health | None":
+    """Waits until the collector has every agent's last fact: the trace is no longer live. Its health then, or None."""
     from trajectory.collector.remote import RemoteFeed
+    from trajectory.protocol.keys import client_keys
     from trajectory.view.feed import FeedLost
     from trajectory.view.rows import TraceQuery, TraceView
 
     deadline_s = time.monotonic() + _SETTLE_S
-    with closing(RemoteFeed(endpoint)) as feed:
+    with closing(RemoteFeed(endpoint, keys=client_keys())) as feed:
         while time.monotonic() < deadline_s:
             try:
                 view = feed.pull(TraceQuery(trace_id, tail=0), -1)
             except FeedLost:
                 continue
             if isinstance(view, TraceView) and view.trace.state != "live":
-                return
+                return view.health
             time.sleep(0.05)
+    return None
+
+
+def _report_of(args: argparse.Namespace, endpoint: str) -> int:
+    """Prints what a running collector holds of the run, where its store is a file of this machine; else where to look."""
+    from trajectory.store.lock import writer_of
+
+    health = _settled(endpoint, args.trace_id)
+    store = health.store if health is not None else ""
+    if store and (writer_of(Path(store)) or (0, ""))[1] == endpoint:
+        return _report(args, store)
+    if args.json:
+        print(json_line({"trace_id": args.trace_id, "answer": args.answer, "endpoint": endpoint}))
+    say(f"the run is {args.trace_id[:8]} at {endpoint}: trajectory watch --connect {endpoint}")
+    return 0
 
 
 def _report(args: argparse.Namespace, store: str) -> int:

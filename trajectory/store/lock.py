@@ -42,9 +42,10 @@ class WriterLock:
             self._note(endpoint[:_MAX_ENDPOINT])
             _held.add(self)
         except BlockingIOError:
-            holder = _named(os.pread(self._file, _MAX_NOTE_BYTES, 0))
+            note = os.pread(self._file, _MAX_NOTE_BYTES, 0)
+            holder = _named(note)
             self.release()
-            raise StoreError(f"{path} is being written by {holder}: stop it, or use another --store") from None
+            raise StoreError(f"{path} is being written by {holder}: {_advice(note)}") from None
         except OSError as fault:
             self.release()
             raise StoreError(f"cannot lock {lock_path}: {fault.strerror}: check its directory") from None
@@ -129,6 +130,14 @@ def _named(note: bytes) -> str:
     if not said.pid:
         return "another process"
     return f"process {said.pid} (collector at {said.endpoint})" if said.endpoint else f"process {said.pid}"
+
+
+def _advice(note: bytes) -> str:
+    """What can be done about a writer."""
+    said = _said(note)
+    stop = f"stop it (kill {said.pid})" if said.pid else "stop it"
+    look = f"look at it (trajectory watch --connect {said.endpoint}), " if said.endpoint else ""
+    return f"{stop}, {look}or use another --store"
 
 
 def _let_go() -> None:
