@@ -7,6 +7,7 @@ width in, lines out; the signals' screen draws with it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from trajectory.view.rows import TraceRow
 from trajectory.view.signal_rows import SignalMark, SignalPoint, SignalSeries
 from tui.drawing.line import Line, cut, put, put_middle
 from tui.drawing.numbers import coarse, duration, many, money
@@ -17,6 +18,11 @@ from tui.signs import Signs, severity_sign
 BY = ("model", "agent", "tool", "edge", "service", "version")
 WINDOWS: dict[str, int] = {"15 min": 15, "1 h": 60, "6 h": 360, "24 h": 1440, "7 d": 10_080, "30 d": 43_200}  # minutes
 ALL = "all of it"  # of one run
+_FIRST: dict[str, tuple[str, Callable[[TraceRow], int]]] = {
+    **dict.fromkeys(("p95", "p50"), ("longest first", lambda run: run.ended_ns - run.started_ns)),
+    **dict.fromkeys(("tokens", "cost"), ("most tokens first", lambda run: run.input_tokens + run.output_tokens)),
+    **dict.fromkeys(("errors", "error-rate"), ("most errors first", lambda run: run.errors)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,21 @@ METRICS: tuple[Metric, ...] = (
 def metric_called(name: str) -> Metric:
     """The metric of a name in settings. Raises KeyError."""
     return {each.name: each for each in METRICS}[name]
+
+
+def told_minutes(minutes: int) -> str:
+    """A window as the screen calls it: `1 h`, `30 d`, else in the largest unit that is whole."""
+    named = next((name for name, each in WINDOWS.items() if each == minutes), "")
+    size, unit = next(pair for pair in ((1440, "d"), (60, "h"), (1, "min")) if minutes % pair[0] == 0)
+    return named or f"{minutes // size} {unit}"
+
+
+def ranked_runs(runs: Sequence[TraceRow], metric: Metric) -> tuple[list[TraceRow], str]:
+    """Runs in the order in which they account for a metric, and that order in words; as they came where it has none."""
+    if metric.name not in _FIRST or len(runs) < 2:
+        return [*runs], ""
+    told, size = _FIRST[metric.name]
+    return sorted(runs, key=size, reverse=True), f"{told}  "
 
 
 def values_of(series: SignalSeries, metric: Metric, begin_ns: int, window_ns: int, count: int) -> list[float | None]:

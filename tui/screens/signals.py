@@ -81,7 +81,7 @@ class SignalsScreen(SignalsDrawing):
 
     def action_group(self) -> None:
         self._group(BY[(BY.index(self._by) + 1) % len(BY)])
-        self.say(f"by {self._by}")
+        self.say(f"by {self._by}" + ("; a panel has a group of its own" if self.panel is not None else ""))
 
     def _group(self, by: str) -> None:
         self._by, self._chosen = by, []
@@ -94,7 +94,8 @@ class SignalsScreen(SignalsDrawing):
         self._at_ns = None
         self.tui.ask_now()
         self.update_bars()
-        self.say(f"the last {self._window}" if self._window != ALL else "all of the run")
+        own = "; a panel has a window of its own" if self.panel is not None else ""
+        self.say(f"the last {self._window}{own}" if self._window != ALL else "all of the run")
 
     def action_compare(self) -> None:
         here = self.here
@@ -133,10 +134,7 @@ class SignalsScreen(SignalsDrawing):
     def action_open(self) -> None:
         if self.pane is not self.runs:
             if self._is_comparing or not self.runs.keys:
-                whose = f" in which {self.here.name} was at work" if self.here is not None and not self.trace_id else ""
-                self.say(
-                    "esc ends the comparison first" if self._is_comparing else f"no run is known of this time{whose}"
-                )
+                self.say("esc ends the comparison first" if self._is_comparing else self.nothing_then())
             else:
                 self.focus_pane(2)
             return

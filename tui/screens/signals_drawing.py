@@ -25,15 +25,17 @@ from tui.drawing.signals import (
     metric_called,
     nothing_lines,
     panel_line,
+    ranked_runs,
     series_head,
     series_line,
+    told_minutes,
     values_of,
 )
 from tui.drawing.signals_axis import axis_of, clock, has_days, length, telling
 from tui.drawing.signals_compared import compare_head, compared_line
 from tui.drawing.signals_marks import gravest, is_about, marks_line
 from tui.panels import Panel
-from tui.screens.signals_place import SignalsPlace
+from tui.screens.signals_place import OTHER, SignalsPlace
 from tui.widgets.pane import Pane
 from tui.widgets.plot import PlotPane
 
@@ -90,8 +92,8 @@ class SignalsDrawing(SignalsPlace):
             at_ns=at_ns,
             until_ns=until_ns,
             also=tuple(also),
-            name=here.name if here is not None and not self.trace_id else "",
-            work=here.kind if here is not None and not self.trace_id else "",
+            name=here.name if here is not None and self._is_told_apart else "",
+            work=here.kind if here is not None and self._is_told_apart else "",
         )
 
     def takes(self, view: View) -> bool:
@@ -117,8 +119,11 @@ class SignalsDrawing(SignalsPlace):
 
     def summary(self, width: int) -> list[Line]:
         agent, service = self._scope
+        panel = self.panel
         who = (
-            f"agent {agent}"
+            "a panel of yours: all runs"
+            if panel is not None
+            else f"agent {agent}"
             if agent
             else f"service {service}"
             if service
@@ -127,10 +132,13 @@ class SignalsDrawing(SignalsPlace):
             else "all runs"
         )
         dot = self.signs.dot
-        line: Line = [(f" {who}", "strong"), (f" by {self._by} {dot} ", "dim"), (self._shown_metric.title, "strong")]
+        by, window = (panel.group, told_minutes(panel.minutes)) if panel is not None else (self._by, self._window)
+        line: Line = [(f" {who}", "strong"), (f" by {by} {dot} ", "dim"), (self._shown_metric.title, "strong")]
         each = f", each {length(self._shown.window_ns)}" if self._shown else ""
-        line.append((f" {dot} {self._window}{each}", "dim"))
-        return [spread(line, [(f"{many(len(self._list), 'series', 'series')} ", "dim")], width)]
+        line.append((f" {dot} {window}{each}", "dim"))
+        total = self.view.total if self.view else 0
+        of = f"{len(self._list)} of " if total > len(self._list) else ""
+        return [spread(line, [(f"{of}{many(total, 'series', 'series')} ", "dim")], width)]
 
     def rest_hint(self, width: int) -> list[Line]:
         return [[(" h l walk the time, [ ] the spikes; enter: the runs of that time", "dim")]]
@@ -161,6 +169,11 @@ class SignalsDrawing(SignalsPlace):
     def here(self) -> SignalSeries | None:
         """The series under the cursor."""
         return next((each for each in self._list if key_of(each) == self.series.selected), None)
+
+    @property
+    def _is_told_apart(self) -> bool:
+        """Whether the runs of the series under the cursor are told from others: not in one run, nor of the rest (`other`)."""
+        return self.here is not None and not self.trace_id and self.here.name != OTHER
 
     @property
     def _shown(self) -> SignalsView | None:
@@ -324,24 +337,36 @@ class SignalsDrawing(SignalsPlace):
         with_day = self._shown is not None and has_days(self._shown)
         times = [clock(each, until_ns - at_ns, self.tui.zone, with_day=with_day) for each in (at_ns, until_ns)]
         span = self.signs.dash.join(times)
-        found = view.runs if view.runs_at_ns == at_ns else []
+        found, first = ranked_runs(view.runs if view.runs_at_ns == at_ns else [], self._shown_metric)
         rows = {row.trace_id: row for row in found}
-        whose = f" of {self.here.name}" if self.here is not None and not self.trace_id else ""
+        whose = f" of {self.here.name}" if self.here is not None and self._is_told_apart else ""
         self.runs.title = f"Runs {span}{whose}" if until_ns else "Runs"
         more = "+" if view.runs_are_more else ""
+        of = f"{len(found)} of " if view.runs_total > len(found) else ""
         self.runs.status = (
-            f"{view.runs_total}{more}" if rows else "" if view.runs_at_ns == at_ns else f"asking {self.signs.ellipsis}"
+            f"{first}{of}{view.runs_total}{more}"
+            if rows
+            else ""
+            if view.runs_at_ns == at_ns
+            else f"asking {self.signs.ellipsis}"
         )
         ids, shown = id_width(found), self._shown
         marks = [mark for mark in (shown.marks if shown else []) if at_ns <= mark.at_ns < until_ns]
         about = {id(mark) for mark in marks if any(self._is_about(mark, each) for each in self._plotted)}
         marks.sort(key=lambda mark: id(mark) not in about)
         self.runs.banner = [marks_line(marks, self.signs, about)] if marks else []
+        if until_ns and not rows and view.runs_at_ns == at_ns:
+            self.runs.banner.append([(self.nothing_then(), "dim")])
         self.runs.show(
             [*rows],
             lambda index, width: run_line(found[index], width, ids, self.signs, self.tui.now_ns),
             lambda width: [runs_header(width, ids)] if rows else [],
         )
+
+    def nothing_then(self) -> str:
+        """What is said where no run is of this time."""
+        whose = f" in which {self.here.name} was at work" if self.here is not None and self._is_told_apart else ""
+        return f"no run is known of this time{whose}"
 
     def _draw_comparison(self, view: SignalsView) -> None:
         listed = {key_of(each): each for each in self._list}
