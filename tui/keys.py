@@ -4,7 +4,7 @@ Invariant: on one screen a key does one thing, each action exists, and nothing i
 three). To add a key, add a row to KEYS, and a method `action_<name>` to the screens that it names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from string import ascii_letters
 
@@ -234,10 +234,11 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     ),
     "cockpit.graph": (
         "open",
+        "fold",
         "mode",
         "delegations",
-        "zoom",
         "help",
+        "zoom",
         "next_error",
         "timeline",
         "back",
@@ -272,6 +273,7 @@ FOOTERS: dict[str, tuple[str, ...]] = {
     "prompt": ("submit", "complete", "typed", "back"),
     "health": ("back", "app.quit"),
 }
+_FOOTER_WORDS = {"cockpit.graph": {"fold": "across"}}  # where a pane means something else by a key
 _FOOTER_SIGNS = {
     "fold": "h l",
     "time_zoom": "+ - 0",
@@ -316,6 +318,18 @@ def keys_on(screen: str, moved: Moved | None = None) -> list[Key]:
     return [moved_row(key, moved or {}) for key in KEYS if screen in key.screens]
 
 
+def elsewhere(pressed: Collection[str], screen: str, signs: Signs, moved: Moved | None = None) -> str:
+    """What is said of a key, by its names, that does something on other screens over data but not on this one; else nothing."""
+    rows = [row for row in (moved_row(key, moved or {}) for key in KEYS) if set(row.keys) & set(pressed)]
+    there = list(dict.fromkeys(name for row in rows for name in row.screens if name in DATA_SCREENS))
+    if not there or any(screen in row.screens for row in rows):
+        return ""
+    meant = {row.does for row in rows if set(row.screens) & set(DATA_SCREENS)}
+    does = f" ({meant.pop()})" if len(meant) == 1 else ""
+    sign = next((key for key in pressed if len(key) == 1), next(iter(pressed)))
+    return spelled(f"{sign}{does} does nothing here; it does on: {', '.join(there)}", signs)
+
+
 def bindings_on(screen: str) -> list[Binding]:
     """The screen's bindings; none is shown by the toolkit, because the footer is drawn from this table too."""
     return [
@@ -335,7 +349,8 @@ def footer_keys(screen: str, pane: str, signs: Signs, moved: Moved | None = None
         by_name.setdefault(key.name, key)
     names = FOOTERS.get(f"{screen}.{pane}", FOOTERS[screen])
     found = [by_name[name] for name in names if name in by_name]
-    return [(spelled(signed.get(key.name, key.sign), signs), key.word, key.bound) for key in found]
+    words = _FOOTER_WORDS.get(f"{screen}.{pane}", {})
+    return [(spelled(signed.get(key.name, key.sign), signs), words.get(key.name, key.word), key.bound) for key in found]
 
 
 def spelled(sign: str, signs: Signs) -> str:

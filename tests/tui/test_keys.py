@@ -2,8 +2,10 @@
 
 import pytest
 
+from tests.tui.pilots import driving
 from tui.app import TrajectoryApp
 from tui.keys import (
+    DATA_SCREENS,
     FOOTER_KEYS_NARROW,
     FOOTER_KEYS_WIDE,
     FOOTERS,
@@ -11,6 +13,7 @@ from tui.keys import (
     KEYS,
     SCREENS,
     bindings_on,
+    elsewhere,
     footer_keys,
     help_groups,
     keys_on,
@@ -102,3 +105,16 @@ def test_keys_are_spelled_in_ascii_where_signs_are() -> None:
 
 def test_the_manual_has_a_line_for_every_row() -> None:
     assert len(manual().splitlines()) == len(KEYS) + 2
+
+
+async def test_a_key_of_other_screens_is_said_to_do_nothing_here() -> None:
+    async with driving() as driver:
+        await driver.press("s")
+        assert "does nothing here" not in driver.text
+        await driver.press("enter", "A", "s")
+        assert "s (next order of the runs) does nothing here; it does on: runs" in driver.text
+        await driver.press("left_square_bracket", "slash", "s")
+        assert "does nothing here" not in driver.text
+    for screen in DATA_SCREENS:
+        bound = {key for row in keys_on(screen) for key in row.keys}
+        assert not any(elsewhere([key], screen, UNICODE) for key in bound)

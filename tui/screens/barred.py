@@ -117,8 +117,15 @@ class BarredScreen(AskingScreen):
         self.query_one("#hint-line").display = True
         self.update_bars()
 
+    def told_of_key(self, event: KeyEvent) -> str:
+        """What is to be said of a key that does nothing here; nothing of one that does something."""
+        return ""
+
     def on_key(self, event: KeyEvent) -> None:
-        if self.said:
+        told = self.told_of_key(event)
+        if told:
+            self.say(told)
+        elif self.said:
             self.said = ""
             self.update_bars()
 

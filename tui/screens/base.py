@@ -7,11 +7,13 @@ Each key of the table in `tui.keys` is a method `action_<name>` here or in the s
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual.events import Key as KeyEvent
 from textual.widgets import Input
 
 from trajectory.errors import QueryError
 from trajectory.view.query import parse
 from trajectory.view.rows import AlertRow
+from tui import keys
 from tui.drawing.numbers import stamp, wall
 from tui.finding import Candidate, filter_candidates, observed
 from tui.links import agent_of
@@ -25,6 +27,12 @@ class DataScreen(FramedScreen):
     """A screen over data, with its keys. `finds_text`: `/` looks for a text there, and filters no rows."""
 
     finds_text: ClassVar[bool] = False
+
+    def told_of_key(self, event: KeyEvent) -> str:
+        if self.is_prompting:
+            return ""
+        pressed = {event.key, event.character or event.key}
+        return keys.elsewhere(pressed, self.name_here, self.signs, self.tui.settings.moved)
 
     def on_pane_opened(self, event: Pane.Opened) -> None:
         event.stop()

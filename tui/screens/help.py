@@ -11,6 +11,7 @@ from textual.binding import Binding
 from textual.containers import Container
 from textual.events import Key as Pressed
 
+from tui.drawing.legend import sign_lines
 from tui.drawing.line import Line, cut, put
 from tui.drawing.numbers import many
 from tui.keys import HERE, SCREENS, HelpRow, bindings_on, help_groups, spelled
@@ -26,6 +27,9 @@ PURPOSES = {
     "alert": "Alert: what went wrong, the way it took from agent to agent, and what could have stopped it.",
     "delegation": "Delegation: what one agent knew, what it passed on, what came back, and what was made of it.",
     "span": "Inspector: one span, whole. What went in, what came out, and everything known about it.",
+    "agent": "Agent: one agent's whole way through a run. What it was given, each step, what it gave back.",
+    "replay": "Replay: the run as it was known at one instant. Who held what, and what had been found by then.",
+    "signals": "Signals: figures over time. From a spike to the runs of that time, and on to their steps.",
 }
 _PANES = {
     "agents": "Agents: one lane per invocation, oldest first; it starts where someone delegated to it.",
@@ -39,6 +43,12 @@ _PANES = {
     "item": "Item: where the one under the cursor came from and what used it later. Enter opens the span of a line.",
     "verdict": "Verdict: how much came through, what came back and was used, what it cost, what was done again.",
     "fields": "Fields: names and values; y copies the one under the cursor.",
+    "series": "Signals: your panels first, then a line for each series; what is under the cursor is plotted.",
+    "plot": "Over time: one axis for all plots. h and l walk it, the runs of the time under the cursor are below.",
+    "runs-then": "Runs: those at work at the time under the cursor. Enter opens one at that time, with the work of the series.",
+    "facts": "Agent: who it is, what it cost, and whom it worked with. Enter opens what a line tells of.",
+    "steps": "Steps: each thing it did, in order; what is alike is behind one line, which l opens.",
+    "messages": "Messages: those around the step under the cursor; v shows them as they were stored.",
     "content": "Content: as it was recorded. / finds, w wraps, y copies all of it.",
 }
 _NARROW = ((HERE, "Move", "Take away"), ("Find", "Live", "Look", "Alerts", "App"))
@@ -102,7 +112,7 @@ class HelpScreen(Overlay):
             if names:
                 self._fill_column(pane, [(name, groups[name]) for name in names if name in groups])
         signs = self.query_one("#signs", Pane)
-        lines = sign_lines(self.signs, width - 4)
+        lines = sign_lines(self.signs, width - 4, "" if self._all else self._screen_name)
         signs.styles.height = min(len(lines) + 2, max(3, height // 3))
         show_lines(signs, lines)
         if not (isinstance(self.focused, Pane) and self.focused.display):
@@ -218,47 +228,3 @@ class HelpScreen(Overlay):
         self._all = True
         self.fill()
         self.query_one("#header", Bar).update()
-
-
-def sign_lines(signs: Signs, width: int) -> list[Line]:
-    """What each sign means, in as many lines as it takes."""
-    named = [
-        ((signs.running, "running", "running"), (signs.ok, "ok", "ok"), (signs.error, "error", "error")),
-        (
-            (signs.queued, "waiting", "dim"),
-            (signs.paused, "paused", "dim"),
-            (signs.cut_off, "cut off, lost", "warning"),
-        ),
-        ((signs.high, "critical", "critical"), (signs.medium, "warning", "warning"), (signs.low, "info", "dim")),
-        ((signs.gate, "let through", "mark"), (signs.answer, "in the answer", "mark")),
-        (
-            (signs.root, "root of a cascade", "mark"),
-            (signs.carried, "carried it on", "mark"),
-            ("1 2", "its hops", "mark"),
-        ),
-        ((signs.model, "model", "model"), (signs.tool, "tool", "tool"), (signs.retry, "retry", "retry")),
-        ((signs.gap, "gap, other", "dim"), (signs.waiting, "waiting", "waiting")),
-        (
-            (signs.lines[6] + signs.lines[9] + signs.arrow, "delegated", "delegation"),
-            (signs.lines[5], "returned", "delegation"),
-        ),
-        ((signs.chain, "critical path", "strong"),),
-        ((signs.lines_heavy[12] * 2, "on a cascade", "error"), (signs.lines_dotted * 2, "inferred", "delegation")),
-        (
-            (signs.same, "same", "dim"),
-            (signs.lost, "lost", "error"),
-            (signs.changed, "altered", "warning"),
-            (signs.added, "added", "running"),
-            (signs.returned, "came back", "delegation"),
-        ),
-        (("mouse", "click: go, twice: open; drag: select, y copies", "key"),),
-        (("shift/option-drag", "the terminal's own selection", "key"),),
-    ]
-    lines: list[Line] = [[]]
-    for group in named:
-        bits: Line = [bit for sign, word, role in group for bit in ((sign, role), (f" {word}  ", ""))]
-        size = sum(len(text) for text, _ in bits)
-        if lines[-1] and sum(len(text) for text, _ in lines[-1]) + size > width:
-            lines.append([])
-        lines[-1].extend([*bits, ("  ", "")])
-    return lines

@@ -27,8 +27,8 @@ class SpanScreen(SpanDrawing):
     # Keys
 
     def action_pane(self, number: str) -> None:
-        """Goes to a tab: on wide screens 1 to 9 are contents, on narrow ones 1 is the fields."""
-        at = int(number) - (1 if self.app.size.width >= 100 else 2)
+        """Goes to a tab: 1 is the fields, and from 2 on each content has a number, at every width."""
+        at = int(number) - 2
         count = len(self.view.contents) if self.view else 0
         if at == -1:
             self.focus_pane(0)

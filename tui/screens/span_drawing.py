@@ -23,15 +23,17 @@ from tui.screens.base import DataScreen
 from tui.widgets.page import PagePane
 from tui.widgets.pane import Pane
 
-# What an operator looks for first: what came out.
+# What an operator looks for first: what came out; of a delegation, what was asked for.
 _FIRST_SLOTS = ("result", "output", "returned")
+_FIRST_OF_DELEGATION = ("task", "input", "arguments", "context")
 MODES = {"text": "for reading", "raw": "as it was stored", "messages": "all of them, one below the other"}
 _PLACE = re.compile(r"\d+ [0-9a-f]*([.\[].*?)?(?: \d+| end)?$", re.DOTALL)  # in JSON, in the key of a line
 REST = "rest"  # key of the line that stands for what was cut
 
 
-def _likeliest(slots: list[str]) -> int:
-    return next((slots.index(slot) for slot in _FIRST_SLOTS if slot in slots), 0)
+def _likeliest(slots: list[str], kind: str) -> int:
+    first = _FIRST_OF_DELEGATION if kind == "delegation" else _FIRST_SLOTS
+    return next((slots.index(slot) for slot in first if slot in slots), 0)
 
 
 class SpanDrawing(DataScreen):
@@ -63,7 +65,7 @@ class SpanDrawing(DataScreen):
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
-        self.fields = Pane("fields", signs, title="Fields")
+        self.fields = Pane("fields", signs, title="Fields", number=1)
         self.content = Pane("content", signs, title="Content")
         self.used = PagePane("used", signs, "Used later by", 0, self._used_lines, self.plan)
         self.fields.refit = self.content.refit = self.draw_view  # their lines are broken for their width
@@ -187,7 +189,8 @@ class SpanDrawing(DataScreen):
             self._lines = []
             return
         if self._tab_of != self.span_id:
-            self._tab_of, self._tab = self.span_id, _likeliest([content.slot for content in view.contents])
+            self._tab_of = self.span_id
+            self._tab = _likeliest([content.slot for content in view.contents], view.row.kind)
         self._tab = min(self._tab, len(view.contents) - 1)
         shown = view.contents if self._mode == "messages" else [view.contents[self._tab]]
         width = self.content.inner_width
@@ -245,10 +248,9 @@ class SpanDrawing(DataScreen):
     def _tabs(self, width: int) -> list[Line]:
         line: Line = []
         for index, content in enumerate(self.view.contents if self.view else []):
-            number = index + (2 if self.app.size.width < 100 else 1)
             line += [(f" {self.signs.rule} ", "frame")] if line else []
             is_shown = index == self._tab or self._mode == "messages"
-            line.append((f"{number} {content.slot}", "title" if is_shown else "dim"))
+            line.append((f"{index + 2} {content.slot}", "title" if is_shown else "dim"))
         if self.app.size.width < 100:
             line = [("1 fields", "dim"), (f" {self.signs.rule} ", "frame"), *line]
         return [line, [(self.signs.lines[12] * width, "frame")]]
