@@ -286,7 +286,7 @@ def test_a_clock_that_jumps_loses_nothing(folder: Path) -> None:
 def test_a_second_process_with_the_same_state_is_told_who_has_it_and_a_foreign_file_is_left_alone(folder: Path) -> None:
     desk = Desk(folder)
     with pytest.raises(
-        StoreError, match=r"store.alerts is being written by process \d+: stop it, or name another state"
+        StoreError, match=r"store.alerts is being written by process \d+: stop it \(kill \d+\), or name another state"
     ):
         State(desk.path)
     desk.find(finding(1))
