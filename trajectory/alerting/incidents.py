@@ -65,6 +65,7 @@ class Incident(msgspec.Struct):
     lasting_count: int = 0
     of: str = ""  # of an anomaly: the kind of work that its series is of,
     series: str = ""  # and of which model, tool or agent
+    since_ns: int = 0  # when what its finding says began; alerts come later
 
     def shown_state(self, now_ns: int) -> str:
         """Its state as people see it: `muted` stands over open and acknowledged."""
@@ -298,6 +299,7 @@ def _grow(incident: Incident, finding: Finding, at_ns: int, rule: Rule, *, is_ne
         incident.severity, incident.message = finding.severity, finding.message
         incident.trace_id, incident.alert_key = place
         incident.of, incident.series = series_of(finding)
+        incident.since_ns = finding.at_ns
     if is_new:
         incident.count += 1
         if finding.attributes.get(ENDED_AT) == 0 and len(incident.lasting) < _MAX_SEEN:

@@ -101,8 +101,9 @@ def trial_message(channel: str, now_ns: int) -> Message:
 def _link_of(incident: Incident) -> str:
     """Where it is seen best: of an anomaly its series over time, of anything else its alert in the run."""
     series, agent, service = incident.series, incident.agent, incident.service
+    at_ns = incident.since_ns or incident.opened_ns
     if all(_short(name) == name for name in (series, agent, service)):  # else one of them is masked, and leads nowhere
-        plotted = plotted_of_anomaly(incident.kind, incident.of, series, agent, service, incident.opened_ns)
+        plotted = plotted_of_anomaly(incident.kind, incident.of, series, agent, service, at_ns)
         if plotted is not None:
             return str(Link(EVERY_TRACE, view="signals", plotted=plotted))
     return link_to(incident.trace_id, incident.alert_key)
