@@ -10,8 +10,8 @@ import pytest
 
 from tests.alerting.servers import http_server
 from tests.cli.terminal import free_endpoint, serving, trajectory
+from tests.demo.truth import truth
 from tests.tui.pilots import driving
-from trajectory.cli.demo_team.truth import truth
 from trajectory.collector.store_feed import StoreFeed
 from trajectory.store.sqlite import open_reader
 

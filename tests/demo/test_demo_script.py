@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.demo.truth import truth
 from trajectory.cli.demo_team.conversation import Call, Conversation, Message, Reply, figures_in
 from trajectory.cli.demo_team.lines import LINES, SYSTEM
 from trajectory.cli.demo_team.script import STREAMED_WORDS, ScriptedModel, count_tokens
-from trajectory.cli.demo_team.truth import truth
 from trajectory.cli.demo_team.world import FISCAL_YEAR, World, as_text
 
 SEEDS = (0, 1, 2, 7, 40)

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.demo.truth import truth
 from trajectory.cli.demo_team.agent import Surroundings
 from trajectory.cli.demo_team.serve import AgentServer
 from trajectory.cli.demo_team.talk import MAX_BODY_BYTES, AskFailed, ask, collect
 from trajectory.cli.demo_team.team import ROLES
-from trajectory.cli.demo_team.truth import truth
 from trajectory.cli.demo_team.world import World
 from trajectory.testing import CapturingCollector
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.demo.truth import Truth, truth
 from trajectory.cli.demo_team.team import ROLES, Team, TeamResult, run_team
-from trajectory.cli.demo_team.truth import Truth, truth
 from trajectory.errors import TrajectoryError
 from trajectory.model import words
 from trajectory.model.content import text_of

@@ -5,7 +5,9 @@ import pytest
 from tests.detection.stories import REQUEST, invented, trip
 from tests.scenarios import Scenario
 from trajectory.detection import provenance as rooms
-from trajectory.detection.provenance import Provenance, provenance_of, value_of
+from trajectory.detection.occurrences import USES
+from trajectory.detection.provenance import Provenance, UsedValue, provenance_of, value_of
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import digest
 from trajectory.model.fact import Payload, SpanEnded, SpanLinked, SpanStarted
@@ -24,9 +26,13 @@ def source(provenance: Provenance, text: str) -> tuple[str, str, bool]:
     """The name and role of where a value first occurs, and whether it is an agent's own words."""
     value = value_of(text)
     assert value is not None
-    found = provenance.source_of(value)
-    assert found is not None
-    return found.occurrence.span.name, found.occurrence.role, found.is_own_words
+    first = provenance.trail(value)[0]
+    return first.span.name, first.role, first.role in USES
+
+
+def sources_of(provenance: Provenance, span: Span) -> list[UsedValue]:
+    """Links from a span to where its agent had the values that it uses."""
+    return [link for link in provenance.links() if link.user is span]
 
 
 def way(trace: Trace, provenance: Provenance, text: str, name: str) -> list[str]:
@@ -34,7 +40,7 @@ def way(trace: Trace, provenance: Provenance, text: str, name: str) -> list[str]
     at = trace.spans[next(s.span_id for s in reversed(list(trace.spans.values())) if s.name == name)]
     names = [at.name]
     for _ in range(20):
-        link = next((u for u in provenance.sources_of(at) if u.value == text), None)
+        link = next((u for u in sources_of(provenance, at) if u.value == text), None)
         if link is None:
             return names
         at = link.source
@@ -66,10 +72,10 @@ def test_the_uses_of_a_span_are_the_links_that_lead_to_it() -> None:
     run = invented()
     trace, provenance = of(run)
     booker = trace.spans[run.names["delegate booker"]]
-    used = {(u.user.name, u.value) for u in provenance.uses_of(booker) if u.kind == "identifier"}
+    links = provenance.links()
+    used = {(u.user.name, u.value) for u in links if u.source is booker and u.kind == "identifier"}
     assert used == {("booker", "H99"), ("booker", "T-77")}
-    for link in provenance.links():
-        assert link in provenance.sources_of(link.user)
+    for link in links:
         assert link.source.start_ns <= max(link.user.end_ns, link.user.start_ns)
 
 
@@ -102,7 +108,7 @@ def test_a_link_that_an_emitter_sent_is_observed_and_what_is_worked_out_is_infer
     )  # fmt: skip
     run.facts.append(linked)
     trace, provenance = of(run)
-    links = provenance.sources_of(trace.spans[run.names["quote"]])
+    links = sources_of(provenance, trace.spans[run.names["quote"]])
     assert [(u.source.name, u.value, u.grade) for u in links if u.value == "H7"] == [
         ("search", "H7", "observed"), ("booker", "H7", "inferred"),
     ]  # fmt: skip

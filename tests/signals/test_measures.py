@@ -10,7 +10,7 @@ from tests.scenarios import Scenario
 from trajectory.errors import ConfigError
 from trajectory.graph.trace import Trace
 from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
-from trajectory.signals.figures import SECONDS, Figures, Spread, group_of, put_tally, rolled_up, tally_of
+from trajectory.signals.figures import SECONDS, Figures, Spread, group_of
 from trajectory.signals.measures import CACHED_TOKENS, FIRST_CHUNK_S, Measure, delegation_measure, measures_of
 from trajectory.signals.prices import load_prices
 
@@ -129,16 +129,17 @@ def test_a_wrong_price_is_told_with_its_line_and_key(tmp_path: Path) -> None:
     assert refused.value.key == "b.c"
 
 
-def test_sums_are_rolled_up_by_what_is_asked() -> None:
-    tally = tally_of(measured(team()))
-    by_agent = rolled_up({g: f for g, f in tally.items() if g.kind == "model"}, "agent")
-    assert [(key, f.count, f.input_tokens.sum) for key, f in by_agent.items()] == [
-        (("planner",), 1, 1000),
-        (("research",), 2, 2010),
-    ]
-    both = rolled_up(tally, "kind")
-    assert both[("tool",)].errors == 1 and both[("tool",)].retries == 1
-    assert both[("model",)].cost_unknown == 1
+def summed(measures: list[Measure]) -> Figures:
+    sums = Figures()
+    for measure in measures:
+        sums.put(measure)
+    return sums
+
+
+def test_the_sums_of_a_team_count_its_errors_its_retries_and_what_nobody_knows_the_price_of() -> None:
+    tools, models = summed(of("tool", team())), summed(of("model", team()))
+    assert (tools.errors, tools.retries) == (1, 1)
+    assert (models.count, models.input_tokens.sum, models.cost_unknown) == (3, 3010, 1)
 
 
 finite = st.floats(0, 1000)
@@ -155,12 +156,14 @@ measures = st.builds(
 @given(st.lists(measures, max_size=12), st.lists(measures, max_size=12))
 @settings(max_examples=50)
 def test_what_was_added_can_be_taken_away_again(one: list[Measure], other: list[Measure]) -> None:
-    total = tally_of(one)
-    put_tally(total, tally_of(other))
-    assert sum(f.count for f in total.values()) == len(one) + len(other)
-    put_tally(total, tally_of(other), -1)
-    assert {group: f.count for group, f in total.items()} == {group: f.count for group, f in tally_of(one).items()}
-    assert sum(f.cost_usd for f in total.values()) == sum(m.cost_usd or 0 for m in one)
+    total = summed(one)
+    total.add(summed(other))
+    assert total.count == len(one) + len(other)
+    total.add(summed(other), -1)
+    assert (total.count, total.errors, total.seconds.count) == (len(one), summed(one).errors, summed(one).seconds.count)
+    assert total.cost_usd == sum(m.cost_usd or 0 for m in one)
+    total.add(summed(one), -1)
+    assert total.is_nothing
 
 
 @given(st.lists(finite, min_size=1, max_size=50), st.floats(0, 1))

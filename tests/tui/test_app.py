@@ -6,8 +6,7 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
 from tests.tui.story import NOW_NS, SPANS, START_NS, TRACE_ID, StoryFeed, health, run
-from trajectory.view.feed import RecordedFeed
-from trajectory.view.rows import Missing, RunsQuery, RunsView, SpanQuery, StepRow, TraceQuery
+from trajectory.view.rows import Missing, RunsQuery, SpanQuery, StepRow, TraceQuery
 from tui.keys import DATA_SCREENS, keys_on
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
@@ -338,14 +337,6 @@ async def test_dropped_facts_turn_counts_into_lower_bounds() -> None:
         assert "drop 3 120" in driver.text
         assert "lower bounds" in driver.text
         assert "214+" in driver.text
-
-
-async def test_a_recorded_feed_answers_from_what_it_was_given() -> None:
-    view = RunsView(1, health(state="recorded"), [run("7f20", "weekly digest", "done", 0, 21)], 1)
-    feed = RecordedFeed({RunsQuery(): view})
-    async with driving(feed) as driver:
-        assert "weekly digest" in driver.text
-        assert "recorded" in driver.text
 
 
 async def test_a_run_that_is_not_there_is_said_so() -> None:

@@ -19,7 +19,6 @@ _DOMAIN = b"trajectory"
 _LOOK_S = 1.0  # between two looks at the keyring
 _TICK_NS = 2_000_000_000
 _BATCH = 64  # connections let in between two looks at the facts
-OWN = "the collector itself"
 
 
 def own_keys(keyring: Keyring) -> ClientKeys:

@@ -37,7 +37,6 @@ _MAX_KEPT_COUNT = 20_000  # readings of steps
 _FILLER_WORDS = 8  # a step of fewer only passes the turn on
 _ANSWER_CHARS = 70  # what says less is no answer but a goodbye
 _FADING_ROUNDS = 2.0
-_EARLY_ROUNDS = 2  # that are worth to be called early
 _UNKNOWN_REACH = 0.7  # our guess for what is found and may or may not have reached the end of the run
 _MOST_FAILURES_COUNT = 4  # that weigh: no run that the weights come from had more
 _LEAST, _MOST = 0.02, 0.98

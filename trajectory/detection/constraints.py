@@ -18,7 +18,6 @@ from trajectory.detection.items import CURRENCIES, Item, items_in
 from trajectory.detection.words import plain, stems
 
 MAX_CONSTRAINTS_COUNT = 200  # of one text
-_MAX_SENTENCE_CHARS = 1200
 _MAX_TEXT_CHARS = 16 * 1024  # a longer request is a document with a request at its head
 
 

@@ -7,10 +7,7 @@ from it when somebody asks. Called by the cascade detector, by whoever looks for
     provenance = provenance_of(trace)
     provenance.refresh()                  takes in what changed
     provenance.trail(value)               its occurrences, in order of time
-    provenance.source_of(value)           the first of them, and whether it is an agent's own words
-    provenance.sources_of(span)           links to where its agent had the values that it uses
-    provenance.uses_of(span)              links from the spans that had a value from it
-    provenance.links()                    all of them
+    provenance.links()                    from each span to where its agent had the values that it uses
 """
 
 import re
@@ -55,13 +52,6 @@ _ERROR_CHARS = 4096
 _MIN_ERROR_CHARS, _MAX_ERROR_CHARS = 12, 200
 _MAX_ERRORS_COUNT = 4
 _NAMED_KINDS = ("name", "path", "date", "error")
-
-
-class Source(NamedTuple):
-    """Where a value first occurs. `is_own_words`: an agent said it, and nothing that anybody was shown or given held it."""
-
-    occurrence: Occurrence
-    is_own_words: bool
 
 
 class UsedValue(NamedTuple):
@@ -149,26 +139,6 @@ class Provenance:
         digests = dict.fromkeys(d for key in _asked(value) for d in self._holders.get(key, ()))
         found = (o for digest in digests for o in self.occurrences.at(digest))
         return sorted(found, key=in_order)[:MAX_OCCURRENCES_COUNT]
-
-    def source_of(self, value: Item) -> Source | None:
-        """Where a value first occurs; None where it occurs nowhere."""
-        trail = self.trail(value)
-        return Source(trail[0], trail[0].role in USES) if trail else None
-
-    def sources_of(self, span: Span) -> list[UsedValue]:
-        """Links from a span to where its agent had the values that it uses."""
-        return list(self._from(span, {}))
-
-    def uses_of(self, span: Span) -> list[UsedValue]:
-        """Links to a span from those whose agents had a value from it; at most `MAX_LINKS_COUNT`."""
-        sources: dict[str, dict[Occurrence, Occurrence]] = {}
-        users: dict[bytes, Span] = {}
-        for occurrence in self.occurrences.told_by(span):
-            for item in self.values_in(occurrence.digest):
-                trail = self.trail(item)
-                users.update((o.span.span_id, o.span) for o in trail if o.at_ns >= occurrence.at_ns)
-        found = (link for user in users.values() for link in self._from(user, sources) if link.source is span)
-        return [link for _, link in zip(range(MAX_LINKS_COUNT), found, strict=False)]
 
     def links(self) -> list[UsedValue]:
         """Every link, by the start of who used the value: at most `MAX_LINKS_COUNT`."""

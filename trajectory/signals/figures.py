@@ -1,4 +1,4 @@
-"""Sums of measures by group, which can be added, taken away again, and rolled up to whatever somebody asks for.
+"""Sums of measures by group, which can be added and taken away again.
 
 Invariant: `a + b - b == a` for counts, so a run that changes late corrects what it said before; what is not known is counted
 beside the sums and never part of them. Groups are small and closed: `Group` says by what. Made by the tally, read by the
@@ -6,7 +6,6 @@ metrics endpoint, the command line and the screens.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
 from operator import add, attrgetter
 from typing import NamedTuple
 
@@ -189,34 +188,3 @@ _sums_of = attrgetter(*_SUMS)
 Tally = dict[Group, Figures]
 _NOTHING = 1e-9  # what is left of decimals that were added and taken away
 _BUCKETS_COUNT = len(SECONDS) + 1
-
-
-def tally_of(measures: Iterable[Measure]) -> Tally:
-    """The sums of measures by group."""
-    tally: Tally = {}
-    for measure in measures:
-        group = group_of(measure)
-        figures = tally.get(group)
-        if figures is None:
-            figures = tally[group] = Figures()
-        figures.put(measure)
-    return tally
-
-
-def put_tally(into: Tally, tally: Tally, times: int = 1) -> None:
-    """Adds a tally to another in place, or takes it away; groups with nothing left in them go."""
-    for group, figures in tally.items():
-        known = into.get(group)
-        if known is None:
-            known = into[group] = Figures()
-        known.add(figures, times)
-        if not known.count:
-            del into[group]
-
-
-def rolled_up(tally: Tally, *by: str) -> dict[tuple[str | int, ...], Figures]:
-    """Sums by fewer fields of `Group`, named in `by`, in order of what they are."""
-    found: dict[tuple[str | int, ...], Figures] = {}
-    for group, figures in tally.items():
-        found.setdefault(tuple(getattr(group, name) for name in by), Figures()).add(figures)
-    return dict(sorted(found.items(), key=lambda item: tuple(map(str, item[0]))))

@@ -1,15 +1,14 @@
 """Where a screen gets its rows: one pull at a time, so a slow screen skips and nobody waits for it.
 
-Invariant: a feed never calls the screen; the screen asks. Implementations: a running collector over ZeroMQ, a store at
-rest, and `RecordedFeed` here for tests and drawings.
+Invariant: a feed never calls the screen; the screen asks. Implementations: a running collector over ZeroMQ, and a
+store at rest.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from trajectory.errors import TrajectoryError
-from trajectory.view.rows import Health, Missing, Query, View
+from trajectory.view.rows import Query, View
 
 
 class FeedLost(TrajectoryError):
@@ -60,34 +59,3 @@ class Feed(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class RecordedFeed:
-    """Answers from views given beforehand, by query; for tests. Counts what it was asked. Set `lost` to be unreachable."""
-
-    def __init__(self, views: dict[Query, View], endpoint: str = "recorded") -> None:
-        self.endpoint = endpoint
-        self.views = views
-        self.asked: list[Query] = []
-        self.marks: list[tuple[str, str, str, int]] = []
-        self.lost = False
-
-    def pull(self, query: Query, since: int) -> View | None:
-        self.asked.append(query)
-        if self.lost:
-            raise FeedLost("the recorded feed is set to be unreachable")
-        view = self.views.get(query) or Missing(0, Health(), "not recorded")
-        return view if view.version > since else None
-
-    def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:
-        self.marks.append((trace_id, alert_key, action, for_s))
-
-    def formats(self) -> list[Format]:
-        return [Format(".txt", "trace", "a line of text")]
-
-    def export(self, trace_id: str, chosen: Format, path: str, told: Callable[[str], bool]) -> None:
-        told("half of it")
-        Path(path).write_text(f"{trace_id} as {chosen.suffix}\n", encoding="utf-8")
-
-    def close(self) -> None:
-        pass

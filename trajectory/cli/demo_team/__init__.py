@@ -1,7 +1,7 @@
 """The team of `trajectory demo`: six agents, each its own OS process, that write a memo and get one figure wrong.
 
 Invariant: nobody here knows the ending. The scripted model answers what it reads, the tools answer from a seeded world, and
-the wrong figure travels as text over real sockets; `truth` says by construction what a good detector must find.
+the wrong figure travels as text over real sockets. What a good detector must find in it stands in tests/demo/truth.py.
 Called by the command `trajectory demo` (through `team`) and by tests. Agents use the public `import trajectory` alone.
 
     team      starts, asks, stops the processes       member    one agent's process
@@ -9,5 +9,4 @@ Called by the command `trajectory demo` (through `team`) and by tests. Agents us
     agent     think, act, think again                 tools     what agents can do, traced
     script    the scripted model                      lines     what it says, by role
     world     pages, caches and the audited ledger    conversation  what it reads
-    truth     what the demo contains
 """
