@@ -1,13 +1,16 @@
 """The laws of the house, held by the test run: floors, no cycles, light imports, strict types, one style."""
 
 import ast
+import importlib
 import importlib.metadata
+import inspect
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +119,33 @@ def test_the_first_picture_loads_no_screen_but_the_list_of_runs() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [str(p.relative_to(ROOT)) for p in sources() if not ast.get_docstring(ast.parse(p.read_text()))]
     assert silent == []
+
+
+CONTRACTS = (
+    "trajectory", "trajectory.testing", "trajectory.otel", "trajectory.detection.contract", "trajectory.export.contract",
+    "trajectory.emitter.processors.facts", "trajectory.alerting.channels.contract", "trajectory.store.contract",
+    "trajectory.view.feed",
+)  # fmt: skip
+
+
+def undocumented(thing: Any, name: str) -> Iterator[str]:
+    """What a stranger may call of a thing and finds no word about."""
+    if inspect.isfunction(thing) or inspect.isclass(thing):
+        if not (thing.__doc__ or "").strip() or thing.__doc__.startswith(f"{thing.__name__}("):  # as dataclasses say it
+            yield name
+        for key, value in vars(thing).items() if inspect.isclass(thing) else ():
+            function = getattr(value, "fget", getattr(value, "__func__", value))
+            if inspect.isfunction(function) and not key.startswith("_") and not (function.__doc__ or "").strip():
+                yield f"{name}.{key}"
+
+
+@pytest.mark.parametrize("module", CONTRACTS)
+def test_what_strangers_call_or_implement_says_what_it_takes_and_gives(module: str) -> None:
+    room = importlib.import_module(module)
+    own = [n for n, thing in vars(room).items() if getattr(thing, "__module__", "") == module and not n.startswith("_")]
+    names = getattr(room, "__all__", own)
+    assert names
+    assert [each for name in names for each in undocumented(getattr(room, name), f"{module}.{name}")] == []
 
 
 def test_names_of_classes_are_words_for_things() -> None:

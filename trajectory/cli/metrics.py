@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 BY = ("agent", "model", "tool", "edge", "version", "service", "finding", "error")
 _LIMIT = 500
-_POINTS, _MOST_PARTS = 100, 200
 _DAY_MINUTES = 24 * 60
 _MINUTE_NS = 60_000_000_000
 _OF = {"agent": "runs", "model": "model calls", "tool": "tool calls", "retrieval": "retrievals"}

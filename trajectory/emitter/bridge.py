@@ -73,11 +73,13 @@ class SpanProcessor(SdkProcessor):
     # --- on the agent's thread ------------------------------------------------------------------------------------------
 
     def on_start(self, span: Span, parent_context: Any = None) -> None:
+        """Notes that a span began; on the agent's thread, and waits for nothing."""
         if span.parent is None and (place := here.get()) is not None and place.trace_id:
             _adopt(_ids(span.get_span_context())[0], place)
         self._note((span, dict(span.attributes or {})))
 
     def on_end(self, span: ReadableSpan) -> None:
+        """Notes a span that ended, with all that it holds; as `on_start`."""
         self._note((span, None))
 
     def _on_ending(self, span: Span) -> None:

@@ -67,6 +67,7 @@ class JsonLines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of ASCII, without a line break. Raises nothing for what it cannot write: it writes its name."""
         line: dict[str, Any] = {
             "time": _time(record.created),
             "level": name_of(record.levelname),

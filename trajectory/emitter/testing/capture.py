@@ -33,34 +33,42 @@ class CapturedSpan:
 
     @property
     def name(self) -> str:
+        """What it was called at its start."""
         return self.start.name
 
     @property
     def kind(self) -> str:
+        """Of `trajectory.model.words.SpanKind`: agent, model, tool, retrieval, delegation or other."""
         return self.start.kind
 
     @property
     def agent(self) -> str:
+        """The name of the agent at work in it; empty outside of any."""
         return self.start.agent
 
     @property
     def span_id(self) -> bytes:
+        """8 bytes."""
         return self.start.span_id
 
     @property
     def parent_id(self) -> bytes:
+        """8 bytes; none at all of a span that begins a trace."""
         return self.start.parent_id
 
     @property
     def trace_id(self) -> bytes:
+        """16 bytes."""
         return self.start.trace_id
 
     @property
     def open(self) -> bool:
+        """Whether it has not ended."""
         return self.end is None
 
     @property
     def status(self) -> str:
+        """Of `trajectory.model.words.SpanStatus`: ok, error, or unset while it is open."""
         return self.end.status if self.end is not None else "unset"
 
 
@@ -94,6 +102,7 @@ class CapturingCollector:
     # the delivery
 
     def put(self, fact: tuple[Any, ...]) -> bool:
+        """Keeps a fact as a collector would have decoded it; from any thread. Always takes it."""
         with self._lock:
             for told in self._contents.told(fact):
                 for one in self._listing.listed(told):
@@ -101,12 +110,15 @@ class CapturingCollector:
         return True
 
     def put_heavy(self, fact: tuple[Any, ...], weight_bytes: int) -> bool:
+        """As `put`, whatever it weighs."""
         return self.put(fact)
 
     def flush(self, timeout_s: float) -> bool:
+        """True at once: what was put is kept."""
         return True
 
     def close(self, timeout_s: float | None) -> bool:
+        """True at once; the facts stay."""
         return True
 
     # what tests ask

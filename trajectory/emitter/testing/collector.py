@@ -115,6 +115,7 @@ class FakeCollector:
     # what tests ask it
 
     def sources(self) -> list[Stored]:
+        """What is stored, by source: its identity, its resource and its facts in their order."""
         with self._changed:
             return list(self._stored.values())
 

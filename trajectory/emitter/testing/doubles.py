@@ -17,9 +17,11 @@ class ManualClock:
         self._mono_ns = mono_ns
 
     def mono_ns(self) -> int:
+        """Nanoseconds from an origin of its own."""
         return self._mono_ns
 
     def wall_ns(self) -> int:
+        """Nanoseconds since 1970, UTC."""
         return self._wall_ns
 
     def advance(self, seconds: float) -> None:
@@ -41,9 +43,11 @@ class CountingIds:
         self._spans = itertools.count(1)
 
     def next_trace(self) -> bytes:
+        """The next id of a trace: 16 bytes, its number at their end."""
         with self._lock:
             return next(self._traces).to_bytes(16, "big")
 
     def next_span(self) -> bytes:
+        """The next id of a span: 8 bytes, its number at their end."""
         with self._lock:
             return next(self._spans).to_bytes(8, "big")
