@@ -33,6 +33,8 @@ class AgentScreen(DataScreen):
     """The page of one agent: by the span of its lane, its label or its name. `around` is a span of its to begin at."""
 
     name_here = "agent"
+    shown_always = "steps"
+    _below = "messages"
     BINDINGS: ClassVar[list[Binding]] = bindings_on("agent")  # type: ignore[assignment]
     view: AgentView | None
 
@@ -48,7 +50,6 @@ class AgentScreen(DataScreen):
         self._goal: tuple[AgentView | None, str] | None = (
             None  # from this view on to a step of the next: a key, or first or last
         )
-        self._below = "messages"  # on narrow screens, which of the two shares the screen with the steps
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
@@ -108,13 +109,6 @@ class AgentScreen(DataScreen):
         if shows_facts:
             above.styles.layout = "vertical"
             self.facts.styles.height = max(6, height // 2)
-
-    def reveal_pane(self, pane: Pane) -> None:
-        super().reveal_pane(pane)
-        if pane is not self.steps:
-            self._below = pane.id or ""
-        pane.display = True
-        self.call_after_refresh(self.plan)
 
     def summary_height(self, width: int) -> int:
         return 1

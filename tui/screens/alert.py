@@ -35,6 +35,8 @@ class AlertScreen(PagedScreen):
     """The page of one alert."""
 
     name_here = "alert"
+    shown_always = "path"
+    _below = "about"
     BINDINGS: ClassVar[list[Binding]] = bindings_on("alert")  # type: ignore[assignment]
     view: TraceView | None
 
@@ -46,7 +48,6 @@ class AlertScreen(PagedScreen):
         self._trace = trace
         self.alert: AlertRow | None = None
         self._is_gone = False
-        self._below = "about"  # on narrow screens, which of the two shares the screen with the path
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
@@ -116,13 +117,6 @@ class AlertScreen(PagedScreen):
         upper.display = shown in (self.path, self.about)
         lower.display = not upper.display
         upper.styles.height = lower.styles.height = "1fr"
-
-    def reveal_pane(self, pane: Pane) -> None:
-        super().reveal_pane(pane)
-        if pane is not self.path:
-            self._below = pane.id or ""
-        pane.display = True
-        self.call_after_refresh(self.plan)
 
     def _arrange(self, width: int, height: int) -> None:
         self.query_one("#upper").styles.layout = "horizontal"

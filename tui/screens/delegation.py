@@ -35,6 +35,8 @@ class DelegationScreen(PagedScreen):
     """The page of one delegation."""
 
     name_here = "delegation"
+    shown_always = "items"
+    _below = "item"
     BINDINGS: ClassVar[list[Binding]] = bindings_on("delegation")  # type: ignore[assignment]
     view: DelegationView | None
 
@@ -45,7 +47,6 @@ class DelegationScreen(PagedScreen):
         self._trace = trace
         self._mode = MODES[0]
         self._last = ""  # the item that was under the cursor
-        self._below = "item"  # on narrow screens, which of the two shares the screen with the items
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
@@ -103,13 +104,6 @@ class DelegationScreen(PagedScreen):
         most = height * 2 // 3 if has_focus else height * 3 // 5
         lower.styles.height = max(5, min(max(spare, most if has_focus else height // 3), most))
         self.verdict.styles.width = max(44, width * 42 // 100) if is_wide else "1fr"
-
-    def reveal_pane(self, pane: Pane) -> None:
-        super().reveal_pane(pane)
-        if pane is not self.items:
-            self._below = pane.id or ""
-        pane.display = True
-        self.call_after_refresh(self.plan)
 
     def summary_height(self, width: int) -> int:
         return 2 if self.app.size.height >= 16 else 1

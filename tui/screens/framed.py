@@ -4,6 +4,8 @@ Invariant: everything fits the terminal, or one line says that it does not; a pa
 in the layout. Subclasses say where their panes are (`lay_out`); `base` adds the keys.
 """
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.events import Resize
@@ -17,7 +19,11 @@ TABBED = 60  # columns; on fewer one pane is shown at a time, without a frame, a
 
 
 class FramedScreen(BarredScreen):
-    """A screen with panes."""
+    """A screen with panes. Where there is no room for all, `shown_always` is the id of the one that shares the screen with one
+    other, `_below`: the last one that was gone to. Empty where panes are arranged otherwise."""
+
+    shown_always: ClassVar[str] = ""
+    _below: str = ""
 
     def compose(self) -> ComposeResult:
         yield Bar(self._tiny, id="tiny")
@@ -114,6 +120,11 @@ class FramedScreen(BarredScreen):
         if self.zoomed and self.zoomed != pane.id:
             self.zoomed = pane.id or ""
             self.plan()
+        if self.shown_always:
+            if pane.id != self.shown_always:
+                self._below = pane.id or ""
+            pane.display = True
+            self.call_after_refresh(self.plan)
 
     def arrive(self, pane: str = "", key: str = "", span_id: str = "") -> None:
         """Gives a pane the focus, and puts its cursor on a row, by key or by span, as soon as that is there."""

@@ -31,6 +31,8 @@ class ReplayDrawing(DataScreen):
     """The replay of one run, from an instant on (0: its end); `lane` is the label or the span of the agent to look at."""
 
     name_here = "replay"
+    shown_always = "agents"
+    _below = "items"
     view: InstantView | None
 
     def __init__(self, trace_id: str, at_ns: int = 0, lane: str = "", trace: TraceRow | None = None) -> None:
@@ -42,7 +44,6 @@ class ReplayDrawing(DataScreen):
         self._wanted_ns: int | None = None  # a time since the start to go to
         self._read_ratio = 0.0
         self._needed_only = True
-        self._below = "items"  # on narrow screens, which pane shares the screen with the agents
         self._steps: list[StepRow] = []
         self._drawn: tuple[InstantView | None, int, LaneDrawing | None] = (None, 0, None)
         self._bar: ScrubberDrawing | None = None
@@ -142,13 +143,6 @@ class ReplayDrawing(DataScreen):
             ("#between", (self.items,)),
             ("#middle", (self.steps, self.alerts)),
         )
-
-    def reveal_pane(self, pane: Pane) -> None:
-        super().reveal_pane(pane)
-        if pane is not self.agents:
-            self._below = pane.id or ""
-        pane.display = True
-        self.call_after_refresh(self.plan)
 
     # Drawing
 
