@@ -199,5 +199,6 @@ async def test_the_plain_layout_says_figures_in_words() -> None:
 def test_a_value_stands_out_among_enough_others_and_never_alone() -> None:
     usual: list[float | None] = [1.0, 1.1, 0.9, None, 1.0, 1.05, 0.95, 1.0, 1.1]
     assert spikes([*usual, 5.0]) == [9] and spikes(usual) == []
+    assert spikes([*usual, 1.9]) == []  # within a bucket of durations
     assert spikes([0.0] * (LEAST_COUNT - 2) + [9.0]) == []
     assert spikes([*usual, float("nan"), float("inf"), 5.0]) == [11]

@@ -10,7 +10,9 @@ from statistics import median
 
 LEAST_COUNT = 8  # known values
 _FAR = 6.0  # times the median distance
-_LEAST_RATIO = 1.5  # times the median: a steady series has next to no distances
+_LEAST_RATIO = (
+    2.0  # times the median: durations come out of buckets that double, and a steady series has next to no distances
+)
 
 
 def spikes(values: Sequence[float | None]) -> list[int]:

@@ -84,9 +84,9 @@ def told_minutes(minutes: int) -> str:
 
 def ranked_runs(runs: Sequence[TraceRow], metric: Metric) -> tuple[list[TraceRow], str]:
     """Runs in the order in which they account for a metric, and that order in words; as they came where it has none."""
-    if metric.name not in _FIRST or len(runs) < 2:
+    told, size = _FIRST.get(metric.name, ("", lambda run: 0))
+    if len({size(run) for run in runs}) < 2:
         return [*runs], ""
-    told, size = _FIRST[metric.name]
     return sorted(runs, key=size, reverse=True), f"{told}  "
 
 
