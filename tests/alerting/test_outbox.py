@@ -1,5 +1,6 @@
 """Rules of what is sent: nothing is lost over restarts, nothing overtakes, a storm is a handful, and failures end somewhere."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -318,3 +319,12 @@ def test_what_is_older_than_its_first_beginning_is_nobodys_concern(folder: Path)
         for _ in range(3):
             dispatch.step()
         assert dispatch.incidents.all == [] and channel.got == []
+
+
+def test_what_is_no_file_is_no_state_and_an_empty_one_stays_empty(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="no regular file"):
+        read_state(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
+    assert read_state(tmp_path / "empty") is None
+    assert (tmp_path / "empty").stat().st_size == 0

@@ -15,6 +15,8 @@ from tests.store.builders import SOURCE, TRACE_A, TRACE_B, TRACE_C, ended, findi
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Heartbeat
 from trajectory.store.contract import TraceSummary, Writer
+from trajectory.store.journal import journal_of
+from trajectory.store.lock import earlier_endpoints, writer_of
 from trajectory.store.reader import SqliteReader
 from trajectory.store.sqlite import open_reader, open_writer
 
@@ -143,3 +145,62 @@ def test_any_value_in_any_column_is_answered_or_refused(tmp_path: Path, sound: b
         raw.close()
         refused += bool(assert_answers_or_refuses(path))
     assert refused > 0
+
+
+STRANGERS = {
+    "view": (
+        "ALTER TABLE summaries RENAME TO kept",
+        """CREATE VIEW summaries AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+           SELECT x'00' AS trace_id, 1 AS started_ns, 1 AS last_frame, x'00' AS body, 1 AS is_live FROM n""",
+    ),
+    "view of a function": (
+        "ALTER TABLE summaries RENAME TO kept",
+        """CREATE VIEW summaries AS SELECT zeroblob(1000000000) AS body, zeroblob(16) AS trace_id, 1 AS started_ns,
+           1 AS last_frame, 1 AS is_live FROM kept""",
+    ),
+    "trigger": ("CREATE TRIGGER grasp AFTER INSERT ON frames BEGIN DELETE FROM traces; DELETE FROM findings; END",),
+}
+
+
+@pytest.mark.parametrize("statements", STRANGERS.values(), ids=STRANGERS)
+def test_a_strangers_view_or_trigger_is_refused_and_never_runs(
+    tmp_path: Path, sound: bytes, statements: tuple[str, ...]
+) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound)
+    raw = sqlite3.connect(path)
+    for statement in statements:
+        raw.execute(statement)
+    raw.commit()
+    refusals = assert_answers_or_refuses(path)
+    assert any("is not as Trajectory makes a store" in line for line in refusals)
+    assert raw.execute("SELECT 1 FROM traces WHERE trace_id = ?", (TRACE_B,)).fetchone()
+    raw.close()
+
+
+@pytest.mark.parametrize("beside", [".lock", "-wal"])
+def test_a_pipe_beside_a_store_is_not_waited_for(tmp_path: Path, sound: bytes, beside: str) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound)
+    os.mkfifo(f"{path}{beside}")
+    reader = open_reader(path)
+    assert reader.summaries()
+    reader.close()
+    assert writer_of(path) is None
+    assert earlier_endpoints(path) == []
+
+
+def test_reading_another_users_store_writes_nothing(
+    tmp_path: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound)
+    journal_of(path).mkdir()  # as if its collector had been killed
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    reader = open_reader(path)
+    assert reader.summaries()
+    reader.close()
+    assert path.read_bytes() == sound
+    assert journal_of(path).is_dir()
+    assert not Path(f"{path}.lock").exists()

@@ -131,8 +131,12 @@ def newest_incidents(database: Database, open_count: int, closed_count: int) -> 
 
 
 def read_state(path: Path) -> Database | None:
-    """The file for reading, also while a process writes it; None where there is none. Raises StoreError."""
-    return _opened(path, "mode=rw") if path.exists() else None  # a reader of a write-ahead log writes beside it
+    """The file for reading, also while a process writes it; None where there is none, or nothing in it. Raises StoreError."""
+    if not path.exists():
+        return None
+    if not path.is_file():  # a pipe, or a device, would be read for ever
+        raise StoreError(f"{path} is no regular file: move it away, and alerts begin anew")
+    return _opened(path, "mode=rw") if path.stat().st_size else None  # a reader of a write-ahead log writes beside it
 
 
 def _said(fault: StoreError) -> StoreError:

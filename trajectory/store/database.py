@@ -23,6 +23,11 @@ Kinds = tuple[type, ...]
 Values = Sequence[Any] | Mapping[str, Any]
 
 
+def _allowed(_action: int, _what: str | None, _of: str | None, _in: str | None, by: str | None) -> int:
+    """SQLite's answer to each thing that a statement is about to do: `by` is the view or trigger that wants it, not we."""
+    return sqlite3.SQLITE_OK if by is None else sqlite3.SQLITE_DENY
+
+
 class Database:
     """An open SQLite file; usable from any thread, one at a time. `query` is that of SQLite's `file:` URI."""
 
@@ -33,7 +38,8 @@ class Database:
             self._connection = sqlite3.connect(
                 sqlite_uri(path, query), uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
             )
-        # A file from a stranger may hold views or triggers: they get no dangerous function to call.
+        # A stranger's file may hold a view in place of a table, which need not end, or a trigger: neither is ever run.
+        self._connection.set_authorizer(_allowed)
         self.rows("PRAGMA trusted_schema = OFF")
         self.rows("PRAGMA cell_size_check = ON")
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from trajectory.errors import StoreError
 
+# What `database` lets nobody do: an action of a view, or of a trigger. A function's refusal has no code of its own.
+STRANGE = "is not as Trajectory makes a store, a view or a trigger in it wants to act: name another --store"
 _MENDS = {
     sqlite3.SQLITE_NOTADB: "is not a Trajectory store (no SQLite file): name another --store",
     sqlite3.SQLITE_CORRUPT: "is damaged: save what reads with `trajectory doctor --repair`, or restore a copy",
@@ -16,7 +18,7 @@ _MENDS = {
     sqlite3.SQLITE_READONLY: "cannot be written, it is read-only: check the permissions of the file and its directory",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened: check the permissions of the file and its directory",
     sqlite3.SQLITE_PERM: "cannot be opened: check the permissions of the file and its directory",
-    sqlite3.SQLITE_AUTH: "cannot be opened: check the permissions of the file and its directory",
+    sqlite3.SQLITE_AUTH: STRANGE,
     sqlite3.SQLITE_BUSY: "is locked by another program: close it and try again",
     sqlite3.SQLITE_LOCKED: "is locked by another program: close it and try again",
     sqlite3.SQLITE_TOOBIG: "cannot hold a value that large: truncate payloads in the emitter",
@@ -31,6 +33,8 @@ def as_store_error(path: Path, fault: Exception) -> StoreError:
         return fault
     code = getattr(fault, "sqlite_errorcode", None)
     mend = _MENDS.get(code & PRIMARY_CODE) if isinstance(code, int) else None
+    if "not authorized" in str(fault):
+        mend = STRANGE
     if mend is not None:
         return StoreError(f"{path} {mend} ({one_line(fault)})")
     if isinstance(fault, sqlite3.ProgrammingError) and "closed" in str(fault):

@@ -56,6 +56,11 @@ def require_file(path: Path) -> None:
         raise StoreError(f"cannot read {path}: permission denied: run as its owner, or name another --store")
 
 
+def is_own(path: Path) -> bool:
+    """Whether a file is this user's."""
+    return path.stat().st_uid == os.geteuid()
+
+
 def prepare_file(path: Path) -> None:
     """Makes the file, for its owner alone, and the directories above it, unless they are there. Raises StoreError."""
     try:

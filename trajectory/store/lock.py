@@ -10,7 +10,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from weakref import WeakSet
 
 from trajectory.errors import StoreError
@@ -79,7 +79,8 @@ class WriterLock:
 def earlier_endpoints(path: Path) -> list[str]:
     """Where the store at `path` was served before it is served where it is now, the latest last. Empty where nobody knows."""
     try:
-        return list(_said(Path(f"{path}.lock").read_bytes()[:_MAX_NOTE_BYTES]).earlier)
+        with _asked(path) as file:
+            return list(_said(file.read(_MAX_NOTE_BYTES)).earlier)
     except OSError:
         return []
 
@@ -87,7 +88,7 @@ def earlier_endpoints(path: Path) -> list[str]:
 def writer_of(path: Path) -> tuple[int, str] | None:
     """The process that writes the store at `path`, as (pid, endpoint); None where nobody does. (0, "") where it is not said."""
     try:
-        with Path(f"{path}.lock").open("rb") as file:
+        with _asked(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -96,6 +97,11 @@ def writer_of(path: Path) -> tuple[int, str] | None:
     except OSError:
         return None
     return None
+
+
+def _asked(path: Path) -> BinaryIO:
+    """The lock's file for a question. Beside a stranger's store it may be a pipe, which is not waited for, or a link, not followed."""
+    return os.fdopen(os.open(f"{path}.lock", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
 
 
 def _take(file: int) -> None:

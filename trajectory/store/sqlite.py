@@ -16,7 +16,7 @@ from trajectory.store.backup import keep_copy
 from trajectory.store.contract import Clock, Pin
 from trajectory.store.database import Database
 from trajectory.store.journal import JournalReader, journal_of
-from trajectory.store.location import locate, prepare_file, require_file
+from trajectory.store.location import is_own, locate, prepare_file, require_file
 from trajectory.store.lock import WriterLock
 from trajectory.store.migrations import FORMAT, format_of, migrate
 from trajectory.store.pins import change
@@ -69,12 +69,12 @@ def open_writer(
 def open_reader(location: str | os.PathLike[str]) -> SqliteReader:
     """A reader of the store at a path or `sqlite:///` URL, writer or no writer, also where nothing is writable.
 
-    What a killed collector left in its journal is stored first, where that can be.
+    What a killed collector left in its journal is stored first, where that can be; in another user's store nothing is written.
     Raises StoreError where the file is missing, not a store, a newer Trajectory's, damaged, or cannot be read.
     """
     path = locate(location)
     require_file(path)
-    if journal_of(path).is_dir():
+    if journal_of(path).is_dir() and is_own(path):
         with suppress(StoreError):  # a collector lives and settles it, or nothing can be written here
             open_writer(path).close()
     return SqliteReader(_readable(path))
