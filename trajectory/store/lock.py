@@ -100,7 +100,7 @@ def writer_of(path: Path) -> tuple[int, str] | None:
 
 
 def _asked(path: Path) -> BinaryIO:
-    """The lock's file for a question. Beside a stranger's store it may be a pipe, which is not waited for, or a link, not followed."""
+    """The lock's file, for a question. Beside a stranger's store it may be a pipe, which is not waited for, or a link."""
     return os.fdopen(os.open(f"{path}.lock", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
 
 
