@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.collector.builders import SOURCE, SaysOnEnd, started, wait_for
+from tests.collector.builders import SOURCE, TRACE, SaysOnEnd, finding, started, wait_for
+from trajectory.collector.guard import Guard
 from trajectory.collector.importing import WireDelivery
 from trajectory.collector.keyring import Keyring
+from trajectory.collector.own import OWN_ID
 from trajectory.collector.remote import NotAdmitted, RemoteFeed
 from trajectory.collector.server import Collector
 from trajectory.emitter import credentials, link
@@ -21,7 +24,9 @@ from trajectory.emitter.identity import identity_of
 from trajectory.emitter.misuse import forget_reports
 from trajectory.emitter.sender import Timing
 from trajectory.errors import ConfigError, TrajectoryError, WireError
-from trajectory.model.fact import Batch
+from trajectory.model.fact import Batch, Fact, Found, Marked
+from trajectory.protocol.codec import decode_fact, encode, read_frame
+from trajectory.protocol.frames import FACTS, PROTOCOL_VERSION
 from trajectory.protocol.keys import VARIABLES, ClientKeys, client_keys, new_secret, public_of
 from trajectory.view.rows import RunsQuery, RunsView
 
@@ -302,3 +307,27 @@ def test_a_key_whose_file_others_can_read_or_that_is_damaged_may_do_nothing(keyr
     (keyring.directory / "open.pub").chmod(0o644)
     (keyring.directory / "damaged.pub").write_text("ROLE=admin\nPUBLIC=12\n")
     assert {client.name: client.role for client in keyring.clients()} == {"open": "", "damaged": "", "good": "admin"}
+
+
+@pytest.mark.parametrize("written", ["plain", "long array", "wide tag"])
+@pytest.mark.parametrize("fact", [Found(1, finding()), Marked(TRACE, 1, "key", "mute")], ids=["finding", "mark"])
+def test_who_may_emit_may_neither_mark_nor_judge(keyring: Keyring, fact: Fact, written: str) -> None:
+    guard = Guard(keyring)
+    packed = encode(fact)
+    if written == "long array":  # the same in other words of msgpack
+        packed = b"\xdc\x00" + bytes([packed[0] & 0x0F]) + packed[1:]
+    elif written == "wide tag":
+        packed = packed[:1] + b"\xcd\x00" + packed[1:]
+    assert decode_fact(packed) == fact
+
+    def said(keys: ClientKeys, *facts: bytes, by: bytes = b"e" * 16) -> str:
+        frame = msgspec.msgpack.encode([PROTOCOL_VERSION, FACTS, by, b"b" * 16, 0, [msgspec.Raw(f) for f in facts]])
+        return guard.refusal(public_of(keys.secret).hex(), read_frame(frame))
+
+    harmless = encode(started(1))
+    for role, may in (("emit", False), ("admin", True)):
+        keys = key(keyring, role)
+        guard._look()
+        assert said(keys, harmless) == ""
+        assert ("neither judge nor mark" not in said(keys, harmless, packed)) is may
+        assert ("neither judge nor mark" not in said(keys, harmless, by=OWN_ID)) is may

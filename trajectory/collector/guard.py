@@ -10,7 +10,9 @@ from collections.abc import Callable
 import zmq
 
 from trajectory.collector.keyring import Keyring
-from trajectory.protocol.codec import AnyFrame, AskFrame, TellFrame
+from trajectory.collector.own import OWN_ID
+from trajectory.model.fact import Found, Marked
+from trajectory.protocol.codec import AnyFrame, AskFrame, FactsFrame, TellFrame, tag_of
 from trajectory.protocol.keys import ClientKeys, new_secret, public_of
 from trajectory.view.text import clean
 
@@ -19,6 +21,9 @@ _DOMAIN = b"trajectory"
 _LOOK_S = 1.0  # between two looks at the keyring
 _TICK_NS = 2_000_000_000
 _BATCH = 64  # connections let in between two looks at the facts
+_JUDGED = frozenset(
+    kind.__struct_config__.tag for kind in (Found, Marked)
+)  # what a collector and a watcher say of agents
 
 
 def own_keys(keyring: Keyring) -> ClientKeys:
@@ -85,6 +90,8 @@ class Guard:
         is_question = isinstance(frame, (AskFrame, TellFrame))
         if role == "emit" and is_question:
             return "this key may emit and not read: watch with one made by trajectory keys add NAME --role watch"
+        if role == "emit" and _is_judgement(frame):
+            return "this key may emit and neither judge nor mark: that is for one of --role admin"
         if role == "watch" and not is_question:
             return "this key may watch and not emit: emit with one made by trajectory keys add NAME --role emit"
         return ""
@@ -101,3 +108,10 @@ class Guard:
             return
         self._changed_ns = changed_ns
         self._roles = {client.public.hex(): client.role for client in self._keyring.clients() if client.role}
+
+
+def _is_judgement(frame: AnyFrame) -> bool:
+    """Whether a frame comes as the collector's own, or holds findings or marks: whoever is traced must not answer for alerts."""
+    if getattr(frame, "emitter_id", b"") == OWN_ID:
+        return True
+    return isinstance(frame, FactsFrame) and any(tag_of(fact) in _JUDGED for fact in frame.each())

@@ -132,6 +132,18 @@ def _read_with_care(frame: bytes) -> AnyFrame:
     return read
 
 
+def tag_of(fact: bytes | msgspec.Raw) -> int:
+    """The number of a fact's kind, read off its head however that is written; -1 where it is no fact."""
+    head = bytes(memoryview(fact)[:14])
+    first = head[0] if head else 0
+    at = 1 if first & 0xF0 == 0x90 else {0xDC: 3, 0xDD: 5}.get(first, len(head))
+    said = head[at : at + 1]
+    if not said or said[0] < 0x80:
+        return said[0] if said else -1
+    size = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}.get(said[0], 0)
+    return int.from_bytes(head[at + 1 : at + 1 + size], "big") if size else -1
+
+
 def _each(facts: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     try:
         return _raws.decode(facts)
