@@ -19,7 +19,7 @@ from trajectory.detection.signals import outcome_of, signals_in
 from trajectory.detection.steps import Role, steps_of
 from trajectory.dialects.sniff import read_file
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Payload, SpanEnded, SpanStarted
+from trajectory.model.fact import Finding, Payload, SpanEnded, SpanStarted
 from trajectory.model.words import SpanKind
 
 QUESTION = "How many swans were counted at Lake Orta in the 2019 census?"
@@ -172,6 +172,13 @@ def test_cycles_missing_parents_and_ends_before_starts_are_ranked_too(seed: int)
             fact = replace(fact, at_ns=1)
         trace.apply(fact, run.source)
     assert sum(c.score for c in blame_of(trace).candidates()) == pytest.approx(1)
+
+
+def test_a_strangers_finding_of_no_known_severity_is_no_evidence() -> None:
+    trace, found = story_of(next(iter(FAULTY)))
+    odd = Finding("odd", "\x1b[31m", 0.5, trace.trace_id, found[-1].span_id, "said")
+    trace.findings[odd.key] = odd
+    assert blame_of(trace).candidates() == found
 
 
 def test_a_run_without_content_has_nobody_to_suspect_of_what_was_said() -> None:

@@ -15,6 +15,7 @@ from tests.detection.asking import judged
 from tests.scenarios import Scenario
 from trajectory.detection.contract import registered_detectors
 from trajectory.detection.masking import Masking, masked
+from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
 
 GITHUB = "ghp_" + "aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5"
@@ -125,3 +126,10 @@ def test_a_text_alone_is_masked_by_its_own_words() -> None:
     assert (
         masked("commit 3f786850e387550fdab836ed7e6dc881de23001b") == "commit 3f786850e387550fdab836ed7e6dc881de23001b"
     )
+
+
+def test_a_finding_about_agents_that_are_called_by_a_secret_holds_none() -> None:
+    trace = Trace(b"t" * 16, {}.get)
+    said = Finding("tool.silent_failure", "warning", 0.9, trace.trace_id, b"s" * 8, "it failed", GITHUB, f"to {GITHUB}")
+    found = Masking(trace).finding(said)
+    assert (found.agent, found.peer_agent) == ("[github token]", "to [github token]")

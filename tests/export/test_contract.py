@@ -3,6 +3,7 @@
 import os
 import stat
 import tomllib
+import unicodedata
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import BinaryIO
@@ -161,3 +162,21 @@ def test_jsonl_brings_the_bodies_that_its_facts_name_once_and_first(tmp_path: Pa
 def test_the_package_registers_what_it_brings() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["entry-points"][ENTRY_POINT] == OURS
+
+
+UNSEEN = "\x1b]0;t\x07\x9b31m\x9d0;t\x9c\u202e\u2066\u200b\ufeff\U000e0041\U0001d173日👩\x7f"
+TEXTS = [name for name in OURS if name not in ("otlp.pb", "graphml", "gexf")]  # XML's readers change what is escaped
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_file_that_is_shown_in_a_terminal_drives_it_nowhere(name: str, tmp_path: Path) -> None:
+    exporter: Exporter = EntryPoint(name, OURS[name], ENTRY_POINT).load()
+    for of in exporter.of:
+        scene = trip(UNSEEN)
+        path = write_file(
+            tmp_path / f"{of}.{name}", exporter, Subject(scene.subject().trace, scene.subject().batches, of)
+        )
+        said = path.read_text().replace("\n", "")
+        assert not [c for c in said if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+        if "json" in name:
+            assert "日👩" in said

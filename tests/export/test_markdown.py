@@ -3,6 +3,7 @@
 import io
 import re
 
+import pytest
 from hypothesis import given
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -44,7 +45,7 @@ def test_it_tells_agents_delegations_tools_findings_and_the_path() -> None:
     assert "- **Value:** wheelchair" in text
     path = re.findall(r"^\d\. (\w+) “([\w ]+)”", text, re.MULTILINE)
     assert path[0] == ("tool", "search") and path[-1] == ("agent", "booker") and len(path) == 6
-    assert "1. tool “search” of researcher#1 `0000000000000005`: 503 unavailable" in text
+    assert "1. tool “search” of researcher#&#8203;1 `0000000000000005`: 503 unavailable" in text
 
 
 @calm
@@ -72,6 +73,13 @@ def test_a_name_is_shown_as_it_is_written() -> None:
     inline = [token for token in tokens(written(trip(f" {name}"))) if token.type == "inline"]
     shown = {"".join(child.content for child in token.children or ()) for token in inline}
     assert f"researcher {name}" in shown
+
+
+@pytest.mark.parametrize("calling", ["@torvalds", "torvalds/linux#1", "#1", "GH-1", "gh-12"])
+def test_a_report_in_an_issue_calls_nobody_and_refers_to_nothing(calling: str) -> None:
+    texts = [child.content for token in tokens(written(trip(f" {calling}"))) for child in token.children or ()]
+    assert any("\u200b" in text for text in texts)
+    assert not any(calling in text for text in texts)  # GitHub looks into what is rendered
 
 
 def test_an_empty_trace_is_a_short_report() -> None:

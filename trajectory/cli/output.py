@@ -11,10 +11,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from trajectory.view.text import cells, clean, truncate
+from trajectory.view.text import cells, clean, seen, truncate
 
 _NUMBER = re.compile(r"(\d+(\.\d+)?( ?(k|M|%|ns|µs|ms|s))?|\d+:\d\d min|·|)")
-_NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
 _SEVERITY_SIGN = {"critical": "▲", "warning": "△", "info": "▽"}
 _SEVERITY_COLOUR = {"critical": "31", "warning": "33", "info": "36"}
 
@@ -26,12 +25,7 @@ def say(text: str) -> None:
 
 def json_line(value: Any) -> str:
     """A value as JSON on one line; what cannot be seen is escaped, because a terminal obeys C1 controls too."""
-    return _NOT_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=not has_unicode()))
-
-
-def _escaped(found: re.Match[str]) -> str:
-    text = found.group()
-    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return seen(json.dumps(value, ensure_ascii=not has_unicode()))
 
 
 def has_colour() -> bool:

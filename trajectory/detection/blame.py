@@ -45,6 +45,7 @@ _MAX_ANSWER_VALUES_COUNT = 200
 _SINGLE = re.compile(r"[^\W_]+(?:[-_][^\W_]+)*|\d+(?:[.,]\d+)*")  # what a reader keeps among a payload's tokens
 _WRITTEN_OTHERWISE = ("date", "period")  # kinds of which two writings may share no word
 _WRITTEN = re.compile(r"\d+(?:[.,]\d+)*")
+_LOUD = frozenset(severity.value for severity in Severity if severity.rank >= Severity.WARNING.rank)
 _GAP = "telemetry.gap"  # what is missing says nothing of who broke the run
 
 
@@ -395,7 +396,7 @@ def _evidence(steps: list[Step], trace: Trace) -> dict[bytes, list[Finding]]:
     for finding in trace.findings.values():
         span_id = finding.root_span_id or finding.span_id
         is_signal = span_id in ran and finding.kind == SILENT_FAILURE
-        if Severity(finding.severity).rank >= Severity.WARNING.rank and finding.kind != _GAP and not is_signal:
+        if finding.severity in _LOUD and finding.kind != _GAP and not is_signal:
             found.setdefault(ran.get(span_id, span_id), []).append(finding)
     return found
 

@@ -41,6 +41,7 @@ class Masking:
     def finding(self, finding: Finding) -> Finding:
         """A finding without them; itself, where it holds none."""
         self._look()
+        finding = _named_safely(finding)
         texts = [finding.message, finding.value, *(e.text for e in finding.evidence)]
         own = {s.text: s for text in texts for s in _secrets(text)}
         if not own and not any(self._has_piece(text) for text in (*texts, *_texts(finding.attributes))):
@@ -118,6 +119,14 @@ class Masking:
         if isinstance(value, list):
             return [self._value(v, secrets) for v in value]
         return {k: self._value(v, secrets) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _named_safely(finding: Finding) -> Finding:
+    """A finding whose agents' names hold no whole secret. What only looks like a piece of one stays: people look for names."""
+    names = masked(finding.agent), masked(finding.peer_agent)
+    if names == (finding.agent, finding.peer_agent):
+        return finding
+    return msgspec.structs.replace(finding, agent=names[0], peer_agent=names[1])
 
 
 def masked(text: str) -> str:

@@ -11,6 +11,7 @@ from trajectory.dialects.jsonl import write_jsonl
 from trajectory.export.contract import TRACE, Subject
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Fact, Payload
+from trajectory.view.text import seen
 
 
 class Jsonl:
@@ -21,7 +22,7 @@ class Jsonl:
 
     def write(self, subject: Subject, out: BinaryIO) -> None:
         for line in write_jsonl(with_bodies(subject.batches(), subject.trace), subject.trace.trace_id):
-            out.write(line)
+            out.write(line if line.isascii() else seen(line.decode()).encode())
 
 
 def with_bodies(batches: Iterable[Batch], trace: Trace) -> Iterator[Batch]:

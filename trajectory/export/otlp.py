@@ -48,6 +48,7 @@ from trajectory.model.words import (
     SpanKind,
     SpanStatus,
 )
+from trajectory.view.text import seen
 
 _MAX_DEPTH = 32
 Marks = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -69,7 +70,7 @@ class OtlpJson:
         request = linked(request_of(subject.trace), subject.trace)
         document = MessageToDict(request, use_integers_for_enums=True)
         _hexadecimal(document)
-        out.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        out.write(seen(json.dumps(document, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n")
 
 
 class OtlpProtobuf:

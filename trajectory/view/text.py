@@ -5,6 +5,7 @@ other text, so an agent can neither move the cursor, nor recolour the screen, no
 Every screen, and the command line, sends text through here; the collector uses it for previews. Measures by `rich.cells`.
 """
 
+import json
 import re
 from functools import lru_cache
 
@@ -24,6 +25,8 @@ _RISKY = re.compile(
 # how wide they make their neighbours. Everything else that cannot be seen is named instead.
 _DROPPED = re.compile(f"[\xad\u034f\u200c\u200d\u2060\ufe00-\ufe0f\ufeff{_COMBINING}]")
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7e]+")
+
 
 def clean(text: str) -> str:
     """The text as one line of visible characters: line ends become `⏎`, tabs a space, other controls show as a sign."""
@@ -39,6 +42,16 @@ def _clean(text: str) -> str:
 
 def _cleaned(text: str) -> str:
     return _RISKY.sub(_shown, _COLOURS.sub("", text))
+
+
+def seen(json_text: str) -> str:
+    """The same JSON with what cannot be seen in its strings as escapes: a terminal obeys C1 controls in UTF-8 too."""
+    return _NOT_ASCII.sub(_escaped, json_text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    text = found.group()
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _shown(found: re.Match[str]) -> str:
