@@ -1,5 +1,6 @@
 """The collector's mouth: what is acknowledged is stored, once and in order, and nothing that comes in ends it."""
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.collector.builders import (
     span_id,
     started,
 )
-from trajectory.collector.intake import Intake
+from trajectory.collector.intake import Intake, _socket
 from trajectory.collector.order import MAX_LANES, Order
 from trajectory.collector.server import Collector
 from trajectory.collector.watching import ask, tell
@@ -567,3 +568,23 @@ def test_an_empty_frame_of_facts_moves_nothing() -> None:
     lane = order.greet(SOURCE.emitter_id, SOURCE.boot_id, 0)
     assert not order.accept(lane, 3, 0)
     assert order.accept(lane, 3, 1) and lane.next_seq == 4
+
+
+def test_large_frames_of_a_flood_wait_with_who_sends_them() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    busy = _socket(context)  # nobody reads: the intake is behind
+    busy.bind("tcp://127.0.0.1:*")
+    sender = context.socket(zmq.DEALER)
+    sender.setsockopt(zmq.SNDHWM, 1)
+    sender.setsockopt(zmq.LINGER, 0)
+    sender.setsockopt(zmq.SNDTIMEO, 300)
+    sender.connect(busy.getsockopt_string(zmq.LAST_ENDPOINT))
+    frame, taken_count = bytes(1_000_000), 0
+    with contextlib.suppress(zmq.Again):
+        while taken_count < 60:
+            sender.send(frame)
+            taken_count += 1
+    assert 0 < taken_count < 40
+    sender.close(linger=0)
+    busy.close(linger=0)
+    context.term()
