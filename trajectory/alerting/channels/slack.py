@@ -15,8 +15,8 @@ _SIGN = {"critical": ":red_circle:", "warning": ":large_orange_circle:"}
 _WORD = {"close": "closed", "worse": "got worse", "repeat": "goes on", "test": "test"}
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _FORMATTING = str.maketrans(
-    {sign: f"{sign}\u200b" for sign in "*_~`@#"}
-)  # what some chats take for markup or a mention
+    {sign: f"{sign}\u200b" for sign in "*_~`@#|]"}
+)  # what some chats take for markup, a mention, or a link under another name: [text](address)
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
