@@ -482,7 +482,9 @@ def test_no_frame_ends_the_loop(kind: str, rest: list[object], tag: int, attribu
         collector.serve()
         ((answered, *_),) = watcher.answers()
         assert answered == frames.ANSWER
-        assert peer.answers()[-1][:3] == [frames.ACK, SOURCE.boot_id, 3]
+        assert [frames.ACK, SOURCE.boot_id, 3] in [
+            answer[:3] for answer in peer.answers()
+        ]  # a question's refusal comes later
         assert (collector.pipeline.vitals.fault_count, collector.pipeline.vitals.fault) == (0, "")
 
 
