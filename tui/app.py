@@ -110,7 +110,13 @@ class TrajectoryApp(Taking):
         self.seen.keep()
 
     def release(self, timeout_s: float = 3.0) -> bool:
-        """Waits until nothing touches the feed any more, so that it may be closed; False where a pull still hangs."""
+        """Waits until nothing touches the feed any more, so that it may be closed; False where a pull still hangs.
+
+        The thread that reads the terminal is told to end, too: where the terminal went while the app began, the toolkit did
+        not get that far, and the thread would keep the process, and read on without a pause.
+        """
+        if (over := getattr(self._driver, "exit_event", None)) is not None:
+            over.set()
         self.ticker.stop()
         return self.ticker.join(timeout_s)
 

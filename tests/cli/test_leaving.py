@@ -5,13 +5,17 @@ import pty
 import signal
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.cli.terminal import trajectory, until
+from tests.tui.story import StoryFeed
+from tui.app import TrajectoryApp
 
 COMMAND = [sys.executable, "-P", "-m", "trajectory", "watch", "--no-settings", "--store"]
 
@@ -97,3 +101,11 @@ def test_a_terminal_that_takes_no_output_does_not_keep_the_dashboard(store: Path
     window.read(1)  # and no more: what is drawn fills the terminal
     os.kill(window.pid, signal.SIGTERM)
     assert window.code() == 128 + signal.SIGTERM
+
+
+def test_whoever_reads_the_terminal_is_told_to_end_though_the_toolkit_did_not() -> None:
+    app = TrajectoryApp(StoryFeed(), ticks_per_s=0)
+    reading = threading.Event()
+    app._driver = SimpleNamespace(exit_event=reading)  # type: ignore[assignment]  # as left where a terminal goes early
+    app.release(timeout_s=0.0)
+    assert reading.is_set()

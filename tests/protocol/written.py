@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.protocol.mouth import Mouth, refusing
-from trajectory.alerting.policy_file import parse_policy
+from trajectory.alerting.policy_file import read_policy
 from trajectory.errors import ConfigError, QueryError, TrajectoryError
 from trajectory.graph.trace import Trace
 from trajectory.protocol.keys import client_keys
@@ -59,7 +59,7 @@ def written() -> list[Mouth]:
 
 
 def _read_policy(raw: bytes) -> None:
-    parse_policy(_text(raw))
+    read_policy(_kept("alerts.toml", raw))
 
 
 def _read_prices(raw: bytes) -> None:
