@@ -92,6 +92,9 @@ class Driver:
         before, same_count = -1, 0
         for _ in range(_MAX_LOOKS_COUNT):
             await self.pilot.pause()
+            if self.app._resize_timer is not None:  # another size is waited with for a moment, in case that more come
+                self.app._check_resize()
+                continue
             same_count = same_count + 1 if self._is_idle and _asked_count == before else 0
             before = _asked_count
             if same_count >= _ENOUGH_LOOKS_COUNT:
