@@ -328,3 +328,18 @@ def test_what_is_no_file_is_no_state_and_an_empty_one_stays_empty(tmp_path: Path
     (tmp_path / "empty").touch()
     assert read_state(tmp_path / "empty") is None
     assert (tmp_path / "empty").stat().st_size == 0
+
+
+def test_a_damaged_text_is_told_as_a_damaged_state(folder: Path) -> None:
+    desk = Desk(folder)
+    desk.find(finding(1))
+    desk.state.close()
+    with closing(sqlite3.connect(desk.path)) as raw:
+        (body,) = raw.execute("SELECT body FROM incidents").fetchone()
+        at = body.index(alert_key(finding(1)).encode())
+        raw.execute("UPDATE incidents SET body = ?", (body[:at] + b"\xff" + body[at + 1 :],))
+        raw.commit()
+    reading = read_state(desk.path)
+    assert reading is not None
+    with closing(reading), pytest.raises(StoreError, match=r"is damaged.*alerts begin anew"):
+        incidents_in(reading, closed=False)

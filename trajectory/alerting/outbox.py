@@ -14,7 +14,7 @@ import msgspec
 from trajectory.alerting.incidents import Change
 from trajectory.alerting.message import Action, Message, message_of
 from trajectory.alerting.policy import Policy, rank_of
-from trajectory.alerting.state import State
+from trajectory.alerting.state import State, decoded
 from trajectory.store.database import Database
 
 MAX_TRIES = 30  # about two hours of them
@@ -111,7 +111,7 @@ class Outbox:
         return self._letter(channel, row)
 
     def _letter(self, channel: str, row: Any) -> Letter:
-        message = msgspec.structs.replace(_message.decode(row[3]), id="")
+        message = decoded(self._state.database.path, _message, row[3])
         return Letter(row[0], channel, row[1], msgspec.structs.replace(message, id=f"{message.key}-{row[0]}"))
 
     def _digest(self, channel: str, severities: list[str], now_ns: int) -> Letter | None:
@@ -127,9 +127,13 @@ class Outbox:
         worst = max(rows, key=lambda row: (rank_of(row[3]), -row[0]))
         with database.transaction() as connection:
             own = f"digest-{worst[0]}"
-            others = len({row[2] for row in rows}) - 1 + sum(_message.decode(row[5]).others for row in rows)
+            others = (
+                len({row[2] for row in rows}) - 1 + sum(decoded(database.path, _message, row[5]).others for row in rows)
+            )
             made: Action = "open"
-            message = msgspec.structs.replace(_message.decode(worst[5]), key=own, action=made, others=others)
+            message = msgspec.structs.replace(
+                decoded(database.path, _message, worst[5]), key=own, action=made, others=others
+            )
             number = self._add(connection, channel, worst[1], message, now_ns)
             connection.executemany("DELETE FROM outbox WHERE id = ?", [(row[0],) for row in rows])
             # From here on its channel knows it by the digest, and what was to follow it is in that.

@@ -85,7 +85,7 @@ class State:
     def mutes(self) -> list[tuple[str, int]]:
         """Marks that mute what is yet to come."""
         row = self.database.row("SELECT value FROM notes WHERE name = 'mutes'")
-        return _decoded(self.database.path, _mutes, row[0]) if row else []
+        return decoded(self.database.path, _mutes, row[0]) if row else []
 
     def keep(
         self, connection: Any, incidents: Iterable[Incident], mutes: Sequence[tuple[str, int]], position: int | None
@@ -117,17 +117,7 @@ def incidents_in(database: Database, *, closed: bool, beginning: str = "", most:
         (closed, len(beginning), beginning, most),
         (bytes,),
     )
-    return [_decoded(database.path, _incident, body) for (body,) in reversed(rows)]
-
-
-def newest_incidents(database: Database, open_count: int, closed_count: int) -> list[Incident]:
-    """The latest of those that are closed, and then of those that are not; the oldest of each first."""
-    found: list[Incident] = []
-    for closed, most in ((True, closed_count), (False, open_count)):
-        query = "SELECT body FROM incidents WHERE is_closed = ? ORDER BY last_ns DESC LIMIT ?"
-        rows = database.rows(query, (closed, most), (bytes,))
-        found += [_decoded(database.path, _incident, body) for (body,) in reversed(rows)]
-    return found
+    return [decoded(database.path, _incident, body) for (body,) in reversed(rows)]
 
 
 def read_state(path: Path) -> Database | None:
@@ -180,8 +170,9 @@ def _checked(path: Path, database: Database) -> Database:
         raise
 
 
-def _decoded(path: Path, decoder: Any, body: Any) -> Any:
+def decoded(path: Path, decoder: Any, body: Any) -> Any:
+    """What a row of the state holds. Raises StoreError where that is damaged."""
     try:
         return decoder.decode(body)
-    except (msgspec.MsgspecError, TypeError) as fault:
+    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError) as fault:
         raise StoreError(f"{path} is damaged: {fault}: move it away, and alerts begin anew") from None

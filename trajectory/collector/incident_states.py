@@ -40,7 +40,7 @@ class IncidentStates:
         if time.monotonic() < self._due_s:
             return False
         self._due_s = time.monotonic() + _EVERY_S
-        from trajectory.alerting.state import newest_incidents, read_state  # loads it: where alerts are told
+        from trajectory.alerting.state import incidents_in, read_state  # loads it: where alerts are told
 
         before = self._by_alert, self._by_place
         try:
@@ -48,12 +48,15 @@ class IncidentStates:
                 self._database = read_state(self._path)
                 if self._database is None:
                     return False
-            found = newest_incidents(self._database, _MOST_OPEN, _MOST_CLOSED)
+            found = [
+                *incidents_in(self._database, closed=True, most=_MOST_CLOSED),
+                *incidents_in(self._database, closed=False, most=_MOST_OPEN),
+            ]
         except TrajectoryError:
             self.close()
             return False
         self._by_alert, self._by_place = {}, {}
-        for incident in found:  # the latest last: it stands
+        for incident in found:  # the latest last, and the open ones: they stand
             state = incident.shown_state(now_ns)
             if state == "pending":
                 continue

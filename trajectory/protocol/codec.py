@@ -134,7 +134,10 @@ def _read_with_care(frame: bytes) -> AnyFrame:
 
 def tag_of(fact: bytes | msgspec.Raw) -> int:
     """The number of a fact's kind, read off its head however that is written; -1 where it is no fact."""
-    head = bytes(memoryview(fact)[:14])
+    view = memoryview(fact)
+    if len(view) > 1 and view[0] & 0xF0 == 0x90 and view[1] < 0x80:  # as we and everybody write it: asked of each fact
+        return view[1]
+    head = bytes(view[:14])
     first = head[0] if head else 0
     at = 1 if first & 0xF0 == 0x90 else {0xDC: 3, 0xDD: 5}.get(first, len(head))
     said = head[at : at + 1]
