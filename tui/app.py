@@ -18,7 +18,8 @@ from textual.screen import Screen
 from trajectory.errors import TrajectoryError
 from trajectory.view.feed import Feed
 from trajectory.view.link import Link
-from trajectory.view.rows import AlertRow, Health, Query
+from trajectory.view.rows import AlertRow, Health
+from trajectory.view.views import Query
 from tui import keys, screens
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from trajectory.view.completing import completions
-from trajectory.view.rows import RunsView, TraceView
+from trajectory.view.views import RunsView, TraceView
 
 Candidate = tuple[str, str]  # the whole text, and what is shown of it
 

@@ -12,9 +12,10 @@ from weakref import ref
 from trajectory.errors import ConfigError
 from trajectory.view.link import EVERY_TRACE, Link, is_link, parse_link
 from trajectory.view.plotted import DAY_MINUTES, Plotted
-from trajectory.view.rows import TraceRow, TraceView
+from trajectory.view.rows import TraceRow
 from trajectory.view.text import clean
 from trajectory.view.times import offset_ns
+from trajectory.view.views import TraceView
 from tui import screens
 from tui.finding import Candidate
 from tui.looking import Looking

@@ -6,7 +6,8 @@ Invariant: pure, and None rather than a link that does not parse: ids of rows co
 from trajectory.errors import ConfigError
 from trajectory.view.link import Link, alert_mark
 from trajectory.view.plotted import Plotted
-from trajectory.view.rows import AlertRow, DelegationRow, DelegationView, Lane, LaneAt, SpanView, TraceRow
+from trajectory.view.rows import AlertRow, DelegationRow, Lane, LaneAt, TraceRow
+from trajectory.view.views import DelegationView, SpanView
 
 _BEGINNINGS = ("at_ns", "start_ns", "sent_ns")
 

@@ -10,8 +10,8 @@ from math import isfinite
 from typing import Any
 
 from trajectory.view.plotted import DAY_MINUTES
-from trajectory.view.rows import MOST_ALSO
 from trajectory.view.times import offset_ns
+from trajectory.view.views import MOST_ALSO
 from tui.drawing.signals import BY, METRICS
 
 MAX_PANELS_COUNT = MOST_ALSO

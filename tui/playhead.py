@@ -6,7 +6,8 @@ by the replay's screen, which tells it the time and the last instant that came.
 
 from bisect import bisect_left, bisect_right
 
-from trajectory.view.rows import InstantView, TickRow
+from trajectory.view.rows import TickRow
+from trajectory.view.views import InstantView
 
 SPEEDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 STRIDES = 20  # of a run

@@ -13,7 +13,7 @@ from textual.message_pump import MessagePump
 
 from trajectory.errors import TrajectoryError
 from trajectory.view.feed import Feed, FeedBusy
-from trajectory.view.rows import Query, View
+from trajectory.view.views import Query, View
 
 TICKS_PER_S = 8
 _TICKS_UNFOCUSED = 4  # every so many ticks, while the terminal is not looked at: 2 Hz

@@ -24,7 +24,7 @@ from trajectory.model.content import digest, encode
 from trajectory.model.fact import Batch, Fact, Payload, Source, SpanStarted, trace_of
 from trajectory.protocol.codec import FactsFrame, decode_fact, read_frame
 from trajectory.store.sqlite import open_reader, open_writer
-from trajectory.view.rows import Query, RunsQuery, RunsView, TraceQuery, TraceView, View
+from trajectory.view.views import Query, RunsQuery, RunsView, TraceQuery, TraceView, View
 
 NAME = "queries"
 GOAL = "a store of a million facts lists its traces in 1 ms, opens or filters one in 10 ms, finds a text in 5 ms"

@@ -9,7 +9,7 @@ from tests.collector.test_views import HOSTILE, run, tell
 from tests.scenarios import Scenario
 from trajectory.collector.earlier import ENOUGH, Sample, usual_rows
 from trajectory.model.fact import Batch, Fact, Finding, Found
-from trajectory.view.rows import AgentQuery, AgentView, Missing
+from trajectory.view.views import AgentQuery, AgentView, Missing
 
 
 def agent(collector: Bench, name: str, trace_id: bytes = TRACE, **more: Any) -> AgentView:

@@ -19,7 +19,8 @@ from trajectory.collector.rows import TraceRows
 from trajectory.graph.span import Span
 from trajectory.model.fact import Fact, Finding, Found, Payload, SpanEnded, SpanStarted
 from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS
-from trajectory.view.rows import Health, InstantQuery, InstantView
+from trajectory.view.rows import Health
+from trajectory.view.views import InstantQuery, InstantView
 
 _USED = {INPUT_TOKENS: 100, OUTPUT_TOKENS: 7}
 

@@ -14,7 +14,8 @@ from trajectory.collector.crossings import delegation_view
 from trajectory.collector.uses import used_rows
 from trajectory.detection.effectiveness import Effectiveness
 from trajectory.graph.trace import tool_name
-from trajectory.view.rows import DelegationQuery, DelegationView, Health, Missing, TraceQuery
+from trajectory.view.rows import Health
+from trajectory.view.views import DelegationQuery, DelegationView, Missing, TraceQuery
 
 
 def viewed(scenario: Scenario, number: int = 0) -> DelegationView:

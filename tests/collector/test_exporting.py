@@ -19,7 +19,7 @@ from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.view.feed import Format
 from trajectory.view.link import Link
 from trajectory.view.reaching import reached, whole_trace
-from trajectory.view.rows import RunsQuery, RunsView
+from trajectory.view.views import RunsQuery, RunsView
 
 REPORT = Format(".md", "trace", "a report")
 DRAWING = Format(".mmd", "spans", "a graph")

@@ -41,7 +41,8 @@ from trajectory.store.contract import TraceSummary
 from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.view.feed import FeedBusy, FeedLost
-from trajectory.view.rows import Health, Missing, RunsQuery, RunsView, SpanQuery, SpanView, TraceQuery, TraceView, View
+from trajectory.view.rows import Health
+from trajectory.view.views import Missing, RunsQuery, RunsView, SpanQuery, SpanView, TraceQuery, TraceView, View
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from trajectory.model.fact import Found, Gap, Marked, Payload, Source
 from trajectory.protocol import codec, frames
 from trajectory.store.journal import JournalReader, Position
 from trajectory.store.sqlite import open_reader, open_writer
-from trajectory.view.rows import RunsQuery
+from trajectory.view.views import RunsQuery
 
 
 def test_facts_are_acknowledged_when_they_are_stored() -> None:

@@ -15,7 +15,8 @@ from trajectory.collector.rows import TraceRows
 from trajectory.model.fact import Batch
 from trajectory.store.contract import TraceSummary
 from trajectory.store.memory import MemoryStore
-from trajectory.view.rows import Health, RunsQuery, RunsView, TraceRow
+from trajectory.view.rows import Health, TraceRow
+from trajectory.view.views import RunsQuery, RunsView
 
 
 def told(*runs: BrokenRun, store: MemoryStore | None = None, seed: int | None = None) -> Pipeline:

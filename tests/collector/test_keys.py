@@ -28,7 +28,7 @@ from trajectory.model.fact import Batch, Fact, Found, Marked
 from trajectory.protocol.codec import decode_fact, encode, read_frame
 from trajectory.protocol.frames import FACTS, PROTOCOL_VERSION
 from trajectory.protocol.keys import VARIABLES, ClientKeys, client_keys, new_secret, public_of
-from trajectory.view.rows import RunsQuery, RunsView
+from trajectory.view.views import RunsQuery, RunsView
 
 QUICK = Timing(gather_s=0.005, idle_s=0.01, beat_s=0.05, refused_s=0.1, farewell_s=0.1)
 SOON_S = 5.0  # a fault of keys is told at once; only silence takes the whole patience of ten seconds

@@ -19,7 +19,7 @@ from trajectory.model.fact import Gap, SpanEnded, SpanStarted
 from trajectory.store.contract import Reader
 from trajectory.store.sqlite import open_reader
 from trajectory.view.feed import FeedLost
-from trajectory.view.rows import RunsQuery, RunsView, TraceQuery, TraceView
+from trajectory.view.views import RunsQuery, RunsView, TraceQuery, TraceView
 
 EMITTER = """
 import sys, trajectory

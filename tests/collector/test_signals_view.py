@@ -12,7 +12,8 @@ from trajectory.collector.store_feed import StoreFeed
 from trajectory.model.fact import Batch
 from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
 from trajectory.store.sqlite import open_reader, open_writer
-from trajectory.view.rows import Health, Missing, SignalsQuery, SignalsView
+from trajectory.view.rows import Health
+from trajectory.view.views import Missing, SignalsQuery, SignalsView
 
 USED = {MODEL_NAME: "gpt-4o", INPUT_TOKENS: 1000, OUTPUT_TOKENS: 10}
 

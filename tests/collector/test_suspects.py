@@ -11,7 +11,7 @@ from trajectory.collector import suspects as room
 from trajectory.collector.suspects import limits, suspects
 from trajectory.detection.blame import Candidate, blame_of
 from trajectory.graph.trace import Trace
-from trajectory.view.rows import RunsQuery, RunsView, TraceView
+from trajectory.view.views import RunsQuery, RunsView, TraceView
 
 
 def test_suspects_are_those_of_blame_in_its_order_and_no_more_than_were_asked_for() -> None:

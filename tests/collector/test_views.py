@@ -33,7 +33,7 @@ from trajectory.errors import WireError
 from trajectory.model.content import JSON, MESSAGE, digest
 from trajectory.model.fact import Batch, Fact, Found, Heartbeat, Payload, SpanEvent, SpanLinked
 from trajectory.model.words import DELEGATION_TARGET, EVENT_DELTA
-from trajectory.view.rows import (
+from trajectory.view.views import (
     OUTLINE_PARTS,
     Missing,
     Query,

@@ -18,7 +18,7 @@ from trajectory.forwarder.position import directory_of
 from trajectory.model.fact import Batch, Source, SpanEnded, SpanStarted
 from trajectory.protocol.frames import MAX_FACTS
 from trajectory.store.sqlite import open_reader
-from trajectory.view.rows import RunsQuery, RunsView
+from trajectory.view.views import RunsQuery, RunsView
 
 SOURCE = Source(b"forwarded-source", b"boot-of-forwards", {"service.name": "svc"})
 QUIET = ("--otlp-http", "off", "--otlp-grpc", "off")

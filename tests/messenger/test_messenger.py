@@ -29,7 +29,7 @@ from trajectory.model.fact import Batch, Payload, Source, SpanEnded, SpanStarted
 from trajectory.protocol.keys import client_keys
 from trajectory.store.sqlite import open_writer
 from trajectory.view.reaching import pulled
-from trajectory.view.rows import RunsQuery, RunsView
+from trajectory.view.views import RunsQuery, RunsView
 
 SOURCE = Source(b"source-of-alerts", os.urandom(16), {"service.name": "svc"})
 QUIET = ("--otlp-http", "off", "--otlp-grpc", "off")

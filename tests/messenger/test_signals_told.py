@@ -16,7 +16,7 @@ from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
 from trajectory.view.link import parse_link
 from trajectory.view.plotted import Plotted
 from trajectory.view.reaching import pulled
-from trajectory.view.rows import SignalsQuery, SignalsView
+from trajectory.view.views import SignalsQuery, SignalsView
 from tui.screens.signals import SignalsScreen
 
 SOURCE = Source(b"source-of-signal", os.urandom(16), {"service.name": "svc"})

@@ -56,7 +56,8 @@ from trajectory.store import bodies
 from trajectory.store.journal import Journal, JournalReader
 from trajectory.store.settling import Settling
 from trajectory.view.query import parse
-from trajectory.view.rows import Health, RunsQuery, RunsView, SpanQuery, TraceQuery
+from trajectory.view.rows import Health
+from trajectory.view.views import RunsQuery, RunsView, SpanQuery, TraceQuery
 
 TRACE, SPAN, EMITTER, BOOT = bytes(range(16)), bytes(range(8)), b"e" * 16, b"b" * 16
 SAID = b"what was said"

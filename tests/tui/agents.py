@@ -2,7 +2,8 @@
 
 from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
 from trajectory.view.query import parse
-from trajectory.view.rows import AgentQuery, AgentView, AlertRow, DelegationRow, SpanRow, TraceView
+from trajectory.view.rows import AlertRow, DelegationRow, SpanRow
+from trajectory.view.views import AgentQuery, AgentView, TraceView
 
 _USUAL = [
     UsualRow("retries", 4, 0, 1, "", True),

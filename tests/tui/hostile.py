@@ -11,7 +11,7 @@ from zlib import crc32
 import msgspec
 
 from tests.tui.story import StoryFeed
-from trajectory.view.rows import Query, View
+from trajectory.view.views import Query, View
 
 OURS = frozenset(
     {

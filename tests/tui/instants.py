@@ -2,18 +2,8 @@
 
 from msgspec.structs import replace
 
-from trajectory.view.rows import (
-    AlertAt,
-    HeldCell,
-    HeldRow,
-    InstantQuery,
-    InstantView,
-    KnownRow,
-    Lane,
-    LaneAt,
-    TickRow,
-    TraceView,
-)
+from trajectory.view.rows import AlertAt, HeldCell, HeldRow, KnownRow, Lane, LaneAt, TickRow
+from trajectory.view.views import InstantQuery, InstantView, TraceView
 
 
 def instant_view(whole: TraceView, query: InstantQuery) -> InstantView:

@@ -6,7 +6,6 @@ from trajectory.view.rows import (
     AlertRow,
     Content,
     DelegationRow,
-    DelegationView,
     EvidenceRow,
     FiguresRow,
     Health,
@@ -20,6 +19,7 @@ from trajectory.view.rows import (
     TraceRow,
     UseRow,
 )
+from trajectory.view.views import DelegationView
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \u202egnp.exe\u200b\r\n\t日本\ud800e\u0301"
 texts = st.one_of(

@@ -4,8 +4,8 @@ from math import nan
 from random import Random
 
 from tests.tui.story import NOW_NS, RUNS, TRACE_ID, S, health
-from trajectory.view.rows import SignalsQuery, SignalsView
 from trajectory.view.signal_rows import SignalMark, SignalPoint, SignalSeries
+from trajectory.view.views import SignalsQuery, SignalsView
 
 MINUTE_NS = 60 * S
 BOUNDS = [0.01 * 2**at for at in range(14)]

@@ -12,7 +12,8 @@ from tests.tui.rows import HOSTILE
 from tests.tui.story import TRACE_ID, StoryFeed
 from tests.tui.test_drawing import holds, levels
 from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
-from trajectory.view.rows import AgentQuery, AgentView, Health, Query, TraceQuery, View
+from trajectory.view.rows import Health
+from trajectory.view.views import AgentQuery, AgentView, Query, TraceQuery, View
 from tui.drawing.agent import agent_headline, came_with, fact_lines, message_lines, trajectory_line, usual_lines
 from tui.drawing.line import plain
 from tui.screens.agent import AgentScreen

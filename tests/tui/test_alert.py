@@ -7,7 +7,7 @@ from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
 from tests.tui.story import ALERTS, SUSPECTS, TRACE_ID, StoryFeed
 from trajectory.view.muting import key_of_agent, key_of_kind
-from trajectory.view.rows import Missing, TraceQuery
+from trajectory.view.views import Missing, TraceQuery
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.runs import RunsScreen

@@ -6,7 +6,8 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
 from tests.tui.story import NOW_NS, SPANS, START_NS, TRACE_ID, StoryFeed, health, run
-from trajectory.view.rows import Missing, RunsQuery, SpanQuery, StepRow, TraceQuery
+from trajectory.view.rows import StepRow
+from trajectory.view.views import Missing, RunsQuery, SpanQuery, TraceQuery
 from tui.keys import DATA_SCREENS, keys_on
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen

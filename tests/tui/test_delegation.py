@@ -9,7 +9,8 @@ from tests.tui import rows
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import DELEGATIONS, ITEMS, TRACE_ID, StoryFeed, delegation_view
 from tests.tui.test_drawing import holds, levels
-from trajectory.view.rows import DelegationQuery, DelegationView, ItemRow, UsedRow
+from trajectory.view.rows import ItemRow, UsedRow
+from trajectory.view.views import DelegationQuery, DelegationView
 from tui.drawing.delegation import (
     MODES,
     delegation_at,

@@ -8,9 +8,10 @@ from rich.cells import cell_len
 
 from tests.tui import rows
 from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, START_NS, STEPS
-from trajectory.view.rows import DelegationRow, Health, Lane, LaneBar, Outline, SpanRow
+from trajectory.view.rows import DelegationRow, Health, Lane, LaneBar, SpanRow
 from trajectory.view.scale import Scale
 from trajectory.view.text import clean
+from trajectory.view.views import Outline
 from tui.drawing import bars, numbers
 from tui.drawing.alerts import alert_line, preview_line
 from tui.drawing.density import density_lines

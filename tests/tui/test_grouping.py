@@ -8,7 +8,8 @@ from tests.tui import rows
 from tests.tui.pilots import driving
 from tests.tui.story import ALERTS, StoryFeed
 from tests.tui.test_drawing import NS, edge, holds, lane, levels, widths
-from trajectory.view.rows import DelegationRow, Lane, PathStep, Query, TraceView, View
+from trajectory.view.rows import DelegationRow, Lane, PathStep
+from trajectory.view.views import Query, TraceView, View
 from tui.drawing.grouping import MOST_LANES, by_agent
 from tui.drawing.lanes import draw_lanes, lanes_legend
 from tui.drawing.line import measure, plain

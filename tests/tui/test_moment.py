@@ -8,7 +8,7 @@ from tests.tui import rows
 from tests.tui.pilots import driving
 from tests.tui.story import ALERTS, START_NS, TRACE_ID, StoryFeed, at
 from tests.tui.test_drawing import holds, levels
-from trajectory.view.rows import TraceQuery, TraceView
+from trajectory.view.views import TraceQuery, TraceView
 from tui.drawing.advice import advice, value_name
 from tui.drawing.line import plain
 from tui.drawing.moment import moment_lines

@@ -8,8 +8,9 @@ from tests.tui.pilots import driving
 from tests.tui.rows import HOSTILE, delegations, labels, lanes, texts, times
 from tests.tui.story import START_NS, TRACE_ID, S, StoryFeed, at
 from tests.tui.test_drawing import holds
-from trajectory.view.rows import AlertAt, HeldCell, HeldRow, InstantQuery, KnownRow, LaneAt, TickRow
+from trajectory.view.rows import AlertAt, HeldCell, HeldRow, KnownRow, LaneAt, TickRow
 from trajectory.view.text import cells
+from trajectory.view.views import InstantQuery
 from tui.drawing.instant import alert_at_line, doing_line, known_line
 from tui.drawing.knowledge import matrix_head, matrix_lines
 from tui.drawing.lanes import draw_lanes

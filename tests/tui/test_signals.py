@@ -7,8 +7,8 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import TRACE_ID
 from trajectory.view.link import Link, parse_link
-from trajectory.view.rows import SignalsQuery
 from trajectory.view.spikes import LEAST_COUNT, spikes
+from trajectory.view.views import SignalsQuery
 from tui.screens.signals import SignalsScreen
 from tui.settings import _KNOWN, Settings
 

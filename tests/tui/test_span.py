@@ -8,7 +8,8 @@ import pytest
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import TRACE_ID, StoryFeed
-from trajectory.view.rows import Content, Query, SpanQuery, SpanView, View
+from trajectory.view.rows import Content
+from trajectory.view.views import Query, SpanQuery, SpanView, View
 from tui.drawing.content import content_lines, content_title
 from tui.drawing.line import plain, put_middle
 from tui.screens.alert import AlertScreen

@@ -11,7 +11,8 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
 from tests.tui.story import TRACE_ID, StoryFeed
-from trajectory.view.rows import Content, Query, SpanQuery, SpanView, View
+from trajectory.view.rows import Content
+from trajectory.view.views import Query, SpanQuery, SpanView, View
 from tui.app import TrajectoryApp
 
 EDITOR = """#!/bin/sh

@@ -9,8 +9,9 @@ from tests.tui import rows
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import NOW_NS, START_NS, StoryFeed
 from tests.tui.test_drawing import NS, edge, holds, lane, levels, widths
-from trajectory.view.rows import CriticalRow, Lane, LaneBar, Outline, SpanRow
+from trajectory.view.rows import CriticalRow, Lane, LaneBar, SpanRow
 from trajectory.view.scale import Scale
+from trajectory.view.views import Outline
 from tui.drawing.chain import chain_line, of_drawn
 from tui.drawing.density import density_lines
 from tui.drawing.entries import entries

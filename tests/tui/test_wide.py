@@ -2,7 +2,7 @@
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import StoryFeed
-from trajectory.view.rows import SpanQuery, TraceQuery
+from trajectory.view.views import SpanQuery, TraceQuery
 from tui.screens.cockpit import CockpitScreen
 
 

@@ -14,8 +14,9 @@ from trajectory.alerting.message import message_of
 from trajectory.alerting.outbox import Standing, dead_letters, standings, told_of
 from trajectory.alerting.policy import rank_of
 from trajectory.alerting.state import incidents_in, read_state
-from trajectory.view.incident_rows import AlertsQuery, ChannelRow, IncidentRow
-from trajectory.view.rows import AlertsView, Health
+from trajectory.view.incident_rows import ChannelRow, IncidentRow
+from trajectory.view.rows import Health
+from trajectory.view.views import AlertsQuery, AlertsView
 
 _MAX_PLACES = 20
 

@@ -110,8 +110,8 @@ def told_by_own(policy: Path | None, store: str) -> Iterator[tuple[str, ...]]:
     before = _sent(policy, store)
     yield ("--alerts", str(policy))
     from trajectory.alerting.book import kept_alerts
-    from trajectory.view.incident_rows import AlertsQuery
     from trajectory.view.rows import Health
+    from trajectory.view.views import AlertsQuery
 
     view = kept_alerts(state_path(store, policy), AlertsQuery(limit=0, closed=0), 0, Health())
     is_quiet = True

@@ -13,8 +13,8 @@ from trajectory.view.text import clean
 
 if TYPE_CHECKING:
     from trajectory.collector.remote import RemoteFeed
-    from trajectory.view.incident_rows import AlertsQuery, IncidentRow
-    from trajectory.view.rows import AlertsView
+    from trajectory.view.incident_rows import IncidentRow
+    from trajectory.view.views import AlertsQuery, AlertsView
 
 _ACTIONS = ("list", "show", "ack", "mute", "reopen", "test")
 _LISTED_CLOSED = 20
@@ -69,7 +69,8 @@ def read_alerts(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView":
     from trajectory.alerting.book import kept_alerts
     from trajectory.errors import TrajectoryError
     from trajectory.view.reaching import pulled
-    from trajectory.view.rows import AlertsView, Health
+    from trajectory.view.rows import Health
+    from trajectory.view.views import AlertsView
 
     if args.connect:
         with closing(_feed(args.connect, args.key)) as feed:
@@ -95,7 +96,7 @@ def _of_its_collector(args: argparse.Namespace, query: "AlertsQuery") -> "Alerts
     from trajectory.store.location import locate
     from trajectory.store.lock import writer_of
     from trajectory.view.reaching import pulled
-    from trajectory.view.rows import AlertsView
+    from trajectory.view.views import AlertsView
 
     served = writer_of(locate(args.store))
     if served is None or not served[1]:
@@ -141,7 +142,7 @@ def _folded(args: argparse.Namespace, query: "AlertsQuery") -> "AlertsView":
 
 def _one(args: argparse.Namespace) -> "IncidentRow":
     from trajectory.errors import ConfigError
-    from trajectory.view.incident_rows import AlertsQuery
+    from trajectory.view.views import AlertsQuery
 
     view = read_alerts(args, AlertsQuery(args.name, 2, 2))
     found = [*view.open, *view.closed]
@@ -152,7 +153,7 @@ def _one(args: argparse.Namespace) -> "IncidentRow":
 
 
 def _list(args: argparse.Namespace) -> int:
-    from trajectory.view.incident_rows import AlertsQuery
+    from trajectory.view.views import AlertsQuery
 
     is_all = args.all or args.json
     view = read_alerts(args, AlertsQuery("", _EVERY, _EVERY if is_all else _LISTED_CLOSED))

@@ -187,7 +187,7 @@ def _settled(endpoint: str, trace_id: str) -> "Health | None":
     from trajectory.collector.remote import RemoteFeed
     from trajectory.protocol.keys import client_keys
     from trajectory.view.feed import FeedLost
-    from trajectory.view.rows import TraceQuery, TraceView
+    from trajectory.view.views import TraceQuery, TraceView
 
     deadline_s = time.monotonic() + _SETTLE_S
     with closing(RemoteFeed(endpoint, keys=client_keys())) as feed:

@@ -196,7 +196,7 @@ def _collector(endpoint: str, key_file: str) -> Check:
     from trajectory.errors import ConfigError, TrajectoryError
     from trajectory.protocol.keys import client_keys
     from trajectory.view.feed import FeedLost
-    from trajectory.view.rows import RunsQuery
+    from trajectory.view.views import RunsQuery
 
     try:
         feed = RemoteFeed(endpoint, timeout_s=0.7, keys=client_keys(key_file))

@@ -19,8 +19,8 @@ from trajectory.view.times import offset_ns
 if TYPE_CHECKING:
     from trajectory.collector.counting import Point
     from trajectory.store.reader import SqliteReader
-    from trajectory.view.rows import SignalsView
     from trajectory.view.signal_rows import SignalSeries
+    from trajectory.view.views import SignalsView
 
 BY = ("agent", "model", "tool", "edge", "version", "service", "finding", "error")
 _LIMIT = 500
@@ -75,7 +75,7 @@ def _of_collector(args: argparse.Namespace) -> "SignalsView":
     from trajectory.errors import ConfigError, TrajectoryError
     from trajectory.protocol.keys import client_keys
     from trajectory.view.reaching import whole_trace
-    from trajectory.view.rows import Missing, SignalsQuery, SignalsView
+    from trajectory.view.views import Missing, SignalsQuery, SignalsView
 
     if args.prices:
         raise ConfigError(
@@ -104,7 +104,8 @@ def _of_collector(args: argparse.Namespace) -> "SignalsView":
 def _of_store(args: argparse.Namespace) -> "SignalsView":
     """What the traces of a store did; those that nobody counted are counted now, with other prices all of them."""
     from trajectory.collector.signal_rows import signals_view
-    from trajectory.view.rows import Health, SignalsQuery
+    from trajectory.view.rows import Health
+    from trajectory.view.views import SignalsQuery
 
     with closing(open_store(args.store or default_store())) as reader:
         since_ns = 0 if args.since is None else time.time_ns() - args.since

@@ -98,7 +98,7 @@ def _settle(there: Place, key: str) -> None:
     from trajectory.collector.remote import RemoteFeed
     from trajectory.errors import TrajectoryError
     from trajectory.protocol.keys import client_keys
-    from trajectory.view.rows import RunsQuery
+    from trajectory.view.views import RunsQuery
 
     if there.is_ours or not there.store:
         return

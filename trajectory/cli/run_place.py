@@ -64,7 +64,7 @@ def _store_of_collector(endpoint: str, key: str, is_named: bool, must: bool) -> 
     from trajectory.collector.remote import NotAdmitted, RemoteFeed
     from trajectory.protocol.keys import client_keys
     from trajectory.view.feed import FeedLost
-    from trajectory.view.rows import RunsQuery
+    from trajectory.view.views import RunsQuery
 
     patience_s = _NAMED_LOOK_S if is_named else _LOOK_S
     with closing(RemoteFeed(endpoint, timeout_s=patience_s, keys=client_keys(key))) as feed:

@@ -17,8 +17,9 @@ from trajectory.model.content import text_of
 from trajectory.model.words import Slot, SpanKind
 from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
 from trajectory.view.query import Filter
-from trajectory.view.rows import AgentQuery, AgentView, AlertRow, Health
+from trajectory.view.rows import AlertRow, Health
 from trajectory.view.text import clean
+from trajectory.view.views import AgentQuery, AgentView
 
 MAX_LIMIT = 1000
 MAX_FAILED = 1000

@@ -19,19 +19,9 @@ from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of
 from trajectory.graph.span import Span
 from trajectory.model.words import DELEGATION_TARGET, Slot, SpanKind
-from trajectory.view.rows import (
-    AlertAt,
-    DelegationRow,
-    Health,
-    InstantQuery,
-    InstantView,
-    Lane,
-    LaneAt,
-    LaneBar,
-    StepRow,
-    TraceRow,
-)
+from trajectory.view.rows import AlertAt, DelegationRow, Health, Lane, LaneAt, LaneBar, StepRow, TraceRow
 from trajectory.view.text import clean
+from trajectory.view.views import InstantQuery, InstantView
 
 _PART_NS = 60_000_000  # how long one answer may read on
 _RESTS = 9  # a run that goes on is read anew in a tenth of the time at most

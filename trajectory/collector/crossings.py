@@ -14,8 +14,9 @@ from trajectory.detection.effectiveness import Figures, effectiveness_of
 from trajectory.detection.occurrences import ARGUMENT, GIVEN, RESULT, RETURNED, SAID, SEEN, Occurrence
 from trajectory.graph.delegations import Delegation
 from trajectory.model.words import Slot
-from trajectory.view.rows import AlertRow, Content, DelegationRow, DelegationView, FiguresRow, Health, ItemRow, UseRow
+from trajectory.view.rows import AlertRow, Content, DelegationRow, FiguresRow, Health, ItemRow, UseRow
 from trajectory.view.text import clean
+from trajectory.view.views import DelegationView
 
 MAX_ITEMS_COUNT = 200
 MAX_BEFORE_COUNT = 6  # of one item

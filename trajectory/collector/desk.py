@@ -15,7 +15,7 @@ from trajectory.protocol import codec, frames
 from trajectory.protocol.codec import AskFrame, TellFrame
 from trajectory.store.journal import JournalReader, Position
 from trajectory.store.settling import Settling
-from trajectory.view.rows import View
+from trajectory.view.views import View
 
 ROUND_FACTS = 2048  # between two looks at who asks
 _AGAIN_NS = 1_000_000_000  # before a store that failed is tried again

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from trajectory.collector.rolling import Rolling
 from trajectory.collector.runs_then import RunsThen
 from trajectory.collector.signal_rows import PART, signals_view
-from trajectory.view.rows import MOST_ALSO, Health, SignalsQuery, SignalsView
+from trajectory.view.rows import Health
 from trajectory.view.signal_rows import SignalMark
+from trajectory.view.views import MOST_ALSO, SignalsQuery, SignalsView
 
 if TYPE_CHECKING:
     from trajectory.collector.publish import Library

@@ -24,13 +24,13 @@ from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import asked_of, critical_rows, outline, place_around, span_rows, span_view
 from trajectory.errors import QueryError
 from trajectory.model.fact import Batch
-from trajectory.view.incident_rows import AlertsQuery
 from trajectory.view.query import Filter, parse
-from trajectory.view.rows import (
+from trajectory.view.rows import AlertRow, Health, SpanRow, SuspectRow
+from trajectory.view.text import clean
+from trajectory.view.views import (
     AgentQuery,
-    AlertRow,
+    AlertsQuery,
     DelegationQuery,
-    Health,
     InstantQuery,
     Missing,
     Query,
@@ -38,13 +38,10 @@ from trajectory.view.rows import (
     RunsView,
     SignalsQuery,
     SpanQuery,
-    SpanRow,
-    SuspectRow,
     TraceQuery,
     TraceView,
     View,
 )
-from trajectory.view.text import clean
 
 if TYPE_CHECKING:
     from trajectory.collector.counting import Counted

@@ -17,7 +17,7 @@ from trajectory.model.fact import Marked
 from trajectory.protocol.handshake import HandshakeWatch
 from trajectory.protocol.keys import ClientKeys
 from trajectory.view.feed import FeedBusy, FeedLost, Format
-from trajectory.view.rows import Query, View
+from trajectory.view.views import Query, View
 
 _ANSWER_S = 1.5
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from trajectory.collector.signal_rows import key_of
 from trajectory.signals.book import Labels
 from trajectory.signals.figures import WINDOW_NS, Group
-from trajectory.view.rows import SignalsQuery, TraceRow
+from trajectory.view.rows import TraceRow
 from trajectory.view.text import clean
+from trajectory.view.views import SignalsQuery
 
 MAX_RUNS = 50
 _LONGEST_NS = 86_400_000_000_000  # a run that began earlier before the time than that is not looked for

@@ -10,9 +10,10 @@ from trajectory.collector.rolling import Found, Key, Rolling, Slot, totals_of
 from trajectory.signals.book import Book, Labels
 from trajectory.signals.figures import SECONDS, WINDOW_NS, Figures
 from trajectory.signals.measures import Kind
-from trajectory.view.rows import Health, SignalsQuery, SignalsView
+from trajectory.view.rows import Health
 from trajectory.view.signal_rows import SignalMark, SignalPoint, SignalSeries
 from trajectory.view.text import clean
+from trajectory.view.views import SignalsQuery, SignalsView
 
 Point = tuple[int, Labels, Figures]
 MAX_POINTS, MAX_SERIES, MAX_MARKS = 1440, 500, 200

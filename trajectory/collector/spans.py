@@ -20,20 +20,9 @@ from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import MESSAGE, text_of
 from trajectory.model.words import Slot, SpanKind
-from trajectory.view.rows import (
-    OUTLINE_PARTS,
-    AlertRow,
-    Content,
-    CriticalRow,
-    EventRow,
-    Health,
-    LinkRow,
-    Outline,
-    SpanRow,
-    SpanView,
-    TraceQuery,
-)
+from trajectory.view.rows import AlertRow, Content, CriticalRow, EventRow, Health, LinkRow, SpanRow
 from trajectory.view.text import clean
+from trajectory.view.views import OUTLINE_PARTS, Outline, SpanView, TraceQuery
 
 _SLOT_ORDER = (
     Slot.TASK, Slot.SYSTEM, Slot.INPUT, Slot.ARGUMENTS, Slot.CONTEXT, Slot.OUTPUT, Slot.RESULT, Slot.RETURNED, Slot.TOOLS,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from trajectory.errors import TrajectoryError
 from trajectory.view.feed import Format
-from trajectory.view.rows import Health, Query, View
+from trajectory.view.rows import Health
+from trajectory.view.views import Query, View
 
 if TYPE_CHECKING:
     from trajectory.collector.at_rest import StoredLibrary

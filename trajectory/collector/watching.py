@@ -9,7 +9,7 @@ from trajectory.errors import WireError
 from trajectory.model.fact import Marked
 from trajectory.protocol.codec import decode_fact, encode
 from trajectory.protocol.frames import ANSWER, ASK, PROTOCOL_VERSION, TELL
-from trajectory.view.rows import Query, View
+from trajectory.view.views import Query, View
 
 ACTIONS = ("acknowledge", "mute", "reopen")
 _query: msgspec.msgpack.Decoder[Query] = msgspec.msgpack.Decoder(Query)

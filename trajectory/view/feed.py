@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from trajectory.errors import TrajectoryError
-from trajectory.view.rows import Query, View
+from trajectory.view.views import Query, View
 
 
 class FeedLost(TrajectoryError):

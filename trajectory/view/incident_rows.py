@@ -42,12 +42,3 @@ class ChannelRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dead: int
     trouble: str = ""
     failures: int = 0  # in a row, just now
-
-
-class AlertsQuery(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="alerts"):
-    """Alerts whose ids begin with `id`: at most `limit` of those that are open, the gravest and latest first, and so many that
-    are over, the latest first."""
-
-    id: str = ""
-    limit: int = 200
-    closed: int = 20

@@ -10,7 +10,7 @@ from dataclasses import replace
 from trajectory.errors import StoreError
 from trajectory.view.feed import Feed, FeedBusy
 from trajectory.view.link import Link
-from trajectory.view.rows import Missing, Query, RunsQuery, RunsView, TraceQuery, TraceView, View
+from trajectory.view.views import Missing, Query, RunsQuery, RunsView, TraceQuery, TraceView, View
 
 _HEX = re.compile("[0-9a-f]{1,32}")
 _WHOLE_TRACE, _WHOLE_SPAN = 32, 16

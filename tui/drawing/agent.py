@@ -11,7 +11,8 @@ Rows in, lines out; the agent's screen draws with it.
 from collections.abc import Callable, Sequence
 
 from trajectory.view.agent_rows import AgentMessage, AgentStep
-from trajectory.view.rows import AgentView, AlertRow
+from trajectory.view.rows import AlertRow
+from trajectory.view.views import AgentView
 from tui.drawing.line import Line, cut, joined, measure, put, put_label, spread
 from tui.drawing.numbers import coarse, duration, grouped, many, scaled
 from tui.drawing.page import PageLine, paragraph

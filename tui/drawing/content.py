@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from trajectory.view.rows import Content, SpanView
+from trajectory.view.rows import Content
 from trajectory.view.text import wrapped
+from trajectory.view.views import SpanView
 from tui.drawing.line import Line
 from tui.drawing.numbers import duration, many, size
 from tui.signs import Signs, mark_sign, state_sign

@@ -12,8 +12,9 @@ it was held. Rows in, lines out; the screen of a delegation draws with it.
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 
-from trajectory.view.rows import Content, DelegationRow, DelegationView, ItemRow, UsedRow, UseRow
+from trajectory.view.rows import Content, DelegationRow, ItemRow, UsedRow, UseRow
 from trajectory.view.text import wrapped
+from trajectory.view.views import DelegationView
 from tui.drawing.figures import NOT_CAPTURED
 from tui.drawing.line import Line, cut, measure, put, put_label, spread
 from tui.drawing.numbers import duration, grouped, many

@@ -5,8 +5,8 @@ Invariant: each line is as wide as asked for, and no failure is hidden. Called b
 
 from itertools import groupby, pairwise
 
-from trajectory.view.rows import Outline
 from trajectory.view.scale import Scale
+from trajectory.view.views import Outline
 from tui.drawing.line import Line
 from tui.drawing.spark import spark
 from tui.drawing.window import Window

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from trajectory.view.rows import SpanView
 from trajectory.view.text import cells, clean, truncate, wrapped
+from trajectory.view.views import SpanView
 from tui.drawing.line import Line, measure, put, put_middle
 from tui.drawing.numbers import duration, grouped, stamp
 from tui.signs import Signs, severity_sign

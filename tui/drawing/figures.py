@@ -4,7 +4,8 @@ Invariant: what is not known is a question mark or words that say so, and never 
 delegation draws with it.
 """
 
-from trajectory.view.rows import DelegationView, FiguresRow
+from trajectory.view.rows import FiguresRow
+from trajectory.view.views import DelegationView
 from tui.drawing.alerts import preview_line
 from tui.drawing.line import Line, cut, measure, put
 from tui.drawing.numbers import duration, grouped, many, money, scaled

@@ -4,7 +4,8 @@ Invariant: a body is shown as on the span's own screen, and cut with a line that
 opens the span, or what it names. Rows in, lines out; the pane beside the cockpit and the timeline draws with it.
 """
 
-from trajectory.view.rows import Content, SpanView
+from trajectory.view.rows import Content
+from trajectory.view.views import SpanView
 from tui.drawing.content import content_lines, content_title, json_line, span_headline
 from tui.drawing.fields import Field, span_fields
 from tui.drawing.line import Line, cut, short

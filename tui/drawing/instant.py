@@ -4,7 +4,8 @@ Invariant: each line is exactly as wide as asked for, and what was only known la
 screen draws with it.
 """
 
-from trajectory.view.rows import AlertAt, InstantView, KnownRow, LaneAt
+from trajectory.view.rows import AlertAt, KnownRow, LaneAt
+from trajectory.view.views import InstantView
 from tui.drawing.alerts import alert_counts
 from tui.drawing.line import Line, cut, joined, put, spread
 from tui.drawing.numbers import coarse, duration, grouped, many, scaled

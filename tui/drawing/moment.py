@@ -8,8 +8,9 @@ Invariant: pure, from the lanes and delegations of the view; nothing is said of 
 
 from collections.abc import Callable, Iterable
 
-from trajectory.view.rows import DelegationRow, Lane, PathStep, TraceView
+from trajectory.view.rows import DelegationRow, Lane, PathStep
 from trajectory.view.text import cells, clean
+from trajectory.view.views import TraceView
 from tui.drawing.line import Line, put_label, spread
 from tui.drawing.numbers import duration
 from tui.drawing.page import PageLine

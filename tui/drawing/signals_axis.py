@@ -7,8 +7,8 @@ where nothing was found. The signals' screen draws with it.
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 
-from trajectory.view.rows import SignalsView
 from trajectory.view.signal_rows import SignalMark
+from trajectory.view.views import SignalsView
 from tui.drawing.numbers import wall
 from tui.drawing.plot import Axis, Mark
 from tui.drawing.signals_marks import rank, state_bit

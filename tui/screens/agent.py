@@ -13,7 +13,8 @@ from textual.containers import Container
 from trajectory.view.agent_rows import AgentStep
 from trajectory.view.link import Link
 from trajectory.view.plotted import DAY_MINUTES, Plotted
-from trajectory.view.rows import AgentQuery, AgentView, TraceRow, View
+from trajectory.view.rows import TraceRow
+from trajectory.view.views import AgentQuery, AgentView, View
 from tui.drawing.agent import agent_headline, came_with, fact_lines, message_lines, trajectory_line
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped, many

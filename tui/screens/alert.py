@@ -12,8 +12,9 @@ from textual.binding import Binding
 from textual.containers import Container
 
 from trajectory.view.plotted import plotted_of_anomaly
-from trajectory.view.rows import AlertRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.rows import AlertRow, TraceRow
 from trajectory.view.text import wrapped
+from trajectory.view.views import TraceQuery, TraceView, View
 from tui.drawing.delegation import delegation_at
 from tui.drawing.line import Line
 from tui.drawing.moment import moment_lines

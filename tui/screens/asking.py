@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 
 from trajectory.view.link import Link
-from trajectory.view.rows import Missing, Query, View
+from trajectory.view.views import Missing, Query, View
 from tui.drawing.line import Line
 from tui.links import link_to
 from tui.signs import Signs

@@ -8,19 +8,8 @@ from typing import ClassVar
 
 from textual.binding import Binding
 
-from trajectory.view.rows import (
-    AlertRow,
-    DelegationRow,
-    Lane,
-    SpanRow,
-    SpanView,
-    StepRow,
-    SuspectRow,
-    TraceQuery,
-    TraceRow,
-    TraceView,
-    View,
-)
+from trajectory.view.rows import AlertRow, DelegationRow, Lane, SpanRow, StepRow, SuspectRow, TraceRow
+from trajectory.view.views import SpanView, TraceQuery, TraceView, View
 from tui.drawing.alerts import alert_line, alerts_title, kind_width
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at

@@ -11,7 +11,8 @@ from textual.binding import Binding
 from textual.containers import Container
 
 from trajectory.view.link import Link
-from trajectory.view.rows import DelegationQuery, DelegationView, ItemRow, TraceRow, View
+from trajectory.view.rows import ItemRow, TraceRow
+from trajectory.view.views import DelegationQuery, DelegationView, View
 from tui.drawing.delegation import (
     MODES,
     history_lines,

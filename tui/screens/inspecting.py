@@ -4,7 +4,8 @@ Invariant: there is one pull at a time: for the span when another is under the c
 of each only what is new comes. Built on by the cockpit and the timeline.
 """
 
-from trajectory.view.rows import AlertRow, Missing, Query, SpanQuery, SpanView, View
+from trajectory.view.rows import AlertRow
+from trajectory.view.views import Missing, Query, SpanQuery, SpanView, View
 from tui.screens.base import DataScreen
 from tui.widgets.inspector import InspectorPane
 from tui.widgets.pane import Pane

@@ -9,7 +9,8 @@ from textual.containers import Container
 
 from trajectory.errors import QueryError
 from trajectory.view.query import parse
-from trajectory.view.rows import InstantQuery, InstantView, Query, StepRow, TraceRow, View
+from trajectory.view.rows import StepRow, TraceRow
+from trajectory.view.views import InstantQuery, InstantView, Query, View
 from tui.drawing.instant import alert_at_line, doing_line, instant_summary, known_line
 from tui.drawing.knowledge import matrix_head, matrix_lines, shown_items
 from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend

@@ -11,7 +11,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
-from trajectory.view.rows import AlertRow, RunsQuery, RunsView, TraceRow, View
+from trajectory.view.rows import AlertRow, TraceRow
+from trajectory.view.views import RunsQuery, RunsView, View
 from tui.drawing.alerts import preview_line
 from tui.drawing.grouping import by_agent
 from tui.drawing.lanes import draw_lanes

@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 
 from trajectory.view.comparing import Compared, compared
 from trajectory.view.query import parse
-from trajectory.view.rows import SignalsQuery, SignalsView, View
 from trajectory.view.signal_rows import SignalMark, SignalSeries
 from trajectory.view.spikes import spikes
 from trajectory.view.text import wrapped
+from trajectory.view.views import SignalsQuery, SignalsView, View
 from tui.drawing.line import Line, spread
 from tui.drawing.numbers import many
 from tui.drawing.plot import Axis, Band, plot_lines, room_for, spoken_band

@@ -6,8 +6,9 @@ so. `signals_drawing` draws from it.
 
 from trajectory.view.link import EVERY_TRACE, Link
 from trajectory.view.plotted import Plotted
-from trajectory.view.rows import SignalsView, TraceRow
+from trajectory.view.rows import TraceRow
 from trajectory.view.signal_rows import SignalSeries
+from trajectory.view.views import SignalsView
 from tui.drawing.signals import ALL, BY, METRICS, WINDOWS, Metric, metric_called
 from tui.links import link_to_signals
 from tui.screens.base import DataScreen

@@ -11,7 +11,8 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from trajectory.view.link import Link
-from trajectory.view.rows import Content, SpanQuery, SpanRow, SpanView, View
+from trajectory.view.rows import Content, SpanRow
+from trajectory.view.views import SpanQuery, SpanView, View
 from tui.drawing.content import ContentLine, content_lines, content_text, content_title, json_line, span_headline
 from tui.drawing.delegation import used_lines
 from tui.drawing.fields import Field, span_fields

@@ -10,8 +10,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from trajectory.view.rows import DelegationRow, Outline, SpanRow, TraceQuery, TraceRow, TraceView, View
+from trajectory.view.rows import DelegationRow, SpanRow, TraceRow
 from trajectory.view.scale import Scale
+from trajectory.view.views import Outline, TraceQuery, TraceView, View
 from tui.drawing.bars import run_summary
 from tui.drawing.delegation import delegation_at
 from tui.drawing.density import density_lines

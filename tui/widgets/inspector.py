@@ -6,7 +6,7 @@ much is left. On wide screens it stands beside the rows.
 
 from collections.abc import Callable
 
-from trajectory.view.rows import SpanView
+from trajectory.view.views import SpanView
 from tui.drawing.inspector import inspector_lines
 from tui.drawing.line import Line
 from tui.drawing.page import PageLine

@@ -4,7 +4,8 @@ Invariant: the chart is drawn once for each view, path, width and instant, howev
 first pane.
 """
 
-from trajectory.view.rows import Lane, TraceView
+from trajectory.view.rows import Lane
+from trajectory.view.views import TraceView
 from tui.drawing.chain import chain_line, of_drawn
 from tui.drawing.grouping import Grouped, by_agent
 from tui.drawing.lanes import LaneDrawing, draw_lanes, lanes_legend

@@ -4,8 +4,9 @@ Invariant: lines are made once for each view; what the pane does not hold is sai
 and all spans.
 """
 
-from trajectory.view.rows import SpanRow, TraceView
+from trajectory.view.rows import SpanRow
 from trajectory.view.scale import Scale
+from trajectory.view.views import TraceView
 from tui.drawing.entries import Entry, entries, trace_end_ns
 from tui.drawing.line import Line
 from tui.drawing.numbers import grouped
