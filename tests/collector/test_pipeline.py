@@ -21,7 +21,7 @@ from tests.collector.builders import (
     span_id,
     started,
 )
-from trajectory.collector import pipeline as pipelines
+from trajectory.collector import held
 from trajectory.collector.health import Vitals
 from trajectory.collector.pace import NOTHING_NS, QUICK_NS, Pace
 from trajectory.collector.payloads import Payloads
@@ -109,8 +109,8 @@ def test_a_crash_between_store_and_fold_is_made_good_at_the_next_start() -> None
 
 
 def test_a_trace_that_memory_forgot_reads_the_same_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
-    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    monkeypatch.setattr(held, "MAX_TRACES", 2)
+    monkeypatch.setattr(held, "_MIN_TRACES", 1)
     clock = Clock()
     store = FailingStore()
     pipeline = Pipeline(store, [SaysOnEnd], clock)
@@ -136,8 +136,8 @@ def _rows(pipeline: Pipeline) -> list[object]:
 
 
 def test_a_trace_that_is_looked_at_is_not_the_first_to_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
-    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    monkeypatch.setattr(held, "MAX_TRACES", 2)
+    monkeypatch.setattr(held, "_MIN_TRACES", 1)
     clock = Clock()
     pipeline = Pipeline(FailingStore(), [], clock)
     for number in range(2):
@@ -367,26 +367,26 @@ def test_many_small_parts_rest_in_proportion_to_all_of_them() -> None:
 def test_a_trace_that_ended_is_summed_up_while_those_that_go_on_rest() -> None:
     pipeline = Pipeline(FailingStore(), [], Clock())
     pipeline.tick()
-    pipeline._live_pace.rests_for(1 << 60)
+    pipeline._summing._live_pace.rests_for(1 << 60)
     other = b"o" * 16
     take(pipeline, started(1), started(1, trace_id=other), ended(1, trace_id=other))
     pipeline.tick()
     assert [row.trace_id for row in pipeline.runs.rows()] == [other.hex()]
-    pipeline._live_pace.rests_for(0)
+    pipeline._summing._live_pace.rests_for(0)
     pipeline.tick()
     assert {row.trace_id: row.state for row in pipeline.runs.rows()} == {other.hex(): "done", TRACE.hex(): "live"}
 
 
 def test_spans_in_memory_are_counted_as_they_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
-    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    monkeypatch.setattr(held, "MAX_TRACES", 2)
+    monkeypatch.setattr(held, "_MIN_TRACES", 1)
     pipeline = Pipeline(FailingStore(), [SaysOnEnd], Clock())
     for number in range(1, 6):
         one = bytes([number]) * 16
         facts = [started(n, trace_id=one) for n in range(1, number + 1)]
         take(pipeline, *facts, ended(1, "error", trace_id=one))
         pipeline.tick()
-    assert pipeline._span_count == sum(len(f.trace.spans) for f in pipeline.traces()) > 0
+    assert pipeline._held.span_count == sum(len(f.trace.spans) for f in pipeline.traces()) > 0
 
 
 def test_bodies_beyond_the_limit_are_read_from_the_store() -> None:

@@ -8,6 +8,7 @@ import gc
 import pytest
 
 from tests.collector.builders import SOURCE, Clock, FailingStore, SaysOnEnd, ended, started
+from trajectory.collector import held as holding
 from trajectory.collector import pipeline as pipelines
 from trajectory.collector.pipeline import Pipeline
 from trajectory.graph.span import Span
@@ -37,7 +38,7 @@ def take(pipeline: Pipeline, runs: list[list[Fact]]) -> None:
 
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines, "KEPT_SPANS", 10 * SPANS)
+    monkeypatch.setattr(holding, "KEPT_SPANS", 10 * SPANS)
 
 
 def held(pipeline: Pipeline) -> set[bytes]:
@@ -82,7 +83,7 @@ def test_a_trace_that_someone_looks_at_stays() -> None:
 
 
 def test_traces_beyond_the_hard_limit_are_forgotten_though_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines, "MAX_TRACES", 12)
+    monkeypatch.setattr(holding, "MAX_TRACES", 12)
     store, clock = FailingStore(), Clock()
     pipeline = Pipeline(store, (), clock)
     take(pipeline, [run_of(n, is_open=True) for n in range(1, TRACES + 1)])

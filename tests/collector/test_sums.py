@@ -7,7 +7,7 @@ import pytest
 from tests.collector.builders import NOW_NS, SECOND_NS, SOURCE, TRACE, Clock, FailingStore, SaysOnEnd, ended, started
 from tests.scenarios import SOURCE as TEAM
 from tests.scenarios import Scenario
-from trajectory.collector import pipeline as pipelines
+from trajectory.collector import held
 from trajectory.collector.importing import through_pipeline
 from trajectory.collector.pipeline import Pipeline
 from trajectory.errors import StoreError
@@ -112,8 +112,8 @@ def test_a_restart_neither_loses_nor_doubles(again: Callable[[Pipeline], Pipelin
 
 
 def test_a_trace_that_memory_forgot_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines, "MAX_TRACES", 2)
-    monkeypatch.setattr(pipelines, "_MIN_TRACES", 1)
+    monkeypatch.setattr(held, "MAX_TRACES", 2)
+    monkeypatch.setattr(held, "_MIN_TRACES", 1)
     store, clock = FailingStore(), Clock()
     pipeline = Pipeline(store, [], clock)
     take(pipeline, started(1), *call(2), ended(1))

@@ -6,7 +6,6 @@ for a replay. One thread owns it. `store` may raise StoreError, and then nothing
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import get_args
@@ -18,14 +17,16 @@ from trajectory.collector.counting import Counted, saved_groups
 from trajectory.collector.endings import Endings
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
+from trajectory.collector.held import MAX_TRACES, HeldTraces
 from trajectory.collector.incident_states import IncidentStates
 from trajectory.collector.judging import Judging
-from trajectory.collector.listing import Listing, row_of, summary_of, traces_saying
+from trajectory.collector.listing import Listing, row_of, traces_saying
 from trajectory.collector.own import OWN_ID
 from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.relearning import Relearning
 from trajectory.collector.rows import TraceRows
+from trajectory.collector.summing import Summing
 from trajectory.collector.sums import Sums
 from trajectory.detection.contract import DetectorFactory
 from trajectory.detection.mixed import MixedSessions
@@ -33,7 +34,6 @@ from trajectory.detection.sessions import Sessions
 from trajectory.detection.stalled import StalledSpans
 from trajectory.detection.usual import UsualDurations
 from trajectory.errors import StoreError, TrajectoryError
-from trajectory.graph.ends import ends_of
 from trajectory.model.fact import (
     Batch,
     Fact,
@@ -51,22 +51,17 @@ from trajectory.protocol.codec import decode_fact, encode
 from trajectory.signals.anomalies import Anomalies
 from trajectory.signals.figures import Group
 from trajectory.signals.watch import Watch
-from trajectory.store.contract import LIVE, Activity, TallyRow, Writer
+from trajectory.store.contract import Activity, Writer
 from trajectory.store.retention import Bounds, Retention, Standing, standing_at_rest
 from trajectory.view.text import clean
 
-MAX_TRACES = 256
-MAX_SPANS = 400_000
 LISTED_TRACES = 10_000
-KEPT_SPANS = 1_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _SWEEP_NS = 500_000_000  # how often all traces are looked through
-_BUDGET_NS = 50_000_000  # how long a tick may sum up
+_INDEXING_NS = 50_000_000  # of a sweep
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
 _LAST_CROSSING_NS = 300_000_000
-_RESTS = 9
 _RETENTION_S = 0.01
 _RETENTION_RESTS = 1  # retention takes half of the time at most
-_MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
 
 
 class Pipeline:
@@ -81,20 +76,18 @@ class Pipeline:
         self.watch = Watch(self.sums.prices)
         self._endings = Endings(self.watch)
         self.incident_states: IncidentStates | None = None  # where alerts are told
-        self._usual = UsualDurations()
+        usual = UsualDurations()
         told_of_others: dict[DetectorFactory, DetectorFactory] = {
-            StalledSpans: partial(StalledSpans, self._usual),
+            StalledSpans: partial(StalledSpans, usual),
             MixedSessions: partial(MixedSessions, Sessions()),
             Anomalies: partial(Anomalies, self.watch),
         }
-        self._judging = Judging(lambda: self._folded.values(), self._keep)
-        self._detectors = [told_of_others.get(made, made) for made in detectors]
         self._now_ns = now_ns
         self._payloads = Payloads(writer.payload)
-        self._folded: OrderedDict[bytes, FoldedTrace] = OrderedDict()
-        self._behind: dict[bytes, FoldedTrace] = {}  # those whose saved row may be older than they are
-        self._live_pace = Pace(_RESTS)
-        self._span_count = 0  # of the traces in memory
+        made = [told_of_others.get(made, made) for made in detectors]
+        self._held = HeldTraces(writer, self._payloads, made, self.vitals, now_ns)
+        self._judging = Judging(lambda: self._held, self._keep)
+        self._summing = Summing(writer, self._held, self.runs, self.sums, usual, self.vitals, self._changed)
         self._at_hand: dict[bytes, FoldedTrace] = {}  # those that the batch being folded is about
         self._own = Source(OWN_ID, os.urandom(16), {"service.name": "trajectory.collector"})
         self._own_seq = 0
@@ -184,18 +177,18 @@ class Pipeline:
 
     def _at(self, trace_id: bytes, now_ns: int) -> FoldedTrace:
         """A trace that facts of this batch are about, noted once as touched by all of them."""
-        folded = self._folded.get(trace_id)
+        folded = self._held.get(trace_id)
         if folded is not None and folded.is_to_read:  # it goes on: whoever judges has to see it from its beginning
             self._forget(trace_id)
             folded = None
         folded = self._at_hand[trace_id] = folded or self._begin(trace_id)
-        self._folded[trace_id] = folded  # also where all that the store had of it was deleted
+        self._held.put(folded)  # also where all that the store had of it was deleted
         folded.touched_ns, folded.is_rested = now_ns, False
         folded.last_frame = self._last_frame
         return folded
 
     def _hear(self, fact: Heartbeat, source: Source) -> None:
-        for folded in self._folded.values():
+        for folded in self._held:
             if folded.trace.open_count and source.emitter_id in folded.trace.heard_ns:
                 folded.trace.apply(fact, source)
 
@@ -208,7 +201,7 @@ class Pipeline:
         else:
             self.vitals.lost(count, source.service)
         self.version += 1
-        for folded in [f for f in self._folded.values() if source.emitter_id in f.trace.heard_ns]:
+        for folded in [f for f in self._held if source.emitter_id in f.trace.heard_ns]:
             trace = folded.trace
             if trace.open_count and trace.root is not None:
                 missing_count = folded.missing_counts.get(source.emitter_id, 0) + count
@@ -249,17 +242,12 @@ class Pipeline:
     def _changed(self, folded: FoldedTrace) -> None:
         self.version += 1
         folded.changed_version = self.version
-        self._behind[folded.trace.trace_id] = folded
-        self._span_count += folded.count_anew()
+        self._summing.note(folded)
+        self._held.count(folded)
 
     def _forget(self, trace_id: bytes) -> FoldedTrace | None:
-        folded = self._folded.pop(trace_id, None)
-        if folded is not None:
-            folded.is_forgotten = True
-        self._behind.pop(trace_id, None)
-        if folded is not None:
-            self._span_count -= folded.counted_spans
-        return folded
+        self._summing.forget(trace_id)
+        return self._held.forget(trace_id)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -273,14 +261,15 @@ class Pipeline:
         self._judging.step(now_ns)
         self._follow_anomaly(now_ns)
         self._store_own()
-        self._summarise_due(now_ns, is_sweep)
+        if self._summing.step(now_ns, is_sweep=is_sweep):
+            self.version += 1
         self.sums.step(now_ns)
         if self._relearning is not None and not self._relearning.step(now_ns):
             self._relearning = None
-        self._work_out()
+        self._summing.work_out()
         self.make_room()
         if is_sweep:
-            self.writer.index(_BUDGET_NS)
+            self.writer.index(_INDEXING_NS)
         if self._retention_pace.is_due:
             began_ns = time.monotonic_ns()
             self.retire(_RETENTION_S)
@@ -301,7 +290,7 @@ class Pipeline:
 
     def _let_go_of_marks(self, now_ns: int) -> None:
         """What a mark said until now is said no more: the rows of its run are made again."""
-        for folded in self._folded.values():
+        for folded in self._held:
             if 0 < folded.mark_ends_ns <= now_ns:
                 folded.note_marks(now_ns)
                 folded.summary_version = -1
@@ -319,7 +308,7 @@ class Pipeline:
     def _standing(self, activity: Activity) -> Standing:
         """What retention asks of a trace. One whose facts were never folded is folded now."""
         trace_id = activity.trace_id
-        folded = self._folded.get(trace_id)
+        folded = self._held.get(trace_id)
         if folded is None and activity.summary is None:
             folded = self._load(trace_id)
         if folded is not None:
@@ -340,16 +329,21 @@ class Pipeline:
 
     def finish(self) -> None:
         """Settles every trace for good and stores what that finds: at the end of an import, and before a stop."""
-        for folded in list(self._folded.values()):
+        for folded in list(self._held):
             self._settle_for_good(folded)
         while self._follow_anomaly(self._now_ns()):
             self._store_own()
         self._store_own()
         for last in (False, True):
-            self._summarise([f for f in self._folded.values() if self._is_unsaid(f, True)], self._now_ns())
+            self._summarise(self._held, is_sweep=True)
             if not last:
-                self._work_out(_LAST_CROSSING_NS)
+                self._summing.work_out(_LAST_CROSSING_NS)
         self.writer.index(_LAST_INDEX_NS)
+
+    def _summarise(self, traces: Iterable[FoldedTrace], *, is_sweep: bool) -> None:
+        now_ns = self._now_ns()
+        if self._summing.save([f for f in traces if self._summing.is_unsaid(f, now_ns, is_sweep=is_sweep)], now_ns):
+            self.version += 1
 
     def _settle_for_good(self, folded: FoldedTrace) -> None:
         self._keep(folded, folded.settle(folded.trace.last_ns if not folded.trace.open_count else self._now_ns()))
@@ -363,7 +357,7 @@ class Pipeline:
             self._pending = []
             self._unsaved += [fact.finding for fact in facts if isinstance(fact, Found)]
             for fact in facts:
-                folded = self._folded.get(trace_of(fact))
+                folded = self._held.get(trace_of(fact))
                 if folded is not None:
                     if folded.judged_frame == folded.last_frame:  # what we found ourselves is not judged
                         folded.judged_frame = self._last_frame
@@ -372,91 +366,11 @@ class Pipeline:
             self.writer.save_findings(self._unsaved)
             self._unsaved = []
 
-    def _is_unsaid(self, folded: FoldedTrace, is_sweep: bool) -> bool:
-        """Whether a saved row is behind: its trace changed, was judged, or (asked once a sweep) its processes fell silent."""
-        is_behind = not folded.trace.open_count and folded.saved_frame != folded.done_frame
-        if is_behind or folded.summary_version != folded.trace.version:
-            return True
-        if not is_sweep or not folded.trace.open_count:
-            return False
-        return TraceRows(folded, self._now_ns(), is_live=True).state() != self.runs.state(folded.trace.trace_id)
-
-    def _summarise_due(self, now_ns: int, is_sweep: bool) -> None:
-        """Sums up the traces that changed: those that ended at once, those that go on in a tenth of the time."""
-        asked = self._folded.values() if is_sweep else self._behind.values()
-        behind = [f for f in asked if self._is_unsaid(f, is_sweep)]
-        going_on_too = self._live_pace.is_due
-        due = [f for f in behind if f.summary_pace.is_due and (going_on_too or not f.trace.open_count)]
-        began_ns = time.thread_time_ns()
-        self._summarise(sorted(due, key=lambda f: f.summed_ns), now_ns, _BUDGET_NS)
-        if going_on_too and any(f.trace.open_count for f in due):
-            self._live_pace.rests_for(time.thread_time_ns() - began_ns)
-        self._behind = {f.trace.trace_id: f for f in behind if f.summary_version != f.trace.version}
-
-    def _summarise(self, traces: Iterable[FoldedTrace], now_ns: int, budget_ns: int = 1 << 62) -> None:
-        """Saves the rows of these traces, of as many as the budget allows."""
-        summaries, tallies, summed = [], [], []
-        spent_ns = 0
-        for folded in traces:
-            if spent_ns > budget_ns:
-                break
-            began_ns = time.monotonic_ns()
-            folded.summary_version, folded.summed_ns = folded.trace.version, now_ns
-            try:
-                row = TraceRows(folded, now_ns, is_live=True).trace_row()
-                ends = ends_of(folded.trace, is_live=row.state == LIVE, is_partial=row.is_partial)
-                tally = self._counted(folded)
-            except StoreError:
-                raise
-            except Exception as fault:  # whatever hostile facts make of our rows: the others are summed up
-                self.vitals.faulted("a summary", fault)
-                continue
-            finally:
-                spent_ns += folded.summary_pace.took(began_ns)
-            if row.state != self.runs.state(folded.trace.trace_id):
-                self._changed(folded)
-            if not folded.trace.open_count and not folded.is_learnt:
-                folded.is_learnt = True
-                self._usual.learn(folded.trace)
-            self.runs.put(row, ends)
-            summaries.append(summary_of(row, folded.done_frame, ends))
-            summed.append(folded)
-            if tally is not None:
-                tallies.append(tally)
-        if summaries:
-            self.version += 1
-            try:
-                self.writer.save_summaries(summaries, tallies)
-            except StoreError:
-                for folded in summed:
-                    folded.summary_version = -1
-                raise
-            for folded in summed:
-                folded.saved_frame = folded.done_frame
-                self.sums.saved(folded, now_ns)
-
-    def _work_out(self, budget_ns: int | None = None) -> None:
-        """What came through at delegations, of traces that are over."""
-        try:
-            self.sums.work_out(budget_ns)
-        except Exception as fault:  # whatever hostile contents make of what is compared
-            self.vitals.faulted("comparing what crossed", fault)
-
-    def _counted(self, folded: FoldedTrace) -> TallyRow | None:
-        """What is new of a trace in numbers, to be saved."""
-        try:
-            return self.sums.look(folded)
-        except StoreError:
-            raise
-        except Exception as fault:  # whatever hostile facts make of our sums: the trace is listed
-            self.vitals.faulted("counting a trace", fault)
-            return None
-
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def traces(self) -> list[FoldedTrace]:
         """Those in memory."""
-        return list(self._folded.values())
+        return list(self._held)
 
     def saying(self, text: str) -> set[str]:
         """The ids of the latest traces in which anything says a text."""
@@ -472,14 +386,14 @@ class Pipeline:
 
     def groups(self, trace_id: bytes) -> Iterable[Group]:
         """Of what there was work in a trace, as it was counted."""
-        folded = self._folded.get(trace_id)
+        folded = self._held.get(trace_id)
         if folded is not None and folded.tally is not None:
             return folded.tally.tally.keys()
         return saved_groups(self.writer.tally(trace_id))
 
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""
-        folded = self._folded.get(trace_id) or self._load(trace_id, to_read=trace_id not in self._stale)
+        folded = self._held.get(trace_id) or self._load(trace_id, to_read=trace_id not in self._stale)
         folded.touched_ns = folded.asked_ns = self._now_ns()
         return folded if folded.trace.spans else None
 
@@ -487,7 +401,8 @@ class Pipeline:
         """A trace that is not in memory: read from the store if anything of it was stored before, else empty."""
         if trace_id in self.runs or trace_id in self._stale or self.writer.summary(trace_id) is not None:
             return self._load(trace_id)
-        folded = self._folded[trace_id] = FoldedTrace(trace_id, self._payloads.get, self._detectors)
+        folded = self._held.empty(trace_id)
+        self._held.put(folded)
         return folded
 
     def _load(self, trace_id: bytes, *, to_read: bool = False) -> FoldedTrace:
@@ -495,61 +410,26 @@ class Pipeline:
 
         One that ended and was judged is only read, so nobody judges it again until it goes on.
         """
-        summary = self.writer.summary(trace_id) if to_read else None
-        is_to_read = summary is not None and summary.state != LIVE
-        folded = FoldedTrace(trace_id, self._payloads.get, () if is_to_read else self._detectors)
-        folded.is_to_read = folded.is_rested = folded.is_learnt = is_to_read
-        folded.is_stored = True
-        found: dict[str, Finding] = {}
-        for batch in map(skew.corrected, self.writer.facts(trace_id)):
-            for fact in batch.facts:
-                try:
-                    found.update((finding.key, finding) for finding in folded.apply(fact, batch.source))
-                except Exception as fault:
-                    self.vitals.faulted("folding a stored fact", fault)
+        folded, found = self._held.read(trace_id, to_read=to_read)
         if folded.trace.spans:
-            self._folded[trace_id] = folded
+            self._held.put(folded)
             folded.last_frame = self._last_frame
             self._changed(folded)
-            self._keep(folded, [f for key, f in found.items() if key not in folded.trace.findings])
+            self._keep(folded, found)
         return folded
 
     def make_room(self) -> None:
         """Forgets traces until memory is bounded, each judged and summed up before. Raises StoreError, and then none is."""
-        leaving = self._surplus()
+        leaving = self._held.surplus()
         for folded in leaving:
             if folded.settled_version != folded.trace.version or not folded.is_rested:
                 self._settle_for_good(folded)
         if leaving:
             self._store_own()
-            self._summarise([f for f in leaving if self._is_unsaid(f, False)], self._now_ns())
+            self._summarise(leaving, is_sweep=False)
         for folded in leaving:
             self._forget(folded.trace.trace_id)
             folded.trace.dissolve()
-
-    def _surplus(self) -> list[FoldedTrace]:
-        """The traces that memory has no room for: those left alone longest, those that are needed only beyond the limits."""
-        if len(self._folded) <= _MIN_TRACES:
-            return []
-        now_ns = self._now_ns()
-
-        def idleness(folded: FoldedTrace) -> tuple[bool, int]:
-            return folded.is_needed(now_ns), folded.touched_ns
-
-        spans = self._span_count
-        idlest = min(self._folded.values(), key=idleness)
-        most_spans = MAX_SPANS if idlest.is_needed(now_ns) else KEPT_SPANS
-        if len(self._folded) <= MAX_TRACES and spans <= most_spans:
-            return []
-        by_idleness = sorted(self._folded.values(), key=idleness)
-        surplus: list[FoldedTrace] = []
-        for left, folded in zip(range(len(by_idleness), _MIN_TRACES, -1), by_idleness, strict=False):
-            most_spans = MAX_SPANS if folded.is_needed(now_ns) else KEPT_SPANS
-            if left <= MAX_TRACES and spans <= most_spans:
-                break
-            surplus.append(folded)
-            spans -= folded.counted_spans
-        return surplus
 
 
 _OF_SPANS = frozenset(get_args(SpanFact))
