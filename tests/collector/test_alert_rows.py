@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.scenarios import Scenario
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.rows import TraceRows
 from trajectory.detection.cascade import Cascades
@@ -66,7 +67,7 @@ def found(run: Scenario, path: list[bytes], **more: Any) -> Finding:
 
 
 def the_alert(rows: TraceRows) -> AlertRow:
-    return next(row for row in rows.alert_rows() if row.kind == "cascade")
+    return next(row for row in alert_rows(rows) if row.kind == "cascade")
 
 
 def test_a_path_says_at_each_change_of_agent_how_the_fault_came_and_by_which_delegation() -> None:
@@ -99,7 +100,7 @@ def test_both_ends_of_a_hand_over_are_named_with_their_numbers_in_the_direction_
     ]
     spans = [chats[0], sent[1], chats[2]]
     findings = [msgspec.structs.replace(each, span_id=at) for each, at in zip(findings, spans, strict=True)]
-    said = {row.kind: row.summary.partition("  ")[0] for row in rows_of(run, *findings).alert_rows()}
+    said = {row.kind: row.summary.partition("  ")[0] for row in alert_rows(rows_of(run, *findings))}
     assert said == {
         "context.lost": "planner#1 ⇢ research#1",
         "context.stale": "planner#1 ⇢ writer#1",
@@ -190,7 +191,7 @@ def test_only_a_fault_that_is_followed_has_an_ending_and_a_task_shows_when_it_ca
     sent = run.trace().delegations()[0]
     assert sent.target_span is not None
     finding = found(run, [sent.delegation_id, sent.target_span.span_id], kind="context.lost")
-    (alert,) = rows_of(run, finding).alert_rows()
+    (alert,) = alert_rows(rows_of(run, finding))
     assert [(step.way, step.at_ns) for step in alert.path][1] == ("task", sent.received_ns)
     assert alert.ending == ""
     assert any("only cascades are followed" in text for text in alert.unknown)

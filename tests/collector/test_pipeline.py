@@ -22,6 +22,7 @@ from tests.collector.builders import (
     started,
 )
 from trajectory.collector import held
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.health import Vitals
 from trajectory.collector.pace import NOTHING_NS, QUICK_NS, Pace
 from trajectory.collector.payloads import Payloads
@@ -132,7 +133,7 @@ def _rows(pipeline: Pipeline) -> list[object]:
     folded = pipeline.folded(TRACE)
     assert folded is not None
     rows = TraceRows(folded, NOW_NS, is_live=True)
-    return [rows.trace_row(), rows.lanes(), rows.delegation_rows(), rows.alert_rows(), rows.tail(100), span_rows(rows)]
+    return [rows.trace_row(), rows.lanes(), rows.delegation_rows(), alert_rows(rows), rows.tail(100), span_rows(rows)]
 
 
 def test_a_trace_that_is_looked_at_is_not_the_first_to_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +214,7 @@ def test_a_mark_is_stored_before_it_is_answered_and_outlives_a_restart() -> None
     after = Pipeline(store, [SaysOnEnd], Clock())
     folded = after.folded(TRACE)
     assert folded is not None
-    (alert,) = TraceRows(folded, NOW_NS, is_live=True).alert_rows()
+    (alert,) = alert_rows(TraceRows(folded, NOW_NS, is_live=True))
     assert alert.state == "acknowledged"
     before.finish()
     assert store.summaries()[0].critical == 0
@@ -233,7 +234,7 @@ def test_a_mute_lasts_as_long_as_was_said_by_the_collectors_clock_and_outlives_a
     def states() -> list[tuple[str, str]]:
         folded = after.folded(TRACE)
         assert folded is not None
-        return [(a.state, a.muted_by) for a in TraceRows(folded, clock(), is_live=True).alert_rows()]
+        return [(a.state, a.muted_by) for a in alert_rows(TraceRows(folded, clock(), is_live=True))]
 
     assert states() == [("muted", kind)]
     clock.passes(59)

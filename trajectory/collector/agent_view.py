@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from trajectory.collector.agent_facts import agent_facts, model_of
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.trajectories import ANSWER, DELEGATE, RECEIVE, RETRY, RETURN, Line, Lines, lines_of
 from trajectory.collector.wording import PREVIEW_CHARS, event_text, name_of, preview, tokens_of
@@ -114,7 +115,7 @@ def _alerts(rows: TraceRows, lines: Lines) -> list[AlertRow]:
     own = {span_id.hex() for span_id in lines.invocation.spans}
     own |= {d.delegation_id.hex() for d in lines.given}
     return [
-        a for a in rows.alert_rows() if not own.isdisjoint({a.span_id, a.root_span_id, *(p.span_id for p in a.path)})
+        a for a in alert_rows(rows) if not own.isdisjoint({a.span_id, a.root_span_id, *(p.span_id for p in a.path)})
     ]
 
 

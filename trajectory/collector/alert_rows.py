@@ -2,14 +2,15 @@
 
 Invariant: pure; a path's steps are spans that exist, in the finding's order, and what is not known is said so. What a detector
 says beyond the finding's fields (its attributes) is taken where it has the expected shape. Findings come without secrets from the
-judge; what else is quoted is masked here. Called by `rows`.
+judge; what else is quoted is masked here. Called by whoever makes views.
 """
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trajectory.alerting.alerts import Alert
+from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import PREVIEW_CHARS, name_of
 from trajectory.detection.masking import masked
 from trajectory.detection.series import series_of
@@ -21,15 +22,12 @@ from trajectory.model.words import Severity, SpanKind
 from trajectory.view.rows import AlertRow, EvidenceRow, PathStep
 from trajectory.view.text import clean
 
-if TYPE_CHECKING:
-    from trajectory.collector.rows import TraceRows
-
 _FOLLOWED = "cascade"  # the kind whose faults are followed to their end
 _MAX_BESIDE_COUNT = 20
 _MAX_RELATED_COUNT = 20
 
 
-def alert_rows(rows: "TraceRows") -> list[AlertRow]:
+def alert_rows(rows: TraceRows) -> list[AlertRow]:
     """The alerts: those that wait for somebody first, then by severity, then by age."""
     rank = {str(severity): severity.rank for severity in Severity}
     ordered = sorted(rows.alerts, key=lambda a: (a.state != "open", -rank.get(a.severity, 0), a.opened_ns))
@@ -39,7 +37,7 @@ def alert_rows(rows: "TraceRows") -> list[AlertRow]:
 class _AlertRows:
     """Makes the rows of all alerts of one trace; delegations and what alerts have in common are looked up once."""
 
-    def __init__(self, rows: "TraceRows") -> None:
+    def __init__(self, rows: TraceRows) -> None:
         self._rows = rows
         self._trace = rows.trace
         self._between: dict[tuple[int, int], Delegation] = {}

@@ -6,6 +6,7 @@ names a span of the trace. Called by the publisher.
 
 from collections.abc import Iterable
 
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import content_row
 from trajectory.collector.wording import PREVIEW_CHARS, name_of
@@ -144,4 +145,4 @@ def _contents(rows: TraceRows, delegation: Delegation, limit: int) -> Iterable[C
 def _alerts(rows: TraceRows, row: DelegationRow) -> list[AlertRow]:
     """The alerts that are about this hand-over."""
     ids = {row.delegation_id, row.target_span_id} - {""}
-    return [a for a in rows.alert_rows() if row.delegation_id == a.root_span_id or a.span_id in ids][:_MAX_ALERTS_COUNT]
+    return [a for a in alert_rows(rows) if row.delegation_id == a.root_span_id or a.span_id in ids][:_MAX_ALERTS_COUNT]

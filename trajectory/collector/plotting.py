@@ -3,10 +3,9 @@
 Invariant: read-only; what is asked again costs as much as changed since. The publisher makes one when first asked for figures.
 """
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
+from trajectory.collector.library import Library
 from trajectory.collector.rolling import Rolling
 from trajectory.collector.runs_then import RunsThen
 from trajectory.collector.signal_rows import PART, signals_view
@@ -14,14 +13,11 @@ from trajectory.view.rows import Health
 from trajectory.view.signal_rows import SignalMark
 from trajectory.view.views import MOST_ALSO, SignalsQuery, SignalsView
 
-if TYPE_CHECKING:
-    from trajectory.collector.publish import Library
-
 
 class Plotting:
     """Answers what is asked of all runs."""
 
-    def __init__(self, library: "Library") -> None:
+    def __init__(self, library: Library) -> None:
         self._library = library
         self._rolling = Rolling()
         self.runs = RunsThen(library.groups)

@@ -6,24 +6,24 @@ store at rest.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from trajectory.collector.agent_view import agent_view, invocation_at
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.at_instant import Instants
 from trajectory.collector.earlier import Earlier
 from trajectory.collector.folded import FoldedTrace
-from trajectory.collector.listing import Listing
+from trajectory.collector.library import Library
 from trajectory.collector.pace import QUICK_NS, Pace
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import asked_of, critical_rows, outline, place_around, span_rows, span_view
 from trajectory.errors import QueryError
-from trajectory.model.fact import Batch
 from trajectory.view.query import Filter, parse
 from trajectory.view.rows import AlertRow, Health, SpanRow, SuspectRow
 from trajectory.view.text import clean
@@ -44,36 +44,12 @@ from trajectory.view.views import (
 )
 
 if TYPE_CHECKING:
-    from trajectory.collector.counting import Counted
-    from trajectory.collector.incident_states import IncidentStates
     from trajectory.collector.plotting import Plotting
-    from trajectory.signals.figures import Group
 
 _RESTS = 4  # the same question takes a fifth of the time at most, all together half of it
 _MAX_HELD = 16
 _TRACE_ID_BYTES = 16
 _MOST_ALERTS, _LOOKED_AT_ALERTS = 200, 1_000
-
-
-class Library(Protocol):
-    """What a publisher reads: the list of runs, any one trace folded or as its facts are stored, and which traces say a text."""
-
-    version: int
-
-    runs: Listing
-    incident_states: "IncidentStates | None"
-
-    def folded(self, trace_id: bytes) -> FoldedTrace | None: ...
-
-    def saying(self, text: str) -> set[str]: ...
-
-    def stored(self, trace_id: bytes) -> Iterator[Batch]: ...
-
-    def counted(self) -> "Counted": ...
-
-    def groups(self, trace_id: bytes) -> "Iterable[Group]":
-        """Of what there was work in a trace, as it was counted."""
-        ...
 
 
 class Publisher:
@@ -198,7 +174,7 @@ class Publisher:
             trace=rows.trace_row(),
             lanes=[] if query.outline else rows.lanes(),
             delegations=rows.delegation_rows(),
-            alerts=self._with_states(rows.alert_rows()),
+            alerts=self._with_states(alert_rows(rows)),
             tail=rows.tail(query.tail, None if keep.is_empty else lambda r: keep(r, health.now_ns))
             if query.tail > 0
             else [],

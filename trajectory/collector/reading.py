@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from trajectory.alerting.alerts import Alert
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.coalescing import coalesced
 from trajectory.collector.folded import EVENT_STEPS, Step
 from trajectory.collector.knowledge import Held
@@ -292,7 +293,7 @@ class Reading:
         known_ns = {alert.key: _known_ns(alert, trace) for alert in rows.alerts}
         self.alerts = [
             AlertAt(a.key, a.alert_id, a.severity, a.kind, a.state, a.summary, a.agent, a.span_id, a.opened_ns, known_ns[a.key])
-            for a in sorted(rows.alert_rows(), key=lambda a: (a.opened_ns, a.alert_id))
+            for a in sorted(alert_rows(rows), key=lambda a: (a.opened_ns, a.alert_id))
         ]  # fmt: skip
         self.cascade_ns = min((a.opened_ns for a in self.alerts if a.kind == "cascade"), default=0)
         place = {span_id: at for at, i in enumerate(invocations) for span_id in i.spans} if trace.findings else {}

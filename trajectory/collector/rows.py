@@ -9,7 +9,6 @@ from collections.abc import Callable
 from itertools import islice
 
 from trajectory.alerting.alerts import alerts_of
-from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.coalescing import bars_a_lane, coalesced
 from trajectory.collector.folded import FoldedTrace, Step
 from trajectory.collector.wording import (
@@ -27,7 +26,7 @@ from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.words import DELEGATION_TARGET, INTERRUPTED, DelegationMode, Severity, Slot, SpanKind
-from trajectory.view.rows import AlertRow, DelegationRow, Lane, LaneBar, StepRow, TraceRow
+from trajectory.view.rows import DelegationRow, Lane, LaneBar, StepRow, TraceRow
 from trajectory.view.text import clean
 
 SILENT_AFTER_NS = 15_000_000_000
@@ -264,10 +263,6 @@ class TraceRows:
                 key = invocation.span_id if invocation is not None else finding.span_id
                 lost.setdefault(key, []).append(clean(finding.value))
         return lost
-
-    def alert_rows(self) -> list[AlertRow]:
-        """The alerts: those that wait for somebody first, then by severity, then by age."""
-        return alert_rows(self)
 
     # --- tail -------------------------------------------------------------------------------------------------------
 

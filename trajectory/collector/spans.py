@@ -12,6 +12,7 @@ from operator import attrgetter
 import msgspec
 
 from trajectory.collector.agent_facts import model_of
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of, preview, tokens_of
 from trajectory.graph.critical import critical_path_of
@@ -281,7 +282,7 @@ def _links(rows: TraceRows, span: Span) -> list[LinkRow]:
 
 def _alerts_on(rows: TraceRows, span: Span) -> list[AlertRow]:
     own = span.span_id.hex()
-    return [a for a in rows.alert_rows() if own in _named(a)]
+    return [a for a in alert_rows(rows) if own in _named(a)]
 
 
 def _named(alert: AlertRow) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
 
+from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.folded import EVENT_STEPS
 from trajectory.collector.rows import TraceRows
 from trajectory.graph.delegations import Delegation
@@ -57,7 +58,7 @@ class Lines:
         self.given = [d for d in trace.delegations() if d.target is invocation]
         self.gave = [d for d in trace.delegations() if d.source is invocation]
         self.all = sorted(self._lines(trace), key=_in_order)
-        self.found = self._found(rows.alert_rows())
+        self.found = self._found(alert_rows(rows))
         self.starts = self._starts(rows)
 
     def _lines(self, trace: Trace) -> Iterable[Line]:
