@@ -12,6 +12,7 @@ from typing import Any
 
 import zmq
 
+from tests.store.memory import MemoryStore
 from trajectory.collector.desk import Desk
 from trajectory.collector.intake import Intake
 from trajectory.collector.pipeline import Pipeline
@@ -24,7 +25,6 @@ from trajectory.model.fact import Batch, Evidence, Fact, Finding, Source, SpanEn
 from trajectory.protocol import codec, frames
 from trajectory.store.contract import TallyRow, TraceSummary
 from trajectory.store.journal import Journal, JournalReader
-from trajectory.store.memory import MemoryStore
 from trajectory.view.rows import Health
 
 TRACE = b"trace-of-tests-1"

@@ -23,6 +23,7 @@ from tests.collector.builders import (
 )
 from tests.graph.pictures import picture
 from tests.scenarios import Scenario
+from tests.store.memory import MemoryStore
 from trajectory.alerting.alerts import alert_key
 from trajectory.collector.at_rest import StoredLibrary, fold_stored, stored_batches, stored_row
 from trajectory.collector.importing import Numbering, WireDelivery, through_pipeline, turns
@@ -38,7 +39,6 @@ from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Payload
 from trajectory.protocol.codec import AskFrame, read_frame
 from trajectory.store.contract import TraceSummary
-from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.view.feed import FeedBusy, FeedLost
 from trajectory.view.rows import Health

@@ -7,6 +7,7 @@ import pytest
 
 from tests.broken_runs import SHAPES, BrokenRun, linked, messages, texts
 from tests.collector.builders import NOW_NS, Clock, started, wait_for
+from tests.store.memory import MemoryStore
 from trajectory.collector.at_rest import StoredLibrary, stored_run
 from trajectory.collector.listing import Listing
 from trajectory.collector.pipeline import Pipeline
@@ -14,7 +15,6 @@ from trajectory.collector.publish import Publisher
 from trajectory.collector.rows import TraceRows
 from trajectory.model.fact import Batch
 from trajectory.store.contract import TraceSummary
-from trajectory.store.memory import MemoryStore
 from trajectory.view.rows import Health, TraceRow
 from trajectory.view.views import RunsQuery, RunsView
 

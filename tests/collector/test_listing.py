@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from itertools import islice
 
+from tests.store.memory import MemoryStore
 from trajectory.collector.listing import Listing, row_of
 from trajectory.store.contract import TraceSummary
-from trajectory.store.memory import MemoryStore
 
 LIMIT = 5000
 

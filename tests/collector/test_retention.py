@@ -3,6 +3,7 @@
 import pytest
 
 from tests.collector.builders import NOW_NS, SOURCE, Clock, ended, finding, started
+from tests.store.memory import MemoryStore
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.health import Vitals
 from trajectory.collector.pace import Pace
@@ -11,7 +12,6 @@ from trajectory.collector.rows import TraceRows
 from trajectory.model.fact import Batch, Fact, Found
 from trajectory.model.words import SESSION_ID
 from trajectory.store.contract import Pin, Writer
-from trajectory.store.memory import MemoryStore
 from trajectory.store.retention import Bounds
 
 HOUR_S = 3600.0

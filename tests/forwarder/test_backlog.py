@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from tests.collector.builders import Clock
 from tests.export.build import START_NS, TRACE_ID, Scene, trip
+from tests.store.memory import MemoryStore
 from trajectory.dialects.otlp import read_request
 from trajectory.forwarder.backlog import FRAMES, LOOK_NS, MARK, SILENT_NS, Backlog, marks_of
 from trajectory.forwarder.requests import Portion, requests_of
 from trajectory.model.fact import Batch, Fact, Payload, Source, SpanEnded, SpanEvent, SpanStarted
-from trajectory.store.memory import MemoryStore
 
 SOURCE = Source(b"e" * 16, b"b" * 16, {"service.name": "svc"})
 SILENCE_S = (SILENT_NS + LOOK_NS) / 1e9 + 60

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.store.memory import MemoryStore
 from trajectory.graph.trace import Trace
 from trajectory.model import lists
 from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Payload, Source, SpanStarted
 from trajectory.store.contract import Writer
-from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_writer
 
 digests = st.integers(0, 5).map(lambda n: bytes([n]) * 16)

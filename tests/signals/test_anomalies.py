@@ -26,7 +26,7 @@ from trajectory.model.words import (
 )
 from trajectory.signals import watch as watches
 from trajectory.signals.anomalies import Anomalies
-from trajectory.signals.anomaly import ERROR_RATE, LATENCY, TOKENS, TOOL_FREQUENCY, Anomaly, Ended, Graver
+from trajectory.signals.anomaly import ERROR_RATE, LATENCY, TOOL_FREQUENCY, Anomaly, Ended, Graver
 from trajectory.signals.baseline import RETURNED, SETTLED
 from trajectory.signals.measures import Measure
 from trajectory.signals.watch import Watch
@@ -80,8 +80,9 @@ def test_a_slower_tool_is_told_once_with_the_runs_that_show_it() -> None:
     assert 3 <= told.trace_count <= len({place.trace_id for place in told.places}) + told.trace_count
     assert all(int.from_bytes(place.trace_id, "big") > began and place.value > 2 for place in told.places)
     assert told.alarm.onset_ns >= START_NS + (began - 1) * MINUTE_NS
-    assert [lasting.key for lasting in team.watch.lasting()] == [told.key]
-    assert team.runs(60, calls=2) == [] and team.watch.lasting() == []
+    asked = {told.key.series: ""}
+    assert team.watch.standings(asked)[told.key.series].is_lasting
+    assert team.runs(60, calls=2) == [] and not team.watch.standings(asked)[told.key.series].is_lasting
 
 
 def over(watch: Watch) -> list[tuple[str, str]]:
@@ -107,7 +108,7 @@ def test_one_run_alone_is_no_anomaly_however_long_it_is() -> None:
     team = Team()
     team.runs(400)
     assert team.runs(1, calls=500, seconds=9, failing=1) == []
-    assert team.runs(60) == [] and team.watch.lasting() == []
+    assert team.runs(60) == []
 
 
 def test_a_tool_that_fails_and_an_agent_that_calls_another_are_told() -> None:
@@ -136,14 +137,12 @@ def test_late_and_repeated_measures_do_not_count_twice() -> None:
     measures = [team.measure(i, 9, 0) for i in range(3)]
     for _ in range(100):
         assert team.watch.put(team.trace_id, measures, team.now_ns) == []
-    late = [team.measure(i, 9, 0) for i in range(100)]
     old = [
         Measure("tool", "search", "research", "svc", "1", "", START_NS + i, b"%08d" % i, duration_s=9)
         for i in range(60)
     ]
     for i, one in enumerate(old):
         assert team.watch.put(b"old-%12d" % i, [one], team.now_ns) == []
-    assert len(late) == 100 and team.watch.lasting() == []
 
 
 def test_a_hundred_thousand_names_do_not_drive_out_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,12 +319,12 @@ def test_what_nothing_comes_of_any_more_and_what_has_no_room_does_not_last_for_e
 
 def test_a_collector_tells_it_and_knows_after_a_restart_what_is_usual() -> None:
     store, clock = FailingStore(), Clock(START_NS)
-    before = collected(store, [told_run(n, 1000 + n % 7) for n in range(90)], clock)
-    assert [s for s in store.summaries() if s.infos or s.warnings] == [] and before.watch.lasting() == []
+    collected(store, [told_run(n, 1000 + n % 7) for n in range(90)], clock)
+    assert [s for s in store.summaries() if s.infos or s.warnings] == []
     collected(store, [told_run(n, 6000 + n % 7) for n in range(90, 110)], clock)
     told = [f for s in store.summaries() for f in store.findings(s.trace_id) if f.kind.startswith("anomaly.")]
     assert sorted(f.kind for f in told) == ["anomaly.cost", "anomaly.tokens"]
     assert {states(store, f) for f in told} == {("open", 0, "")}
-    again = collected(store, [told_run(n, 6000 + n % 7) for n in range(110, 115)], clock)
+    collected(store, [told_run(n, 6000 + n % 7) for n in range(110, 115)], clock)
     later = [f for s in store.summaries() for f in store.findings(s.trace_id) if f.kind.startswith("anomaly.")]
-    assert later == told and {one.key.metric for one in again.watch.lasting()} <= {TOKENS, "cost"}
+    assert later == told

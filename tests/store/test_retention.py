@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.store.builders import SOURCE, StoppedClock, facts_in, started
+from tests.store.memory import MemoryStore
 from trajectory.errors import StoreError
 from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Heartbeat, Payload
 from trajectory.store.contract import Activity, Pin, Retired, TraceSummary, Writer
-from trajectory.store.memory import MemoryStore
 from trajectory.store.retention import RECENT_NS, Bounds, Retention, Standing, plan, standing_at_rest
 from trajectory.store.sqlite import change_pins, open_reader, open_writer
 from trajectory.store.writer import SqliteWriter

@@ -10,13 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.store.builders import OTHER, SOURCE, TRACE_A, TRACE_B, TRACE_C, ended, payload, started
+from tests.store.memory import MemoryStore
 from tests.store.test_store_format import BODY, restore
 from trajectory.errors import QueryError
 from trajectory.model.content import JSON, MESSAGE, TEXT, digest, encode_message
 from trajectory.model.fact import Batch, Fact, Payload, SpanEnded, SpanEvent
 from trajectory.model.lists import Lists
 from trajectory.store import indexing, stretches
-from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.store.words import Question, body_words, said_by
 from trajectory.store.writer import SqliteWriter

@@ -24,10 +24,10 @@ from tests.store.builders import (
     sendings,
     started,
 )
+from tests.store.memory import MemoryStore
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Gap, Heartbeat, Payload, Source
 from trajectory.store.contract import TallyRow, TraceSummary, Writer
-from trajectory.store.memory import MemoryStore
 from trajectory.store.sqlite import open_reader, open_writer
 
 

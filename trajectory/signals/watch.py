@@ -152,11 +152,6 @@ class Watch:
                 found[name] = standing
         return found
 
-    def lasting(self) -> list[Anomaly]:
-        """Those that were told and have not ended, as they are now."""
-        every = [series.lasting() for series in (*self._warm.values(), *self._new.values())]
-        return [each for each in every if each is not None]
-
     def _counting(self, trace_id: bytes) -> set[bytes]:
         counted = self._counted.setdefault(trace_id, set())
         self._counted.move_to_end(trace_id)
@@ -264,10 +259,6 @@ class _Series:
             assert self._stream.usual is not None
             middle = self._stream.usual.middle
         return Standing(judge.alarm is not None, middle, self._last_ns)
-
-    def lasting(self) -> Anomaly | None:
-        """The anomaly that was told and lasts."""
-        return self._anomaly(self._judge.alarm) if self._is_told and self._judge.alarm is not None else None
 
     def _note_version(self, version: str, at_ns: int) -> None:
         self._deploy_count += 1

@@ -1,7 +1,6 @@
 """A store in this process's memory: the same contracts as SQLite's, nothing on disk, gone at the end.
 
-Invariant: it gives back what the SQLite store would, fact for fact, and the same suite holds both to it. For tests of
-whatever stands on a store, ours and users'.
+Invariant: it gives back what the SQLite store would, fact for fact, and the same suite holds both to it.
 """
 
 import time
