@@ -94,7 +94,7 @@ def agent_history(collector: Bench, number: int) -> tuple[int, bool]:
     with told.agent("worker", task="Poll"):
         told.tool("poll", {"n": 1}, result="x")
     tell(collector, told.facts)
-    for _ in range(100):
+    for _ in range(10_000):  # each reads on for some milliseconds, in which a busy machine gets little done
         view = agent(collector, "worker", trace_id)
         if view.usual_of >= 0:
             return view.usual_of, bool(view.usual)

@@ -29,7 +29,7 @@ from trajectory.detection.words import shorten
 from trajectory.graph.invocation import repeats_parent
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
+from trajectory.model.fact import Fact, Finding
 from trajectory.model.words import TOOL_CALL_ID, Severity, Slot, SpanKind
 
 _NO_TOOL = re.compile(
@@ -62,7 +62,7 @@ class BadArguments:
     """The detector of `tool.bad_arguments`."""
 
     name = KIND
-    reads = (SpanStarted, SpanEnded, SpanUpdated)
+    reads = ()
 
     def __init__(self) -> None:
         self._touched = Touched()
@@ -80,9 +80,7 @@ class BadArguments:
         self._held: Counter[str] = Counter()  # how many of those say a finding of one key
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Notes a span to be looked at when the trace settles."""
-        if type(fact) in self.reads:
-            self._touched.note(fact, trace)
+        """Nothing: the trace itself says what changed."""
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:

@@ -33,7 +33,7 @@ from trajectory.graph.invocation import repeats_parent
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.content import TEXT, digest
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, SYNTHETIC_TIME, Severity, Slot, SpanKind
 
 KIND = "tool.blind_retry"
@@ -82,7 +82,7 @@ class BlindRetries:
     """The detector of `tool.blind_retry`."""
 
     name = KIND
-    reads = (SpanStarted, SpanEnded, SpanUpdated)
+    reads = ()
 
     def __init__(self) -> None:
         self._touched = Touched()
@@ -95,9 +95,7 @@ class BlindRetries:
         self._said: dict[tuple[Line, _Call], dict[bytes, Finding]] = {}
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Notes a span to be looked at when the trace settles."""
-        if type(fact) in self.reads:
-            self._touched.note(fact, trace)
+        """Nothing: the trace itself says what changed."""
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:

@@ -10,10 +10,11 @@ work after it was asked, is not stuck. Called through the seam of `contract`.
 from collections.abc import Iterable, Iterator
 
 from trajectory.detection.waits import EVER_NS, Wait, Waits, may_close
+from trajectory.graph.changes import Following
 from trajectory.graph.invocation import Invocation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import SYNTHETIC_TIME, Severity, SpanKind
 
 KIND = "flow.deadlock"
@@ -26,20 +27,16 @@ class Deadlocks:
     """The detector of `flow.deadlock`."""
 
     name = KIND
-    reads = (SpanStarted, SpanUpdated, SpanEnded)
+    reads = ()
 
     def __init__(self) -> None:
-        self._touched: dict[bytes, None] = {}
+        self._following: Following | None = None
         self._closers: dict[bytes, Span] = {}  # those that are open, or were for long enough
         self._noticed_ns: dict[bytes, int] = {}
         self._version = -1
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Notes a span that may close a cycle."""
-        span_id: bytes = fact.span_id  # type: ignore[union-attr]
-        span = trace.spans.get(span_id)
-        if span is not None and may_close(span):
-            self._touched[span_id] = None
+        """Nothing: the trace itself says what changed."""
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
@@ -59,10 +56,10 @@ class Deadlocks:
             del self._closers[span.span_id], self._noticed_ns[span.span_id]
 
     def _look_at_touched(self, now_ns: int, trace: Trace) -> None:
-        touched, self._touched = self._touched, {}
-        for span_id in touched:
-            span = trace.spans[span_id]
-            if span.is_placeholder or span.attributes.get(SYNTHETIC_TIME):
+        following = self._following = self._following or trace.watch()
+        for span_id in following.take():
+            span = trace.spans.get(span_id)
+            if span is None or not may_close(span) or span.is_placeholder or span.attributes.get(SYNTHETIC_TIME):
                 continue
             if not span.is_open and span.duration_ns < HELD_NS:
                 self._closers.pop(span_id, None)

@@ -17,7 +17,7 @@ from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SAI
 from trajectory.detection.words import shorten
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import Grade, Severity
 
 KIND = "goal.drift"
@@ -36,7 +36,7 @@ class GoalDrift:
 
     name = KIND
     is_optional = True
-    reads = (SpanEnded,)
+    reads = ()
 
     def __init__(self) -> None:
         self._judged_version = -1

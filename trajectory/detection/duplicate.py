@@ -23,7 +23,7 @@ from trajectory.detection.sameness import (
 from trajectory.detection.spending import spent_on
 from trajectory.detection.words import shorten
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import Severity
 
 KIND = "flow.duplicate"
@@ -44,7 +44,7 @@ class Duplicates:
     """The detector of `flow.duplicate`."""
 
     name = KIND
-    reads = (SpanEnded,)  # what it reads has ended
+    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()

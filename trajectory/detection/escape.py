@@ -47,9 +47,8 @@ class Escapes:
     def refresh(self) -> set[bytes]:
         """The roots of the exceptions that are to be judged again."""
         stale: set[bytes] = set()
-        for span_id in self._changed:
+        for span_id in self._changed.take():
             stale.update(self._on.get(span_id, ()))
-        self._changed.clear()
         for owner in self._interest.owners if self._below else ():
             stale.update(self._below.get(owner, ()))
         self._interest.owners = {}

@@ -82,14 +82,13 @@ class Failures:
     def refresh(self) -> set[bytes]:
         """Reads what changed; returns the spans at which a failure began, or is none any more, or was got over."""
         changed: dict[bytes, Span] = {}
-        for span_id in self._changed:
+        for span_id in self._changed.take():
             span = self._trace.spans.get(span_id)
             if span is None or span.is_placeholder:
                 continue
             changed[span_id] = span
             self._shown.note(span)
             changed.update((other.span_id, other) for other in self._concerned(span))
-        self._changed.clear()
         for span, text in self._shown.found(self._trace):
             self._said[span.span_id] = text
             changed[span.span_id] = span

@@ -40,7 +40,6 @@ class TraceJudge:
 
     def observe(self, fact: Fact) -> list[Finding]:
         """New and grown findings that this fact, already folded into the trace, gives rise to."""
-        self._masking.note(fact)
         readers = self._readers.get(type(fact))
         if readers is None:
             readers = self._readers[type(fact)] = [d for d in self._detectors if _reads(d, type(fact))]

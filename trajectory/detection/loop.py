@@ -17,7 +17,7 @@ from trajectory.detection.sameness import LOOKING, is_waiting, says
 from trajectory.detection.spending import cost_in_words, spent_on
 from trajectory.detection.words import WORD, shorten, stems
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, SYNTHETIC_TIME, Severity, SpanKind
 
 KIND = "flow.loop"
@@ -54,7 +54,7 @@ class Loops:
     """The detector of `flow.loop`."""
 
     name = KIND
-    reads = (SpanEnded,)  # the rest is seen when the trace settles
+    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()

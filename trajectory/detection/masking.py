@@ -13,7 +13,7 @@ import msgspec
 
 from trajectory.detection.secrets import Secret, in_formats, redacted, to_mask
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 
 _PIECE_CHARS = 8
 _MIN_KNOWN_CHARS = 8  # a shorter one is masked where its own text makes it known
@@ -28,15 +28,10 @@ class Masking:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._touched: dict[bytes, None] | None = None  # spans to be looked at; before the first finding all
+        self._following = trace.watch()
         self._read: set[bytes] = set()
         self._known: dict[str, Secret] = {}
         self._pieces: dict[str, str] = {}  # piece → kind
-
-    def note(self, fact: Fact) -> None:
-        """Takes note that a fact, just folded, may hold more; nothing is read."""
-        if self._touched is not None and (span_id := getattr(fact, "span_id", b"")):
-            self._touched[span_id] = None
 
     def finding(self, finding: Finding) -> Finding:
         """A finding without them; itself, where it holds none."""
@@ -64,7 +59,7 @@ class Masking:
     def _look(self) -> None:
         """Looks through what came since it was last asked."""
         spans = self._trace.spans
-        for span_id in spans if self._touched is None else self._touched:
+        for span_id in self._following.take():
             span = spans.get(span_id)
             if span is None:
                 continue
@@ -74,7 +69,6 @@ class Masking:
                 self._read_all(span.digests(slot))
             for event in span.events:
                 self._read_all(d for held in event.contents.values() for d in held)
-        self._touched = {}
 
     def _read_all(self, digests: Iterable[bytes]) -> None:
         for address in digests:

@@ -122,8 +122,7 @@ class Occurrences:
     def refresh(self) -> Changes:
         """Places the spans that changed; the work is that of what changed."""
         self._changes = Changes(set(), set(), {})
-        changed = [*self._structure.refresh(), *self._changed]
-        self._changed.clear()
+        changed = [*self._structure.refresh(), *self._changed.take()]
         spans = [s for i in dict.fromkeys(changed) if (s := self._trace.spans.get(i)) is not None]
         spans.sort(key=lambda s: s.order_key)
         for span in spans:

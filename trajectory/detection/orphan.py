@@ -17,7 +17,7 @@ from trajectory.detection.words import shorten
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.pairing import same_agent
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import DelegationMode, Grade, Severity, Slot, SpanKind
 
 KIND = "flow.orphan"
@@ -32,7 +32,7 @@ class Orphans:
     """The detector of `flow.orphan`."""
 
     name = KIND
-    reads = (SpanEnded,)  # the rest is seen when the trace settles
+    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()

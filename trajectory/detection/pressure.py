@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from trajectory.detection.windows import rough_tokens, window_of
+from trajectory.graph.changes import Following
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted, SpanUpdated
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, Grade, Severity, Slot, SpanKind
 
 KIND = "context.pressure"
@@ -31,24 +32,23 @@ class ContextPressure:
     """The detector of `context.pressure`."""
 
     name = KIND
-    reads = (SpanStarted, SpanEnded, SpanUpdated)
+    reads = ()
 
     def __init__(self) -> None:
-        self._changed: dict[bytes, None] = {}
+        self._following: Following | None = None
         self._worst: dict[bytes, tuple[float, Finding]] = {}  # by the agent's work
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Notes the model calls that ended."""
-        span = trace.spans.get(fact.span_id)  # type: ignore[union-attr]
-        if span is not None and span.kind == SpanKind.MODEL and not span.is_placeholder and span.end_ns:
-            self._changed[span.span_id] = None
+        """Nothing: the trace itself says what changed."""
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """The fullest call of each agent's work, where it is nearly full."""
-        changed, self._changed = self._changed, {}
-        for span_id in changed:
-            span = trace.spans[span_id]
+        following = self._following = self._following or trace.watch()
+        for span_id in following.take():
+            span = trace.spans.get(span_id)
+            if span is None or span.kind != SpanKind.MODEL or span.is_placeholder or not span.end_ns:
+                continue
             for ratio, finding in _judged(span, trace):
                 key = _work_of(span.owner, span)
                 known = self._worst.get(key)

@@ -15,7 +15,7 @@ from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.touched import Touched
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanLinked, SpanStarted, SpanUpdated
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import LinkKind, Severity, Slot, SpanKind
 
 KIND = "tool.silent_failure"
@@ -37,7 +37,7 @@ class SilentFailures:
     """The detector of `tool.silent_failure`."""
 
     name = KIND
-    reads = (SpanEnded, SpanStarted, SpanUpdated, SpanLinked)
+    reads = ()
 
     def __init__(self) -> None:
         self._touched = Touched()
@@ -47,9 +47,7 @@ class SilentFailures:
         self._shown = ShownAnswers()
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Notes a span to be looked at when the trace settles."""
-        if type(fact) in self.reads:
-            self._touched.note(fact, trace)
+        """Nothing: the trace itself says what changed."""
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
 from trajectory.detection.usual import work_of
+from trajectory.graph.changes import Following
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Evidence, Fact, Finding, SpanEnded, SpanStarted
+from trajectory.model.fact import Evidence, Fact, Finding
 from trajectory.model.words import SYNTHETIC_TIME, Severity, SpanKind
 
 KIND = "flow.stalled"
@@ -32,12 +33,12 @@ class StalledSpans:
     """The detector of `flow.stalled`. `usual_s` maps (kind, name) to a usual duration in seconds, from earlier traces."""
 
     name = KIND
-    reads = (SpanStarted, SpanEnded)
+    reads = ()
 
     def __init__(self, usual_s: Mapping[tuple[str, str], float] | None = None) -> None:
         self._usual_s = usual_s if usual_s is not None else {}  # grows while it is read
         self._durations_s: dict[tuple[str, str], dict[bytes, float]] = {}
-        self._touched: dict[bytes, None] = {}
+        self._following: Following | None = None
         self._ended: dict[bytes, None] = {}
         self._open: dict[bytes, None] = {}
         self._noticed: dict[bytes, tuple[int, int]] = {}  # span id → (its last sign, when a settle first saw that sign)
@@ -45,12 +46,7 @@ class StalledSpans:
         self._alarmed_s: dict[bytes, float] = {}  # span id → the limit that it was found beyond
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Notes who began or ended, the latest last."""
-        if type(fact) in self.reads:
-            span_id: bytes = fact.span_id  # type: ignore[union-attr]
-            if span_id in self._touched:
-                del self._touched[span_id]
-            self._touched[span_id] = None
+        """Nothing: the trace itself says what changed."""
         return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
@@ -75,8 +71,8 @@ class StalledSpans:
 
     def _look_at_touched(self, trace: Trace) -> None:
         """Keeps who is open, and who has ended: how long that took is worked out when it matters."""
-        touched, self._touched = self._touched, {}
-        for span_id in touched:
+        following = self._following = self._following or trace.watch()
+        for span_id in following.take():
             span = trace.spans.get(span_id)
             if span is None or span.is_placeholder:
                 continue

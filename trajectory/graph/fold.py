@@ -92,7 +92,9 @@ class Fold(Tree):
         else:
             self._place_again(span)
         self._note_names(span)
-        return self._changed(span)
+        self._changed(span)
+        span.recast_count = self._changes.count
+        return span
 
     def _apply_end(self, fact: SpanEnded, source: Source) -> Span | None:
         span = self.spans.get(fact.span_id) or self._new(fact.span_id)
@@ -152,7 +154,7 @@ class Fold(Tree):
 
     def _changed(self, span: Span) -> Span:
         """Forgets what was worked out of a span that has changed."""
-        self._note_change(span)
+        self._changes.note(span)
         if span.owner is not None:
             span.owner.changed()
         elif span.children:

@@ -28,8 +28,8 @@ class Span:
 
     __slots__ = (
         "_borrows", "_deltas", "_end", "_expand", "_partial", "_start", "_updates", "agent", "attributes", "children", "contents",
-        "end_ns", "events", "kind", "links", "message", "name", "order_key", "owner", "parent", "parent_id", "service", "source",
-        "span_id", "start_ns", "status", "surface", "trace_id",
+        "end_ns", "events", "kind", "links", "message", "name", "order_key", "owner", "parent", "parent_id", "recast_count",
+        "service", "source", "span_id", "start_ns", "status", "surface", "trace_id",
     )  # fmt: skip
 
     def __init__(self, trace_id: bytes, span_id: bytes, expand: Expand = list) -> None:
@@ -55,6 +55,9 @@ class Span:
         self.parent: Span | None = None
         self.children: list[Span] | tuple[()] = ()
         self.owner: Invocation | None = None
+        self.recast_count = (
+            0  # the change of its trace by which it became what it is under spans that were there before
+        )
         self._start: SpanStarted | None = None
         self._end: SpanEnded | None = None
         self._updates: list[SpanUpdated] | tuple[()] = ()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
+from trajectory.graph.changes import Following
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.faults import root_errors
 from trajectory.graph.fold import Fold
@@ -59,11 +60,9 @@ class Trace(Fold):
             span.children = ()
         vars(self).clear()
 
-    def watch(self) -> dict[bytes, None]:
-        """The ids of the spans that changed, or changed hands: all at first, filled here, emptied by whoever asked."""
-        changed = dict.fromkeys(self.spans)
-        self._watches.append(changed)
-        return changed
+    def watch(self) -> Following:
+        """The spans that change, or change hands, from now on; all at first."""
+        return Following(self._changes)
 
     @property
     def told_version(self) -> int:

@@ -5,6 +5,7 @@ cut at its first span, whoever came last; and a span that comes costs no more th
 lowest part of a `Trace`; `fold` brings the facts.
 """
 
+from trajectory.graph.changes import Changes
 from trajectory.graph.invocation import Invocation
 from trajectory.graph.keys import PayloadSource
 from trajectory.graph.pairing import target_named
@@ -27,7 +28,7 @@ class Tree:
         self._payload = payload
         self._expanded: dict[bytes, list[bytes]] = {}
         self._parentless: dict[bytes, Span] = {}
-        self._watches: list[dict[bytes, None]] = []
+        self._changes = Changes()
         self._cut: dict[bytes, Span] = {}  # spans whose parent stands below them: each cycle is cut at its first span
         self._loose: dict[tuple[str, str], Invocation] = {}
         self._owned: dict[bytes, Invocation] = {}  # agent span id → the invocation that it is
@@ -77,14 +78,9 @@ class Tree:
         parent.hang(span)
         del self._parentless[span.span_id]
 
-    def _note_change(self, span: Span) -> None:
-        """Tells whoever watches that a span is another, or elsewhere, or somebody else's."""
-        for changed in self._watches:
-            changed[span.span_id] = None
-
     def _unhang(self, span: Span) -> None:
         if span.parent is not None:
-            self._note_change(span.parent)
+            self._changes.note(span.parent)
             span.parent.unhang(span)
             self._parentless[span.span_id] = span
 
@@ -128,7 +124,7 @@ class Tree:
             span.owner.spans.pop(span.span_id, None)
             span.owner.changed()
         span.owner = owner
-        self._note_change(span)
+        self._changes.note(span)
         if owner is not None:
             owner.spans[span.span_id] = span
             owner.changed()

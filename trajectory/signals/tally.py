@@ -90,7 +90,6 @@ class TraceTally:
             self._look_at_loose()
             self._look_at_delegations()
             self._look_at_findings()
-            self._changed.clear()
         if self._before is not None:
             self._compare(self._before)
         return bool(self._changes)
@@ -134,7 +133,7 @@ class TraceTally:
     def _look_at_loose(self) -> None:
         spans, was = self._trace.spans, len(self._loose)
         touched = False
-        for span_id in self._changed:
+        for span_id in self._changed.take():
             span = spans.get(span_id)
             if span is not None and span.owner is None and span.kind in _WORK:
                 self._loose[span_id], touched = span, True
