@@ -65,9 +65,9 @@ class Baseline:
     """One stream. `is_quantity`: values are positive amounts, judged by their ratios; else by their differences."""
 
     __slots__ = (
-        "_above", "_alarm_count", "_allowances", "_below", "_count", "_edges", "_held", "_held_ns", "_is_quantity", "_learnt",
-        "_levels", "_limits", "_looks", "_middle", "_reference", "_restless", "_since", "_sorted", "_sums", "_usual_run",
-        "_widening", "alarm", "ended",
+        "_above", "_alarm_count", "_allowances", "_below", "_count", "_edges", "_held", "_held_ns", "_is_at_rest",
+        "_is_quantity", "_learnt", "_levels", "_limits", "_looks", "_middle", "_reference", "_restless", "_since",
+        "_sorted", "_sums", "_usual_run", "_widening", "alarm", "ended",
     )  # fmt: skip
 
     def __init__(self, *, is_quantity: bool = True) -> None:
@@ -87,6 +87,7 @@ class Baseline:
         self._widening = 1.0
         self._restless = 0.0  # alarms, the earlier the less they count
         self._sums = [0.0] * 6  # below and above: fast, slow, signs
+        self._is_at_rest = True  # all of them are nothing, and stay so while nothing is unusual
         self._since = [0] * 6  # how many values ago each was nothing
         self._limits = (_FAST_LIMIT, _FAST_LIMIT, _SLOW_LIMIT, _SLOW_LIMIT, _SIGNS_LIMIT, _SIGNS_LIMIT)
         self._alarm_count = 0  # values of the alarm that lasts
@@ -134,7 +135,7 @@ class Baseline:
             step, order = (-away if away < _CLIP else -_CLIP), -1.0
         else:
             away = step = order = 0.0
-        is_over, is_calm = self._sum_up(step, order)
+        is_over, is_calm = (False, True) if self._is_at_rest and not order else self._sum_up(step, order)
         held = self._held
         held.append(seen)
         self._held_ns.append(at_ns)
@@ -179,6 +180,7 @@ class Baseline:
             sums[i] = total
             if total >= limit / 2:
                 is_calm = False
+        self._is_at_rest = not any(sums)
         return is_over, is_calm
 
     def _begin(self, at_ns: int) -> bool:
@@ -245,6 +247,7 @@ class Baseline:
     def _end(self, why: str) -> None:
         self.alarm, self.ended = None, why
         self._sums = [0.0] * 6
+        self._is_at_rest = True
         self._held.clear()
         self._held_ns.clear()
 

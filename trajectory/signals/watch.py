@@ -109,8 +109,9 @@ class Watch:
                 continue
             counted.add(one)
             self._counted_count += 1
+            of = (measure.kind, measure.service[:_MAX_NAME], measure.agent[:_MAX_NAME], measure.name[:_MAX_NAME])
             for metric, value in _values(measure):
-                values.setdefault(_key(metric, measure), []).append((measure, value))
+                values.setdefault(Key(metric, *of), []).append((measure, value))
             if measure.kind == Kind.TOOL:
                 key = Key(TOOL_FREQUENCY, Kind.AGENT, measure.service, measure.agent, measure.agent)
                 calls.setdefault(key, Counter())[measure.name[:_MAX_NAME]] += 1
@@ -191,11 +192,8 @@ class _Series:
         self._deploy_count = 0  # values since
         self._last_ns = self._heard_ns = 0  # by the facts' clock, and by the one that judges
         self._is_told = self._may_grow = False
+        self._judge: _Stream = self._mix or self._stream
         self.is_known = False  # it was warm once
-
-    @property
-    def _judge(self) -> _Stream:
-        return self._mix or self._stream
 
     def put(
         self, value: float | Counter[str], measure: Measure, trace_id: bytes, now_ns: int
@@ -206,7 +204,9 @@ class _Series:
         if at_ns < self._last_ns - _LATE_NS and self.is_known:
             return None
         self._last_ns, self._heard_ns = max(self._last_ns, at_ns), now_ns
-        self._note_version(measure.version, at_ns)
+        self._deploy_count += 1
+        if measure.version and measure.version not in self._versions:
+            self._note_version(measure.version, at_ns)
         if self._mix is not None:
             assert isinstance(value, Counter)
             begun = self._mix.put(value, at_ns)
@@ -216,14 +216,15 @@ class _Series:
             assert not isinstance(value, Counter)
             self._stream.put(value, at_ns)
             self._recent.append(Place(value, at_ns, trace_id, measure.span_id))
-        self.is_known = self.is_known or self._judge.is_warm
-        if self._judge.alarm is None:
-            return self.end(self._judge.ended)
+        judge = self._judge
+        self.is_known = self.is_known or judge.is_warm
+        if judge.alarm is None:
+            return self.end(judge.ended) if self._is_told else None
         if self._is_told:
-            return self._grown(self._judge.alarm)
+            return self._grown(judge.alarm)
         if self._deploy is not None and self._deploy_count < _VERSION_COUNT:
             return None
-        anomaly = self._anomaly(self._judge.alarm)
+        anomaly = self._anomaly(judge.alarm)
         self._is_told = anomaly.trace_count >= _LEAST_TRACES
         self._may_grow = not anomaly.is_grave and anomaly.alarm.value_count < LEAST_COUNT
         return anomaly if self._is_told else None
@@ -261,9 +262,6 @@ class _Series:
         return Standing(judge.alarm is not None, middle, self._last_ns)
 
     def _note_version(self, version: str, at_ns: int) -> None:
-        self._deploy_count += 1
-        if not version or version in self._versions:
-            return
         if self._versions:
             self._deploy, self._deploy_count = Deploy(self._versions[-1], version[:_MAX_NAME], at_ns), 0
         self._versions.append(version[:_MAX_NAME])
@@ -283,10 +281,6 @@ class _Series:
         deploy = self._deploy
         came_with = deploy is not None and deploy.at_ns <= alarm.onset_ns and self._deploy_count <= 4 * _VERSION_COUNT
         return Anomaly(self._key, alarm, self._recent[-1], places, len(by_trace), deploy if came_with else None)
-
-
-def _key(metric: str, measure: Measure) -> Key:
-    return Key(metric, measure.kind, measure.service[:_MAX_NAME], measure.agent[:_MAX_NAME], measure.name[:_MAX_NAME])
 
 
 def _values(measure: Measure) -> Iterable[tuple[str, float]]:
