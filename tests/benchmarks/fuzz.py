@@ -37,6 +37,7 @@ _OURS = (
     "backports.zstd",
     "uvicorn",
     "googleapis-common-protos",
+    "grpcio",
 )
 
 

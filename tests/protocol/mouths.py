@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -49,9 +51,11 @@ from trajectory.model.fact import (
     trace_of,
 )
 from trajectory.protocol import codec, frames
-from trajectory.receiver.gate import Gate
+from trajectory.receiver.gate import Gate, is_equal
 from trajectory.receiver.http import HttpApp
 from trajectory.receiver.receiver import Receiver
+from trajectory.receiver.requests import Signal
+from trajectory.receiver.rpc import exporting
 from trajectory.store import bodies
 from trajectory.store.journal import Journal, JournalReader
 from trajectory.store.settling import Settling
@@ -217,6 +221,47 @@ async def _asked(scope: MutableMapping[str, Any], body: bytes) -> int:
     return status
 
 
+class _Call:
+    """A gRPC call with these headers; what aborts it raises, as grpcio's does."""
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        self._headers = headers
+        self.is_over = False
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return self._headers
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing: tuple[tuple[str, bytes], ...]) -> None:
+        assert code is not grpc.StatusCode.UNKNOWN and details
+        self.is_over = True
+        raise grpc.aio.AbortError
+
+
+def _read_rpc(raw: bytes) -> None:
+    """A call whose first lines are its headers, as grpcio hands them on, and the rest its body, to each of the services."""
+    head, _, body = raw.partition(b"\n\n")
+    pairs = [line.decode("latin-1").partition(":") for line in head.split(b"\n")]
+    headers = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+    asyncio.run(_called(headers, body))
+
+
+async def _called(headers: list[tuple[str, str]], body: bytes) -> None:
+    signals: tuple[Signal, ...] = ("traces", "logs", "metrics")
+    for signal in signals:
+        call, receiver = _Call(headers), Receiver(_Taking())
+        try:
+            answer = await exporting(signal, receiver, Gate(lambda token: is_equal(token, "sesame")))(body, call)
+            assert isinstance(answer.SerializeToString(), bytes)
+        except grpc.aio.AbortError:
+            assert call.is_over
+        finally:
+            receiver.close()
+
+
+def _rpc_requests() -> list[bytes]:
+    return [b"authorization: Bearer sesame\n\n" + request for request in _otlp_requests()] + [b"host: localhost\n\n"]
+
+
 @cache
 def _room() -> "tempfile.TemporaryDirectory[str]":
     """One for all cases of a process: to make one costs more than to read what is in it."""
@@ -358,6 +403,7 @@ def mouths() -> list[Mouth]:
         Mouth("stored bodies", refusing(_read_body, StoreError), [b"\0" + body, deflated]),
         Mouth("otlp", _read_otlp, _otlp_requests()),
         Mouth("otlp http", _read_http, _http_requests()),
+        Mouth("otlp grpc", _read_rpc, _rpc_requests()),
         Mouth("files", refusing(_read_file, ImportFormatError), _files()),
         *written(),
     ]  # fmt: skip

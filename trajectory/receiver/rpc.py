@@ -43,7 +43,7 @@ async def begin(endpoint: str, receiver: Receiver, gate: Gate) -> tuple["grpc.ai
         ]
     )
     for signal, service in _SERVICES.items():
-        server.add_generic_rpc_handlers((_handler(service, _exporting(signal, receiver, gate)),))
+        server.add_generic_rpc_handlers((_handler(service, exporting(signal, receiver, gate)),))
     try:
         port = server.add_insecure_port(endpoint)
     except RuntimeError as fault:
@@ -63,7 +63,9 @@ def _handler(service: str, export: Callable[[bytes, Any], Awaitable[Any]]) -> gr
     return grpc.method_handlers_generic_handler(service, {"Export": method})
 
 
-def _exporting(signal: Signal, receiver: Receiver, gate: Gate) -> Callable[[bytes, Any], Awaitable[Any]]:
+def exporting(signal: Signal, receiver: Receiver, gate: Gate) -> Callable[[bytes, Any], Awaitable[Any]]:
+    """What one export service does with a request's body; a refusal ends the call by its status."""
+
     async def export(body: bytes, context: "grpc.aio.ServicerContext[bytes, Any]") -> Any:
         headers = {str(key): str(value) for key, value in context.invocation_metadata() or ()}
         headers.setdefault("host", "localhost")  # gRPC is not spoken by pages
