@@ -30,11 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from trajectory.collector.at_rest import stored_run
+    from trajectory.collector.at_rest import hear, stored_run
 
     with closing(open_store(args.store)) as reader:
-        folded = open_trace(reader, args.trace)
-        rows = rows_of(folded, is_live=is_served(args.store))
+        folded, is_live = open_trace(reader, args.trace), is_served(args.store)
+        if is_live:
+            hear(reader, folded)
+        rows = rows_of(folded, is_live=is_live)
         run, traces = stored_run(reader, rows)
         if args.json:
             print(json_line(trace_json(rows) | run_json(rows.trace, run, traces)))

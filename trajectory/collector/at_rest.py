@@ -19,7 +19,7 @@ from trajectory.collector.rows import TraceRows
 from trajectory.graph.ends import ends_of
 from trajectory.graph.runs import Run
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Batch, Fact, Payload, trace_of
+from trajectory.model.fact import Batch, Fact, Heartbeat, Payload, trace_of
 from trajectory.model.lists import named
 from trajectory.store.contract import LIVE, Reader, TraceSummary
 from trajectory.view.rows import TraceRow
@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from trajectory.collector.counting import Counted
     from trajectory.collector.incident_states import IncidentStates
     from trajectory.signals.figures import Group
+    from trajectory.store.reader import SqliteReader
 
 _MAX_TRACES = 8
 _MAX_STALE = 256
 _LISTED_TRACES = 10_000
+_HEARD_FRAMES = (
+    20_000  # of all senders: what even a busy store takes in within the seconds after which one counts as silent
+)
 
 
 class StoredLibrary:
@@ -113,6 +117,19 @@ def fold_stored(
             if until_ns is None or getattr(fact, "at_ns", 0) <= until_ns:  # as corrected
                 folded.apply(fact, batch.source)
     return folded
+
+
+def hear(reader: "SqliteReader", folded: FoldedTrace) -> None:
+    """Takes in the signs of life of whoever has work open in a trace: they are of no trace, so `fold_stored` knows of none."""
+    last = reader.last_frame()
+    open_at = {
+        span.source.emitter_id for span in folded.trace.spans.values() if span.is_open and span.source is not None
+    }
+    for emitter_id in sorted(open_at):
+        for batch in map(skew.corrected, reader.batches_of(emitter_id, max(0, last - _HEARD_FRAMES), last)):
+            for fact in batch.facts:
+                if isinstance(fact, Heartbeat):
+                    folded.apply(fact, batch.source)
 
 
 def stored_run(reader: Reader, rows: TraceRows) -> tuple[Run, list[Trace]]:
