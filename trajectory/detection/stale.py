@@ -68,7 +68,7 @@ class _Walk:
     def __init__(self, reader: Reader, spans: Mapping[bytes, Span]) -> None:
         self._reader = reader
         self._spans = spans
-        self._told: dict[bytes, list[Superseded]] = {}  # what payloads say is superseded
+        self._told: dict[bytes, tuple[Superseded, ...]] = {}  # what payloads say is superseded
         self._changes: dict[int, dict[Key, _Change]] = {}  # by agent
         self._answers: dict[tuple[str, bytes], Entry] = {}  # by tool and arguments, the latest
         self._asked: dict[int, list[tuple[Item, set[str]]]] = {}
@@ -105,11 +105,11 @@ class _Walk:
                 known.pop(key_of(new), None)  # what is back is not stale
                 known.setdefault(key_of(old), _Change(old, new, entry))
 
-    def _superseded(self, digest: bytes, text: str) -> list[Superseded]:
+    def _superseded(self, digest: bytes, text: str) -> tuple[Superseded, ...]:
         known = self._told.get(digest)
         if known is None:
             may_hold_one = _holds_alternatives(self._reader.items(digest)) and failure_in(text) is None
-            known = superseded_in(text) if may_hold_one else []
+            known = superseded_in(text) if may_hold_one else ()
             if len(self._told) < _MAX_READ_COUNT:
                 self._told[digest] = known
         return known

@@ -7,6 +7,7 @@ Called by the detector of stale context.
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from trajectory.detection.constraints import SENTENCE
@@ -67,14 +68,15 @@ class Superseded(NamedTuple):
     new: Item
 
 
-def superseded_in(text: str) -> list[Superseded]:
+@lru_cache(maxsize=32)  # one text is asked about by each detector, and for each value in it
+def superseded_in(text: str) -> tuple[Superseded, ...]:
     """The values that a text says are superseded. Never raises."""
     found: dict[tuple[object, object], Superseded] = {}
     stripped = text.lstrip()[:1]
     pairs = _in_json(text) if stripped in ("{", "[") else iter(())
     for pair in (*pairs, *_in_prose(plain(text))):
         found.setdefault((key_of(pair.old), key_of(pair.new)), pair)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def updates_in(text: str) -> Iterator[tuple[Item, set[str]]]:
@@ -126,17 +128,22 @@ def _in_prose(text: str) -> Iterator[Superseded]:
             continue
         items = [i for i in items_in(sentence) if i.kind not in ("quoted", "name", "path")]
         for at, one in enumerate(items):
-            other = next((o for o in items[at + 1 :] if may_replace(one, o)), None)
+            end = one.start + len(one.text)
+            other = next((o for o in _near(items, at + 1, end) if may_replace(one, o)), None)
             if other is None:
                 continue
-            end = one.start + len(one.text)
             between = sentence[end : other.start]
-            if len(between) > _BETWEEN_CHARS:
-                continue
             if _NEW_OLD.search(between):
                 yield Superseded(other, one)
             elif _is_old_new(sentence, one, between):
                 yield Superseded(one, other)
+
+
+def _near(items: list[Item], at: int, end: int) -> Iterator[Item]:
+    """The items from one on that begin soon after a place."""
+    while at < len(items) and items[at].start - end <= _BETWEEN_CHARS:
+        yield items[at]
+        at += 1
 
 
 def _statements(text: str) -> Iterator[str]:
@@ -144,7 +151,7 @@ def _statements(text: str) -> Iterator[str]:
     before = ""
     for match in SENTENCE.finditer(text):
         yield before + match[0]
-        goes_on = match[0].endswith(";") or re.search(_OVER.pattern, match[0], re.I | re.S) is not None
+        goes_on = match[0].endswith(";") or _OVER.search(match[0]) is not None
         before = match[0] + " " if goes_on and len(match[0]) <= _STATEMENT_CHARS and not before else ""
 
 
