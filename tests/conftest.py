@@ -1,6 +1,8 @@
 """What holds for every test: no process that it starts uses the spool, the settings or the OTLP ports of whoever runs the tests,
-and no example of Hypothesis has to be quick."""
+each reads the bytecode that another has written, and no example of Hypothesis has to be quick."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.recorded import write_store
 
+# Hundreds of processes start here, and compiling is half of what a start costs.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 set_hypothesis_home_dir(
     Path(__file__).parents[1] / ".pytest_cache" / "hypothesis"
 )  # and no folder of its own beside the code

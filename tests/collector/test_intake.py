@@ -455,7 +455,7 @@ HOSTILE = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(
     st.sampled_from(["facts", "hello", "bye", "ask", "tell"]),
     st.lists(HOSTILE, max_size=6),

@@ -258,4 +258,4 @@ def calls_for(count: int) -> int:
 
 
 def test_a_repetition_costs_the_same_however_long_the_series_is() -> None:
-    assert calls_for(2_000) < 1.5 * 4 * calls_for(500)
+    assert calls_for(600) < 1.5 * 4 * calls_for(150)

@@ -16,6 +16,7 @@ from trajectory.model.content import JSON, MESSAGE, TEXT, canonical_json, digest
 from trajectory.model.fact import Fact, Source, SpanEnded, SpanEvent, SpanStarted
 from trajectory.model.words import DELEGATION_MODE, DELEGATION_TARGET, TOOL_CALL_ID, TOOL_NAME, Slot, SpanKind
 
+_REGISTERED = registered_detectors()
 SOURCE = Source(b"hostile-source-1", b"boot-of-hostile1")
 TRACE_ID = b"hostile-trace-01"
 NAMES = ("planner", "scout", "\x1b[31mred", "")
@@ -102,12 +103,12 @@ def hostile_facts(draw: st.DrawFn) -> tuple[list[Fact], dict[bytes, tuple[str, b
     return draw(st.lists(started | ended | event, min_size=1, max_size=40)), held
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(hostile_facts())
 def test_no_trace_makes_a_detector_raise(given_facts: tuple[list[Fact], dict[bytes, tuple[str, bytes]]]) -> None:
     facts, bodies = given_facts
     trace = Trace(TRACE_ID, bodies.get)
-    judge = TraceJudge(trace, registered_detectors())
+    judge = TraceJudge(trace, _REGISTERED)
     found = []
     for turn, fact in enumerate(facts):
         trace.apply(fact, SOURCE)

@@ -86,13 +86,13 @@ def agree(run: Scenario, seed: int) -> None:
     assert told(live) == told(once) == told(fresh)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(runs(), st.integers(0, 1 << 30))
 def test_any_order_of_any_run_ends_as_the_run_read_at_once(run: Scenario, seed: int) -> None:
     agree(run, seed)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(st.sampled_from(STORIES), st.integers(0, 1 << 30))
 def test_any_order_of_a_story_ends_as_the_story_read_at_once(story: object, seed: int) -> None:
     agree(story(), seed)  # type: ignore[operator]

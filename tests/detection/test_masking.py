@@ -32,6 +32,7 @@ SECRETS = {
 HELD = [*(s for n, s in SECRETS.items() if n not in ("connection", "private key")), PASSWORD]
 HELD += SECRETS["private key"].splitlines()[1:-1]
 PIECE_CHARS = 12
+REGISTERED = registered_detectors()
 
 
 class Planted(Scenario):
@@ -84,7 +85,7 @@ def test_no_finding_of_any_kind_holds_a_secret(place: int, monkeypatch: pytest.M
     monkeypatch.setattr(Planted, "place", place)
     kinds: set[str] = set()
     for name, story in STORIES.items():
-        _, said = judged(story(), registered_detectors(), settle_every=8)
+        _, said = judged(story(), REGISTERED, settle_every=8)
         kinds |= {f.kind for f in said}
         assert [(f.kind, held) for f in said if (held := _holds(f))] == [], name
     assert len(kinds) >= 12, kinds

@@ -188,7 +188,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(_JSON, _JSON)
 def test_nothing_makes_it_raise(schema: Any, arguments: Any) -> None:
     for violation in wrong(arguments, {"type": "object", "properties": {"a": schema}, "$defs": {"a": schema}}) + wrong(

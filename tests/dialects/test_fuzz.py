@@ -44,7 +44,7 @@ JSON = st.recursive(
 ATTRIBUTES = st.dictionaries(KEYS, WORDS | JSON | JSON.map(lambda v: json.dumps(v, default=str)), max_size=10)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     name=WORDS | st.text(max_size=30), attributes=ATTRIBUTES, events=st.lists(st.tuples(WORDS, ATTRIBUTES), max_size=2)
 )
@@ -78,7 +78,7 @@ def test_a_spoiled_byte_breaks_nothing_but_its_own_span(at, byte):
             assert decode_facts(encode_facts(batch.facts)) == batch.facts
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(JSON)
 def test_any_json_at_all_reads_or_is_refused(value):
     with contextlib.suppress(ImportFormatError):

@@ -148,7 +148,7 @@ JSON_VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @example(value=[1.264003612063334])
 @example(value=1.264003612063334)
 @example(value=[4111111111111111, {"card": 4111111111111111}])
@@ -162,7 +162,7 @@ def test_redacted_json_is_json_and_holds_no_known_secret(personal: Redaction, va
     assert not [one for kind, one in SECRETS.items() if kind != "private_key" and one.encode() in redacted]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
 def test_any_bytes_can_be_redacted_and_what_the_quick_look_clears_has_nothing(personal: Redaction, data: bytes) -> None:
     redacted = personal.data(data)

@@ -137,7 +137,7 @@ def _read(path: Path) -> tuple[list[tuple[int, list[bytes]]], bool, Identity]:
         left.let_go()
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_happens_to_the_bytes_the_records_that_are_given_out_are_right(
     tmp_path: Path, data: st.DataObject

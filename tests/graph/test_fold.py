@@ -107,7 +107,7 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(FACTS, max_size=24), st.randoms(use_true_random=False))
 def test_any_order_and_repetition_of_facts_folds_to_the_same_trace(facts: list[Fact], chance: random.Random) -> None:
     shuffled = facts + chance.sample(facts, len(facts) // 2)

@@ -86,7 +86,7 @@ def assert_is(reader: Reader, facts: Sequence[Fact]) -> None:
 
 
 @given(turns=_turns, is_late=st.booleans(), is_cut=st.booleans(), frame=st.integers(1, 8))
-@settings(max_examples=250)
+@settings(max_examples=120)
 def test_what_is_left_is_whole_and_nothing_else_is_left(
     turns: list[Turn], is_late: bool, is_cut: bool, frame: int
 ) -> None:

@@ -248,7 +248,7 @@ _texts = st.text(st.sampled_from(_LETTERS), max_size=30) | st.text(
 
 
 @given(said=st.lists(_texts, min_size=1, max_size=4), asked=_texts, media=st.sampled_from([TEXT, JSON, MESSAGE]))
-@settings(max_examples=150)
+@settings(max_examples=80)
 @example(said=["C:\\new"], asked="new", media=MESSAGE)
 @example(said=["line\nnext"], asked="next", media=JSON)
 @example(said=["x"], asked='" OR words MATCH "x', media=TEXT)
