@@ -474,3 +474,16 @@ def test_a_run_is_called_by_the_words_of_who_asked_and_not_by_a_frameworks_objec
     only = Scenario()
     only.ends(only.opens("other", "work", contents={"input": [{"rows": [1, 2], "limit": 3}]}))
     assert goal_of(only.trace()).startswith('{"limit"')
+
+
+def test_a_run_is_called_by_the_question_and_not_by_a_models_instructions_or_the_other_arguments() -> None:
+    story = Scenario()
+    said = [{"role": "system", "content": "You plan trips."}, {"role": "user", "content": "A hotel in Lyon."}]
+    with story.agent("planner"):
+        story.says("H7.", knows=said)
+    assert goal_of(story.trace()) == "A hotel in Lyon."
+    called = Scenario()
+    called.ends(
+        called.opens("agent", "plan", contents={"input": [{"port": 80, "question": "Where to in May?", "mode": "x"}]})
+    )
+    assert goal_of(called.trace()) == "Where to in May?"

@@ -85,6 +85,18 @@ def test_work_that_was_done_and_is_given_again_is_a_duplicate(name: str) -> None
     assert finding.root_span_id != finding.span_id
 
 
+def test_one_call_that_puts_two_agents_to_work_gives_nothing_twice() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        asks = run.opens(SpanKind.TOOL, "ask_both", contents={"arguments": [{"task": FULL_TASK}]})
+        for name, question in {"researcher": "Which hotel?", "scout": "Is it step-free?"}.items():
+            given = {"input": [question], "output": [FOUND]}
+            run.ends(run.opens(SpanKind.AGENT, name, agent=name, under="ask_both", contents=given))
+        run.ends(asks, result=FOUND)
+    assert len(run.trace().delegations()) == 2
+    assert not alarms(run)
+
+
 def test_more_of_the_same_grows_one_finding_and_its_cost() -> None:
     run = team(lambda run: [gives(run, "researcher", FULL_TASK, FOUND) for _ in range(4)] and None)
     said = judged(run, [Duplicates])[1]

@@ -91,12 +91,6 @@ def test_an_unknown_suffix_is_refused_with_those_that_are_known() -> None:
         choose("noSuffix", "spans", ENTRIES)
 
 
-@pytest.mark.parametrize(("path", "of"), [("x.html", "spans"), ("x.htm", "delegations"), ("x.html", "provenance")])
-def test_what_a_later_release_will_write_is_refused_and_says_so(path: str, of: str) -> None:
-    with pytest.raises(ConfigError, match="a later release will"):
-        choose(path, of, ENTRIES)
-
-
 def test_an_unknown_subject_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot export 'agents': choose delegations, spans or provenance"):
         choose("x.svg", "agents", ENTRIES)

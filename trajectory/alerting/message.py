@@ -59,7 +59,11 @@ def message_of(incident: Incident, action: Action) -> Message:
     """The message that tells of an incident as it stands."""
     agents = " ⇢ ".join(name for name in (incident.peer_agent, incident.agent) if name)
     where = f" in {incident.service}" if incident.service else ""
-    times = f" ({incident.count:,} times in {incident.trace_count:,} runs)" if incident.count > 1 else ""
+    times = (
+        f" ({incident.count:,} times in {incident.trace_count:,} run{'s' * (incident.trace_count != 1)})"
+        if incident.count > 1
+        else ""
+    )
     return Message(
         key=incident.id,
         action=action,

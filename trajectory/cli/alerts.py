@@ -29,7 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "made here of what is stored. ack, mute and reopen mark the alert in the runs that it names, as the dashboard does."
     )
     parser.add_argument("action", choices=_ACTIONS, nargs="?", default="list", help="default: list")
-    parser.add_argument("name", metavar="ID|CHANNEL", nargs="?", default="", help="an alert by a beginning of its id")
+    parser.add_argument(
+        "name",
+        metavar="ID|CHANNEL",
+        nargs="?",
+        default="",
+        help="an alert by a beginning of its id; for test, a channel of the policy",
+    )
     parser.add_argument(
         "--for", metavar="TIME", dest="for_", default="", help="mute for so long, e.g. 1h (default: for good)"
     )

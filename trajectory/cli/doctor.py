@@ -10,11 +10,13 @@ from typing import NamedTuple
 from trajectory import __version__
 from trajectory.cli.output import json_line, plural, say, table
 from trajectory.cli.places import add_json, add_key, add_store, default_endpoint, keys_dir
+from trajectory.view.text import clean
 
 _PACKAGES = ("msgpack", "msgspec", "pyzmq", "textual", "networkx", "opentelemetry-proto")
 
 
 _REPAIR = "trajectory doctor --repair"
+_SAID_CHARS = 100  # of a fault that an extension raised
 
 
 class Check(NamedTuple):
@@ -275,10 +277,10 @@ def _extensions() -> list[Check]:
                 entry.load()
                 names.append(entry.name)
             except Exception as fault:  # a stranger's module may raise anything
-                broken.append(f"{entry.name}: {type(fault).__name__}")
+                broken.append(f"{entry.name}: {type(fault).__name__}: {clean(str(fault)[:_SAID_CHARS])}")
         mend = "" if names else "pip install --force-reinstall trajectory-tracing"
         if broken:
-            mend = f"reinstall or remove: {', '.join(broken)}"
+            mend = f"mend, reinstall or remove: {', '.join(broken)}"
         state = "bad" if mend else "ok"
         checks.append(Check(group.removeprefix("trajectory."), state, ", ".join(sorted(names)) or "none", mend))
     return checks

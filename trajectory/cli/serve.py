@@ -133,6 +133,8 @@ def keyring_for(endpoint: str, directory: str | None) -> "Keyring | None":
     from trajectory.collector.keyring import Keyring
     from trajectory.errors import ConfigError
 
+    if "://" not in endpoint:
+        raise ConfigError(f"{endpoint} is no endpoint: give one such as tcp://127.0.0.1:5570", "bind")
     if directory is None and is_local(endpoint):
         return None
     keyring = Keyring(directory or keys_dir())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trajectory.cli.output import bold, count, duration, json_line, plural, table
 from trajectory.cli.places import add_json, add_store, add_trace, is_served, open_store, open_trace
-from trajectory.model.words import SYNTHETIC_TIME
+from trajectory.model.words import SYNTHETIC_TIME, Severity
 from trajectory.view.text import clean
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> 
         calls = [(n, len(c), sum(s.is_error for s in c), _failures(trace, c)) for n, c in trace.tools().items()]
         lines += ["", bold("Tools"), *_indented(table(("TOOL", "CALLS", "ERRORS", "SAID FAILURE"), calls))]
     lines += ["", bold("Findings")]
-    ordered = sorted(trace.findings.values(), key=lambda f: (f.at_ns, f.key))
+    ordered = sorted(trace.findings.values(), key=lambda f: (-Severity(f.severity).rank, f.at_ns, f.key))
     lines += _indented([line for f in ordered for line in findings.lines(f)]) or ["  none"]
     unseen = _not_observable(trace)
     if unseen:

@@ -9,6 +9,7 @@ from heapq import nsmallest
 
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
+from trajectory.model.content import MESSAGE
 from trajectory.model.fact import SpanEvent
 from trajectory.model.words import (
     INPUT_TOKENS,
@@ -23,6 +24,7 @@ from trajectory.view.text import clean
 PREVIEW_CHARS = 240
 TITLE_CHARS = 80
 _LOOKED_AT = 8  # spans, for what was asked
+_READ_CHARS = 20_000  # of an object, for the words in it
 STEP_WORDS: dict[str, str] = {SpanKind.DELEGATION: "delegate", SpanKind.AGENT: "agent", SpanKind.OTHER: "step"}
 
 
@@ -87,14 +89,38 @@ def goal_of(trace: Trace) -> str:
     root = trace.root
     if root is None or not trace.has_contents:
         return ""
-    told = [texts[-1] for slot in (Slot.TASK, Slot.INPUT, Slot.ARGUMENTS) if (texts := trace.texts(root, slot))]
+    told = [texts[-1] for slot in (Slot.TASK, Slot.INPUT, Slot.ARGUMENTS) if (texts := _asked(trace, root, slot))]
+    told[:1] = [_words_of(text) for text in told[:1]]
     if not told or _is_structure(told[0]):
         asked = (s for s in trace.spans.values() if s.digests(Slot.TASK) or s.digests(Slot.INPUT))
         for span in nsmallest(_LOOKED_AT, asked, key=lambda s: s.order_key):
-            told += (trace.texts(span, Slot.TASK) or trace.texts(span, Slot.INPUT))[:1]
+            told += (_asked(trace, span, Slot.TASK) or _asked(trace, span, Slot.INPUT))[:1]
     previews = [preview(text) for text in told]
     said = next((text for text in previews if not _is_structure(text)), previews[0] if previews else "")
     return "" if said in ("null", "None") else said
+
+
+def _asked(trace: Trace, span: Span, slot: str) -> list[str]:
+    """What stands in a slot, without a model's standing instructions: they ask for nothing yet."""
+    asking = (d for d in span.digests(slot) if not _instructs(trace.body(d)))
+    return [text for digest in asking if (text := trace.text(digest)) is not None]
+
+
+def _instructs(held: tuple[str, bytes] | None) -> bool:
+    """Whether a body is a message of the system's or the developer's; canonical JSON ends with the role."""
+    return held is not None and held[0] == MESSAGE and held[1].endswith((b'"role":"system"}', b'"role":"developer"}'))
+
+
+def _words_of(text: str) -> str:
+    """The one text in several words that an object holds among its fields, such as a function's arguments; else the text."""
+    if not text.startswith("{") or len(text) >= _READ_CHARS:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    said = [v for v in value.values() if isinstance(v, str) and " " in v.strip()] if isinstance(value, dict) else []
+    return said[0] if len(said) == 1 else text
 
 
 def _is_structure(text: str) -> bool:

@@ -103,6 +103,8 @@ def repeats(work: Work, first: Work, asks: Excuses) -> bool:
     """Whether a delegation asks for what another did already, and got nothing new for it."""
     if first.answer is None or work.answer is None or not _is_same_work(work, first):
         return False
+    if first.delegation.span is work.delegation.span:  # one call that puts several agents to work
+        return False
     if asks.is_handed_on(first.delegation, work.delegation):
         return False
     if first.delegation.span.is_error or came_to_nothing(first.answer.plain) or not first.answer.stems:

@@ -22,7 +22,6 @@ from trajectory.model.fact import Batch
 ENTRY_POINT = "trajectory.exporters"
 TRACE, DELEGATIONS, SPANS, PROVENANCE = "trace", "delegations", "spans", "provenance"
 GRAPHS = frozenset({DELEGATIONS, SPANS, PROVENANCE})
-_LATER = dict.fromkeys((".html", ".htm"), " (a later release will)")
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -60,10 +59,7 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
             exporter: Exporter = entry.load()
             if of in exporter.of:
                 return exporter
-    later = _LATER.get(Path(path).suffix.lower(), "") if of in GRAPHS else ""
-    raise ConfigError(
-        f"no exporter writes {of} as {name!r:.80}{later}: end its name in {_suffixes(known, of)}", "output"
-    )
+    raise ConfigError(f"no exporter writes {of} as {name!r:.80}: end its name in {_suffixes(known, of)}", "output")
 
 
 def write_file(path: str | Path, exporter: Exporter, subject: Subject) -> Path:

@@ -56,7 +56,8 @@ def target_of(url: str, headers: Mapping[str, str] | None = None) -> Target:
         raise ConfigError(f"a URL to forward to cannot be read: {fault}", "forward") from None
     if scheme not in _PORTS or not host:
         raise ConfigError(
-            f"cannot forward to {scheme[:20] or 'that'!r}: give http://HOST:4318, https://…, grpc://HOST:4317 or grpcs://…",
+            f"{f'cannot forward to {scheme[:20]!r}' if scheme else 'this is no URL to forward to'}: "
+            "give http://HOST:4318, https://…, grpc://HOST:4317 or grpcs://…",
             "forward",
         )
     if parts.username is not None or parts.password is not None:
