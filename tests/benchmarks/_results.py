@@ -19,7 +19,8 @@ PAGE = Path(__file__).parent / "RESULTS.md"
 _HEAD = """# Figures
 
 Each section is written by the command that it names: `python -m tests.benchmarks NAME --results`. ✓ as the goal asks, ✗ not,
-no sign where nothing is judged. n, medians and intervals stand in the figure where there are several measurements.
+no sign where nothing is judged. n, medians and intervals stand in the figure where there are several measurements. What was
+tried where a goal is missed, and what that taught, is `LEARNED` in the benchmark's module.
 """
 _MARKS = {True: "✓", False: "✗", None: ""}
 
@@ -51,6 +52,8 @@ def _section(module: ModuleType, rows: list[Row], took_s: float, absent: str) ->
             f"{_told('' if row.goal == row.measured else row.goal)} |"
             for row in rows
         ]
+    if learned := getattr(module, "LEARNED", ()):
+        lines += ["", "What was tried where the goal is missed:", "", *(f"- {_told(said)}" for said in learned)]
     return "\n".join(lines)
 
 

@@ -25,6 +25,13 @@ from trajectory.signals.watch import Watch
 
 NAME = "anomalies"
 GOAL = "at most one false alarm in 10,000 values, at most half of river's, and no slower to tell a change than river"
+LEARNED = (
+    "Beside HDDM_A and ADWIN, which tell no false alarm of failures at all and need 73 and 76 values: half of none "
+    "cannot be met. The limit of before told none either and needed 30 values, more than DDM's 23; that of now is "
+    "quicker.",
+    "Failures in bursts: the limit grows with how often one failure follows another; 5.0 false alarms in 10,000 are"
+    " left of 13 to 17.",
+)
 _QUIET_COUNT = 20_000  # values of a stream in which nothing happens
 _BEFORE_COUNT, _AFTER_COUNT = 500, 200  # values before a change and after it
 _FACTORS = (0.3, 0.5, 1.5, 2.0, 3.0, 5.0)

@@ -25,6 +25,12 @@ from tests.benchmarks._rounds import (
 
 NAME = "emit"
 GOAL = "a span costs the agent's thread 7 % of what OpenTelemetry's costs it, and a long message hardly more than a short one"
+LEARNED = (
+    "Start and end of a span as one function each, contents held and encoded on the sender's thread: a quarter less"
+    " on the calling thread. Kept.",
+    "The faster packer from the start: its import costs a short program more than it saves; it is loaded once a "
+    "process has some thousand facts. Kept so.",
+)
 PEERS = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 SHORT_BYTES, LONG_BYTES = 231, 10_240
 

@@ -28,6 +28,15 @@ from tests.benchmarks._team import Load, plain_trace
 
 NAME = "queryable"
 GOAL = "spans can be queried here 100 times sooner than in MLflow, 500 times sooner than in Phoenix"
+LEARNED = (
+    "One order of changes in each trace, instead of a set of touched spans in each of six detectors: of these spans"
+    " a fact is settled in 22 µs of CPU that took 31 (medians of 4, in turn). Kept.",
+    "The row of a trace that is over saved once, after it is judged, instead of twice: about 8 % less, but the list"
+    " of runs would say for up to a second that a run goes on which is over. Not taken.",
+    "Without any detector a fact takes 12 µs: what is left is folding, sums, the index of words and the row of each"
+    " trace. Folding in several processes by trace would be the next step; stitching and anomalies go across "
+    "traces.",
+)
 ROUNDS = 3
 TRACE_SPANS, REQUEST_SPANS = 100, 500
 OTLP_SPANS = 10_000
