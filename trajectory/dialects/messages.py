@@ -1,8 +1,8 @@
 """Chat messages in every shape that frameworks put on the wire, as messages of the GenAI conventions.
 
 Invariant: one message said in two dialects becomes the same body, so it is stored once and seen to be the same. Shapes
-read: the conventions' parts, OpenAI, Anthropic, Bedrock, Gemini, LangChain (both dumps), Vercel, OpenInference's flattened
-keys. Called by the dialects; never raises on any value.
+read: the conventions' parts, OpenAI (both of its APIs), Anthropic, Bedrock, Gemini, LangChain (both dumps), Vercel,
+OpenInference's flattened keys. Called by the dialects; never raises on any value.
 """
 
 import re
@@ -14,6 +14,7 @@ import msgspec
 
 from trajectory.dialects.kept import Kept
 from trajectory.dialects.reading import Body
+from trajectory.dialects.responses import messages_in, usage_in
 from trajectory.dialects.values import MAX_LITERAL_CHARS, canonical, clean, decoded, literal
 from trajectory.model.content import JSON, MESSAGE, encode
 
@@ -57,12 +58,15 @@ def _read_by(readers: dict[str, Kept[list[Message]]], value: Any, role: str) -> 
 
 
 def _talk_of(value: Any, role: str) -> list[Message]:
+    if responses := messages_in(value):
+        return _messages_of(responses, role)
     if isinstance(value, Mapping):
         return _messages_of(value["messages"], role) if isinstance(value.get("messages"), list) else []
     return _messages_of(value, role) if isinstance(value, str) else []
 
 
 def _messages_of(value: Any, role: str) -> list[Message]:
+    value = messages_in(value) or value
     if isinstance(value, Mapping) and not _is_message(value):
         for key in ("messages", "contents", "chat_history"):
             if isinstance(value.get(key), list):
@@ -154,6 +158,13 @@ def _body_of(value: Any) -> list[Body]:
 
 _value_of = Kept(decoded)  # what is said to one agent is what a node beside it was given
 _bodies_of = Kept(lambda text: _body_of(_value_of(text)))
+
+
+def usage_of(value: Any) -> tuple[int | None, int | None]:
+    """Tokens read and written, where a value or its JSON text is a response that says so itself."""
+    if isinstance(value, str):
+        value = _value_of(value) if '"response"' in value else None  # most are none, and are not decoded for this
+    return usage_in(value)
 
 
 def tool_calls(messages: list[Message]) -> list[tuple[str, Any]]:

@@ -79,6 +79,8 @@ def read(span: RawSpan) -> Reading | None:
         _read_contents(span, reading)
     if "llm" in span.words:
         _read_model(attributes, reading)
+    if reading.kind == SpanKind.MODEL and (reading.input_tokens is None or reading.output_tokens is None):
+        _read_usage(attributes, reading)
     return reading
 
 
@@ -283,3 +285,10 @@ def _read_model(attributes: Mapping[str, Any], reading: Reading) -> None:
     reasons = texts(attributes.get("llm.finish_reason"))
     if reasons:
         reading.attributes[FINISH_REASONS] = reasons
+
+
+def _read_usage(attributes: Mapping[str, Any], reading: Reading) -> None:
+    """Tokens out of what the model sent back, where no attribute counts them."""
+    told, said = chat.usage_of(attributes.get("output.value"))
+    reading.input_tokens = told if reading.input_tokens is None else reading.input_tokens
+    reading.output_tokens = said if reading.output_tokens is None else reading.output_tokens
