@@ -152,7 +152,7 @@ def test_patterns_that_hang_others_are_answered(pattern: str) -> None:
     assert not parse(f'text~"{pattern}"')(long)
 
 
-@pytest.mark.parametrize("pattern", ["[z-a]", "a{1000000}", "(?=a)", r"\1", "*"])
+@pytest.mark.parametrize("pattern", ["[z-a]", "a{1000000}", "(?=a)", r"\1", "*", "\udcff"])
 def test_what_is_no_pattern_is_refused_at_its_column(pattern: str) -> None:
     with pytest.raises(QueryError, match="not a pattern") as refusal:
         parse(f'text~"{pattern}"')

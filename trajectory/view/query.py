@@ -327,6 +327,8 @@ def _matching(names: tuple[str, ...], value: str, column: int) -> Test:
     except re2.error as fault:
         reason = fault.args[0].decode("utf-8", "replace") if fault.args else "it cannot be read"
         raise QueryError(f"not a pattern: {reason}", column) from None
+    except UnicodeEncodeError:  # bytes of the command line that are no text
+        raise QueryError("not a pattern: it is not text", column) from None
     return lambda row, _: any(pattern.search(text) is not None for text in _texts(row, names))
 
 
