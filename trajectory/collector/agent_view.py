@@ -12,6 +12,7 @@ from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.trajectories import ANSWER, DELEGATE, RECEIVE, RETRY, RETURN, Line, Lines, lines_of
 from trajectory.collector.wording import PREVIEW_CHARS, event_text, name_of, preview, tokens_of
+from trajectory.graph.echoes import told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation
 from trajectory.model.content import text_of
@@ -216,18 +217,17 @@ class _Maker:
         if line.what == RECEIVE:
             return (d.received_digests() or d.task_digests()) if d is not None else self._first_asked()
         if line.what == DELEGATE:
-            return d.task_digests() if d is not None else span.digests(Slot.TASK)
+            return d.task_digests() if d is not None else told(span, Slot.TASK)
         if line.what in (RETURN, ANSWER):
-            own = span.digests(Slot.RETURNED) or span.digests(Slot.OUTPUT)
+            own = told(span, Slot.RETURNED, Slot.OUTPUT)
             return (d.returned_digests() if d is not None else []) or own
         if span.kind == SpanKind.MODEL:
             return span.digests(Slot.OUTPUT)
-        return span.digests(Slot.RESULT) or span.digests(Slot.RETURNED) or span.digests(Slot.OUTPUT)
+        return told(span, Slot.RESULT, Slot.RETURNED, Slot.OUTPUT)
 
     def _first_asked(self) -> list[bytes]:
         """What an agent that nobody gave work to was asked: by its own span, else last of all in its first call."""
-        own = self._lines.invocation.span
-        asked = (own.digests(Slot.TASK) or own.digests(Slot.INPUT)) if own is not None else []
+        asked = self._lines.invocation.asked_digests()
         if asked:
             return asked
         calls = (line.span for line in self._lines.all if line.span.kind == SpanKind.MODEL)

@@ -17,6 +17,7 @@ from trajectory.collector.pace import Pace
 from trajectory.collector.reading import Handover, LaneFacts, Reading
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of
+from trajectory.graph.echoes import told
 from trajectory.graph.span import Span
 from trajectory.model.words import DELEGATION_TARGET, Slot, SpanKind
 from trajectory.view.rows import AlertAt, DelegationRow, Health, Lane, LaneAt, LaneBar, StepRow, TraceRow
@@ -272,7 +273,7 @@ class _At:
     def _begun(self, span: Span) -> str:
         """What one knew of a span while it was open: its name, and what it was given."""
         rows, name = self._reading.rows, _called(span)
-        given = rows.preview(span.digests(Slot.TASK) or span.digests(Slot.ARGUMENTS))
+        given = rows.preview(told(span, Slot.TASK, Slot.ARGUMENTS))
         return f"{name}  {given}" if given else name
 
 

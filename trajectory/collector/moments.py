@@ -82,7 +82,7 @@ class Standing:
         if work.lane >= 0:
             lane = self.lanes[work.lane]
             lane.open_count -= 1
-            lane.error_count += work.span.is_error
+            lane.error_count += work.status == "error"
 
     def _cost(self, cost: tuple[int, int, int]) -> None:
         lane, input_tokens, output_tokens = cost

@@ -19,6 +19,7 @@ from trajectory.collector.moments import Moments, Work
 from trajectory.collector.rows import BAR_KINDS, SILENT_AFTER_NS, TraceRows
 from trajectory.collector.wording import name_of, preview
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import ended_ns, first_telling, is_echo
 from trajectory.graph.invocation import used_tokens
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
@@ -167,7 +168,7 @@ class Reading:
                     lane.row = _closed_at(lane.row, work.end_ns if work else 0)
                 elif work is not None and work.begins and span.kind in BAR_KINDS and span.span_id not in vehicles:
                     kind = "retry" if span.span_id in repeated else str(span.kind)
-                    status = clean(str(span.status))
+                    status = clean("error" if work.status == "error" else str(span.status))
                     lane.bars.append(LaneBar(span.span_id.hex(), kind, span.start_ns, work.end_ns, status, mark))
                 if mark:
                     lane.marks.append((span.start_ns, mark))
@@ -184,8 +185,9 @@ class Reading:
         is_fault = span.span_id in faults
         if span.is_placeholder and not (is_fault and span.end_ns):
             return None
-        end_ns = span.end_ns or (span.last_ns if self.rows.is_cut_off(span) else 0)
-        work = Work(span, lane, end_ns, self.rows.status(span), begins=not span.is_placeholder, is_fault=is_fault)
+        end_ns = ended_ns(span) or (span.last_ns if self.rows.is_cut_off(span) else 0)
+        begins = not (span.is_placeholder or is_echo(span))
+        work = Work(span, lane, end_ns, self.rows.status(span), begins=begins, is_fault=is_fault)
         self.moments.add(work)
         if work.begins:
             self.steps.append(Step(len(self.steps), span.kind, span, None))
@@ -212,13 +214,16 @@ class Reading:
     @staticmethod
     def _hear(lane: LaneFacts, span: Span) -> None:
         """Notes what an agent was given when a span of its began, and what it got when one ended."""
-        contents, invocation = span.contents, lane.invocation
+        invocation, first = lane.invocation, first_telling(span)
+        contents = (
+            span.contents if first is span else {s: d for s, d in span.contents.items() if s not in first.contents}
+        )
         if span.kind == SpanKind.MODEL:
             if Slot.INPUT in contents:
                 lane.calls.append(span)
             if span.end_ns and Slot.OUTPUT in contents:
                 lane.heard.append(Heard(span.end_ns, "assistant", span, Slot.OUTPUT))
-        elif span is invocation.span:
+        elif first is invocation.span:
             slot = Slot.TASK if Slot.TASK in contents else Slot.INPUT
             if slot in contents:
                 lane.heard.append(Heard(span.start_ns, "task", span, slot))

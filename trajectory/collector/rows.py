@@ -22,6 +22,7 @@ from trajectory.collector.wording import (
     tokens_of,
 )
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import ended_ns, is_echo, tellings, told
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
@@ -65,9 +66,10 @@ class TraceRows:
 
     def mark(self, span: Span) -> str:
         """`root` where a cascade began, `carried` where one passed."""
-        if span.span_id in self._roots:
-            return "root"
-        return "carried" if span.span_id in self._carried else ""
+        if not (self._roots or self._carried):
+            return ""
+        ids = {s.span_id for s in tellings(span)}
+        return "root" if ids & self._roots else "carried" * bool(ids & self._carried)
 
     def is_retry(self, span: Span) -> bool:
         return self.retried(span) is not None
@@ -89,7 +91,7 @@ class TraceRows:
         """A span's status as a screen shows it: `running`, `cut_off`, `error` or `ok`."""
         if span.is_open:
             return "cut_off" if self.is_cut_off(span) else "running"
-        if span.is_error:
+        if any(s.is_error for s in tellings(span)):
             return "error"
         return "cut_off" if INTERRUPTED in span.attributes else "ok"
 
@@ -186,7 +188,7 @@ class TraceRows:
         kept = self.folded.bars.get(id(invocation))
         if kept is not None and kept[0][0] is state[0] and kept[0][1:] == state[1:]:
             return kept[1]
-        steps = [s for s in invocation.steps() if s.kind in BAR_KINDS and not s.is_placeholder]
+        steps = [s for s in invocation.steps() if s.kind in BAR_KINDS and not (s.is_placeholder or is_echo(s))]
         bars = coalesced([self._bar(s) for s in steps if s.span_id not in carriers], most)
         if not any(s.is_open for s in steps):
             self.folded.bars[id(invocation)] = (state, bars)
@@ -194,8 +196,9 @@ class TraceRows:
 
     def _bar(self, span: Span) -> LaneBar:
         kind = "retry" if self.is_retry(span) else str(span.kind)
-        end_ns = span.end_ns or (span.last_ns if self.is_cut_off(span) else 0)
-        return LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, clean(str(span.status)), self.mark(span))
+        end_ns = ended_ns(span) or (span.last_ns if self.is_cut_off(span) else 0)
+        status = next((s.status for s in tellings(span) if s.is_error), span.status)
+        return LaneBar(span.span_id.hex(), kind, span.start_ns, end_ns, clean(str(status)), self.mark(span))
 
     def _waiting(self) -> set[int]:
         """Invocations that wait for an answer: they called somebody who has not returned."""
@@ -270,8 +273,10 @@ class TraceRows:
         """The newest steps that pass the filter, oldest first."""
         rows: list[StepRow] = []
         steps = self.folded.steps
-        newest = heapq.nlargest(len(steps) if keep else limit, steps, key=lambda s: (s.at_ns, s.step_id))
+        newest = heapq.nlargest(len(steps) if keep else 2 * limit, steps, key=lambda s: (s.at_ns, s.step_id))
         for step in newest:
+            if step.event is None and is_echo(step.span):
+                continue
             row = self.step_row(step)
             if keep is None or keep(row):
                 rows.append(row)
@@ -284,7 +289,11 @@ class TraceRows:
         if step.event is not None:
             status, text, duration_ns, tokens = "", event_text(self.trace, step.event), 0, 0
         else:
-            status, text, duration_ns = self.status(span), self._span_line(span), span.duration_ns
+            status, text, duration_ns = (
+                self.status(span),
+                self._span_line(span),
+                max(ended_ns(span) - span.start_ns, 0) if span.end_ns and span.start_ns else 0,
+            )
             tokens = tokens_of(span)
         return StepRow(
             step_id=step.step_id,
@@ -310,11 +319,12 @@ class TraceRows:
 
     def outcome(self, span: Span) -> str:
         """A preview of the error, else of what came out, else of what is coming out right now."""
-        if span.is_error:
-            return clean(span.error_text[:PREVIEW_CHARS])
-        for slot in (Slot.RESULT, Slot.RETURNED, Slot.OUTPUT):
-            if span.digests(slot):
-                return self.preview(span.digests(slot)[-1:])
+        failed = next((s for s in tellings(span) if s.is_error), None)
+        if failed is not None:
+            return clean(failed.error_text[:PREVIEW_CHARS])
+        digests = told(span, Slot.RESULT, Slot.RETURNED, Slot.OUTPUT)
+        if digests:
+            return self.preview(digests[-1:])
         if span.partial_text:
             return clean(span.partial_text[-PREVIEW_CHARS:])
         return ""

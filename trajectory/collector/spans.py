@@ -16,6 +16,7 @@ from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of, preview, tokens_of
 from trajectory.graph.critical import critical_path_of
+from trajectory.graph.echoes import children_of, ended_ns, first_telling, tellings, told
 from trajectory.graph.invocation import cost_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
@@ -56,11 +57,11 @@ def outline(rows: TraceRows, until_ns: int) -> Outline:
     for place, (span, _) in enumerate(_order_of(rows.trace).spans):
         if not span.start_ns:
             continue
-        last = part_of(span.end_ns or until_ns)
-        if not span.children:
+        last = part_of(ended_ns(span) or until_ns)
+        if next(children_of(span), None) is None:
             changes[part_of(span.start_ns)] += 1
             changes[last + 1] -= 1
-        if span.is_error:
+        if any(s.is_error for s in tellings(span)):
             failed_parts.add(last)
             if len(failed) < _MAX_FAILED:
                 failed.append((place, span.span_id.hex()))
@@ -107,7 +108,8 @@ def place_around(rows: TraceRows, query: TraceQuery, matching: Sequence[SpanRow]
     """
     spans: Sequence[SpanRow | Span] = [s for s, _ in _order_of(rows.trace).spans] if matching is None else matching
     if query.around:
-        found = next((at for at, one in enumerate(spans) if _hex(one).startswith(query.around)), -1)
+        asked = _order_of(rows.trace).shown_as(query.around)
+        found = next((at for at, one in enumerate(spans) if _hex(one).startswith(asked)), -1)
     else:
         at_ns = rows.trace.first_ns + (query.around_ns or 0)
         begun = (
@@ -128,6 +130,14 @@ class _Order:
         self.version = trace.told_version
         self.spans = list(_depth_first(trace))
         self.descendants = _descendant_counts([depth for _, depth in self.spans])
+        told = ((span, echo) for span, _ in self.spans for echo in tellings(span)[1:])
+        self._echoes = {echo.span_id.hex(): span.span_id.hex() for span, echo in told}
+
+    def shown_as(self, asked: str) -> str:
+        """The id of the span that stands in the timeline for one that is an echo; others as they are, short ones too."""
+        return self._echoes.get(asked) or next(
+            (own for echo, own in self._echoes.items() if echo.startswith(asked)), asked
+        )
 
 
 def _order_of(trace: Trace) -> _Order:
@@ -155,7 +165,7 @@ def _depth_first(trace: Trace) -> Iterator[tuple[Span, int]]:
         span, depth = pending.pop()
         yield span, depth
         if span.children:
-            pending += [(c, depth + 1) for c in sorted(span.children, key=_order_key, reverse=True)]
+            pending += [(c, depth + 1) for c in sorted(children_of(span), key=_order_key, reverse=True)]
 
 
 def span_row(rows: TraceRows, span: Span, depth: int, descendants: int) -> SpanRow:
@@ -167,16 +177,16 @@ def span_row(rows: TraceRows, span: Span, depth: int, descendants: int) -> SpanR
         tokens = invocation.usage.input_tokens + invocation.usage.output_tokens
     return SpanRow(
         span_id=span.span_id.hex(),
-        parent_id=span.parent_id.hex(),
+        parent_id=first_telling(span.parent).span_id.hex() if span.parent is not None else span.parent_id.hex(),
         depth=depth,
         kind=clean(str(span.kind)),
         name=name_of(span),
         label=clean(rows.trace.span_label(span)),
         status=rows.status(span),
         start_ns=span.start_ns or min((c.start_ns for c in span.children), default=0),
-        end_ns=span.end_ns or (span.last_ns if rows.is_cut_off(span) else 0),
+        end_ns=ended_ns(span) or (span.last_ns if rows.is_cut_off(span) else 0),
         tokens=tokens,
-        children=len(span.children),
+        children=sum(1 for _ in children_of(span)),
         descendants=descendants,
         mark=rows.mark(span),
         text=rows.outcome(span),
@@ -190,20 +200,27 @@ def span_view(
     rows: TraceRows, span: Span, content_limit: int, version: int, health: Health, *, raw: bool = False, whole: str = ""
 ) -> SpanView:
     """One span, whole: its fields, contents cut to `content_limit` characters each, events, links, alerts that name it."""
-    siblings = sorted(span.parent.children if span.parent else rows.trace.roots, key=lambda s: s.order_key)
+    span = first_telling(span)
+    around = children_of(first_telling(span.parent)) if span.parent is not None else rows.trace.roots
+    siblings = sorted(around, key=_order_key)
     at = next(n for n, s in enumerate(siblings) if s is span)
+    spans = tellings(span)
     resource = span.source.resource if span.source is not None else {}
     return SpanView(
         version=version,
         health=health,
-        row=span_row(rows, span, len(list(span.ancestors())), len(span.children)),
+        row=span_row(rows, span, sum(first_telling(s) is s for s in span.ancestors()), len(span.children)),
         agent=clean(span.agent_name),
         service=clean(span.service),
-        message=clean(span.error_text if span.is_error else span.message),
-        attributes=_pairs(span.attributes),
+        message=clean(next((s.error_text for s in spans if s.is_error), span.message)),
+        attributes=_pairs({key: value for s in reversed(spans) for key, value in s.attributes.items()}),
         resource=_pairs(resource),
         contents=_contents(rows, span, content_limit, raw, whole),
-        events=[EventRow(e.at_ns, clean(e.name), _event_text(rows, e.attributes, e.contents)) for e in span.events],
+        events=[
+            EventRow(e.at_ns, clean(e.name), _event_text(rows, e.attributes, e.contents))
+            for s in spans
+            for e in s.events
+        ],
         links=_links(rows, span),
         alerts=_alerts_on(rows, span),
         previous_id=siblings[at - 1].span_id.hex() if at else "",
@@ -224,9 +241,10 @@ def _plain(value: object) -> str:
 
 def _contents(rows: TraceRows, span: Span, limit: int, raw: bool, whole: str) -> list[Content]:
     found = []
-    slots = [s for s in _SLOT_ORDER if s in span.contents] + sorted(set(span.contents) - set(_SLOT_ORDER))
+    held = {slot for telling in tellings(span) for slot in telling.contents}
+    slots = [s for s in _SLOT_ORDER if s in held] + sorted(held - set(_SLOT_ORDER))
     for slot in slots:
-        for digest in span.digests(slot)[-_MAX_CONTENTS:]:
+        for digest in told(span, slot)[-_MAX_CONTENTS:]:
             room = _WHOLE_CHARS if whole and digest.hex() == whole else limit
             found.append(content_row(rows, str(slot), digest, room, raw=raw))
     if span.partial_text and Slot.OUTPUT not in span.contents:
@@ -281,8 +299,8 @@ def _links(rows: TraceRows, span: Span) -> list[LinkRow]:
 
 
 def _alerts_on(rows: TraceRows, span: Span) -> list[AlertRow]:
-    own = span.span_id.hex()
-    return [a for a in alert_rows(rows) if own in _named(a)]
+    own = {s.span_id.hex() for s in tellings(span)}
+    return [a for a in alert_rows(rows) if own & _named(a)]
 
 
 def _named(alert: AlertRow) -> set[str]:

@@ -13,6 +13,7 @@ from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.folded import EVENT_STEPS
 from trajectory.collector.rows import TraceRows
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import is_echo
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace, tool_name
@@ -80,7 +81,7 @@ class Lines:
                 yield Line(d.returned_ns, _WITHIN, ANSWER, d.span, None, d)
         for span in invocation.spans.values():
             span_id = span.span_id
-            is_told = span is own or span_id in vehicles or span.is_placeholder
+            is_told = span is own or span_id in vehicles or span.is_placeholder or is_echo(span)
             if not is_told:
                 what = RETRY if span_id in self.retries else _STEP_WORDS.get(span.kind, span.kind)
                 yield Line(span.start_ns, _WITHIN, what, span, None, None)

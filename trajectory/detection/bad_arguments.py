@@ -26,7 +26,7 @@ from trajectory.detection.silent_failure import failure_of, result_text
 from trajectory.detection.touched import Line, Touched, line_of
 from trajectory.detection.violations import Violation
 from trajectory.detection.words import shorten
-from trajectory.graph.invocation import repeats_parent
+from trajectory.graph.echoes import is_echo, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Fact, Finding
@@ -95,7 +95,7 @@ class BadArguments:
         due = self._again
         self._again = {}
         for span in touched:
-            if span.kind == SpanKind.TOOL and not repeats_parent(span):
+            if span.kind == SpanKind.TOOL and not is_echo(span):
                 self._note_tool(span)
                 if span.end_ns:
                     due[span.span_id] = None
@@ -165,7 +165,7 @@ class BadArguments:
         failed = _failure(tool, result_text(tool, trace) or self._answer(call, asker, trace))
         if call is not None and (call.arguments is not None or call.broken):
             return JudgedCall(call.name, call.arguments, call.broken, asker, tool, True, failed)
-        given = tool.digests(Slot.ARGUMENTS)
+        given = told(tool, Slot.ARGUMENTS)
         arguments, broken = arguments_in(trace.body(given[0])) if given else (None, "")
         if arguments is None and not broken:
             return None
@@ -184,7 +184,7 @@ class BadArguments:
         alike = [c for c in self._calls.get(asker.span_id, ()) if plain_name(c.name) == plain_name(tool_name(tool))]
         if len(alike) == 1:
             return asker, alike[0]
-        given = tool.digests(Slot.ARGUMENTS)
+        given = told(tool, Slot.ARGUMENTS)
         key = key_of(*arguments_in(trace.body(given[0]))) if given else b""
         return asker, next((c for c in alike if key and c.key == key), None)
 

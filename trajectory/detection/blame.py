@@ -25,6 +25,7 @@ from trajectory.detection.silent_failure import KIND as SILENT_FAILURE
 from trajectory.detection.silent_failure import result_text
 from trajectory.detection.steps import Role, Step, steps_of
 from trajectory.detection.words import shorten
+from trajectory.graph.echoes import told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Finding
@@ -366,7 +367,7 @@ class _Walk:
 
 
 def _result_of(call: Step) -> list[bytes]:
-    return call.span.digests(Slot.RESULT) or call.span.digests(Slot.OUTPUT)
+    return told(call.span, Slot.RESULT, Slot.OUTPUT)
 
 
 def _forms(item: Item) -> set[str]:

@@ -29,7 +29,7 @@ from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.silent_failure import failure_of, is_tool_work, result_text
 from trajectory.detection.touched import Line, Touched, line_of
 from trajectory.detection.words import shorten
-from trajectory.graph.invocation import repeats_parent
+from trajectory.graph.echoes import is_echo, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.content import TEXT, digest
@@ -158,7 +158,7 @@ class BlindRetries:
             kept = _Kept(line_of(above))
             kept.change = span.order_key
             return kept
-        if span.kind not in _CALLS or not span.end_ns or repeats_parent(span):
+        if span.kind not in _CALLS or not span.end_ns or is_echo(span):
             return None
         kept = _Kept(line_of(span))
         text = None if span.is_error else (result_text(span, trace) or self._told.get(span.span_id))
@@ -187,7 +187,7 @@ class BlindRetries:
 
     def _key(self, span: Span, trace: Trace) -> bytes:
         """A digest that calls with the same arguments share, however they are written; empty where they are not known."""
-        given = span.digests(Slot.ARGUMENTS)
+        given = told(span, Slot.ARGUMENTS)
         if len(given) != 1:
             return b"".join(given)
         known = self._keys.get(given[0])
@@ -251,7 +251,7 @@ class BlindRetries:
             return None
         first = trace.spans[run.first.span_id]
         severity = _severity(run, has_clock=not first.attributes.get(SYNTHETIC_TIME))
-        given = next((t for d in first.digests(Slot.ARGUMENTS) if (t := trace.text(d)) is not None), "")
+        given = next((t for d in told(first, Slot.ARGUMENTS) if (t := trace.text(d)) is not None), "")
         shown = [run.first.span_id, *run.latest]
         evidence = [Evidence(first.span_id, f"arguments: {shorten(given, 300)}")]
         evidence += [Evidence(i, shorten(run.failed.quote)) for i in (shown[0], shown[-1])]

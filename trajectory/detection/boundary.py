@@ -173,8 +173,7 @@ _NO_ANSWER = "what came back was not captured"
 
 
 def _given(invocation: Invocation) -> list[bytes]:
-    span = invocation.span
-    return span.digests(Slot.TASK) or span.digests(Slot.INPUT) if span is not None else []
+    return invocation.asked_digests()
 
 
 def _gifts(invocation: Invocation) -> Iterator[tuple[int, bytes]]:

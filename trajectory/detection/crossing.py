@@ -32,6 +32,7 @@ SAME, MISSING, CHANGED, ADDED, UNSENT, BACK, DROPPED = (
 )  # fmt: skip
 CONSTRAINT = "constraint"
 _FOUND_BY = ("money", "quantity", "identifier", "url", "email", "date")  # kinds that are hardly met by chance
+_OUTCOMES = {Slot.OUTPUT, Slot.RESULT, Slot.RETURNED}  # what is known of a span when it ends, and not when it begins
 _MAX_SIDE_COUNT = 400  # values of one side that are looked at
 _MAX_LATER_COUNT = 64  # later delegations whose tasks are asked for a condition
 
@@ -75,8 +76,7 @@ class Crossing:
         self._reader = views.reader
         self._heard_ns = heard_ns
         self._provenance: Provenance = provenance_of(trace)
-        target = delegation.target_span
-        said = (target.digests(Slot.RETURNED) or target.digests(Slot.OUTPUT)) if target is not None else []
+        said = delegation.target.answer_digests() if delegation.target is not None else []
         self._said = Knowledge(self._reader, said)
         is_handed_over = delegation.mode == DelegationMode.TRANSFER and self._said.is_known
         # where control passes, what comes of it is the target's answer: the sender only gets a receipt
@@ -295,7 +295,7 @@ class Crossings:
         self._heard_ns: dict[Owner, int] = {}
         for span in trace.spans.values():
             if span.contents and not span.is_placeholder:
-                last_ns = span.end_ns or span.start_ns
+                last_ns = (span.end_ns if _OUTCOMES & span.contents.keys() else 0) or span.start_ns
                 self._heard_ns[span.owner] = max(last_ns, self._heard_ns.get(span.owner, 0))
 
     def of(self, delegation: Delegation) -> Crossing:

@@ -13,6 +13,7 @@ from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.sameness import Text, alike, text_of
 from trajectory.detection.silent_failure import is_tool_work
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import told
 from trajectory.graph.invocation import Invocation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
@@ -124,8 +125,8 @@ def _told(models: list[Span], reader: Reader) -> Iterator[Span]:
 
 def _called(span: Span, invocation: Invocation, reader: Reader, states: States) -> Move:
     name = tool_name(span)
-    arguments = tuple(span.digests(Slot.ARGUMENTS))
-    results = tuple(span.digests(Slot.RESULT) or span.digests(Slot.OUTPUT))
+    arguments = tuple(told(span, Slot.ARGUMENTS))
+    results = tuple(told(span, Slot.RESULT, Slot.OUTPUT))
     asked = states.number(("asked", name), arguments, reader) if arguments else 0
     request = asked if arguments else states.named("call", name)
     if span.is_error and not results:
@@ -203,8 +204,7 @@ def _turns(trace: Trace, states: States) -> Iterator[list[Move | None]]:
 
 def _said(invocation: Invocation) -> list[bytes]:
     """What an invocation gave, or said last."""
-    span = invocation.span
-    own = (span.digests(Slot.RETURNED) or span.digests(Slot.OUTPUT)) if span is not None else []
+    own = invocation.answer_digests()
     if own:
         return own
     spoken = [s for s in invocation.spans.values() if s.kind == SpanKind.MODEL and s.digests(Slot.OUTPUT)]

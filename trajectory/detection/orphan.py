@@ -15,6 +15,7 @@ from trajectory.detection.pace import Pace
 from trajectory.detection.reader import reader_of
 from trajectory.detection.words import shorten
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import told
 from trajectory.graph.pairing import same_agent
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Fact, Finding
@@ -92,7 +93,7 @@ def _why(delegation: Delegation, trace: Trace) -> str:
         return "nobody took it up, and no answer came back" if is_known else ""
     if delegation.mode != DelegationMode.CALL or span is delegation.target_span or not span.end_ns:
         return ""
-    if span.digests(Slot.RETURNED) or span.digests(Slot.RESULT) or not (span.contents or span.is_error):
+    if told(span, Slot.RETURNED, Slot.RESULT) or not (span.contents or span.is_error):
         return ""
     target, end_ns = delegation.target_span, delegation.target.end_ns
     if target is None or (end_ns and end_ns <= span.end_ns + _LEFT_NS):

@@ -13,6 +13,7 @@ import msgspec
 from trajectory.detection.failure_text import Failure, failure_in, first_line, is_empty_result
 from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.touched import Touched
+from trajectory.graph.echoes import is_echo, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding
@@ -103,8 +104,7 @@ class SilentFailures:
 
 def is_tool_work(span: Span) -> bool:
     """Whether a tool span is a tool's own work: it neither carries a delegation nor repeats the call around it."""
-    parent = span.parent
-    if parent is not None and parent.kind == SpanKind.TOOL and tool_name(parent) == tool_name(span):
+    if is_echo(span):
         return False
     pending, seen_count = list(span.children), 0
     while pending and seen_count < _MAX_CARRIED_COUNT:
@@ -118,7 +118,7 @@ def is_tool_work(span: Span) -> bool:
 
 def result_text(span: Span, trace: Trace) -> str | None:
     """What a call gave back; None where it was not captured."""
-    digests = span.digests(Slot.RESULT) or span.digests(Slot.OUTPUT)
+    digests = told(span, Slot.RESULT, Slot.OUTPUT)
     texts = [text for text in (trace.text(d) for d in digests) if text is not None]
     return "\n".join(texts) if texts else None
 
@@ -143,7 +143,7 @@ def repeats(later: Span, failed: Span) -> bool:
 
 def arguments_key(span: Span) -> str:
     """The digests of a call's arguments, by which two calls are seen to be the same; empty where none were captured."""
-    return ",".join(digest.hex() for digest in span.digests(Slot.ARGUMENTS))
+    return ",".join(digest.hex() for digest in told(span, Slot.ARGUMENTS))
 
 
 def _handled(finding: Finding) -> Finding:

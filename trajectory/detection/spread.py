@@ -218,8 +218,7 @@ class _Judge(NamedTuple):
         begin = bisect_left(doings.answers, (self.root.at_ns + 1, b""))
         if any(end_ns <= origin.at_ns for end_ns, _ in doings.answers[begin : begin + 1]):
             return False
-        span = self.owner.span
-        given = span is not None and bool(span.contents.get(Slot.TASK) or span.contents.get(Slot.INPUT))
+        given = self.owner is not None and bool(self.owner.asked_digests())
         return given or bool(doings.views and doings.views[0][0] <= origin.at_ns)
 
     def _is_second_best(self, stand_in: Span, said: Occurrence) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from trajectory.detection.silent_failure import is_tool_work
 from trajectory.detection.timeline import new_of
+from trajectory.graph.echoes import is_echo, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, STEP, Slot, SpanKind, Surface
@@ -97,13 +98,15 @@ def _entries(trace: Trace) -> Iterator[_Entry]:
             if span.digests(Slot.OUTPUT):
                 yield _at(span.end_ns or span.last_ns, 2, number, span, Role.WORK, span.digests(Slot.OUTPUT))
         elif span.kind == SpanKind.DELEGATION or span.span_id in vehicles:
-            task = span.digests(Slot.TASK) or span.digests(Slot.ARGUMENTS)
+            if is_echo(span):
+                continue
+            task = told(span, Slot.TASK, Slot.ARGUMENTS)
             yield _at(span.start_ns, 3, number, span, Role.DELEGATION, task)
-            back = span.digests(Slot.RETURNED) or span.digests(Slot.RESULT)
+            back = told(span, Slot.RETURNED, Slot.RESULT)
             yield _at(span.end_ns or span.last_ns, 0, number, span, None, back)
         elif span.kind in _TOOLS:
             if is_tool_work(span):
-                result = span.digests(Slot.RESULT) or span.digests(Slot.OUTPUT)
+                result = told(span, Slot.RESULT, Slot.OUTPUT)
                 yield _at(span.end_ns or span.last_ns, 0, number, span, None, result, True)
         else:
             yield from _of_agent(span, number, id(span.owner) in speaking)
@@ -134,7 +137,7 @@ def _of_agent(span: Span, number: int, has_models: bool) -> Iterator[_Entry]:
     """An agent's span, or one that only wraps others: what it was given; what it answered, where its models do not say it."""
     given = span.digests(Slot.TASK) + span.digests(Slot.SYSTEM) + span.digests(Slot.INPUT) + span.digests(Slot.CONTEXT)
     yield _at(span.start_ns, 0, number, span, None, given)
-    said = span.digests(Slot.OUTPUT) or span.digests(Slot.RETURNED)
+    said = [] if is_echo(span) else told(span, Slot.OUTPUT, Slot.RETURNED)
     if span.kind == SpanKind.AGENT and said and not has_models:
         yield _at(span.end_ns or span.last_ns, 2, number, span, Role.WORK, said)
     for event in span.events:

@@ -7,6 +7,7 @@ by what they say themselves. `generation` grows each time that it is another one
 
 from trajectory.detection.pace import SHORT_COUNT
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import tellings
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.words import DelegationMode, SpanKind
@@ -40,7 +41,8 @@ class Structure:
         self._given_to, self._given_by = {}, {}
         self._delegations = {}
         for delegation in trace.delegations():
-            self._delegations.setdefault(delegation.delegation_id, delegation)
+            for telling in tellings(delegation.span):
+                self._delegations.setdefault(telling.span_id, delegation)
             if delegation.target is not None:
                 self._given_to.setdefault(delegation.target, []).append(delegation)
             if delegation.source is not None:

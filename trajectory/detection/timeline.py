@@ -14,6 +14,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import is_echo, tellings, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding
@@ -65,7 +66,7 @@ class Timeline:
     """The entries of a trace, in order."""
 
     def __init__(self, trace: Trace) -> None:
-        self._delegations = {d.delegation_id: Passing.of(d) for d in trace.delegations()}
+        self._delegations = {s.span_id: Passing.of(d) for d in trace.delegations() for s in tellings(d.span)}
         self._given_to = {passing.target: passing for passing in self._delegations.values() if passing.target}
         self._is_open = trace.open_count > 0
         self._shown: dict[int, set[bytes]] = {}
@@ -178,17 +179,18 @@ def timeline_of(trace: Trace) -> Timeline:
 
 def _slots(span: Span, carries: bool) -> Iterator[tuple[str, int, list[bytes]]]:
     start, end = span.start_ns or span.end_ns, span.end_ns or span.last_ns
+    echoes = is_echo(span)  # what it tells is told where the call is
     if carries or span.kind == SpanKind.DELEGATION:
-        yield GIVEN, start, span.digests(Slot.TASK) or span.digests(Slot.ARGUMENTS)
-        yield RETURNED, end, span.digests(Slot.RETURNED) or span.digests(Slot.RESULT)
+        yield GIVEN, start, [] if echoes else told(span, Slot.TASK, Slot.ARGUMENTS)
+        yield RETURNED, end, [] if echoes else told(span, Slot.RETURNED, Slot.RESULT)
     elif span.kind in _CALLS:
-        yield ARGUMENT, start, span.digests(Slot.ARGUMENTS)
-        yield RESULT, end, span.digests(Slot.RESULT) or span.digests(Slot.OUTPUT)
+        yield ARGUMENT, start, [] if echoes else told(span, Slot.ARGUMENTS)
+        yield RESULT, end, [] if echoes else told(span, Slot.RESULT, Slot.OUTPUT)
     else:
         for slot in (Slot.TASK, Slot.SYSTEM, Slot.INPUT):
             yield SHOWN, start, span.digests(slot)
         if span.kind in (SpanKind.AGENT, SpanKind.MODEL) or STEP in span.attributes:
-            yield SAID, end, span.digests(Slot.OUTPUT) or span.digests(Slot.RETURNED)
+            yield SAID, end, [] if echoes else told(span, Slot.OUTPUT, Slot.RETURNED)
     yield SHOWN, start, span.digests(Slot.CONTEXT)
     for event in span.events:
         if event.contents and event.name != EVENT_DELTA and event.surface != Surface.COGNITIVE:

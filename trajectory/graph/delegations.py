@@ -6,6 +6,7 @@ decides what is a delegation; read by detectors, views and exports.
 
 from typing import TYPE_CHECKING
 
+from trajectory.graph.echoes import ended_ns, tellings, told
 from trajectory.graph.span import Span
 from trajectory.model.words import DelegationMode, Slot
 
@@ -70,13 +71,14 @@ class Delegation:
         """When the sender had its answer; where control passed, when the target was done."""
         if self.mode == DelegationMode.TRANSFER and self.target is not None:
             return self.target.end_ns
-        return self.span.end_ns
+        return ended_ns(self.span)
 
     @property
     def state(self) -> str:
         """`sent`, `received`, `returned`, `failed`, or `lost`: ended without anyone having taken it up."""
         target = self.target_span
-        if self.span.is_error or (target is not None and target.is_error):
+        spans = [*tellings(self.span), *(tellings(target) if target is not None else ())]
+        if any(span.is_error for span in spans):
             return "failed"
         if self.target is None:
             return "lost" if self.span.end_ns else "sent"
@@ -84,21 +86,20 @@ class Delegation:
 
     def task_digests(self) -> list[bytes]:
         """Where the task's text is, as the sender sent it."""
-        target = self.target_span
         return (
-            self.span.digests(Slot.TASK)
-            or (self.span.digests(Slot.ARGUMENTS) if self.span is not target else [])
+            told(self.span, Slot.TASK)
+            or (told(self.span, Slot.ARGUMENTS) if self.span is not self.target_span else [])
             or (self.asked.digests(Slot.TASK) if self.asked is not None else [])
-            or (target.digests(Slot.TASK) or target.digests(Slot.INPUT) if target is not None else [])
+            or self.received_digests()
         )
 
     def received_digests(self) -> list[bytes]:
         """Where the task's text is, as the target says that it came."""
-        target = self.target_span
-        return (target.digests(Slot.TASK) or target.digests(Slot.INPUT)) if target is not None else []
+        return self.target.asked_digests() if self.target is not None else []
 
     def returned_digests(self) -> list[bytes]:
         """Where the answer's text is."""
-        target = self.target_span
-        own = self.span.digests(Slot.RETURNED) or (self.span.digests(Slot.RESULT) if self.span is not target else [])
-        return own or (target.digests(Slot.RETURNED) or target.digests(Slot.OUTPUT) if target is not None else [])
+        own = told(self.span, Slot.RETURNED) or (
+            told(self.span, Slot.RESULT) if self.span is not self.target_span else []
+        )
+        return own or (self.target.answer_digests() if self.target is not None else [])

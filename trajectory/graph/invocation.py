@@ -6,6 +6,8 @@ message reports it. Made by the fold, which decides whose work a span is; read b
 
 from collections.abc import Iterable
 
+from trajectory.graph.echoes import ended_ns, first_telling, is_echo, told
+from trajectory.graph.echoes import tool_name as tool_name
 from trajectory.graph.span import Span
 from trajectory.model.words import (
     COSTS,
@@ -13,7 +15,7 @@ from trajectory.model.words import (
     OUTPUT_TOKENS,
     REPORTED_INPUT_TOKENS,
     REPORTED_OUTPUT_TOKENS,
-    TOOL_NAME,
+    Slot,
     SpanKind,
     SpanStatus,
 )
@@ -66,7 +68,7 @@ class Invocation:
     def end_ns(self) -> int:
         """0 while it runs."""
         if self.span is not None:
-            return self.span.end_ns
+            return ended_ns(self.span)
         if any(s.is_open for s in self.spans.values()):
             return 0
         return max((s.end_ns for s in self.spans.values()), default=0)
@@ -90,6 +92,14 @@ class Invocation:
             self._usage = count_usage(self.spans.values())
         return self._usage
 
+    def asked_digests(self) -> list[bytes]:
+        """Where that is which it was asked, as its own span says."""
+        return told(self.span, Slot.TASK, Slot.INPUT) if self.span is not None else []
+
+    def answer_digests(self) -> list[bytes]:
+        """Where its answer is, as its own span says."""
+        return told(self.span, Slot.RETURNED, Slot.OUTPUT) if self.span is not None else []
+
     def changed(self) -> None:
         self._usage = None
 
@@ -99,25 +109,6 @@ class Invocation:
 
 
 _MODEL, _TOOL = SpanKind.MODEL.value, SpanKind.TOOL.value
-
-
-def tool_name(span: Span) -> str:
-    """The tool's name: `gen_ai.tool.name`, else the span's."""
-    return str(span.attributes.get(TOOL_NAME) or span.name)
-
-
-def repeats_parent(span: Span) -> bool:
-    parent = span.parent
-    return parent is not None and parent.kind == _TOOL and tool_name(parent) == tool_name(span)
-
-
-def repeated_by(span: Span) -> list[Span]:
-    """The tool calls around a span that are the very same call, told once more by another instrumentation."""
-    found: list[Span] = []
-    while repeats_parent(span) and span.parent is not None:
-        span = span.parent
-        found.append(span)
-    return found
 
 
 def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
@@ -131,11 +122,14 @@ def count_usage(spans: Iterable[Span], within: Iterable[Span] = ()) -> Usage:
     for span in spans:
         if span.is_placeholder:
             continue
+        if is_echo(span):
+            usage.errors += span.is_error and not first_telling(span).is_error
+            continue
         usage.spans += 1
         usage.errors += span.is_error
         if span.kind == _MODEL:
             (reports if is_reported(span) else models).append(span)
-        elif span.kind == _TOOL and not repeats_parent(span):
+        elif span.kind == _TOOL:
             usage.tool_calls += 1
     leaves = _leaves(models, within)
     usage.model_calls = len(leaves) if models else len(reports)

@@ -6,6 +6,7 @@ Invariant: pure; hostile bodies are text or nothing. Called by `pairing` within 
 import json
 from collections.abc import Callable
 
+from trajectory.graph.echoes import tellings, told
 from trajectory.graph.span import Span
 from trajectory.model.content import MESSAGE, message_text
 from trajectory.model.ends import known
@@ -33,7 +34,7 @@ def call_ids(span: Span) -> list[tuple[str, str]]:
 def texts_asked(body: PayloadSource, span: Span) -> list[str]:
     """The texts that a call gives: its task, else each of its arguments that is a text; blanks do not count."""
     found: list[str] = []
-    for digest in [*span.digests(Slot.TASK)[:4], *span.digests(Slot.ARGUMENTS)[:4]]:
+    for digest in [*told(span, Slot.TASK)[:4], *told(span, Slot.ARGUMENTS)[:4]]:
         found += _texts_in(body(digest))
     return list(dict.fromkeys(filter(None, map(_plain, found))))[:4]
 
@@ -43,7 +44,7 @@ def text_given(body: PayloadSource, agent: Span) -> str:
     owner = agent.owner
     models = [s for s in owner.spans.values() if s.kind == SpanKind.MODEL] if owner is not None else []
     first = min(models, key=lambda s: s.order_key, default=None)
-    for span in (agent, first):
+    for span in (*tellings(agent), first):
         for digest in [*span.digests(Slot.TASK)[:1], *span.digests(Slot.INPUT)[:8]] if span is not None else ():
             text = _said_by_user(body(digest))
             if text:

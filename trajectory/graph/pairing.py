@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import first_telling, is_echo
 from trajectory.graph.keys import PayloadSource, call_ids, text_given, texts_asked
 from trajectory.graph.span import Span
 from trajectory.model.words import (
@@ -79,12 +80,12 @@ class _Pairing:
         self.found: dict[int, Delegation] = {}  # id(target invocation) → the delegation that it answers
         self.waiting: list[Delegation] = []
         self._sent = [s for s in spans if s.kind == _DELEGATION]
-        self._tools = [s for s in spans if s.kind == _TOOL]
+        self._tools = [s for s in spans if s.kind == _TOOL and not is_echo(s)]
         self._asked = [s for s in spans if DELEGATION_TARGET in s.attributes and s.kind == _MODEL and target_named(s)]
         self._taken: set[bytes] = set()
         for span in spans:
             for pair in call_ids(span):
-                self._by_id.setdefault(pair, []).append(span)
+                self._by_id.setdefault(pair, []).append(first_telling(span))
         for invocation in invocations if self._by_id else ():
             for pair in {pair for span in _entry(invocation) for pair in call_ids(span)}:
                 self._by_taken.setdefault(pair, []).append(invocation)
@@ -162,7 +163,7 @@ class _Pairing:
             if above.kind == _DELEGATION:
                 return self._from_span(above, target)
             if above.kind == _TOOL and vehicle is None:
-                vehicle = above
+                vehicle = first_telling(above)
             if above.owner is not None and above.owner.span is above and above.owner is not target:
                 break
         source = span.parent.owner if span.parent is not None else None
@@ -267,7 +268,9 @@ class _Pairing:
         for kind, value in (pair for span in _entry(target) for pair in call_ids(span)):
             own = {id(span) for span in _entry(target)}
             calls = [s for s in self._by_id.get((kind, value), ()) if id(s) not in own]
-            calls = [s for s in calls if s.parent not in calls]  # a call and the request that carries it are one
+            calls = [
+                s for s in dict.fromkeys(calls) if s.parent not in calls
+            ]  # a call and the request that carries it are one
             if len(calls) == 1 == len(self._by_taken[kind, value]) and calls[0].span_id not in self._taken:
                 (call,) = calls
                 if call.owner is not None and call.owner is not target:
@@ -323,7 +326,7 @@ class _Pairing:
 
 
 def _call(span: Span, target: "Invocation", grade: str, reason: str) -> Delegation:
-    return Delegation(span.owner, target, span, mode=DelegationMode.CALL, grade=grade, reason=reason)
+    return Delegation(span.owner, target, first_telling(span), mode=DelegationMode.CALL, grade=grade, reason=reason)
 
 
 def _entry(invocation: "Invocation") -> list[Span]:

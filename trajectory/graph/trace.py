@@ -11,11 +11,12 @@ from typing import Any
 
 from trajectory.graph.changes import Following
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import is_echo, tellings
 from trajectory.graph.faults import root_errors
 from trajectory.graph.fold import Fold
 from trajectory.graph.invocation import Invocation as Invocation
 from trajectory.graph.invocation import Usage as Usage
-from trajectory.graph.invocation import count_usage, repeated_by, repeats_parent, says_usage
+from trajectory.graph.invocation import count_usage, says_usage
 from trajectory.graph.invocation import tool_name as tool_name
 from trajectory.graph.keys import PayloadSource, call_ids
 from trajectory.graph.pairing import derive_delegations
@@ -177,9 +178,7 @@ class Trace(Fold):
         told = [s for s in told if not s.is_placeholder]
         told.sort(key=_order_key)
         self._delegations = derive_delegations(self._invocations, told, self.spans, self._payload)
-        self._vehicles = {
-            s.span_id for d in self._delegations if d.span.kind in _PARTING for s in (d.span, *repeated_by(d.span))
-        }
+        self._vehicles = {s.span_id for d in self._delegations if d.span.kind in _PARTING for s in tellings(d.span)}
 
     def agents(self) -> dict[str, Usage]:
         """Agents that took part, in order of first work, with what they did; also those that only a delegation names."""
@@ -232,7 +231,7 @@ class Trace(Fold):
         calls: dict[str, list[Span]] = {}
         vehicles = self.vehicles()
         for span in sorted(self.spans.values(), key=lambda s: s.order_key):
-            if span.kind == SpanKind.TOOL and span.span_id not in vehicles and not repeats_parent(span):
+            if span.kind == SpanKind.TOOL and span.span_id not in vehicles and not is_echo(span):
                 calls.setdefault(tool_name(span), []).append(span)
         return calls
 

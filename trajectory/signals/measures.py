@@ -11,7 +11,8 @@ import msgspec
 
 from trajectory.detection.series import series_of
 from trajectory.graph.delegations import Delegation
-from trajectory.graph.invocation import billed_calls, cost_of, repeats_parent, tool_name
+from trajectory.graph.echoes import is_echo, tool_name
+from trajectory.graph.invocation import billed_calls, cost_of
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace, Usage
@@ -107,7 +108,7 @@ def measures_of(trace: Trace, invocation: Invocation, prices: Prices) -> Iterato
             continue
         if span.span_id in calls:
             yield _model(trace, invocation, span, calls[span.span_id], prices, is_retry=span.span_id in repeated)
-        elif span.kind in (SpanKind.TOOL, SpanKind.RETRIEVAL) and not repeats_parent(span):
+        elif span.kind in (SpanKind.TOOL, SpanKind.RETRIEVAL) and not is_echo(span):
             kind = Kind.TOOL if span.kind == SpanKind.TOOL else Kind.RETRIEVAL
             yield _measure(kind, tool_name(span), invocation, span, is_retry=span.span_id in repeated)
     own = invocation.span
