@@ -69,12 +69,12 @@ class Lines:
         for d in self.given:
             yield Line(d.received_ns or d.sent_ns, _FIRST, RECEIVE, own or d.span, None, d)
             if d.returned_ns:
-                ended_ns = own.end_ns if own is not None and own.end_ns else d.returned_ns
+                ended_ns = invocation.end_ns if own is not None and own.end_ns else d.returned_ns
                 yield Line(ended_ns, _LAST, RETURN, own or d.span, None, d)
         if not self.given:
             yield Line(invocation.start_ns, _FIRST, RECEIVE, first, None, None)
             if own is not None and own.end_ns:
-                yield Line(own.end_ns, _LAST, RETURN, own, None, None)
+                yield Line(invocation.end_ns, _LAST, RETURN, own, None, None)
         for d in self.gave:
             yield Line(d.sent_ns, _WITHIN, DELEGATE, d.span, None, d)
             if d.mode == DelegationMode.CALL and d.returned_ns:
