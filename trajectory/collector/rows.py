@@ -286,20 +286,24 @@ class TraceRows:
 
     def step_row(self, step: Step) -> StepRow:
         span = step.span
+        what, status, text, duration_ns, tokens = (
+            str(span.kind),
+            "",
+            "",
+            0,
+            0,
+        )  # a span may begin before it is known what it is
         if step.event is not None:
-            status, text, duration_ns, tokens = "", event_text(self.trace, step.event), 0, 0
+            what, text = step.what, event_text(self.trace, step.event)
         else:
-            status, text, duration_ns = (
-                self.status(span),
-                self._span_line(span),
-                max(ended_ns(span) - span.start_ns, 0) if span.end_ns and span.start_ns else 0,
-            )
-            tokens = tokens_of(span)
+            status, text, tokens = self.status(span), self._span_line(span), tokens_of(span)
+            end_ns = ended_ns(span)
+            duration_ns = max(end_ns - span.start_ns, 0) if end_ns and span.start_ns else 0
         return StepRow(
             step_id=step.step_id,
             at_ns=step.at_ns,
             label=clean(self.trace.span_label(span)),
-            what=STEP_WORDS.get(step.what) or clean(step.what),
+            what=STEP_WORDS.get(what) or clean(what),
             status=status,
             text=text,
             span_id=span.span_id.hex(),
