@@ -14,6 +14,7 @@ from trajectory.model.words import TOOL_NAME, Slot, SpanKind
 _AGENT, _TOOL = SpanKind.AGENT.value, SpanKind.TOOL.value
 _ECHOING = frozenset((_AGENT, _TOOL))
 _ASKED = (Slot.ARGUMENTS, Slot.TASK, Slot.INPUT)
+_GIVEN = (Slot.RESULT, Slot.RETURNED, Slot.OUTPUT)
 _MAX_INSIDE_COUNT = 64  # spans right inside one that may be a call told twice: what does more is no mere telling
 _MAX_LAYERS_COUNT = 8  # that tell one call
 _SKEW_NS = 50_000_000  # how far the clocks of two processes may be apart
@@ -55,10 +56,8 @@ def tellings(span: Span) -> list[Span]:
 
 def told(span: Span, *slots: str) -> list[bytes]:
     """The payloads in the first of these slots that has any, as the span or else one of its echoes holds them."""
-    for slot in slots:
-        digests = span.digests(slot)
-        if digests:
-            return digests
+    if digests := _first(span, slots):
+        return digests
     echoes = tellings(span)[1:]
     return next((digests for echo in echoes for slot in slots if (digests := echo.digests(slot))), [])
 
@@ -103,15 +102,20 @@ def _same_process(span: Span, outer: Span) -> bool:
 
 
 def _tells_another(span: Span, outer: Span) -> bool:
-    """Whether one teller tells both, and of two calls: what was asked differs, or, where that is not known, nothing does."""
+    """Whether one teller tells both, and of two calls: what was asked differs, or else what came back, or, where neither is
+    known, nothing does."""
     if not _same_process(span, outer) or _teller(span) != _teller(outer):
         return False
-    ours, theirs = _asked(span), _asked(outer)
-    return ours != theirs if ours and theirs else _own_name(span) == _own_name(outer)
+    for slots in (_ASKED, _GIVEN):
+        ours, theirs = _first(span, slots), _first(outer, slots)
+        if ours and theirs:
+            return ours != theirs
+    return bool(outer.end_ns) and _own_name(span) == _own_name(outer)  # until it is over, more may be known of it
 
 
-def _asked(span: Span) -> list[bytes]:
-    return next((digests for slot in _ASKED if (digests := span.digests(slot))), [])
+def _first(span: Span, slots: tuple[str, ...]) -> list[bytes]:
+    """The payloads in the first of these slots that has any."""
+    return next((digests for slot in slots if (digests := span.digests(slot))), [])
 
 
 def _teller(span: Span) -> object:
