@@ -302,7 +302,7 @@ def key_id(key: Key) -> str:
 
 def moved_row(key: Key, moved: Moved) -> Key:
     """The row with the operator's keys instead of ours."""
-    keys = moved.get(key_id(key))
+    keys = moved.get(key_id(key)) if moved else None
     return replace(key, keys=keys, sign=" ".join(map(_signed, keys))) if keys else key
 
 
@@ -344,7 +344,7 @@ def footer_keys(screen: str, pane: str, signs: Signs, moved: Moved | None = None
     by_name: dict[str, Key] = {}
     signed = {**_FOOTER_SIGNS}
     for key in keys_on(screen, moved):
-        if key_id(key) in (moved or {}):
+        if moved and key_id(key) in moved:
             signed.pop(key.name, None)
         by_name.setdefault(key.name, key)
     names = FOOTERS.get(f"{screen}.{pane}", FOOTERS[screen])

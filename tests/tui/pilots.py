@@ -9,6 +9,9 @@ from typing import Any
 from textual import _wait
 from textual._compositor import Compositor
 from textual._context import visible_screen_stack
+from textual.cache import LRUCache
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -41,17 +44,24 @@ def _refresh(widget: Widget, *regions: Any, **options: Any) -> Widget:
 
 
 def _render_update(compositor: Compositor, full: bool = False, **options: Any) -> Any:
-    """Nothing for a terminal that nobody looks at: what is on the screen is drawn when it is read, and not at each step too."""
-    if full:
-        return _RENDER_UPDATE(compositor, full, **options)
-    compositor._dirty_regions.clear()
-    return None
+    """Nothing for a terminal that nobody looks at: what has changed is drawn once the screen is at rest (`Driver.ready`)."""
+    return _RENDER_UPDATE(compositor, full, **options) if full else None
 
 
-_REFRESH, _RENDER_UPDATE = Widget.refresh, Compositor.render_update
+def _parse_rules(sheet: Stylesheet, css: str, *where: Any, **options: Any) -> list[RuleSet]:
+    """A style sheet is read once in a process, and not once in each app: an app has its own, of the same texts and colours."""
+    key = (frozenset(sheet._variables.items()), css, where, tuple(options.items()))
+    if key not in _PARSED:
+        _PARSED[key] = _PARSE_RULES(sheet, css, *where, **options)
+    return _PARSED[key]
+
+
+_PARSED: LRUCache[Any, list[RuleSet]] = LRUCache(1024)
+_REFRESH, _RENDER_UPDATE, _PARSE_RULES = Widget.refresh, Compositor.render_update, Stylesheet._parse_rules
 Widget.refresh = _refresh  # type: ignore[method-assign,assignment]
 Pilot._wait_for_screen = _wait_for_screen  # type: ignore[method-assign,assignment]
 Compositor.render_update = _render_update  # type: ignore[method-assign]
+Stylesheet._parse_rules = _parse_rules  # type: ignore[method-assign,assignment]
 
 
 class ManualClock:
@@ -99,7 +109,7 @@ class Driver:
             before = _asked_count
             if same_count >= _ENOUGH_LOOKS_COUNT:
                 if is_drawn:
-                    _ = self.text
+                    _RENDER_UPDATE(self.app.screen._compositor, screen_stack=self.app._background_screens)
                 return
         raise AssertionError("the screen does not come to rest")
 

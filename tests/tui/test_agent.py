@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from tests.tui import rows
 from tests.tui.agents import agent_view
 from tests.tui.pilots import Driver, driving
-from tests.tui.rows import HOSTILE
 from tests.tui.story import TRACE_ID, StoryFeed
 from tests.tui.test_drawing import holds, levels
 from trajectory.view.agent_rows import AgentFacts, AgentMessage, AgentStep, UsualRow
@@ -196,21 +195,3 @@ async def test_an_agent_of_very_many_steps_is_paged_through() -> None:
         await driver.press("g")
         await driver.beat()
         assert "call 0" in driver.text and "1 of 50 000" in driver.text
-
-
-async def test_hostile_text_is_shown_as_text_on_an_agent() -> None:
-    class _Bad(StoryFeed):
-        def _answer(self, query: Query) -> View:
-            view = super()._answer(query)
-            if not isinstance(view, AgentView):
-                return view
-            named = msgspec.structs.replace(view.facts, label=HOSTILE, agent=HOSTILE, service=HOSTILE, models=[HOSTILE])
-            made = [AgentStep("k", 0, "tool", HOSTILE, "error", HOSTILE, "s", found=[("critical", HOSTILE)])]
-            said = [AgentMessage("k", 0, HOSTILE, HOSTILE, HOSTILE * 20, "s", "k")]
-            return msgspec.structs.replace(view, facts=named, steps=made, messages=said)
-
-    async with driving(_Bad(), size=(80, 24)) as driver:
-        for key in (*OPEN, "1", "2", "v", "z"):
-            await driver.press(key)
-            assert not any(ord(char) < 32 and char != "\n" for char in driver.text), key
-            assert not any(char in driver.text for char in "\x7f\x9b\u202e\u200b\ufeff"), key

@@ -18,6 +18,10 @@ MENUS = {
     "palette": ["enter", "ctrl+p"],
     "prompt": ["enter", "colon"],
 }
+PANES = {
+    "panes of an alert": ["enter", "a", "enter", "2", "3", "z", "tab"],
+    "panes of an agent": ["enter", "j", "j", "enter", "1", "2", "v", "z"],
+}
 
 
 def is_text_in_its_place(driver: Driver, where: str) -> None:
@@ -43,10 +47,13 @@ async def test_hostile_text_in_every_field_is_text_on_every_screen(
     size: tuple[int, int], glyphs: str, is_plain: bool
 ) -> None:
     async with driving(HostileFeed(), size=size, glyphs=glyphs, is_plain=is_plain) as driver:
-        for name, keys in (PATHS | MENUS).items() if not is_plain else PLAIN.items():
-            for key in keys:
+        seen = set()
+        for name, keys in (PATHS | PANES | MENUS).items() if not is_plain else PLAIN.items():
+            for count, key in enumerate(keys, 1):
                 await driver.press(key)
-                is_text_in_its_place(driver, f"{name} {key}")
+                if tuple(keys[:count]) not in seen:
+                    is_text_in_its_place(driver, f"{name} {key}")
+                seen.add(tuple(keys[:count]))
             for key in ("j", "tab") if name in PATHS else ():
                 await driver.press(key)
                 is_text_in_its_place(driver, f"{name} {key}")

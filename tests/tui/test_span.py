@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import msgspec
-import pytest
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import TRACE_ID, StoryFeed
@@ -48,20 +47,15 @@ async def _field(driver: Driver, name: str) -> None:
     await driver.beat()
 
 
-@pytest.mark.parametrize(("name", "where"), [("parent", "a07e"), ("retry_of", "8f02")])
-async def test_enter_on_a_field_that_names_a_span_opens_it(name: str, where: str) -> None:
+async def test_enter_on_a_field_opens_what_it_names() -> None:
     async with driving() as driver:
         await driver.press(*OPEN)
-        await _field(driver, name)
-        screen = driver.app.screen
-        assert isinstance(screen, SpanScreen) and screen.span_id == where
-        await driver.press("escape")
-        assert isinstance(driver.app.screen, SpanScreen) and driver.app.screen.span_id == "91c4"
-
-
-async def test_enter_on_an_alert_opens_its_page_and_on_an_agent_the_timeline() -> None:
-    async with driving() as driver:
-        await driver.press(*OPEN)
+        for name, span_id in (("parent", "a07e"), ("retry_of", "8f02")):
+            await _field(driver, name)
+            screen = driver.app.screen
+            assert isinstance(screen, SpanScreen) and screen.span_id == span_id
+            await driver.press("escape")
+            assert isinstance(driver.app.screen, SpanScreen) and driver.app.screen.span_id == "91c4"
         await _field(driver, "▲ A1")
         assert isinstance(driver.app.screen, AlertScreen) and driver.app.screen.alert is not None
         await driver.press("escape")
