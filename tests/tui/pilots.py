@@ -18,6 +18,7 @@ from textual.widget import Widget
 from tests.tui.story import StoryFeed
 from trajectory.view.feed import Feed
 from tui.app import TrajectoryApp
+from tui.ticker import Arrived
 
 # The pilot takes a process that gets no processor for one that has nothing to do; on a busy machine that is no sign. Here a
 # screen counts as ready when all queues were empty and what it shows stays (`Driver.ready`), so nothing has to be slept.
@@ -84,6 +85,13 @@ class Driver:
         self.app = app
         self.pilot = pilot
         self.clock = clock
+        self._came = asyncio.Event()  # a pull has ended
+        self._arrived = app.ticker.arrived
+        app.ticker.arrived = self._note_arrival  # type: ignore[method-assign]
+
+    def _note_arrival(self, message: Arrived) -> None:
+        self._arrived(message)
+        self._came.set()
 
     async def beat(self, times: int = 1) -> None:
         """Lets the app tick, and waits until what it pulled is on the screen."""
@@ -91,7 +99,8 @@ class Driver:
             self.app.beat()
             async with asyncio.timeout(10):
                 while self.app.ticker.in_flight:
-                    await asyncio.sleep(0)
+                    self._came.clear()
+                    await self._came.wait()
             await self.ready()
 
     async def ready(self, *, is_drawn: bool = True) -> None:
