@@ -38,6 +38,9 @@ class Run(NamedTuple):
     style: str
 
 
+_MOST_BEATS_COUNT = 500
+
+
 async def drawn(store: Path) -> dict[str, str]:
     """The pictures as SVG, by name; one app is led through them all."""
     pictures = {}
@@ -46,6 +49,10 @@ async def drawn(store: Path) -> dict[str, str]:
             for name, keys in KEYS.items():
                 await driver.press(*keys)
                 await driver.beat(2)
+                for _ in range(_MOST_BEATS_COUNT):  # a run that is replayed is read first, on a thread of its own
+                    if getattr(getattr(driver.app.screen, "view", None), "read_ratio", 1.0) >= 1:
+                        break
+                    await driver.beat()
                 pictures[name] = _small(driver.app.export_screenshot(title="trajectory"))
                 while driver.where != "runs":
                     await driver.press("escape")
