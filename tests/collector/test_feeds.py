@@ -31,12 +31,13 @@ from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
 from trajectory.collector.quotas import Limits
 from trajectory.collector.remote import RemoteFeed
+from trajectory.collector.rows import TraceRows
 from trajectory.collector.server import Collector
 from trajectory.collector.store_feed import StoreFeed
 from trajectory.collector.watching import answer
 from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.content import digest
-from trajectory.model.fact import Batch, Fact, Payload
+from trajectory.model.fact import Batch, Fact, Heartbeat, Payload
 from trajectory.protocol.codec import AskFrame, read_frame
 from trajectory.store.contract import TraceSummary
 from trajectory.store.sqlite import open_reader, open_writer
@@ -132,6 +133,21 @@ def test_following_a_store_ends_with_what_reading_it_afresh_would() -> None:
     followed = library.folded(TRACE)
     assert followed is not None
     assert picture(followed.trace) == picture(fold_stored(store, TRACE).trace)
+
+
+@pytest.mark.parametrize("beats_before", [True, False], ids=["before", "while it is followed"])
+def test_quiet_open_work_of_a_store_that_is_served_goes_on_while_its_process_is_heard(beats_before: bool) -> None:
+    store, later_ns = MemoryStore(), NOW_NS + 60_000_000_000
+    library = StoredLibrary(store, is_live=True)
+    store.append([Batch(SOURCE, 0, [started(1)])])
+    if not beats_before:
+        library.folded(TRACE)
+    store.append([Batch(SOURCE, 1, [Heartbeat(later_ns, 0)])])
+    library.refresh()
+    folded = library.folded(TRACE)
+    assert folded is not None
+    assert TraceRows(folded, later_ns, is_live=True).state() == "live"
+    assert TraceRows(folded, later_ns + 60_000_000_000, is_live=True).state() == "cut_off"
 
 
 def test_a_trace_can_be_folded_up_to_an_instant() -> None:

@@ -226,6 +226,9 @@ class MemoryStore:
         for frame in self._frames_after(after_frame, until_frame):
             yield Batch(self._sources[frame.source], frame.first_seq, list(frame.facts))
 
+    def batches_of(self, emitter_id: bytes, after_frame: int, until_frame: int) -> Iterator[Batch]:
+        return (b for b in self.all_batches(after_frame, until_frame) if b.source.emitter_id == emitter_id)
+
     def payload(self, digest: bytes) -> tuple[str, bytes] | None:
         return self.payloads([digest]).get(digest)
 

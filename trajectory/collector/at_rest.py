@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from trajectory.collector.counting import Counted
     from trajectory.collector.incident_states import IncidentStates
     from trajectory.signals.figures import Group
-    from trajectory.store.reader import SqliteReader
 
 _MAX_TRACES = 8
 _MAX_STALE = 256
@@ -48,6 +47,7 @@ class StoredLibrary:
         self._last_frame = reader.last_frame()
         self._payloads = Payloads(reader.payload)
         self._kept: OrderedDict[bytes, FoldedTrace] = OrderedDict()
+        self._is_live = is_live
         self._counted: tuple[int, Counted] | None = None  # up to which frame, and what
         self.runs = Listing(reader, lambda summary: stored_row(summary, is_live), _LISTED_TRACES)
 
@@ -60,6 +60,10 @@ class StoredLibrary:
         after, self._last_frame = self._last_frame, self.reader.last_frame()
         for batch in map(skew.corrected, self.reader.all_batches(after)):
             for fact in batch.facts:
+                if isinstance(fact, Heartbeat):
+                    for kept in self._kept.values():
+                        if batch.source.emitter_id in kept.trace.heard_ns:
+                            kept.trace.apply(fact, batch.source)
                 folded = self._kept.get(trace_of(fact))
                 if folded is not None:
                     folded.apply(fact, batch.source)
@@ -94,6 +98,8 @@ class StoredLibrary:
         folded = fold_stored(self.reader, trace_id, self._payloads)
         if not folded.trace.spans:
             return None
+        if self._is_live:
+            hear(self.reader, folded)
         folded.changed_version = self.version
         self._kept[trace_id] = folded
         while len(self._kept) > _MAX_TRACES:
@@ -119,7 +125,7 @@ def fold_stored(
     return folded
 
 
-def hear(reader: "SqliteReader", folded: FoldedTrace) -> None:
+def hear(reader: Reader, folded: FoldedTrace) -> None:
     """Takes in the signs of life of whoever has work open in a trace: they are of no trace, so `fold_stored` knows of none."""
     last = reader.last_frame()
     open_at = {

@@ -182,6 +182,10 @@ class Reader(Protocol):
         """
         ...
 
+    def batches_of(self, emitter_id: bytes, after_frame: int, until_frame: int) -> Iterator[Batch]:
+        """As `all_batches`, of one emitter alone: the others' frames are not read."""
+        ...
+
     def payload(self, digest: bytes) -> tuple[str, bytes] | None:
         """A body by its digest, as (media type, body)."""
         ...

@@ -124,7 +124,6 @@ class SqliteReader:
             yield Batch(source, first_seq, facts)
 
     def batches_of(self, emitter_id: bytes, after_frame: int, until_frame: int) -> Iterator[Batch]:
-        """As `all_batches`, of one emitter alone: the others' frames are not read."""
         query = """SELECT id, source, first_seq, codec, body FROM frames
                    WHERE source IN (SELECT id FROM sources WHERE emitter_id = :emitter_id)
                    AND id > :after AND id <= :newest ORDER BY id LIMIT :count"""
