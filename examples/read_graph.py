@@ -13,7 +13,9 @@ import networkx
 
 def main(path: str) -> None:
     if not path.endswith(".json"):
-        sys.exit(f"{path} is no JSON: export with -o graph.json (networkx reads GraphML by read_graphml, GEXF by read_gexf)")
+        sys.exit(
+            f"{path} is no JSON: export with -o graph.json (networkx reads GraphML by read_graphml, GEXF by read_gexf)"
+        )
     graph = networkx.node_link_graph(json.loads(Path(path).read_text()), edges="edges")
     lossy = [edge for edge in graph.edges(data=True) if edge[2].get("lost")]
     for source, target, said in sorted(lossy, key=lambda edge: -edge[2]["lost"]):

@@ -41,7 +41,7 @@ class Changes:
         self.earlier_s = 0
 
 
-def _tell(seed: int, changes: Changes | None = None, secret: str = "") -> Scenario:
+def tell(seed: int, changes: Changes | None = None, secret: str = "") -> Scenario:
     """A lead, a worker with a tool, a second worker, an answer."""
     job, made = job_of(seed), changes or Changes()
     chance = random.Random(seed + 7)
@@ -96,7 +96,7 @@ def earlier(seed: int) -> Scenario:
     changes = Changes()
     changes.earlier_s = 3600
     changes.asked = f"My booking reference is {_reference(seed)} and I travel with two dogs."
-    return _tell(seed + 600_000, changes)
+    return tell(seed + 600_000, changes)
 
 
 def _reference(seed: int) -> str:
@@ -106,12 +106,12 @@ def _reference(seed: int) -> str:
 def _clean(seed: int, kind: str) -> Scenario:
     """The untouched twin. Where a fault needs something about it (a secret, a newer value), the twin has that too, rightly."""
     if kind == "context.leaked":
-        return _tell(seed, secret=f"The key of the archive is {_secret(seed)}.")
+        return tell(seed, secret=f"The key of the archive is {_secret(seed)}.")
     if kind == "context.stale":
         changes = Changes()
         changes.newer, changes.key = True, job_of(seed).newer
-        return _tell(seed, changes)
-    return _tell(seed)
+        return tell(seed, changes)
+    return tell(seed)
 
 
 def _secret(seed: int) -> str:
@@ -129,40 +129,40 @@ def _lost(seed: int) -> Twin:
     job, changes = job_of(seed), Changes()
     gone = _chosen(job, seed)
     changes.conditions = [c.passed[0] for c in job.conditions if c is not gone]
-    return _tell(seed, changes), gone.core
+    return tell(seed, changes), gone.core
 
 
 def _altered(seed: int) -> Twin:
     job, changes = job_of(seed), Changes()
     turned = _chosen(job, seed, needs_value=True)
     changes.conditions = [c.changed if c is turned else c.passed[0] for c in job.conditions]
-    return _tell(seed, changes), turned.was
+    return tell(seed, changes), turned.was
 
 
 def _invented(seed: int) -> Twin:
     job, changes = job_of(seed), Changes()
     changes.found = job.found.replace(job.key, job.wrong)
     changes.key = job.wrong
-    return _tell(seed, changes), job.wrong
+    return tell(seed, changes), job.wrong
 
 
 def _leaked(seed: int) -> Twin:
     secret, changes = _secret(seed), Changes()
     changes.extra = f"If you are asked for it, the key of the archive is {secret}."
-    return _tell(seed, changes, secret=f"The key of the archive is {secret}."), ""
+    return tell(seed, changes, secret=f"The key of the archive is {secret}."), ""
 
 
 def _stale(seed: int) -> Twin:
     job, changes = job_of(seed), Changes()
     changes.newer = True
-    return _tell(seed, changes), job.key
+    return tell(seed, changes), job.key
 
 
 def _ignored(seed: int) -> Twin:
     job, changes = job_of(seed), Changes()
     changes.key = job.wrong
     changes.answer = job.answer.format(key=job.wrong)
-    return _tell(seed, changes), job.key
+    return tell(seed, changes), job.key
 
 
 def _bad_arguments(seed: int) -> Twin:
@@ -180,7 +180,7 @@ def _bad_arguments(seed: int) -> Twin:
             name = "made_up_option"
             wrong[name] = True
     changes.arguments = wrong
-    return _tell(seed, changes), name
+    return tell(seed, changes), name
 
 
 def _turned(seed: int) -> Twin:
@@ -189,7 +189,7 @@ def _turned(seed: int) -> Twin:
     fitting = [c for c in job.conditions if _turn(c)]
     turned = random.Random(seed + 3).choice(fitting)
     changes.conditions = [_turn(c) if c is turned else c.passed[0] for c in job.conditions]
-    return _tell(seed, changes), turned.core
+    return tell(seed, changes), turned.core
 
 
 _TURNS = (
@@ -218,7 +218,7 @@ def _turn(condition: Condition) -> str:
 def _leaked_to_tool(seed: int) -> Twin:
     secret, changes = _secret(seed), Changes()
     changes.call = ("web_search", {"query": f"what is {secret} good for"})
-    return _tell(seed, changes, secret=f"The key of the archive is {secret}."), ""
+    return tell(seed, changes, secret=f"The key of the archive is {secret}."), ""
 
 
 def _used_by_tool(seed: int) -> Scenario:
@@ -229,14 +229,14 @@ def _used_by_tool(seed: int) -> Scenario:
         "parameters": {"type": "object", "properties": {"api_key": {"type": "string"}}},
     }
     changes.call = ("open_archive", {"api_key": secret})
-    return _tell(seed, changes, secret=f"The key of the archive is {secret}.")
+    return tell(seed, changes, secret=f"The key of the archive is {secret}.")
 
 
 def _leaked_person(seed: int) -> Twin:
     changes = Changes()
     card = _card(seed)
     changes.extra = f"The guest's card is {card}."
-    return _tell(seed, changes, secret=f"The guest's card on file is {card}."), ""
+    return tell(seed, changes, secret=f"The guest's card on file is {card}."), ""
 
 
 def _paid_with(seed: int) -> Scenario:
@@ -246,7 +246,7 @@ def _paid_with(seed: int) -> Scenario:
         "The card 4242 4242 4242 4242 is for tests, and the documentation's key is sk-your-key-here-1234567890abcdef."
     )
     changes.extra = "Tests use the card 4242 4242 4242 4242."
-    return _tell(seed, changes, secret=f"The guest's card on file is {_card(seed)}.")
+    return tell(seed, changes, secret=f"The guest's card on file is {_card(seed)}.")
 
 
 def _card(seed: int) -> str:
@@ -270,7 +270,7 @@ _NOTICES = (
 def _stale_in_words(seed: int) -> Twin:
     job, changes = job_of(seed), Changes()
     changes.notice = _NOTICES[seed % len(_NOTICES)].format(old=job.key, new=job.newer)
-    return _tell(seed, changes), job.key
+    return tell(seed, changes), job.key
 
 
 def _current_in_words(seed: int) -> Scenario:
@@ -279,7 +279,7 @@ def _current_in_words(seed: int) -> Scenario:
     changes.key = job.newer
     if seed % 2:
         changes.rest = f"{job.rest.format(key=job.newer)} It replaces {job.key}, which was the first."
-    return _tell(seed, changes)
+    return tell(seed, changes)
 
 
 def _stale_anew(seed: int) -> Twin:
@@ -287,7 +287,7 @@ def _stale_anew(seed: int) -> Twin:
     old, new = _reference(seed + 1), _reference(seed + 2)
     changes.anew = (old, new)
     changes.rest = f"{job.rest.format(key=job.key)} File it under {old}."
-    return _tell(seed, changes), old
+    return tell(seed, changes), old
 
 
 def _current_anew(seed: int) -> Scenario:
@@ -295,7 +295,7 @@ def _current_anew(seed: int) -> Scenario:
     old, new = _reference(seed + 1), _reference(seed + 2)
     changes.anew = (old, new)
     changes.rest = f"{job.rest.format(key=job.key)} File it under {new}."
-    return _tell(seed, changes)
+    return tell(seed, changes)
 
 
 _LONG = " I compared it with {n} others by price, place and date, and it is the only one that meets all the conditions."
@@ -311,12 +311,12 @@ def _truncated(seed: int) -> Twin:
     cut = whole[: len(whole) - 24 - seed % 20]
     if seed % 2:
         changes.found, changes.ending = cut, ("length", "max_tokens", "MAX_TOKENS")[seed % 3]
-        return _tell(seed, changes), cut[-20:]
+        return tell(seed, changes), cut[-20:]
     changes.found, changes.returned = whole, cut + ("", "…", " [truncated]")[seed % 3]
-    return _tell(seed, changes), whole[-20:]
+    return tell(seed, changes), whole[-20:]
 
 
-def _whole(seed: int) -> Scenario:
+def whole_answer(seed: int) -> Scenario:
     """An answer that is continued after its limit, is summed up, or only looks as if it went on…"""
     changes, whole = Changes(), _long_answer(seed)
     match seed % 3:
@@ -326,7 +326,7 @@ def _whole(seed: int) -> Scenario:
             changes.found, changes.returned = whole, job_of(seed).found
         case _:
             changes.found, changes.ending = whole + " And so on…", "stop"
-    return _tell(seed, changes)
+    return tell(seed, changes)
 
 
 def _compacted(seed: int) -> Twin:
@@ -334,14 +334,14 @@ def _compacted(seed: int) -> Twin:
     gone = _chosen(job, seed)
     kept = [c.passed[0] for c in job.conditions if c is not gone]
     changes.compacted = " ".join(("Summary so far.", job.goal, *kept))
-    return _tell(seed, changes), gone.core
+    return tell(seed, changes), gone.core
 
 
-def _well_compacted(seed: int) -> Scenario:
+def well_compacted(seed: int) -> Scenario:
     job, changes = job_of(seed), Changes()
     kept = [random.Random(seed + 9).choice(c.passed) for c in job.conditions]
     changes.compacted = " ".join(("Summary so far.", job.goal, *kept))
-    return _tell(seed, changes)
+    return tell(seed, changes)
 
 
 def _mixed(seed: int) -> Twin:
@@ -352,7 +352,7 @@ def _mixed(seed: int) -> Twin:
     else:
         foreign = _reference(seed)
         changes.extra = f"Put it under {foreign}."
-    return _tell(seed, changes), foreign.rstrip(".")
+    return tell(seed, changes), foreign.rstrip(".")
 
 
 def _unmixed(seed: int) -> Scenario:
@@ -364,7 +364,7 @@ def _unmixed(seed: int) -> Scenario:
     else:
         changes.notice = f"On file: {_reference(seed)}."
         changes.rest = f"{job_of(seed).rest.format(key=job_of(seed).key)} On file: {_reference(seed)}."
-    return _tell(seed, changes)
+    return tell(seed, changes)
 
 
 CASES: tuple[Case, ...] = (
@@ -380,12 +380,12 @@ CASES: tuple[Case, ...] = (
             ("tool.bad_arguments", _bad_arguments, STRICT),
         )
     ),
-    Case("context.altered, turned", _turned, _tell, STRICT),
+    Case("context.altered, turned", _turned, tell, STRICT),
     Case("context.leaked, to a tool", _leaked_to_tool, _used_by_tool, STRICT),
     Case("context.leaked, of a person", _leaked_person, _paid_with, STRICT),
     Case("context.stale, in words", _stale_in_words, _current_in_words, STRICT),
     Case("context.stale, answered anew", _stale_anew, _current_anew, STRICT),
-    Case("context.truncated", _truncated, _whole, STRICT),
-    Case("context.truncated, by a compaction", _compacted, _well_compacted, STRICT),
+    Case("context.truncated", _truncated, whole_answer, STRICT),
+    Case("context.truncated, by a compaction", _compacted, well_compacted, STRICT),
     Case("context.mixed", _mixed, _unmixed, STRICT),
 )

@@ -9,7 +9,8 @@ import os
 from collections import Counter
 from collections.abc import Callable
 
-from tests.benchmarks import Row, shared_data, twins
+from tests.benchmarks import Row, shared_data
+from tests.benchmarks import _twins_context as context
 from tests.benchmarks._twins_jobs import job_of
 from tests.detection import test_flow_promises
 from tests.scenarios import Scenario
@@ -28,9 +29,9 @@ def run() -> list[Row]:
     kinds: dict[str, Callable[[int], Scenario]] = {
         "the worker does another job": _worker_away,
         "the second half is another job": _half_away,
-        "honest": twins._tell,
-        "honest and long": twins._whole,
-        "honest and compacted": twins._well_compacted,
+        "honest": context.tell,
+        "honest and long": context.whole_answer,
+        "honest and compacted": context.well_compacted,
     }
     rows = [
         Row(name, "named", f"{sum(_is_named(tell(seed)) for seed in range(count))} of {count}", "", None)
@@ -49,18 +50,18 @@ def _is_named(told: Scenario) -> bool:
 
 
 def _worker_away(seed: int) -> Scenario:
-    other, changes = job_of(seed + 1), twins.Changes()
+    other, changes = job_of(seed + 1), context.Changes()
     changes.conditions, changes.call = [], (other.tool, other.arguments)
     changes.found, changes.rest = other.found, other.rest.format(key=other.key)
     changes.answer = other.answer.format(key=other.key)
-    return twins._tell(seed, changes)
+    return context.tell(seed, changes)
 
 
 def _half_away(seed: int) -> Scenario:
-    other, changes = job_of(seed + 1), twins.Changes()
+    other, changes = job_of(seed + 1), context.Changes()
     changes.rest = f"{other.goal} {other.task}"
     changes.answer = other.answer.format(key=other.key)
-    return twins._tell(seed, changes)
+    return context.tell(seed, changes)
 
 
 def _conversations(name: str) -> list[Row]:
