@@ -51,10 +51,10 @@ def send_blindly(load: Load, endpoint: str) -> None:
 def await_all(load: Load, far_end: Child) -> None:
     """Returns when the far end has folded all. Raises AbsentError where it does not within the time."""
     deadline_s = time.monotonic() + PATIENCE_S
-    while far_end.ask("count")["facts"] < load.end_seq:
+    while far_end.ask("facts")["facts"] < load.end_seq:
         if time.monotonic() > deadline_s:
             raise AbsentError(f"not all of {load.fact_count} facts were taken within {PATIENCE_S:.0f} s")
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def _ends(load: Load) -> list[int]:

@@ -1,7 +1,8 @@
 """The far end of a load as a child process: the collector, or the least that can receive and decode (`ceiling`).
 
-Invariant: both answer the same protocol with the same acknowledgements. Arguments: mode, store. Prints where it listens; a
-line `count` is answered with what it has taken and used so far, `stop` with the same after everything is judged and stored.
+Invariant: both answer the same protocol with the same acknowledgements. Arguments: mode, store. Prints where it listens; a line
+`facts` is answered with how many it has taken, `count` with what it used for them too, `stop` with the same after everything is
+judged and stored.
 """
 
 import json
@@ -176,6 +177,9 @@ def main() -> None:
     for line in sys.stdin:
         if line.strip() == "stop":
             break
+        if line.strip() == "facts":  # asked again and again while it works: as little as can be
+            print(json.dumps({"facts": server.fact_count}), flush=True)
+            continue
         print(json.dumps(_report(server, idle_ns, _intake(server))), flush=True)
     intake = _intake(server)  # it is gone when the loop has ended
     server.stop()
