@@ -115,19 +115,21 @@ _W = TypeVar("_W", bound=Walk)
 
 
 class Resumed(Generic[_W]):
-    """A walk that goes on where it was, as long as what it took stays as it was; else it begins anew."""
+    """A walk that goes on where it was, as long as what it took stays as it was; else it begins anew.
 
-    def __init__(self, begin: Callable[[], _W]) -> None:
-        self._begin = begin
+    It is told how to begin when it is asked and keeps no hold of who asks: a circle would outlive its trace until Python looks.
+    """
+
+    def __init__(self) -> None:
         self._walk: _W | None = None
         self._taken: list[Entry] = []
 
-    def caught_up(self, timeline: Timeline) -> _W:
-        """The walk after the last entry of a timeline."""
+    def caught_up(self, timeline: Timeline, begin: Callable[[], _W]) -> _W:
+        """The walk after the last entry of a timeline; `begin` makes one that has taken nothing."""
         entries, count = timeline.entries, len(self._taken)
         walk = self._walk
         if walk is None or entries[:count] != self._taken:
-            walk, count = self._begin(), 0
+            walk, count = begin(), 0
         for entry in islice(entries, count, None):
             walk.take(entry)
         self._walk, self._taken = walk, entries
@@ -143,7 +145,7 @@ class Walks(Generic[_W]):
 
     def __init__(self) -> None:
         self._pace = Pace()
-        self._walk: Resumed[_W] | None = None
+        self._walk: Resumed[_W] = Resumed()
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
         return ()
@@ -153,8 +155,8 @@ class Walks(Generic[_W]):
         if not self.is_for(trace) or not self._pace.is_due(trace, now_ns):
             return
         reader, timeline = reader_of(trace), timeline_of(trace)
-        self._walk = self._walk or Resumed(lambda: self.begun(reader, trace.spans))
-        yield from self.found(self._walk.caught_up(timeline), timeline, reader, trace)
+        walk = self._walk.caught_up(timeline, lambda: self.begun(reader, trace.spans))
+        yield from self.found(walk, timeline, reader, trace)
 
     def is_for(self, trace: Trace) -> bool:
         """Whether there is anything to look at."""

@@ -55,7 +55,7 @@ class TruncatedContent:
 
     def __init__(self) -> None:
         self._pace = Pace()
-        self._walk: Resumed[_Walk] | None = None
+        self._walk: Resumed[_Walk] = Resumed()
         self._counts: dict[bytes, int] = {}  # messages that a model call was shown
 
     def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
@@ -69,8 +69,8 @@ class TruncatedContent:
         yield from _at_a_limit(reader, trace)
         if trace.has_contents:
             timeline = timeline_of(trace)
-            self._walk = self._walk or Resumed(lambda: _Walk(reader, trace.spans))
-            yield from (_cut_finding(cut, trace) for cut in self._walk.caught_up(timeline).cuts(timeline))
+            walk = self._walk.caught_up(timeline, lambda: _Walk(reader, trace.spans))
+            yield from (_cut_finding(cut, trace) for cut in walk.cuts(timeline))
             yield from self._compacted(reader, trace)
 
     def _compacted(self, reader: Reader, trace: Trace) -> Iterator[Finding]:
