@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,7 @@ def agree(run: Scenario, seed: int) -> None:
     assert told(live) == told(once) == told(fresh)
 
 
+@pytest.mark.timeout(400)  # a hundred runs, each read in two orders: on a busy machine they take long
 @settings(max_examples=100)
 @given(runs(), st.integers(0, 1 << 30))
 def test_any_order_of_any_run_ends_as_the_run_read_at_once(run: Scenario, seed: int) -> None:
