@@ -110,3 +110,15 @@ async def test_a_box_of_the_graph_is_clicked() -> None:
         await driver.pilot.click(offset=(lines[line].index("writer#1"), line))
         await driver.ready()
         assert "▌writer#1" in driver.text
+
+
+async def test_which_part_of_the_graph_is_seen_is_told_for_the_size_that_it_has_now() -> None:
+    async with driving(StoryFeed(), size=(120, 36)) as driver:
+        await driver.press("enter", "d", "v")
+        assert "cells 1–42 of 59" in driver.text
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.ready()
+        assert "cells" not in driver.text
+        await driver.pilot.resize_terminal(120, 36)
+        await driver.ready()
+        assert "cells 1–42 of 59" in driver.text

@@ -172,11 +172,7 @@ class CockpitScreen(CockpitLayout):
             self._drawing_for = drawn_for
             self._drawing = draw_graph(groups.lanes, groups.delegations, self.signs, groups.way)
         self.graph.draw(self._drawing)
-        self._title_graph()
-
-    def _title_graph(self) -> None:
-        count = grouped(len(self.view.delegations)) if self.view else ""
-        self.graph.status = f" {self.signs.dot} ".join(part for part in (self.graph.part, count) if part)
+        self.graph.status = grouped(len(view.delegations))
 
     def _draw_alerts(self, view: TraceView) -> None:
         rows = self._alert_rows = view.alerts
@@ -212,8 +208,6 @@ class CockpitScreen(CockpitLayout):
     def moved(self, pane: Pane) -> None:
         if pane is self.tail:
             self.tail.retitle(is_paused=self.tui.is_paused)
-        elif pane is self.graph:
-            self._title_graph()
         elif pane is self.alerts and self.view is not None:
             before = self._way is None
             self._draw_way(self.view)

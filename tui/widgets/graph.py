@@ -41,13 +41,13 @@ class GraphPane(Pane):
                 return index
         return -1
 
-    @property
-    def part(self) -> str:
-        """Which part of it is seen, where that is not all of it."""
-        width, room = self._drawing.width, self.inner_width
+    def _edge_status(self) -> str:
+        """Also which part of it is seen, where that is not all of it."""
+        width, room, status = self._drawing.width, self.inner_width, super()._edge_status()
         if width <= room:
-            return ""
-        return f"cells {self._left + 1}{self.signs.dash}{min(width, self._left + room)} of {width}"
+            return status
+        part = f"cells {self._left + 1}{self.signs.dash}{min(width, self._left + room)} of {width}"
+        return f"{part} {self.signs.dot} {status}" if status else part
 
     def aside(self, direction: int) -> bool:
         """Goes to the nearest box of the next column that way; False where there is none."""
@@ -87,7 +87,7 @@ class GraphPane(Pane):
     def _reveal(self) -> None:
         super()._reveal()
         place = self._drawing.places.get(self.selected)
-        if place is not None:
+        if place is not None and self.size.width:  # a pane that was not laid out has no part to show
             self._left = max(min(self._left, place.x), place.x + place.width - self.inner_width, 0)
 
     def _row(self, index: int, y: int, width: int) -> Laid:

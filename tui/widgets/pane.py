@@ -358,15 +358,19 @@ class Pane(Selecting, can_focus=True):
             self.follows = False
             self.post_message(self.Moved(self))
 
+    def _edge_status(self) -> str:
+        """The status as its edge shows it, at the size that the pane has now."""
+        return self._status
+
     def _lay(self, y: int) -> Laid:
         """One line of the pane, edges included."""
         width, height = self.size
         signs, focused = self.signs, self.has_focus
         if y == 0 and self.tabs:
-            return _plainly(tabs_edge(self.tabs, self.id or "", self._status, width, signs))
+            return _plainly(tabs_edge(self.tabs, self.id or "", self._edge_status(), width, signs))
         if y == 0:
             title = f"{self.number} {self._title}" if self.number and self._title else self._title
-            return _plainly(top_edge(title, self._status, width, signs, focused, self.is_framed))
+            return _plainly(top_edge(title, self._edge_status(), width, signs, focused, self.is_framed))
         if self.is_framed and y == height - 1:
             return _plainly(bottom_edge(width, signs, focused))
         return self._inside(y - 1, width)
