@@ -2,7 +2,6 @@
 
 import random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,7 +86,23 @@ def agree(run: Scenario, seed: int) -> None:
     assert told(live) == told(once) == told(fresh)
 
 
-@pytest.mark.timeout(400)  # a hundred runs, each read in two orders: on a busy machine they take long
+def test_a_failure_of_what_a_made_up_value_led_to_is_no_second_cascade_however_late_it_comes() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        with run.delegate("scout", "Look for a hotel.", error=FAULT):
+            run.tool("search", {"q": 1}, RESULTS[0])
+            with run.delegate("booker", "Look for H99.", error=FAULT):
+                with run.delegate("writer", "Look for H99."):
+                    run.says("I take H99.")
+                for _ in range(3):
+                    run.says("I take 520 EUR.")
+        run.says("It is done.")
+    facts = [f for f in run.facts if not isinstance(f, Payload)]
+    _, at_once = read(run, facts, len(facts) + 1)
+    _, followed = read(run, facts, 1)
+    assert [f.span_id for f in at_once] == [run.names["search"]] and followed == at_once
+
+
 @settings(max_examples=100)
 @given(runs(), st.integers(0, 1 << 30))
 def test_any_order_of_any_run_ends_as_the_run_read_at_once(run: Scenario, seed: int) -> None:

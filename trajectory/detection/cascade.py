@@ -35,7 +35,14 @@ class _Judged(NamedTuple):
     root: Root
     escape: Escape | None = None
     spreads: tuple[Spread, ...] = ()
-    explains: frozenset[bytes] = frozenset()  # spans that failed, if they did, for this reason
+
+    @property
+    def explains(self) -> set[bytes]:
+        """The spans that failed, if they did, for this reason, as they stand now: one may fail after this was judged."""
+        if self.escape is not None:
+            return {span.span_id for span in self.escape.path}
+        trail = [o.span for o in self.spreads[0].trail] if self.spreads else []
+        return {span.span_id for span in trail if span.is_error or span.kind in _TOOLS}
 
 
 class Cascades:
@@ -116,11 +123,8 @@ class _Followed:
             return _Judged(root)  # a delegatee's answer, or its failure
         escape = self._escapes.judge(root)
         if escape is not None:
-            return _Judged(root, escape, explains=frozenset(span.span_id for span in escape.path))
-        spreads = tuple(self._spreads.judge(root))
-        trail = [o.span for o in spreads[0].trail] if spreads else []
-        explains = frozenset(span.span_id for span in trail if span.is_error or span.kind in _TOOLS)
-        return _Judged(root, None, spreads, explains)
+            return _Judged(root, escape)
+        return _Judged(root, None, tuple(self._spreads.judge(root)))
 
     def _tell(self) -> list[Finding]:
         """One cascade for each failure that spread, but none for what an earlier one brought about, and one for a value that
