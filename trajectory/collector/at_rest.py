@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 _MAX_TRACES = 8
 _MAX_STALE = 256
 _LISTED_TRACES = 10_000
-_HEARD_FRAMES = (
-    20_000  # of all senders: what even a busy store takes in within the seconds after which one counts as silent
-)
+_HEARD_FRAMES = 20_000  # of all senders, the newest: a busy store takes in fewer until somebody counts as silent
 
 
 class StoredLibrary:

@@ -69,7 +69,9 @@ class TraceRows:
         if not (self._roots or self._carried):
             return ""
         ids = {s.span_id for s in tellings(span)}
-        return "root" if ids & self._roots else "carried" * bool(ids & self._carried)
+        if ids & self._roots:
+            return "root"
+        return "carried" if ids & self._carried else ""
 
     def is_retry(self, span: Span) -> bool:
         return self.retried(span) is not None

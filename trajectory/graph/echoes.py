@@ -33,6 +33,14 @@ def is_echo(span: Span) -> bool:
     return _may_echo(span, outer) and _echo_in(outer) is span
 
 
+def neighbours(span: Span) -> Iterator[Span]:
+    """The spans right around and inside one that may tell the same call: what they are may change with it."""
+    if span.kind in _ECHOING:
+        if span.parent is not None and span.parent.kind == span.kind:
+            yield span.parent
+        yield from (child for child in span.children[:_MAX_INSIDE_COUNT] if child.kind == span.kind)
+
+
 def first_telling(span: Span) -> Span:
     """The span that stands for the call that a span tells of: the outermost, itself where nothing tells it before."""
     for _ in range(_MAX_LAYERS_COUNT):

@@ -7,6 +7,7 @@ what is read of it.
 from collections.abc import Callable
 from typing import Any
 
+from trajectory.graph.echoes import neighbours
 from trajectory.graph.keys import ID_NAMES, PayloadSource
 from trajectory.graph.pairing import target_named
 from trajectory.graph.span import Span
@@ -28,8 +29,6 @@ from trajectory.model.words import DELEGATION_GRADE, DELEGATION_TARGET, SESSION_
 
 _STRUCTURAL = frozenset(k.value for k in (SpanKind.AGENT, SpanKind.DELEGATION, SpanKind.TOOL))
 _DELEGATION, _OTHER = SpanKind.DELEGATION.value, SpanKind.OTHER.value  # bare texts are compared fastest
-_ECHOING = frozenset((SpanKind.AGENT.value, SpanKind.TOOL.value))
-_MAX_ECHO_COUNT = 64  # of the spans inside one, those that may tell it again
 _NAMES = frozenset((SESSION_ID, TITLE))
 
 
@@ -157,9 +156,8 @@ class Fold(Tree):
     def _changed(self, span: Span) -> Span:
         """Forgets what was worked out of a span that has changed."""
         self._changes.note(span)
-        for other in (span.parent, *span.children[:_MAX_ECHO_COUNT]) if span.kind in _ECHOING else ():
-            if other is not None and other.kind == span.kind:  # the two may tell one call
-                self._changes.note(other)
+        for other in neighbours(span):
+            self._changes.note(other)
         if span.owner is not None:
             span.owner.changed()
         elif span.children:

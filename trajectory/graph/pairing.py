@@ -268,9 +268,8 @@ class _Pairing:
         for kind, value in (pair for span in _entry(target) for pair in call_ids(span)):
             own = {id(span) for span in _entry(target)}
             calls = [s for s in self._by_id.get((kind, value), ()) if id(s) not in own]
-            calls = [
-                s for s in dict.fromkeys(calls) if s.parent not in calls
-            ]  # a call and the request that carries it are one
+            # a call and the request that carries it are one
+            calls = [s for s in dict.fromkeys(calls) if s.parent not in calls]
             if len(calls) == 1 == len(self._by_taken[kind, value]) and calls[0].span_id not in self._taken:
                 (call,) = calls
                 if call.owner is not None and call.owner is not target:

@@ -55,9 +55,7 @@ class Span:
         self.parent: Span | None = None
         self.children: list[Span] | tuple[()] = ()
         self.owner: Invocation | None = None
-        self.recast_count = (
-            0  # the change of its trace by which it became what it is under spans that were there before
-        )
+        self.recast_count = 0  # the change of its trace by which it was started late, or told otherwise
         self._start: SpanStarted | None = None
         self._end: SpanEnded | None = None
         self._updates: list[SpanUpdated] | tuple[()] = ()
