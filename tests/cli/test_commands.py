@@ -180,6 +180,26 @@ def test_an_unknown_or_ambiguous_trace_is_refused(store: Path) -> None:
     assert "no trace" in refused(trajectory("show", "ffffffffffff", "--store", store)).lower()
 
 
+def test_what_is_mistyped_is_answered_with_what_is_nearest_and_nothing_is_run(store: Path) -> None:
+    trace_id = trajectory("traces", "--store", store, "--ids").out.strip()
+    mistyped = trace_id[:4] + ("0" if trace_id[4] != "0" else "1") + trace_id[5:12]
+    for words, nearest in {
+        ("serv", "--store", "x"): "serve",
+        ("ls", "--jsn"): "traces",
+        ("keys", "ad", "me"): "add",
+        ("traces", "--jsn"): "--json",
+        ("graph", trace_id, "--of", "delegation"): "delegations",
+        ("show", mistyped, "--store", store): trace_id[:12],
+        ("show", "how many", "--store", store): trace_id[:12],  # its title
+    }.items():
+        done = trajectory(*words)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.endswith(f"; did you mean {nearest}?\n"), (words, done.err)
+    done = trajectory("traces", "--filter", "agent:websurfr", "--store", store)
+    assert (done.code, done.out) == (0, "") and done.err.endswith("; did you mean WebSurfer?\n")
+    assert "did you mean" not in trajectory("xyzzy").err + trajectory("show", "ffffffffffff", "--store", store).err
+
+
 @pytest.mark.parametrize("suffix", ["graphml", "gexf", "dot", "mmd", "json", "svg"])
 @pytest.mark.parametrize("of", ["delegations", "spans"])
 def test_a_graph_is_written_in_the_format_of_its_suffix(tmp_path: Path, store: Path, suffix: str, of: str) -> None:
@@ -359,6 +379,10 @@ def test_what_is_found_in_an_imported_log_is_told_without_its_secrets(tmp_path: 
     (shown,) = trajectory("show", "", "--store", tmp_path / "s.db", "--json").json_lines()
     told.append(json.dumps(shown["findings"]))
     assert "[url password]" in told[1]
+    kind = json.loads(told[1].splitlines()[0])["kind"]
+    assert trajectory("findings", "--kind", kind[:-1], "--store", tmp_path / "s.db").err.endswith(
+        f"; did you mean {kind}?\n"
+    )
     assert not any(password in out or key in out for out in told)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from trajectory import __version__
+from trajectory.cli.nearly import Parser
 from trajectory.errors import QueryError, TrajectoryError
 from trajectory.view.text import clean
 
@@ -46,7 +47,7 @@ COMMANDS = {
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of the command line; with `only`, the arguments of that one command, so that the others load nothing."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="trajectory",
         description="Traces teams of LLM agents and shows them, live, in a terminal.",
         epilog="Start with: trajectory demo",

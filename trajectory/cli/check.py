@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trajectory.cli.alerting import add_policy, policy_file
 from trajectory.cli.output import json_line, plural, say
-from trajectory.cli.places import add_json, add_store, add_trace, is_served, open_store
+from trajectory.cli.places import add_json, add_store, add_trace, find_trace, is_served, open_store
 from trajectory.cli.scraping import add_prices, use_prices
 from trajectory.view.text import clean
 
@@ -100,7 +100,7 @@ def _chosen(reader: "SqliteReader", args: argparse.Namespace) -> Iterator[bytes]
     from trajectory.view.times import offset_ns
 
     if args.trace:
-        yield reader.find_trace(args.trace)
+        yield find_trace(reader, args.trace)
         return
     since_ns = offset_ns(args.since)
     if not since_ns:

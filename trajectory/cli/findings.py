@@ -4,8 +4,9 @@ import argparse
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from trajectory.cli.nearly import meant
 from trajectory.cli.output import bold, json_line, say, sign
-from trajectory.cli.places import add_json, add_store, add_trace, open_store
+from trajectory.cli.places import add_json, add_store, add_trace, find_trace, open_store
 from trajectory.model.words import Severity
 from trajectory.view.link import link_text
 from trajectory.view.text import clean
@@ -32,17 +33,19 @@ def run(args: argparse.Namespace) -> int:
     from trajectory.protocol.codec import finding_json
 
     with closing(open_store(args.store)) as reader:
-        trace_id = reader.find_trace(args.trace) if args.trace else None
+        trace_id = find_trace(reader, args.trace) if args.trace else None
         found = reader.findings(trace_id=trace_id, kind=args.kind, min_severity=args.min_severity)
+        others = {} if found or not args.kind else {f.kind: f for f in reader.findings(trace_id=trace_id)}
     for finding in found:
         if args.json:
             print(json_line(finding_json(finding)))
         else:
             print("\n".join(lines(finding, with_trace=trace_id is None)))
     if not found:
+        hint = meant(args.kind, others) if args.kind and args.kind not in others else ""
         kind = f" of kind {args.kind}" if args.kind else ""
         above = f" at {args.min_severity} or above" if args.min_severity else ""
-        say(f"no findings{kind}{above} in " + (f"trace {trace_id.hex()[:12]}" if trace_id else args.store))
+        say(f"no findings{kind}{above} in " + (f"trace {trace_id.hex()[:12]}" if trace_id else args.store) + hint)
     return 0
 
 

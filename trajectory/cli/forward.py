@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trajectory.cli.forwarding import add_header, targets_in
 from trajectory.cli.output import plural, say
-from trajectory.cli.places import add_store, amount, open_store
+from trajectory.cli.places import add_store, amount, find_trace, open_store
 
 if TYPE_CHECKING:
     from trajectory.forwarder.sending import Standing
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("give a trace and a URL, or --all and a URL", "forward")
     (target,) = targets_in(args.what[-1:], args.forward_headers)
     with closing(open_store(args.store)) as reader, closing(backend_of(target)) as backend:
-        trace_ids = reader.trace_ids() if args.all else [reader.find_trace(args.what[0])]
+        trace_ids = reader.trace_ids() if args.all else [find_trace(reader, args.what[0])]
         marks = marks_of(forwarder_id(Path(locate(args.store))))
         patience = _Patience(args.patience)
         sending = Sending(target, backend, patience.pause, patience.hear)

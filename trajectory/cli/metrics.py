@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trajectory.cli.output import bold, count, duration, json_line, plural, say, table
-from trajectory.cli.places import add_json, add_key, default_store, open_store
+from trajectory.cli.places import add_json, add_key, default_store, find_trace, open_store
 from trajectory.cli.scraping import add_prices
 from trajectory.view.times import offset_ns
 
@@ -122,7 +122,7 @@ def _points(reader: "SqliteReader", args: argparse.Namespace, since_ns: int) -> 
     from trajectory.signals.tally import TraceTally
 
     prices = load_prices(Path(args.prices)) if args.prices else default_prices()
-    one = [reader.find_trace(args.trace.lower())] if args.trace else []
+    one = [find_trace(reader, args.trace.lower())] if args.trace else []
     folded_now = one or (reader.trace_ids() if args.prices else reader.untallied())
     if not one and not args.prices:
         yield from saved_points(reader, since_ns // _MINUTE_NS)

@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import json_line, plural, say, table
-from trajectory.cli.places import add_json, add_store, open_store
+from trajectory.cli.places import add_json, add_store, find_trace, open_store
 
 if TYPE_CHECKING:
     from trajectory.store.contract import Pin
@@ -70,7 +70,7 @@ def _meant(reader: "SqliteReader", name: str, *, is_session: bool, pinned: bool)
         return session
     is_known = _has_session(reader, name)
     try:
-        trace = Pin("trace", reader.find_trace(name).hex())
+        trace = Pin("trace", find_trace(reader, name).hex())
     except StoreError as fault:
         if is_known:
             return session

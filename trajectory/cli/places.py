@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from trajectory.store.retention import Bounds
 
 
+_SHOWN_DIGITS = 12  # of a trace's id, as tables have them
+_LOOKED_AT = 500  # of the newest traces, for one that may have been meant
 _LONG_BYTES = 8_000_000  # of a journal: to store it takes a second or more
 
 
@@ -149,4 +151,26 @@ def open_trace(reader: "SqliteReader", prefix: str) -> "FoldedTrace":
     """The one trace whose id begins with `prefix`, folded. Raises StoreError where none or several do."""
     from trajectory.collector.at_rest import fold_stored
 
-    return fold_stored(reader, reader.find_trace(prefix))
+    return fold_stored(reader, find_trace(reader, prefix))
+
+
+def find_trace(reader: "SqliteReader", prefix: str) -> bytes:
+    """The one trace whose id begins with `prefix`. Raises StoreError, with the nearest, where none or several do."""
+    from trajectory.cli.nearly import meant
+    from trajectory.errors import StoreError
+
+    try:
+        return reader.find_trace(prefix)
+    except StoreError as fault:
+        typed = prefix.strip().casefold()
+        newest = {row.trace_id.hex(): row.title for row in reader.summaries(limit=_LOOKED_AT)}
+        if any(trace_id.startswith(typed) for trace_id in newest):
+            raise  # several begin so, and they were named
+        titled = [trace_id for trace_id, title in newest.items() if len(typed) > 2 and typed in title.casefold()]
+        length = max(len(typed), _SHOWN_DIGITS)
+        near = [trace_id[:length] for trace_id in newest if meant(typed, [trace_id[: len(typed)]])]
+        raise StoreError(f"{fault}{meant(typed, near) or _named(titled)}") from None
+
+
+def _named(trace_ids: list[str]) -> str:
+    return f"; did you mean {' or '.join(trace_id[:_SHOWN_DIGITS] for trace_id in trace_ids[:3])}?" if trace_ids else ""

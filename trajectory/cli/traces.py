@@ -1,15 +1,17 @@
 """`trajectory traces`: what is in a store, newest first."""
 
 import argparse
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from trajectory.cli.nearly import meant
 from trajectory.cli.output import count, duration, json_line, plural, say, table
-from trajectory.cli.places import add_json, add_store, data_dir, is_served, natural, open_store
+from trajectory.cli.places import add_json, add_store, data_dir, find_trace, is_served, natural, open_store
 
 if TYPE_CHECKING:
     from trajectory.collector.joined import RowOf
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from trajectory.view.rows import TraceRow
 
 _PAGE = 500
+_AGENT_TERM = re.compile(r'\bagent[:=](?:"([^"]*)"|([^\s()"]+))', re.IGNORECASE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         listed = _rows(reader, is_served(args.store), by_run=not each)
         chosen = list(islice((row for row in listed if keep(row, time.time_ns())), args.limit))
         is_empty = not chosen and not reader.summaries(limit=1)
+        agents = {} if chosen else _agents(islice(_rows(reader, False, by_run=True), _PAGE))
     if args.ids:
         print("".join(f"{row.trace_id}\n" for row in chosen), end="")
         return 0
@@ -54,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
             print(json_line(fields | {"pinned": _is_pinned(row, pins)}))
         return 0
     if not chosen:
-        say(f"no traces in {args.store}" + (_elsewhere(args.store) if is_empty else f" match {args.filter!r}"))
+        say(
+            f"no traces in {args.store}"
+            + (_elsewhere(args.store) if is_empty else f" match {args.filter!r}{_agent_meant(args.filter, agents)}")
+        )
         return 0
     headers = ("TRACE", "STATE", "AGENTS", "DELEG", "STEPS", "ERR", "ALERTS", "TOKENS", "ELAPSED", "STARTED", "TITLE")
     lines = [
@@ -77,7 +84,7 @@ def _delete(args: argparse.Namespace) -> int:
     if not all(args.delete):
         raise ConfigError("name each trace by a unique beginning of its id", "delete")
     with closing(open_store(args.store)) as reader:
-        chosen = list(dict.fromkeys(reader.find_trace(prefix) for prefix in args.delete))
+        chosen = list(dict.fromkeys(find_trace(reader, prefix) for prefix in args.delete))
     with closing(open_writer(args.store)) as writer:
         writer.delete_trace(*chosen)
     for trace_id in chosen:
@@ -132,6 +139,16 @@ def _elsewhere(store: str) -> str:
     """Where to look instead: the demo keeps its runs in a store of its own."""
     demo = data_dir() / "demo.db"
     return f"; the demo's runs are in another store: --store {demo}" if demo.exists() and str(demo) != store else ""
+
+
+def _agents(rows: "Iterable[TraceRow]") -> dict[str, None]:
+    return dict.fromkeys(name for row in rows for name in row.agent_names)
+
+
+def _agent_meant(text: str, agents: dict[str, None]) -> str:
+    """The agent that a filter may have meant, where it names one that took part in nothing."""
+    asked = [bare or quoted for quoted, bare in _AGENT_TERM.findall(text)]
+    return next((meant(name, agents) for name in asked if name not in agents), "")
 
 
 def _when(at_ns: int) -> str:
