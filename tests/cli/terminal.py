@@ -40,10 +40,10 @@ class Done(NamedTuple):
 def trajectory(*words: str | Path, timeout_s: float = 60, **environment: str) -> Done:
     """One command, to its end, without a terminal, in a process of its own.
 
-    With nothing to say about the environment it is forked from a server that has loaded the commands already: the same process
-    as any, half a second sooner. Variables of the interpreter's own are for an interpreter that begins.
+    It is forked from a server that has loaded the commands already: the same process as any, half a second sooner. Where the
+    environment says something to the interpreter itself, an interpreter begins.
     """
-    if environment:
+    if any(name.startswith("PYTHON") for name in environment):
         run = subprocess.run(
             [sys.executable, "-P", "-m", "trajectory", *map(str, words)],
             env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s,
@@ -53,7 +53,7 @@ def trajectory(*words: str | Path, timeout_s: float = 60, **environment: str) ->
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         pipes = [DupFd(out.fileno()), DupFd(err.fileno())]
         process = _forks().Process(
-            target=_command, args=(list(map(str, words)), dict(os.environ), str(Path.cwd()), *pipes)
+            target=_command, args=(list(map(str, words)), os.environ | environment, str(Path.cwd()), *pipes)
         )
         process.start()
         process.join(timeout_s)
