@@ -1,5 +1,6 @@
 """The collector's sums: what is counted once stays so over restarts, late facts, memory that forgets, and deletions."""
 
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -179,14 +180,19 @@ def test_a_trace_of_no_agent_is_counted_too() -> None:
     assert (models.count, models.input_tokens.sum) == (2, 2000)
 
 
-def test_what_came_through_at_a_delegation_is_worked_out_when_the_trace_is_over() -> None:
+def one_delegation() -> Scenario:
+    """A planner asks another agent, and both say what they were given."""
     run = Scenario()
     with run.agent("planner", task="Cancel the booking BK-20931 in Lyon"):
         with run.delegate("research", task="Cancel the booking BK-20931"):
             run.tool("cancel", {"code": "BK-20931"}, result="cancelled")
             run.returns("It is cancelled.")
         run.returns("Done.")
-    store = FailingStore()
+    return run
+
+
+def test_what_came_through_at_a_delegation_is_worked_out_when_the_trace_is_over() -> None:
+    run, store = one_delegation(), FailingStore()
     pipeline = Pipeline(store, [], Clock())
     pipeline.store([Batch(TEAM, 0, run.facts)])
     pipeline.fold([Batch(TEAM, 0, run.facts)])
@@ -198,3 +204,18 @@ def test_what_came_through_at_a_delegation_is_worked_out_when_the_trace_is_over(
     assert again.folded(run.trace().trace_id) is not None
     again.finish()
     assert total(again.sums.book, "delegation").is_nothing
+
+
+def test_a_trace_that_memory_forgot_is_not_held_until_what_crossed_in_it_is_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, pipeline = one_delegation(), Pipeline(FailingStore(), [], Clock())
+    pipeline.store([Batch(TEAM, 0, run.facts)])
+    pipeline.fold([Batch(TEAM, 0, run.facts)])
+    pipeline._summarise(pipeline.traces(), is_sweep=True)  # it waits to be compared now
+    left = weakref.ref(pipeline.traces()[0])
+    monkeypatch.setattr(held, "_MIN_TRACES", 0)
+    monkeypatch.setattr(held, "KEPT_SPANS", 0)
+    pipeline.make_room()
+    assert pipeline.traces() == [] and left() is None
+    assert total(pipeline.sums.book, "delegation").count == 1

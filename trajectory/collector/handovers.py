@@ -39,6 +39,12 @@ class Handovers:
         while len(self._waiting) > _MAX_WAITING:
             self._waiting.popitem(last=False)
 
+    def forget(self, trace_id: bytes) -> None:
+        """The trace is in memory no more, and what was read of it is not held on to."""
+        self._waiting.pop(trace_id, None)
+        if self._now is not None and self._now[0].trace.trace_id == trace_id:
+            self._now = None
+
     def step(self, budget_ns: int = _STEP_NS) -> list[FoldedTrace]:
         """Works for about so long. What fails on hostile content is left unknown."""
         found: list[FoldedTrace] = []
@@ -48,10 +54,9 @@ class Handovers:
         while time.monotonic_ns() - began_ns < budget_ns and self._begin():
             assert self._now is not None
             folded, known, delegations = self._now
-            if folded.is_forgotten or not delegations:
+            if not delegations:
                 self._now = None
-                if not folded.is_forgotten:
-                    found.append(folded)
+                found.append(folded)
                 continue
             self._look_at(folded, known, delegations.pop(0))
         self._pace.rests_for(time.monotonic_ns() - began_ns)
@@ -62,7 +67,7 @@ class Handovers:
             if not self._waiting:
                 return False
             _, folded = self._waiting.popitem(last=False)
-            if folded.is_forgotten or folded.tally is None:
+            if folded.tally is None:
                 continue
             from trajectory.detection.effectiveness import effectiveness_of  # loads what compares contents
 

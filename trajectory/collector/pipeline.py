@@ -61,6 +61,7 @@ _INDEXING_NS = 50_000_000  # of a sweep
 _LAST_INDEX_NS = 2_000_000_000  # how long the end may index: what is left waits for the next collector
 _LAST_CROSSING_NS = 300_000_000
 _RETENTION_S = 0.01
+_LEAVING_COUNT = 4  # traces that leave memory together
 _RETENTION_RESTS = 1  # retention takes half of the time at most
 
 
@@ -419,17 +420,21 @@ class Pipeline:
         return folded
 
     def make_room(self) -> None:
-        """Forgets traces until memory is bounded, each judged and summed up before. Raises StoreError, and then none is."""
+        """Forgets traces until memory is bounded, each judged and summed up before. Raises StoreError: those left stay.
+
+        Few at a time: what judging reads of a trace is larger than the trace, and goes with it.
+        """
         leaving = self._held.surplus()
-        for folded in leaving:
-            if folded.settled_version != folded.trace.version or not folded.is_rested:
-                self._settle_for_good(folded)
-        if leaving:
+        for begin in range(0, len(leaving), _LEAVING_COUNT):
+            group = leaving[begin : begin + _LEAVING_COUNT]
+            for folded in group:
+                if folded.settled_version != folded.trace.version or not folded.is_rested:
+                    self._settle_for_good(folded)
             self._store_own()
-            self._summarise(leaving, is_sweep=False)
-        for folded in leaving:
-            self._forget(folded.trace.trace_id)
-            folded.trace.dissolve()
+            self._summarise(group, is_sweep=False)
+            for folded in group:
+                self._forget(folded.trace.trace_id)
+                folded.trace.dissolve()
 
 
 _OF_SPANS = frozenset(get_args(SpanFact))

@@ -53,6 +53,7 @@ class Summing:
     def forget(self, trace_id: bytes) -> None:
         """The trace is in memory no more."""
         self._behind.pop(trace_id, None)
+        self._sums.forget(trace_id)
 
     def is_unsaid(self, folded: FoldedTrace, now_ns: int, *, is_sweep: bool) -> bool:
         """Whether a saved row is behind: its trace changed, was judged, or (asked once a sweep) its processes fell silent."""

@@ -53,6 +53,10 @@ class Sums:
         self.book.put(folded.tally.take(), folded.trace.trace_id, now_ns)
         self._handovers.add(folded)
 
+    def forget(self, trace_id: bytes) -> None:
+        """The trace is in memory no more: what did not come to be compared in it stays unknown."""
+        self._handovers.forget(trace_id)
+
     def step(self, now_ns: int) -> None:
         """Reads on in what was saved of the last month, and lets old windows go. Raises StoreError."""
         self.book.passes(now_ns)
