@@ -5,7 +5,6 @@ Invariant: a theme that does not exist is refused by name, never replaced in sil
 
 import os
 
-from textual.app import App
 from textual.command import CommandPalette
 from textual.theme import ThemeProvider
 
@@ -14,9 +13,10 @@ from tui.keymap import keymap_of
 from tui.settings import Settings
 from tui.signs import PLAIN, level_of, signs_at
 from tui.themes import OURS, UNCOLOURED, roles_of
+from tui.widgets.drawn import Roled
 
 
-class Looking(App[None]):
+class Looking(Roled):
     """An app with signs and themes."""
 
     settings: Settings

@@ -93,7 +93,7 @@ class Driver:
         self._arrived(message)
         self._came.set()
 
-    async def beat(self, times: int = 1) -> None:
+    async def beat(self, times: int = 1, *, is_drawn: bool = True) -> None:
         """Lets the app tick, and waits until what it pulled is on the screen."""
         for _ in range(times):
             self.app.beat()
@@ -101,7 +101,7 @@ class Driver:
                 while self.app.ticker.in_flight:
                     self._came.clear()
                     await self._came.wait()
-            await self.ready()
+            await self.ready(is_drawn=is_drawn)
 
     async def ready(self, *, is_drawn: bool = True) -> None:
         """Returns when every widget has worked off what it was sent and the screen stays as it is, and can be drawn.
@@ -129,11 +129,11 @@ class Driver:
         return not (screen._layout_required or screen._callbacks or any(p.message_queue_size for p in pumps))
 
     async def press(self, *keys: str) -> None:
-        """Presses keys, and lets the app tick after each."""
-        for key in keys:
+        """Presses keys, and lets the app tick after each; what the last one leads to is drawn."""
+        for count, key in enumerate(keys, 1):
             await self.pilot.press(key)
             await self.ready(is_drawn=False)
-            await self.beat()
+            await self.beat(is_drawn=count == len(keys))
 
     @property
     def text(self) -> str:

@@ -15,7 +15,6 @@ from trajectory.view.views import Missing, Query, View
 from tui.drawing.line import Line
 from tui.links import link_to
 from tui.signs import Signs
-from tui.widgets.drawn import ROLE_CLASSES
 from tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ class AskingScreen(Screen[None]):
     """A screen over data. `name_here` is its name in the table of keys."""
 
     name_here: ClassVar[str] = ""
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     AUTO_FOCUS = None
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = True
 

@@ -18,7 +18,6 @@ from tui.drawing.numbers import grouped, lag
 from tui.keys import Moved, bindings_on, footer_keys
 from tui.looking import Looking
 from tui.signs import Signs
-from tui.widgets.drawn import ROLE_CLASSES
 from tui.widgets.pane import Pane
 
 
@@ -26,7 +25,6 @@ class Overlay(ModalScreen[None]):
     """A screen that `esc` closes, with panes of fixed lines."""
 
     name_here: ClassVar[str] = ""
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     AUTO_FOCUS = None
 
     def __init__(self, signs: Signs) -> None:

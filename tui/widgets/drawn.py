@@ -2,14 +2,16 @@
 
 Invariant: every line passes `cut`, so it is exactly as wide as the widget and holds no control code, and `Signs.written`, so
 that what is ours is written at the level of the signs; styles are looked up once for each theme. Panes and bars build on it.
-The styles are the screen's, which names them by `ROLE_CLASSES`: each widget that has its own costs Textual a style sheet's
-walk for each role.
+The styles are the app's, which names them by `ROLE_CLASSES`: a widget or a screen that has its own costs Textual a style
+sheet's walk for each role, whenever it opens.
 """
 
 from collections.abc import Callable
+from typing import ClassVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.app import App
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -18,6 +20,27 @@ from tui.signs import UNICODE
 
 ROLE_CLASSES = {f"drawn--{role}" for role in (*ROLES, "line-here", "line-kept")}
 Laid = list[tuple[str, str, str]]  # text, role, role of what is laid below it
+
+
+class Roled(App[None]):
+    """An app in which roles have styles."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
+
+    def __init__(self, *, ansi_color: bool | None = None) -> None:
+        super().__init__(ansi_color=ansi_color)
+        self._role_styles: dict[str, Style] = {}
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._role_styles.clear()
+
+    def role_style(self, role: str) -> Style:
+        """The style that the theme gives to a role."""
+        style = self._role_styles.get(role)
+        if style is None:
+            style = self._role_styles[role] = self.get_component_styles(f"drawn--{role}").partial_rich_style
+        return style
 
 
 class Drawn(Widget):
@@ -49,7 +72,7 @@ class Drawn(Widget):
         if style is None:
             style = self.rich_style
             for name in (under, *role.split()):
-                style += self.screen.get_component_rich_style(f"drawn--{name}", partial=True) if name else Style.null()
+                style += cast(Roled, self.app).role_style(name) if name else Style.null()
             self._styles_of[role, under] = style
         return style
 

@@ -4,14 +4,29 @@ Invariant: what a copy takes is what was under the mouse when it was selected, e
 Panes are such widgets; Textual keeps what is selected on a screen, and `y` copies it.
 """
 
+from functools import lru_cache
 from itertools import accumulate
 
+from rich.segment import Segment
 from rich.style import Style
 from textual.selection import Selection
 from textual.strip import Strip
 
 from trajectory.view.text import cells
 from tui.widgets.drawn import Drawn, Laid
+
+_place = lru_cache(1 << 16)(
+    lambda x, y: Style.from_meta({"offset": (x, y)})
+)  # making one costs more than drawing its text
+
+
+def _placed(strip: Strip, y: int) -> Strip:
+    """The strip with the place of each segment, by which Textual finds what the mouse selects (see `Strip.apply_offsets`)."""
+    segments, x = [], 0
+    for text, style, _ in strip:
+        segments.append(Segment(text, style + _place(x, y) if style else _place(x, y)))
+        x += len(text)
+    return Strip(segments, strip.cell_length)
 
 
 class Selecting(Drawn):
@@ -52,7 +67,7 @@ class Selecting(Drawn):
                     strip.crop(last),
                 ]
             )
-        return strip.apply_offsets(0, y)
+        return _placed(strip, y)
 
     def _span(self, selection: Selection, y: int) -> tuple[int, int] | None:
         """First and last character of a line that is selected, the last one not in it."""
