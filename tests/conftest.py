@@ -20,8 +20,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 set_hypothesis_home_dir(
     Path(__file__).parents[1] / ".pytest_cache" / "hypothesis"
 )  # and no folder of its own beside the code
-settings.register_profile("trajectory", deadline=None)  # how fast something is, benchmarks measure
+# How fast something is, benchmarks measure; what strangers send is fuzzed for half an hour a mouth, apart from this.
+settings.register_profile("trajectory", deadline=None, max_examples=50)
 settings.load_profile("trajectory")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: some tests wait for other processes, and meanwhile another has its turn."""
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:

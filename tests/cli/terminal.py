@@ -89,21 +89,50 @@ def free_endpoint() -> str:
         return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
+class Served:
+    """A command that goes on, as `subprocess.Popen` has it; forked like those of `trajectory`."""
+
+    def __init__(self, words: list[str]) -> None:
+        read, write = os.pipe()
+        with open(os.devnull, "w") as nowhere, os.fdopen(write, "w") as said:  # noqa: PTH123
+            pipes = [DupFd(nowhere.fileno()), DupFd(said.fileno())]
+            self._process = _forks().Process(target=_command, args=(words, dict(os.environ), str(Path.cwd()), *pipes))
+            self._process.start()
+        self.stderr = os.fdopen(read)
+        self.pid = self._process.pid or 0
+
+    def poll(self) -> int | None:
+        """How it ended, None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout_s: float) -> int:
+        """The same, at its end. Raises TimeoutError."""
+        self._process.join(timeout_s)
+        if self._process.exitcode is None:
+            raise TimeoutError(f"{self.pid} goes on after {timeout_s} s")
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
 @contextmanager
-def serving(store: Path, endpoint: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
+def serving(store: Path, endpoint: str, *words: str) -> Iterator[Served]:
     """A collector that listens; stopped at the end unless it was killed before."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "trajectory", "serve", "--bind", endpoint, "--store", str(store), *words],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
+    process = Served(["serve", "--bind", endpoint, "--store", str(store), *words])
     try:
         line = process.stderr.readline()
         assert line.startswith("listening on"), line + process.stderr.read()
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        process.terminate()
         process.wait(20)
         process.stderr.close()
 

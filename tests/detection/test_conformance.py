@@ -82,7 +82,7 @@ def test_a_replay_says_the_same_and_every_span_that_a_finding_names_exists(name:
 
 @every_detector
 def test_a_long_run_costs_a_bounded_time(factory: Callable[[], Detector]) -> None:
-    run = _long_run(2_500)
+    run = _long_run(5_000)
     trace = run.empty_trace()
     judge = TraceJudge(trace, [factory])
     spent_s = 0.0

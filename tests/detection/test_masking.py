@@ -69,7 +69,7 @@ def _planted(value: Any, place: int) -> Any:
 
 
 STORIES: dict[str, Callable[[], Scenario]] = {name: story for name, (story, _) in stories.FAULTY.items()}
-STORIES |= {f"flow {name}": lambda name=name: test_flow_promises.story(name) for name in test_flow_promises.FAULTY}
+STORIES |= {f"flow {name}": run for name, run in test_flow_promises.FAULTY.items()}
 MODULES = (stories, test_duplicate, test_flow_promises, test_loop, test_orphan, test_plan_deviation)
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Gap, Heartbeat, Source
 from trajectory.protocol import codec, frames
+from trajectory.store import settling
 from trajectory.store.journal import Journal, JournalReader, Position, journal_of, locked
 from trajectory.store.sqlite import open_reader, open_writer
 
@@ -251,7 +253,8 @@ def test_a_farewell_behind_all_that_was_said_is_no_loss(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_a_journal_that_is_still_written_is_left_alone(tmp_path: Path) -> None:
+def test_a_journal_that_is_still_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "locked", partial(locked, patience_s=0.1))
     leave(tmp_path / "store")
     with locked(journal_of(tmp_path / "store")):
         reader = open_reader(tmp_path / "store")

@@ -25,6 +25,7 @@ from tui.ticker import Arrived
 _wait.SLEEP_GRANULARITY = 0.0
 _MAX_LOOKS_COUNT, _ENOUGH_LOOKS_COUNT = 400, 2
 _MAX_TURNS_COUNT = 100_000
+_MOST_SCREENS_COUNT = 12
 _asked_count = 0  # how often any widget asked to be drawn anew: while this grows, the screen is not at rest
 
 
@@ -134,6 +135,15 @@ class Driver:
             await self.pilot.press(key)
             await self.ready(is_drawn=False)
             await self.beat(is_drawn=count == len(keys))
+
+    async def home(self) -> None:
+        """Goes back to the list of runs; on the way nothing is drawn."""
+        for _ in range(_MOST_SCREENS_COUNT):
+            if self.where == "runs":
+                return
+            await self.pilot.press("escape")
+            await self.ready(is_drawn=False)
+        raise AssertionError(f"{self.where} is not left by escape")
 
     @property
     def text(self) -> str:

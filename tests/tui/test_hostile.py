@@ -49,18 +49,17 @@ async def test_hostile_text_in_every_field_is_text_on_every_screen(
     async with driving(HostileFeed(), size=size, glyphs=glyphs, is_plain=is_plain) as driver:
         seen = set()
         for name, keys in (PATHS | PANES | MENUS).items() if not is_plain else PLAIN.items():
-            for count, key in enumerate(keys, 1):
+            ways = [tuple(keys[:count]) for count in range(1, len(keys) + 1)]
+            known_count = sum(way in seen for way in ways)
+            await driver.press(*keys[:known_count])
+            for key in keys[known_count:]:
                 await driver.press(key)
-                if tuple(keys[:count]) not in seen:
-                    is_text_in_its_place(driver, f"{name} {key}")
-                seen.add(tuple(keys[:count]))
+                is_text_in_its_place(driver, f"{name} {key}")
+            seen.update(ways)
             for key in ("j", "tab") if name in PATHS else ():
                 await driver.press(key)
                 is_text_in_its_place(driver, f"{name} {key}")
-            for _ in range(8):
-                if driver.where != "runs":
-                    await driver.press("escape")
-            assert driver.where == "runs", name
+            await driver.home()
 
 
 async def test_markup_is_shown_as_it_was_written() -> None:
