@@ -261,15 +261,15 @@ assert not [name for name in sys.path if "injected" in name]
     assert trace["steps"] == 2
 
 
-def instrumentation(folder: Path, distribution: str, name: str, code: str) -> None:
-    """An installed package that registers an instrumentation, as those of OpenTelemetry's family do."""
+def extension(folder: Path, distribution: str, name: str, code: str, group: str = "opentelemetry_instrumentor") -> None:
+    """An installed package that registers an `Instrumentor` under an entry point, as those of OpenTelemetry's family do."""
     module = distribution.replace("-", "_")
     folder.mkdir(exist_ok=True)
     (folder / f"{module}.py").write_text(code)
     about = folder / f"{module}-1.2.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
-    (about / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{name} = {module}:Instrumentor\n")
+    (about / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}:Instrumentor\n")
 
 
 INSTRUMENTOR = """
@@ -282,6 +282,23 @@ class Instrumentor:
 """
 
 
+def test_a_detector_that_cannot_be_loaded_or_is_none_stops_nobody_and_is_told_in_a_line_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    site = tmp_path / "site"
+    extension(site, "broken", "mine", "import no_such_module", "trajectory.detectors")
+    extension(site, "loud", "loud", "raise RuntimeError('two\\nlines \x1b[2J')", "trajectory.detectors")
+    done = run(
+        tmp_path / "s.db", "--", sys.executable, program(tmp_path), PYTHONPATH=str(site), TRAJECTORY_DETECTORS="-cascad"
+    )
+    assert done.code == 0 and "tool.silent_failure" in done.out
+    assert done.err.splitlines()[:3] == [
+        "detector loud cannot be loaded: RuntimeError: two⏎lines ␛[2J",
+        "detector mine cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'",
+        "TRAJECTORY_DETECTORS: there is no detector cascad",
+    ]
+
+
 def test_each_package_is_instrumented_once_by_the_family_that_says_most(tmp_path: Path) -> None:
     site = tmp_path / "site"
     for distribution, name, span, conflict, action in (
@@ -292,7 +309,7 @@ def test_each_package_is_instrumented_once_by_the_family_that_says_most(tmp_path
         ("opentelemetry-instrumentation-unwanted", "unwanted", "unwanted", None, "pass"),
     ):
         code = INSTRUMENTOR.format(conflict=conflict, span=span, action=action)
-        instrumentation(site, distribution, name, code)
+        extension(site, distribution, name, code)
     done = run(
         tmp_path / "s.db", "--", sys.executable, program(tmp_path, "pass"),
         PYTHONPATH=str(site), OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="unwanted",

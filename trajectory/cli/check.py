@@ -70,7 +70,7 @@ def _looked_for() -> list[str] | None:
     from trajectory.detection.contract import registered_detectors
     from trajectory.signals.anomaly import METRICS
 
-    factories = registered_detectors()
+    factories = registered_detectors(tell=say)
     if any(not str(getattr(factory, "__module__", "")).startswith("trajectory.") for factory in factories):
         return None
     several = {

@@ -55,7 +55,7 @@ def _compact(args: argparse.Namespace) -> tuple[list[bytes], str]:
 
     chosen: list[bytes] = []
     with closing(open_writer(args.store)) as writer:
-        pipeline = Pipeline(writer, registered_detectors(), time.time_ns)
+        pipeline = Pipeline(writer, registered_detectors(tell=say), time.time_ns)
         retention = pipeline.keep(bounds_of(args))
         while not retention.is_idle:
             chosen += pipeline.retire(_STEP_S)

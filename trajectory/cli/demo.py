@@ -32,6 +32,7 @@ _HEADLESS_PACE = 0.15
 _START_S = 15.0
 _STOP_S = 10.0
 _SETTLE_S = 8.0
+_SAID_LINES = 40  # of a collector that does not listen yet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,17 +153,25 @@ def collector_process(store: str, *words: str, stop_s: float = _STOP_S) -> Itera
 
 
 def _wait_listening(process: "subprocess.Popen[str]") -> None:
-    """Waits for the collector's first line, which says that it listens, or why it cannot."""
+    """Waits for the line which says that the collector listens, and passes on what it said before; or raises why it cannot."""
     assert process.stderr is not None
     watchdog = threading.Timer(_START_S, process.kill)
     watchdog.start()
+    said: list[str] = []
     try:
-        line = process.stderr.readline().strip()
+        for line in process.stderr:
+            if line.startswith("listening"):
+                break
+            said = [*said, line.strip()][-_SAID_LINES:]
+        else:
+            process.wait()
+            raise TrajectoryError(
+                said[-1].removeprefix("trajectory serve: ") if said else "the collector did not start"
+            )
     finally:
         watchdog.cancel()
-    if not line.startswith("listening"):
-        process.wait()
-        raise TrajectoryError(line.removeprefix("trajectory serve: ") or "the collector did not start")
+    for line in said:
+        say(line)
     threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
 
 

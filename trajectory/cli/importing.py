@@ -142,7 +142,7 @@ def _destination(store: str, key_file: str) -> "Iterator[Deliver]":
             yield delivery
         return
     with closing(open_writer(store)) as writer:
-        pipeline = Pipeline(writer, registered_detectors(), time.time_ns)
+        pipeline = Pipeline(writer, registered_detectors(tell=say), time.time_ns)
         yield through_pipeline(pipeline)
         pipeline.finish()
 

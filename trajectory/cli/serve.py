@@ -70,9 +70,8 @@ def run(args: argparse.Namespace) -> int:
     policy = policy_file(args.policy)
     alerts_said = read_first(policy)
     targets = take_targets(args)
-    collector = Collector(
-        args.store, registered_detectors(), args.bind, keys, limits, is_apart=True, with_words=not args.no_search
-    )
+    detectors = registered_detectors(tell=say)
+    collector = Collector(args.store, detectors, args.bind, keys, limits, is_apart=True, with_words=not args.no_search)
     collector.pipeline.keep(bounds_of(args))
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: collector.stop())

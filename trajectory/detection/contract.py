@@ -17,6 +17,8 @@ from trajectory.model.fact import Fact, Finding
 
 ENTRY_POINT = "trajectory.detectors"
 CHOICE = "TRAJECTORY_DETECTORS"
+_SAID_CHARS = 200
+_LOGGER = logging.getLogger("trajectory")
 
 
 class Detector(Protocol):
@@ -41,12 +43,14 @@ class Detector(Protocol):
 DetectorFactory = Callable[[], Detector]
 
 
-def registered_detectors(choice: str | None = None) -> list[DetectorFactory]:
+def registered_detectors(
+    choice: str | None = None, tell: Callable[[str], None] = _LOGGER.warning
+) -> list[DetectorFactory]:
     """Every detector registered under the entry point that is on, ours included, by name.
 
     One that is `is_optional` is on where `choice` names it, every other one unless `choice` names it with a minus before:
-    `goal.drift,-flow.loop`, by the detectors' own names. Without a choice the environment's counts. One that cannot be loaded,
-    and a name that is none, is reported on the `trajectory` logger: a stranger's fault stops nobody.
+    `goal.drift,-flow.loop`, by the detectors' own names. Without a choice the environment's counts. `tell` gets a sentence on
+    each one that cannot be loaded, and on each name that is none; it may hold any text. A stranger's fault stops nobody.
     """
     asked = [name for name in re.split(r"[\s,]+", os.environ.get(CHOICE, "") if choice is None else choice) if name]
     factories: list[DetectorFactory] = []
@@ -54,10 +58,10 @@ def registered_detectors(choice: str | None = None) -> list[DetectorFactory]:
         try:
             factories.append(entry.load())
         except Exception as fault:  # a stranger's module may raise anything
-            logging.getLogger("trajectory").warning("detector %s cannot be loaded: %r", entry.name, fault)
+            tell(f"detector {entry.name} cannot be loaded: {type(fault).__name__}: {str(fault)[:_SAID_CHARS]}")
     names = [str(getattr(factory, "name", "")) for factory in factories]
     for name in [name for name in asked if name.removeprefix("-") not in names]:
-        logging.getLogger("trajectory").warning("%s: there is no detector %s", CHOICE, name.removeprefix("-")[:80])
+        tell(f"{CHOICE}: there is no detector {name.removeprefix('-')[:_SAID_CHARS]}")
     return [f for f, name in zip(factories, names, strict=True) if _is_on(f, name, asked)]
 
 
