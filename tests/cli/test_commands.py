@@ -255,6 +255,31 @@ def test_doctor_names_what_is_wrong_and_its_mend(tmp_path: Path) -> None:
     assert checks["python"]["state"] == "ok"
 
 
+def test_a_list_has_whole_fields_with_a_tab_between_for_a_program_and_columns_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    listed = trajectory("traces", "--store", store).out.splitlines()
+    (row,) = [dict(zip(listed[0].split("\t"), line.split("\t"), strict=True)) for line in listed[1:]]
+    assert (row["STATE"], row["AGENTS"], row["TITLE"]) == ("done", "2", CHAT["question"])
+
+    words = ["doctor", "--store", str(store), "--connect", "tcp://127.0.0.1:9"]
+    main(words)
+    checks = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {len(fields) for fields in checks} == {4} and not any(f.endswith(" ") for fields in checks for f in fields)
+    monkeypatch.setattr("trajectory.cli.output.is_terminal", lambda: True)
+    monkeypatch.setattr("trajectory.cli.doctor.is_terminal", lambda: True)
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((60, 24)))
+    main(words)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 60
+    assert all(
+        "".join(said.split()) in "".join(shown.split())
+        for _, name, *told in checks
+        if name != "terminal"
+        for said in told
+    )
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion_knows_every_command(shell: str) -> None:
     script = trajectory("completion", shell).out

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trajectory.cli.alerting import add_policy, policy_file, state_path
-from trajectory.cli.output import bold, json_line, plural, say, sign, table
+from trajectory.cli.output import bold, is_terminal, json_line, plural, say, sign, table
 from trajectory.cli.places import add_json, add_key, default_store, open_store
 from trajectory.view.text import clean
 
@@ -171,8 +171,8 @@ def _list(args: argparse.Namespace) -> int:
     elif rows:
         cells = [
             (
-                one.id, f"{sign(one.severity)} {one.severity}", one.state, one.kind, _who(one), one.count, one.trace_count,
-                _ago(now_ns - one.last_ns), one.text,
+                one.id, f"{sign(one.severity)} {one.severity}" if is_terminal() else one.severity, one.state, one.kind,
+                _who(one), one.count, one.trace_count, _ago(now_ns - one.last_ns), one.text,
             )
             for one in rows
         ]  # fmt: skip

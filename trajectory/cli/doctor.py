@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trajectory import __version__
-from trajectory.cli.output import json_line, plural, say, table
+from trajectory.cli.output import has_unicode, is_terminal, json_line, plural, say, table, width
 from trajectory.cli.places import add_json, add_key, add_store, default_endpoint, keys_dir
-from trajectory.view.text import clean
+from trajectory.view.text import cells, clean, wrapped
 
 _PACKAGES = ("msgpack", "msgspec", "pyzmq", "textual", "networkx", "opentelemetry-proto")
 
@@ -51,12 +51,27 @@ def run(args: argparse.Namespace) -> int:
         for check in checks:
             print(json.dumps(check._asdict()))
     else:
-        sign = {"ok": "✓", "note": "·", "bad": "✗"}
-        print("\n".join(table(("", "WHAT", "SEEN", "DO"), [(sign[c.state], c.name, c.said, c.mend) for c in checks])))
+        print("\n".join(_lines(checks)))
     bad = sum(check.state == "bad" for check in checks)
     if bad:
         say(f"{bad} of {len(checks)} need mending")
     return 1 if bad else 0
+
+
+def _lines(checks: list[Check]) -> list[str]:
+    """What was seen, and below it what to do about it, whole on any terminal; elsewhere a list as any other."""
+    if not is_terminal():
+        return table(("STATE", "WHAT", "SEEN", "DO"), [(c.state, c.name, c.said, c.mend) for c in checks])
+    sign = {"ok": "✓", "note": "·", "bad": "✗"} if has_unicode() else {"ok": "+", "note": ".", "bad": "x"}
+    name_cells = max(cells(clean(check.name)) for check in checks)
+    lines: list[str] = []
+    for check in checks:
+        head = f"{sign[check.state]}  {clean(check.name)}"
+        told = [check.said, f"{'→' if has_unicode() else '->'} {check.mend}" if check.mend else ""]
+        for text in (part for one in told for part in wrapped(clean(one), max(width() - name_cells - 5, 20)) if part):
+            lines.append(f"{head}{' ' * (name_cells + 5 - cells(head))}{text.rstrip()}")
+            head = ""
+    return lines
 
 
 def _repair(args: argparse.Namespace) -> int:
@@ -125,7 +140,7 @@ def _store(location: str) -> Check:
     served = writer_of(path)
     by = f", written by process {served[0]}" if served else ""
     is_private = Path(path).stat().st_mode & 0o077 == 0
-    seen = f"{path}: {counts['traces']} traces, {counts['facts']} facts, {counts['bytes'] / 1e6:.1f} MB{by}"
+    seen = f"{path}: {plural(counts['traces'], 'trace')}, {plural(counts['facts'], 'fact')}, {counts['bytes'] / 1e6:.1f} MB{by}"
     return Check(
         "store", "ok" if is_private else "note", seen, "" if is_private else f"others can read it: chmod 600 {path}"
     )

@@ -1,7 +1,8 @@
 """How commands print: tables of clean text, numbers as a person reads them.
 
 Invariant: nothing that an agent wrote reaches the terminal uncleaned, and where standard output is no terminal, or NO_COLOR
-is set, there are no escape sequences. Called by the commands.
+is set, there are no escape sequences. A list that goes to no terminal is for a program: a tab between fields. Called by the
+commands.
 """
 
 import json
@@ -28,8 +29,13 @@ def json_line(value: Any) -> str:
     return seen(json.dumps(value, ensure_ascii=not has_unicode()))
 
 
+def is_terminal() -> bool:
+    """Whether a person reads standard output as it is, and no file or program."""
+    return sys.stdout.isatty()
+
+
 def has_colour() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def has_unicode() -> bool:
@@ -52,11 +58,18 @@ def sign(severity: str) -> str:
 
 def width() -> int:
     """Columns to print into; unlimited where the output is no terminal."""
-    return os.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    return os.get_terminal_size().columns if is_terminal() else 10_000
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Rows under headers, numbers to the right, the last column cut where the terminal ends."""
+    """A list of things, one a row, under headers: in columns on a terminal; elsewhere whole fields with a tab between."""
+    if is_terminal():
+        return columns(headers, rows)
+    return ["\t".join(clean(str(cell)) for cell in row) for row in (headers, *rows)]
+
+
+def columns(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Rows under headers, numbers to the right, the last column cut where the terminal ends; also on a page that is piped."""
     texts = [[clean(str(cell)) for cell in row] for row in rows]
     right = [bool(texts) and all(_is_number(row[n]) for row in texts) for n in range(len(headers))]
     widths = [max(cells(line[n]) for line in [list(headers), *texts]) for n in range(len(headers))]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from trajectory.cli.output import bold, count, duration, json_line, plural, table
+from trajectory.cli.output import bold, columns, count, duration, json_line, plural
 from trajectory.cli.places import add_json, add_store, add_trace, is_served, open_store, open_trace
 from trajectory.model.words import SYNTHETIC_TIME, Severity
 from trajectory.view.text import clean
@@ -189,7 +189,7 @@ def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> 
     lines += ["", bold("Delegations"), *_indented(_delegation_table(rows))]
     if trace.tools():
         calls = [(n, len(c), sum(s.is_error for s in c), _failures(trace, c)) for n, c in trace.tools().items()]
-        lines += ["", bold("Tools"), *_indented(table(("TOOL", "CALLS", "ERRORS", "SAID FAILURE"), calls))]
+        lines += ["", bold("Tools"), *_indented(columns(("TOOL", "CALLS", "ERRORS", "SAID FAILURE"), calls))]
     lines += ["", bold("Findings")]
     ordered = sorted(trace.findings.values(), key=lambda f: (-Severity(f.severity).rank, f.at_ns, f.key))
     lines += _indented([line for f in ordered for line in findings.lines(f)]) or ["  none"]
@@ -225,7 +225,7 @@ def run_lines(trace: "Trace", run: "Run", traces: list["Trace"]) -> list[str]:
 
 def _agent_table(trace: "Trace") -> list[str]:
     headers = ("AGENT", "SPANS", "MODEL CALLS", "TOOL CALLS", "TOKENS IN", "OUT", "ERRORS")
-    return table(
+    return columns(
         headers,
         [
             (n, u.spans, u.model_calls, u.tool_calls, u.input_tokens, u.output_tokens, u.errors)
@@ -243,7 +243,7 @@ def _delegation_table(rows: Any) -> list[str]:
     known, delegations = effectiveness_of(rows.trace), rows.trace.delegations()
     sums = [known.of(d) for d in delegations[:MAX_DELEGATIONS_COUNT]]
     headers = ("FROM", "TO", "MODE", "GRADE", "STATE", "TOOK", "SENT", "USED", "LOST", "TASK")
-    return table(
+    return columns(
         headers,
         [
             (d.source or "?", d.target or "?", d.mode, d.grade, d.state,
