@@ -58,6 +58,33 @@ async def test_from_each_line_one_gets_to_its_span() -> None:
                 assert driver.app.screen is screen
 
 
+@pytest.mark.parametrize("size", [(120, 36), (80, 16), (60, 14)])
+async def test_down_and_up_go_from_choice_to_choice_and_each_line_is_seen_on_the_way(size: tuple[int, int]) -> None:
+    feed = StoryFeed()
+    feed.alerts[0] = msgspec.structs.replace(feed.alerts[0], unknown=[f"what {n} said" for n in range(30)])
+    async with driving(feed, size=size) as driver:
+        await driver.press("enter", "a", "enter")
+        screen = page(driver)
+        for number in "1234":
+            await driver.press(number)
+            pane = screen.page
+            for direction in (1, -1):
+                stops, seen, before = [pane.cursor], set[int](), (-1, -1)
+                for _ in range(2 * len(pane.lines)):
+                    seen |= set(range(pane.top, min(pane.top + pane.room, len(pane.lines))))
+                    if before == (pane.cursor, pane.top):
+                        break
+                    before = pane.cursor, pane.top
+                    screen.action_line(direction)
+                    stops += [pane.cursor] * (pane.cursor != stops[-1])
+                chosen = [pane.lines[at].choice for at in stops[1:]]
+                assert before == (pane.cursor, pane.top) and seen == set(range(len(pane.lines)))
+                assert all(opens for _, opens in chosen) and len(set(chosen)) == len(chosen)
+        screen.path.go(0)
+        root = feed.alerts[0].path[0]
+        assert screen.path.value == f"{root.name}: {root.text}"
+
+
 async def test_an_alert_is_opened_from_the_list_of_runs() -> None:
     async with driving() as driver:
         await driver.press("tab")
@@ -215,8 +242,8 @@ async def test_a_suspect_is_shown_with_its_reasons_and_opens_its_span() -> None:
         await driver.press("enter", "b")
         assert "a ranking, not a verdict" in driver.text
         assert "took 38.9M from a cache that is 330 days old" in driver.text
-        await driver.press("j", "y")
-        assert driver.app.clipboard == SUSPECTS[0].reasons[0]
+        await driver.press("j", "k", "y")
+        assert SUSPECTS[0].reasons[0] in driver.app.clipboard
         await driver.press("Y")
         assert msgspec.json.decode(driver.app.clipboard)["score"] == 0.34
         await driver.press("enter")

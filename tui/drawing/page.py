@@ -23,7 +23,8 @@ When = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class PageLine:
-    """One line: its key across redraws, what is drawn, what it opens (a span, an alert, a delegation), what a copy takes."""
+    """One line: its key across redraws, what is drawn, what it opens (a span, an alert, a delegation), what a copy takes. The
+    keys of lines that tell of one thing are the same up to a dot."""
 
     key: str
     line: Line
@@ -32,6 +33,12 @@ class PageLine:
     value: str = ""
     is_error: bool = False
     delegation_id: str = ""
+
+    @property
+    def choice(self) -> tuple[str, str]:
+        """What is chosen with this line: the thing that it tells of and what that opens; nothing where it opens nothing."""
+        opens = self.alert_key or self.delegation_id or self.span_id
+        return (self.key.partition(".")[0], opens) if opens else ("", "")
 
 
 def paragraph(text: str, width: int, most: int = _MOST_QUOTE_LINES) -> list[str]:
@@ -107,7 +114,7 @@ def _step_lines(
             key,
             spread(head, [(when(step.at_ns), "dim")], width),
             step.span_id,
-            value=step.name,
+            value=f"{step.name}: {step.text}" if step.text else step.name,
             is_error=role == "error",
         )
     ]
@@ -224,7 +231,7 @@ def _said_lines(key: str, text: str, width: int, signs: Signs) -> list[PageLine]
 def _fact(name: str, value: str, span_id: str, width: int) -> list[PageLine]:
     lines = paragraph(value, width - 12)
     return [
-        PageLine(f"{name} {n}", cut([put(name if n == 0 else "", 12, "dim"), (piece, "")], width), span_id, value=value)
+        PageLine(f"{name}.{n}", cut([put(name if n == 0 else "", 12, "dim"), (piece, "")], width), span_id, value=value)
         for n, piece in enumerate(lines)
     ]
 

@@ -55,7 +55,7 @@ def suspect_lines(
         for number, reason in enumerate(row.reasons):
             for piece_at, piece in enumerate(paragraph(reason, width - indent)):
                 line: Line = [(" " * indent, ""), (piece, "dim")]
-                lines.append(PageLine(f"{key} {number}.{piece_at}", line, row.span_id, value=reason))
+                lines.append(PageLine(f"{key}.{number}.{piece_at}", line, row.span_id, value=reason))
     if not rows:
         lines.append(PageLine("none", [(NO_SUSPECTS, "dim")]))
     return lines + [

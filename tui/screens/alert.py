@@ -57,6 +57,8 @@ class AlertScreen(PagedScreen):
         self.suspects = PagePane("suspects", signs, "Suspects", 3, self._suspect_lines, self.plan)
         self.suspects.status = NOT_A_VERDICT
         self.moment = PagePane("moment", signs, "Moment", 4, self._moment_lines, self.plan)
+        for pane in self.pages:
+            pane.is_by_choice = True
         yield Container(self.path, self.about, id="upper", classes="columns")
         yield Container(self.suspects, self.moment, id="lower", classes="columns")
 

@@ -43,6 +43,7 @@ class CockpitLayout(InspectingScreen, TimedScreen):
         self.alerts = Pane("alerts", signs, title="Alerts", number=3)
         self.tail = TailPane(signs, number=4)
         self.suspects = PagePane("suspects", signs, "Suspects", 5, self.suspect_lines, self.plan)
+        self.suspects.is_by_choice = True
         self.spans = SpansPane(signs, number=7)
         self.suspects.status = NOT_A_VERDICT
         self.alerts.rests_on_first = self.suspects.rests_on_first = True
