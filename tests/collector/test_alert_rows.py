@@ -114,6 +114,8 @@ def test_the_real_detectors_cascade_ends_in_the_answer_and_knows_its_gate() -> N
     assert alert.path[0].name == "fetch_page"
     ways = [step.way for step in alert.path if step.way]
     assert ways and "words" not in ways
+    assert "writer#1" not in [step.label for step in alert.path]
+    assert [(step.label, step.text) for step in alert.beside if step.way] == [("writer#1", "We pay 4711.25 EUR.")]
 
 
 def test_an_exception_that_went_up_ends_the_run_and_shows_above_when_it_came_there() -> None:

@@ -129,8 +129,14 @@ def forked() -> Scenario:
     return run
 
 
-def test_a_fork_and_its_join_are_one_cascade_that_names_both() -> None:
-    (finding,) = cascades(forked())
+def test_a_fork_and_its_join_are_one_cascade_that_names_both_as_carriers_beside_its_path() -> None:
+    run = forked()
+    trace = run.trace()
+    (finding,) = cascades(run)
+    assert [trace.spans[span_id].agent_name for span_id in finding.path] == ["researcher", "researcher", "planner"]
+    carriers = [trace.spans[bytes.fromhex(span_id)] for span_id in finding.attributes["carriers"]]
+    assert [(span.agent_name, span.name) for span in carriers] == [("booker", "chat"), ("writer", "chat")]
+    assert "booker#1, writer#1 carried it too" in finding.message
     assert finding.attributes["affected_agents"] == ["researcher", "planner", "booker", "writer"]
     assert finding.attributes["values"] == ["H99"]
 

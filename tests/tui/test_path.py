@@ -111,6 +111,26 @@ def test_a_hop_hides_neither_a_failure_nor_another_hop() -> None:
     assert text[5 + 10 : 5 + 16] == "✗◆━1━2"
 
 
+def test_who_only_carried_it_stands_in_the_path_at_its_time_and_not_again_beside_it() -> None:
+    path = [PathStep("1", "b", "fetch", 10 * NS), PathStep("2", "a", "chat", 30 * NS, way="answer")]
+    beside = [
+        PathStep("3", "d", "late", 40 * NS, way="carried"),
+        PathStep("4", "c", "chat", 20 * NS, "H7 is fine.", way="carried"),
+        PathStep("5", "c", "agent", 25 * NS),
+    ]
+    lines = text_of(msgspec.structs.replace(CASCADE, path=path, beside=beside, affected_spans=5))
+    at = {
+        word: number
+        for number, line in enumerate(lines)
+        for word in ("fetch", "carried it too", "late")
+        if word in line
+    }
+    assert lines[at["carried it too"] - 1].split()[:2] == ["◇", "c"] and "H7 is fine." in lines[at["carried it too"]]
+    assert at["fetch"] < at["carried it too"] < lines.index("Beside the path") < at["late"]
+    assert sum("H7 is fine." in line for line in lines) == 1
+    assert way_of(msgspec.structs.replace(CASCADE, path=path, beside=beside)).steps == path
+
+
 def test_hops_have_signs_however_many_there_are() -> None:
     signs = [hop_sign(n, UNICODE) for n in range(40)]
     assert len(set(signs[:36])) == 36

@@ -91,7 +91,7 @@ class _AlertRows:
             ending=ending,
             affected_spans=_count(told, len(affected)) if path else 0,
             affected_agents=list(dict.fromkeys(self._label(s) for s in affected if s.owner is not None)),
-            beside=self._beside(path, affected),
+            beside=self._beside(path, affected, told) if path else [],
             related=self._related(alert, path, steps),
             unknown=self._unknown(steps, ending, chief),
             muted_by=clean(alert.mark.alert_key) if alert.mark is not None and alert.state == "muted" else "",
@@ -188,9 +188,12 @@ class _AlertRows:
     # --- how far it came --------------------------------------------------------------------------------------------
 
     def _affected(self, path: list[Span], told: dict[str, Any]) -> list[Span]:
-        named = told.get("affected_spans")
-        others = [self._span(text) for text in named] if isinstance(named, list) else []
-        return list(dict.fromkeys([*path, *(span for span in others if span is not None)]))
+        return list(dict.fromkeys([*path, *self._spans(told.get("affected_spans"))]))
+
+    def _spans(self, named: object) -> list[Span]:
+        """The spans that a finding's attribute names, where it is such a list."""
+        found = (self._span(text) for text in named) if isinstance(named, list) else ()
+        return [span for span in found if span is not None]
 
     def _span(self, text: object) -> Span | None:
         try:
@@ -198,10 +201,14 @@ class _AlertRows:
         except ValueError:
             return None
 
-    def _beside(self, path: list[Span], affected: list[Span]) -> list[PathStep]:
+    def _beside(self, path: list[Span], affected: list[Span], told: dict[str, Any]) -> list[PathStep]:
+        """Carriers first, then the others."""
         on_path = set(map(id, path))
-        beside = [span for span in affected if id(span) not in on_path]
-        return [self._step(span, "", is_root=False) for span in beside[:_MAX_BESIDE_COUNT]]
+        carriers = [span for span in self._spans(told.get("carriers")) if id(span) not in on_path]
+        carried = set(map(id, carriers))
+        beside = [span for span in dict.fromkeys([*carriers, *affected]) if id(span) not in on_path]
+        ways = ((span, "carried" if id(span) in carried else "") for span in beside[:_MAX_BESIDE_COUNT])
+        return [self._step(span, "", is_root=False, way=way) for span, way in ways]
 
     def _ending(self, path: list[Span], told: dict[str, Any], chief: Finding) -> str:
         if not path or (chief.kind != _FOLLOWED and "reached_answer" not in told):

@@ -3,6 +3,8 @@
 Invariant: everything said is on a span that exists, and quotes are short. `attributes` of the finding are for screens:
 
 - `affected_count`, `affected_spans` (hexadecimal ids, the first 200) and `affected_agents`: all that worked with what failed;
+- `carriers` (hexadecimal ids, the first 20): of each agent that is not on the path and passed the value on, said it or called a
+  tool with it, the span that did so first;
 - `reached_answer`: whether the trace's final answer holds it, or the trace ended in it;
 - `values`: those that carried the failure on, as written;
 - `boundary_span`: the hand-over at which another agent could have caught it first, `boundary`: whether it was let through in a
@@ -16,7 +18,7 @@ from typing import Any
 
 from trajectory.detection.escape import Escape
 from trajectory.detection.failures import Root
-from trajectory.detection.occurrences import RETURNED, SAID, USES
+from trajectory.detection.occurrences import RETURNED, SAID, USES, Occurrence
 from trajectory.detection.provenance import Provenance
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.route import boundary_on, route_of
@@ -24,13 +26,15 @@ from trajectory.detection.spread import Spread
 from trajectory.detection.structure import Structure
 from trajectory.detection.words import around, shorten
 from trajectory.graph.span import Span
-from trajectory.graph.trace import Trace
+from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity, SpanKind
 
 KIND = "cascade"
 _MAX_EVIDENCE_COUNT = 12
 _MAX_AFFECTED_COUNT = 200
+_MAX_CARRIERS_COUNT = 20
+_MAX_NAMED_COUNT = 3
 
 
 def escape_finding(escape: Escape, provenance: Provenance, trace: Trace) -> Finding:
@@ -69,14 +73,16 @@ def spread_finding(
     used = [o for s in spreads for o in s.trail if o.at_ns >= s.said.at_ns and o.role in (*USES, RETURNED)]
     reached = any(o.role == SAID and o.span.span_id in answers for o in used)
     affected = [*path, *(o.span for o in sorted(used, key=lambda o: o.at_ns))]
+    carriers = _carriers(used, path)
     extent = _extent(affected, path, reached, [shorten(s.value.text, 80) for s in spreads], structure)
+    extent["carriers"] = [span.span_id.hex() for span in carriers[:_MAX_CARRIERS_COUNT]]
     return Finding(
         kind=KIND,
         severity=Severity.CRITICAL if reached else Severity.WARNING,
         confidence=spread.confidence,
         trace_id=trace.trace_id,
         span_id=root.span.span_id,
-        message=_message(spread, reached, path, structure),
+        message=_message(spread, reached, path, carriers, structure),
         agent=root.span.agent_name,
         peer_agent=next((s.agent_name for s in path if s.owner is not root.span.owner and s.agent_name), ""),
         value=root.quote,
@@ -95,6 +101,16 @@ def _peer(root: Root, path: list[Span], structure: Structure) -> str:
     return met or next((d.source_agent for d in structure.given_to(root.span.owner)), "")
 
 
+def _carriers(used: list[Occurrence], path: list[Span]) -> list[Span]:
+    """Where each agent that is not on the path had the value in its hands first, in order of time."""
+    on_path = [span.owner for span in path]
+    first: dict[Invocation, Span] = {}
+    for occurrence in sorted(used, key=lambda o: o.at_ns):
+        if occurrence.owner is not None and occurrence.owner not in on_path:
+            first.setdefault(occurrence.owner, occurrence.span)
+    return list(first.values())
+
+
 def _extent(
     affected: Iterable[Span], path: list[Span], reached: bool, values: list[str], structure: Structure
 ) -> dict[str, Any]:
@@ -111,7 +127,7 @@ def _extent(
     }
 
 
-def _message(spread: Spread, is_answered: bool, path: list[Span], structure: Structure) -> str:
+def _message(spread: Spread, is_answered: bool, path: list[Span], carriers: list[Span], structure: Structure) -> str:
     root, value = spread.root, shorten(spread.value.text, 60)
     where = structure.label(root.span)
     verb = "returned" if root.is_silent else "failed with"
@@ -125,6 +141,10 @@ def _message(spread: Spread, is_answered: bool, path: list[Span], structure: Str
     surfaced = [f"{r.name} failed with “{shorten(r.quote, 60)}”" for r in spread.surfaced[:1]]
     ends = [*surfaced, *(["it is in the final answer"] if is_answered else [])]
     tail = f" ({'; '.join(ends)})" if ends else ""
+    if carriers:
+        more = len(carriers) - _MAX_NAMED_COUNT
+        named = ", ".join(structure.label(span) for span in carriers[:_MAX_NAMED_COUNT])
+        tail += f"; {named}{f' and {more} more' if more > 0 else ''} carried it too"
     catcher = next((structure.label(s) for s in path if s.owner is not None and s.owner is not root.span.owner), "")
     tail += f"; {catcher} let it through first" if catcher else ""
     return f"{root.name} in {where} {verb} “{shorten(root.quote, 80)}”; {did}, {reached}{tail}"

@@ -78,7 +78,8 @@ class DelegationRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class PathStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One hop of a cascade: where the fault was, and as what. `way`: how it came here from another agent's step before, in
-    a task, an answer, an error, or in words that no delegation carried; nothing where the agent is the same."""
+    a task, an answer, an error, or in words that no delegation carried; nothing where the agent is the same. Beside
+    a path it is `carried` where an agent that is not on the path had the fault in its hands first."""
 
     span_id: str
     label: str  # lane label
@@ -87,7 +88,7 @@ class PathStep(msgspec.Struct, frozen=True, array_like=True, gc=False):
     text: str = ""  # the evidence, else a preview of what came out
     kind: str = ""
     status: str = ""  # as in SpanRow
-    way: str = ""  # task, answer, error, words, or nothing
+    way: str = ""  # task, answer, error, words, carried, or nothing
     delegation_id: str = ""  # the delegation that it crossed to come here, where one is known
 
 

@@ -17,6 +17,7 @@ from tui.drawing.path import Way, crossing_words, ending_line, hop_sign
 from tui.signs import DOWN, UP, Signs, severity_sign, state_sign
 
 _MOST_QUOTE_LINES = 3
+_CARRIED = "carried it too: "  # an agent that had it in its hands, and is not on the way to where it ended
 _KINDS = {"model": "model", "tool": "tool", "retrieval": "tool", "delegation": "delegation", "agent": "strong"}
 When = Callable[[int], str]
 
@@ -82,6 +83,10 @@ def path_lines(alert: AlertRow, width: int, signs: Signs, when: When) -> list[Pa
     for at, step in enumerate(way.steps):
         if step.way:
             lines += _crossing_lines(way, at, width, signs)
+        for carrier in way.carriers.get(at, ()):
+            lines += _step_lines(
+                f"carrier {carrier.span_id}", carrier, signs.carried, width, signs, when, is_rail=True, lead=_CARRIED
+            )
         lines += _step_lines(
             f"hop {step.span_id}", step, hop_sign(at, signs), width, signs, when, is_rail=at < len(way.steps) - 1
         )
@@ -91,11 +96,11 @@ def path_lines(alert: AlertRow, width: int, signs: Signs, when: When) -> list[Pa
     if end:
         end = [*end, (f", {duration(took_ns)} after the root" if took_ns > 0 and is_over else "", "dim")]
         lines.append(PageLine("ending", cut(end, width), way.steps[-1].span_id, value=alert.ending))
-    return lines + _beside_lines(alert, width, signs, when)
+    return lines + _beside_lines(alert, way, width, signs, when)
 
 
 def _step_lines(
-    key: str, step: PathStep, sign: str, width: int, signs: Signs, when: When, *, is_rail: bool
+    key: str, step: PathStep, sign: str, width: int, signs: Signs, when: When, *, is_rail: bool, lead: str = ""
 ) -> list[PageLine]:
     status, role = state_sign(signs, step.status) if step.status else (" ", "")
     label = 11 if width < 60 else 14 if width < 100 else 24
@@ -119,7 +124,7 @@ def _step_lines(
         )
     ]
     rail = signs.lines_heavy[UP | DOWN] if is_rail else " "
-    said = step.text or "(nothing was recorded of what it said)"
+    said = lead + (step.text or "(nothing was recorded of what it said)")
     for number, piece in enumerate(paragraph(said, width - 4)):
         line: Line = [(rail, "error"), ("   ", ""), (piece, "" if step.text else "dim")]
         found.append(PageLine(f"{key}.{number}", cut(line, width), step.span_id, value=said))
@@ -161,10 +166,11 @@ def _evidence_lines(alert: AlertRow, width: int, signs: Signs) -> list[PageLine]
     return _titled("evidence", "Seen", lines)
 
 
-def _beside_lines(alert: AlertRow, width: int, signs: Signs, when: When) -> list[PageLine]:
+def _beside_lines(alert: AlertRow, way: Way, width: int, signs: Signs, when: When) -> list[PageLine]:
     """What else worked with it, and is not on the way to where it ended."""
     lines: list[PageLine] = []
-    for number, step in enumerate(alert.beside):
+    told = [step for steps in way.carriers.values() for step in steps]
+    for number, step in enumerate(step for step in alert.beside if step not in told):
         line: Line = [
             (f"{signs.carried} ", "mark"),
             put_label(step.label or signs.dash, 14, "strong"),

@@ -18,7 +18,8 @@ _NUMBERS = "123456789abcdefghijklmnopqrstuvwxyz"
 @dataclass(frozen=True, slots=True)
 class Way:
     """The path of one alert, for drawing. `gate` is the step before which it crossed to another agent first, -1 for none;
-    `delegations` says at which step a delegation was crossed; `marks` the place of each lane on it."""
+    `delegations` says at which step a delegation was crossed; `marks` the place of each lane on it, `carriers` before which step
+    agents had it in their hands that are not on the path."""
 
     alert_id: str
     steps: list[PathStep]
@@ -26,6 +27,7 @@ class Way:
     gate: int = -1
     delegations: dict[str, int] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
+    carriers: dict[int, list[PathStep]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, alert: AlertRow) -> "Way | None":
@@ -41,7 +43,17 @@ class Way:
             marks[steps[-1].label] = "answer"
         marks[steps[0].label] = "root"
         gate = next((at for at, step in enumerate(steps) if step.way), -1)
-        return cls(alert.alert_id, steps, alert.ending, gate, crossings, marks)
+        return cls(alert.alert_id, steps, alert.ending, gate, crossings, marks, _carriers(alert))
+
+
+def _carriers(alert: AlertRow) -> dict[int, list[PathStep]]:
+    """Those that had it before it came to the last step, by the step before which they did."""
+    found: dict[int, list[PathStep]] = {}
+    for carrier in sorted((step for step in alert.beside if step.way == "carried"), key=lambda step: step.at_ns):
+        later = [at for at, step in enumerate(alert.path) if at and step.at_ns > carrier.at_ns]
+        if later:
+            found.setdefault(later[0], []).append(carrier)
+    return found
 
 
 def hop_sign(at: int, signs: Signs) -> str:
