@@ -90,6 +90,19 @@ def test_show_json_holds_the_fixed_keys(store: Path) -> None:
     assert all(fields <= agent.keys() for agent in trace["agents"])
 
 
+def test_show_says_why_agents_that_only_spoke_in_turn_have_no_delegations(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "name": name, "content": f"{name} has looked at it."}
+        for name in ("writer", "critic", "writer")
+    ]
+    log = tmp_path / "chat.json"
+    log.write_text(json.dumps({"history": turns}))
+    assert trajectory("import", log, "--store", tmp_path / "s.db").code == 0
+    lines = trajectory("show", "", "--store", tmp_path / "s.db").out.splitlines()
+    (said,) = [line for line in lines if "no delegation was recorded" in line]
+    assert "none of these 2 agents works under another" in said and "trajectory.delegate" in said
+
+
 def test_show_tells_how_well_work_was_handed_over_and_null_where_it_is_not_known(store: Path) -> None:
     (trace,) = trajectory("show", "", "--store", store, "--json").json_lines()
     (edge,) = trace["effectiveness"]["edges"]

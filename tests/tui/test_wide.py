@@ -2,6 +2,7 @@
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import StoryFeed
+from trajectory.view.undelegated import undelegated
 from trajectory.view.views import SpanQuery, TraceQuery
 from tui.screens.cockpit import CockpitScreen
 
@@ -100,6 +101,25 @@ async def test_delegations_are_a_tree_or_a_graph_and_the_cursor_goes_along() -> 
         assert driver.where == "delegation"
         await driver.press("escape", "v")
         assert "├─▶" in driver.text and "▌planner" not in driver.text
+
+
+async def test_where_nobody_asked_anybody_it_is_said_why_and_what_to_do_at_each_width_as_tree_and_as_graph() -> None:
+    feed = StoryFeed()
+    feed.delegations = []
+    async with driving(feed, size=(120, 36)) as driver:
+
+        def said() -> str:
+            return " ".join(driver.text.replace("│", " ").replace("┃", " ").split())
+
+        sentence = undelegated(feed.runs[0].agents)
+        await driver.press("enter", "d")
+        assert "none of these" in driver.text and 'trajectory.delegate("name", task)' in sentence
+        for size in ((80, 24), (60, 20)):
+            await driver.pilot.resize_terminal(*size)
+            await driver.ready()
+            assert sentence in said()
+        await driver.press("v")
+        assert sentence in said()
 
 
 async def test_a_box_of_the_graph_is_clicked() -> None:

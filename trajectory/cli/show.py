@@ -10,6 +10,7 @@ from trajectory.cli.output import bold, columns, count, duration, json_line, plu
 from trajectory.cli.places import add_json, add_store, add_trace, is_served, open_store, open_trace
 from trajectory.model.words import SYNTHETIC_TIME, Severity
 from trajectory.view.text import clean
+from trajectory.view.undelegated import undelegated
 
 if TYPE_CHECKING:
     from trajectory.collector.folded import FoldedTrace
@@ -237,7 +238,7 @@ def _agent_table(trace: "Trace") -> list[str]:
 def _delegation_table(rows: Any) -> list[str]:
     found = rows.delegation_rows()
     if not found:
-        return ["none"]
+        return [undelegated(rows.trace_row().agents)]
     from trajectory.detection.effectiveness import MAX_DELEGATIONS_COUNT, effectiveness_of
 
     known, delegations = effectiveness_of(rows.trace), rows.trace.delegations()

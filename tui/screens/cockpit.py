@@ -9,6 +9,8 @@ from typing import ClassVar
 from textual.binding import Binding
 
 from trajectory.view.rows import AlertRow, DelegationRow, Lane, SpanRow, StepRow, SuspectRow, TraceRow
+from trajectory.view.text import wrapped
+from trajectory.view.undelegated import undelegated
 from trajectory.view.views import SpanView, TraceQuery, TraceView, View
 from tui.drawing.alerts import alert_line, alerts_title, kind_width
 from tui.drawing.bars import run_summary
@@ -50,6 +52,7 @@ class CockpitScreen(CockpitLayout):
         self._way: Way | None = None
 
     def begin(self) -> None:
+        self.tree_pane.refit = self.graph.refit = self._say_undelegated
         self.focus_named(self._first_pane or "agents")
 
     def focus_named(self, name: str) -> None:
@@ -150,7 +153,7 @@ class CockpitScreen(CockpitLayout):
 
     def _draw_delegations(self, view: TraceView) -> None:
         self._branches = branches(view.delegations)
-        self.delegations.banner = [] if view.delegations else [[("no delegation was recorded", "dim")]]
+        self._say_undelegated()
         if self.draws_graph:
             self._draw_graph(view)
             return
@@ -164,6 +167,13 @@ class CockpitScreen(CockpitLayout):
             ),
             lambda width: [] if self.agents.display else caption(self._way, width, self.signs),
         )
+
+    def _say_undelegated(self) -> None:
+        """Why there is none, over as many lines as it takes at this width."""
+        pane, view = self.delegations, self.view
+        said = undelegated(view.trace.agents) if view and not view.delegations else ""
+        pieces = wrapped(said, pane.inner_width, least=1 / 3) if said else []
+        pane.banner = [[(piece.strip(), "dim")] for piece in pieces]
 
     def _draw_graph(self, view: TraceView) -> None:
         groups = self.agents.groups
