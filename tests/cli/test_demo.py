@@ -12,6 +12,7 @@ from tests.alerting.servers import http_server
 from tests.cli.terminal import free_endpoint, serving, trajectory
 from tests.demo.truth import truth
 from tests.tui.pilots import driving
+from trajectory.cli import main
 from trajectory.collector.store_feed import StoreFeed
 from trajectory.store.sqlite import open_reader
 
@@ -57,6 +58,28 @@ def test_the_findings_name_the_true_root_the_path_and_what_was_lost(store: Path)
     assert between == {told.lost_between}
     assert all(any(words in f["value"] for f in lost) for words in told.lost)
     assert all(evidence["span_id"] in spans for f in found for evidence in f["evidence"])
+
+
+@pytest.mark.parametrize("is_unicode", [True, False])
+def test_the_last_line_under_signs_says_what_each_means_and_json_has_none(
+    store: Path, is_unicode: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("output", "show"):
+        monkeypatch.setattr(f"trajectory.cli.{module}.has_unicode", lambda: is_unicode)
+    severities = "▲ critical  △ warning  ▽ info" if is_unicode else "! critical  ? warning  . info"
+    kinds = "▸ agent  █ model  ▓ tool  ⇢ delegation" if is_unicode else "> agent  # model  = tool  ~ delegation"
+    for words, signs in (
+        (["findings"], severities),
+        (["findings", "--kind", "cascade"], severities.partition("  ")[0]),
+        (["show", ""], f"{severities}  {kinds}"),
+    ):
+        assert main([*words, "--store", str(store)]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert shown[-1] == f"signs: {signs}" and sum(line.startswith("signs:") for line in shown) == 1
+        assert main([*words, "--store", str(store), "--json"]) == 0
+        assert "signs:" not in capsys.readouterr().out
+    assert main(["findings", "--kind", "none", "--store", str(store)]) == 0
+    assert not capsys.readouterr().out
 
 
 async def test_the_agent_that_failed_shows_on_its_page_what_it_was_not_told_and_the_page_that_was_none(

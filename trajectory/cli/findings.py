@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from trajectory.cli.nearly import meant
-from trajectory.cli.output import bold, json_line, say, sign
+from trajectory.cli.output import bold, json_line, legend, say, sign
 from trajectory.cli.places import add_json, add_store, add_trace, find_trace, open_store
 from trajectory.model.words import Severity
 from trajectory.view.link import link_text
@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
             print(json_line(finding_json(finding)))
         else:
             print("\n".join(lines(finding, with_trace=trace_id is None)))
+    if not args.json:
+        print("".join(f"{line}\n" for line in legend(f.severity for f in found)), end="")
     if not found:
         hint = meant(args.kind, others) if args.kind and args.kind not in others else ""
         kind = f" of kind {args.kind}" if args.kind else ""

@@ -56,6 +56,13 @@ def sign(severity: str) -> str:
     return coloured(shown, _SEVERITY_COLOUR.get(severity, ""))
 
 
+def legend(severities: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+    """One line on what the signs above it mean, those of severities and `others`; none where there is no sign."""
+    found = set(severities)
+    signs = [*(f"{sign(one)} {one}" for one in _SEVERITY_SIGN if one in found), *others]
+    return [f"signs: {'  '.join(signs)}"] if signs else []
+
+
 def width() -> int:
     """Columns to print into; unlimited where the output is no terminal."""
     return os.get_terminal_size().columns if is_terminal() else 10_000

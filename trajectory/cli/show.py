@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from trajectory.cli.output import bold, columns, count, duration, json_line, plural
+from trajectory.cli.output import bold, columns, count, duration, has_unicode, json_line, legend, plural
 from trajectory.cli.places import add_json, add_store, add_trace, is_served, open_store, open_trace
 from trajectory.model.words import SYNTHETIC_TIME, Severity
 from trajectory.view.text import clean
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from trajectory.graph.invocation import Usage
     from trajectory.graph.runs import Run
     from trajectory.graph.trace import Trace
+    from trajectory.view.rows import SpanRow
 
 _SHOWN_SPANS = 60
 _KIND_SIGN = {"agent": "▸", "model": "█", "tool": "▓", "retrieval": "▓", "delegation": "⇢", "other": "·"}
+_STATUS_SIGN = {"error": "✗", "running": "●", "cut_off": "⊘"}
+_MARKS = {"root": " ◆ root", "carried": " ◇ carried on"}
+_ASCII = str.maketrans("▸█▓⇢·✓✗●⊘◆◇…", ">#=~.+x*/@%~")  # as the dashboard has them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +175,7 @@ def _not_observable(trace: "Trace") -> list[dict[str, str]]:
 def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> list[str]:
     """The trace for reading; `of_run` says what it is a part of."""
     from trajectory.cli import findings
+    from trajectory.collector.spans import span_rows
 
     trace = rows.trace
     row = rows.trace_row()
@@ -197,7 +202,15 @@ def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> 
     unseen = _not_observable(trace)
     if unseen:
         lines += [f"  not observable: {plural(len(unseen), 'check')} ({clean(unseen[0]['reason'])})"]
-    return [*lines, "", bold("Spans"), *_indented(_span_lines(rows, None if every_span else _SHOWN_SPANS))]
+    spans = span_rows(rows)
+    shown = spans if every_span else spans[:_SHOWN_SPANS]
+    lines += ["", bold("Spans"), *_indented([_span_line(span) for span in shown])]
+    if len(shown) < len(spans):
+        lines.append(_in_signs(f"  … {len(spans) - len(shown)} more: --spans prints all"))
+    kinds = {span.kind for span in shown} - {"other"}
+    return lines + legend(
+        (f.severity for f in ordered), [_in_signs(f"{_KIND_SIGN[kind]} {kind}") for kind in _KIND_SIGN if kind in kinds]
+    )
 
 
 def run_lines(trace: "Trace", run: "Run", traces: list["Trace"]) -> list[str]:
@@ -261,22 +274,17 @@ def _shares(figures: Any) -> tuple[str, str]:
     return tuple("/".join("?" if n is None else str(n) for n in pair) for pair in pairs)  # type: ignore[return-value]
 
 
-def _span_lines(rows: Any, limit: int | None) -> list[str]:
-    from trajectory.collector.spans import span_rows
+def _span_line(row: "SpanRow") -> str:
+    status, mark = _STATUS_SIGN.get(row.status, "✓"), _MARKS.get(row.mark, "")
+    took = duration(row.end_ns - row.start_ns) if row.end_ns else "open"
+    sign = _in_signs(_KIND_SIGN.get(row.kind, "·"))
+    text = f"  {row.text[:80]}" if row.text else ""
+    return f"{row.span_id[:8]} {'  ' * row.depth}{sign} {row.name} {_in_signs(status)} {took}{_in_signs(mark)}{text}"
 
-    found = span_rows(rows)
-    lines = []
-    for row in found[:limit]:
-        status = {"error": "✗", "running": "●", "cut_off": "⊘"}.get(row.status, "✓")
-        mark = {"root": " ◆ root", "carried": " ◇ carried on"}.get(row.mark, "")
-        took = duration(row.end_ns - row.start_ns) if row.end_ns else "open"
-        text = f"  {row.text[:80]}" if row.text else ""
-        lines.append(
-            f"{row.span_id[:8]} {'  ' * row.depth}{_KIND_SIGN.get(row.kind, '·')} {row.name} {status} {took}{mark}{text}"
-        )
-    if limit is not None and len(found) > limit:
-        lines.append(f"… {len(found) - limit} more: --spans prints all")
-    return lines
+
+def _in_signs(text: str) -> str:
+    """Text of ours in signs that standard output can show."""
+    return text if has_unicode() else text.translate(_ASCII)
 
 
 def _indented(lines: list[str]) -> list[str]:
