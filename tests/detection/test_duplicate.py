@@ -93,7 +93,12 @@ def test_one_call_that_puts_two_agents_to_work_gives_nothing_twice() -> None:
             given = {"input": [question], "output": [FOUND]}
             run.ends(run.opens(SpanKind.AGENT, name, agent=name, under="ask_both", contents=given))
         run.ends(asks, result=FOUND)
-    assert len(run.trace().delegations()) == 2
+    trace = run.trace()
+    tasks = {d.target_agent: [trace.text(digest) for digest in d.task_digests()] for d in trace.delegations()}
+    assert tasks == {
+        "researcher": ["Which hotel?"],
+        "scout": ["Is it step-free?"],
+    }  # and not the call's arguments, twice
     assert not alarms(run)
 
 

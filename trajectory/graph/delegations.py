@@ -19,10 +19,22 @@ class Delegation:
 
     `source` and `target` are invocations, None where only a name is known. `span` is the sender's side: a delegation or
     tool span, else the receiving agent's own span. `asked` is the model call that asked for it, where that is known apart.
+    `is_shared`: the span put other agents to work too, so its arguments are not this one's task alone.
     Times in nanoseconds, 0 where it has not happened, or is not known.
     """
 
-    __slots__ = ("asked", "grade", "mode", "reason", "source", "source_agent", "span", "target", "target_agent")
+    __slots__ = (
+        "asked",
+        "grade",
+        "is_shared",
+        "mode",
+        "reason",
+        "source",
+        "source_agent",
+        "span",
+        "target",
+        "target_agent",
+    )
 
     def __init__(
         self,
@@ -40,6 +52,7 @@ class Delegation:
         self.target = target
         self.span = span
         self.asked: Span | None = None
+        self.is_shared = False
         self.mode = mode
         self.grade = grade
         self.reason = reason
@@ -85,9 +98,10 @@ class Delegation:
         return "returned" if self.returned_ns else "received"
 
     def task_digests(self) -> list[bytes]:
-        """Where the task's text is, as the sender sent it."""
+        """Where the task's text is, as the sender sent it; of a call that is shared, as each target got its own."""
         return (
             told(self.span, Slot.TASK)
+            or (self.received_digests() if self.is_shared else [])
             or (told(self.span, Slot.ARGUMENTS) if self.span is not self.target_span else [])
             or (self.asked.digests(Slot.TASK) if self.asked is not None else [])
             or self.received_digests()

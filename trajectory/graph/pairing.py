@@ -10,6 +10,7 @@ a tool call that waited, and is named after the agent or asked what it was asked
 sent and not received.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice, takewhile
@@ -59,6 +60,9 @@ def derive_delegations(
     pairing.infer()
     told = [*pairing.found.values(), *pairing.waiting]
     told = [d for d in told if d.source is not d.target or d.source is None]
+    carried = Counter(d.delegation_id for d in told)
+    for delegation in told:
+        delegation.is_shared = carried[delegation.delegation_id] > 1
     return sorted(told, key=lambda d: (d.sent_ns, d.delegation_id))
 
 
