@@ -1,6 +1,7 @@
 """Rules of judging arguments by a JSON Schema: what is certain, what frameworks mend, and what is never done."""
 
 import socket
+import sys
 import time
 from typing import Any
 
@@ -148,6 +149,31 @@ def test_schemas_that_are_none_are_not_judged_by(schema: Any) -> None:
         [],
         [v for v in wrong({"n": "a" * 50 + "!"}, schema) if not v.is_certain],
     )
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"}, {"allOf": [{"$ref": "#"}]}, {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]},
+        {"properties": {"n": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}},
+    ],
+)  # fmt: skip
+def test_a_schema_that_is_within_itself_ends_long_before_the_stack_does(schema: Any) -> None:
+    """Where Python's stack ends inside of a library in another language, what is raised is no `Exception`."""
+    depth, deepest = 0, 0
+
+    def note(frame: object, event: str, arg: object) -> None:
+        nonlocal depth, deepest
+        depth += {"call": 1, "return": -1}.get(event, 0)
+        deepest = max(deepest, depth)
+
+    wrong({"n": 1}, {})  # loads the library
+    sys.setprofile(note)
+    try:
+        found = wrong({"n": 1}, schema)
+    finally:
+        sys.setprofile(None)
+    assert found == [] and 100 < deepest < 650
 
 
 def timed(schema: Any, arguments: Any) -> float:

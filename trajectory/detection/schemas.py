@@ -18,6 +18,7 @@ from trajectory.detection.violations import MAX_VIOLATIONS_COUNT, Violation, vio
 from trajectory.model.content import JSON, canonical_json, digest
 
 MAX_STEPS_COUNT = 5_000  # keywords applied to one call's arguments
+_MAX_NESTED_COUNT = 120  # of them, one within the other: far from where Python, or a library below it, ends in a panic
 _MAX_NODES_COUNT = 4_000  # of a schema
 _MAX_DEPTH = 24
 _MAX_VALUES_COUNT = 10_000  # in the arguments
@@ -61,7 +62,7 @@ class Schema:
         """Where arguments violate it, certain ones first; nothing where it, or they, cannot be judged. Never raises."""
         if self._validator is None:
             return []
-        token = _spent.set([0])
+        token = _spent.set([0, 0])
         try:
             errors = self._validator.iter_errors(_cut(arguments, _Count(_MAX_VALUES_COUNT), 0))
             found = [violation for error in islice(errors, _MAX_ERRORS_COUNT) for violation in violations_of(error)]
@@ -212,7 +213,7 @@ def _cut(value: Any, count: _Count, depth: int) -> Any:
     return value
 
 
-_spent: ContextVar[list[int]] = ContextVar("spent")
+_spent: ContextVar[list[int]] = ContextVar("spent")  # steps, and how many of them are one within the other now
 
 
 @lru_cache(maxsize=1)
@@ -234,9 +235,11 @@ def _counted(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
     def applied(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
         spent = _spent.get()
         spent[0] += 1
-        if spent[0] > MAX_STEPS_COUNT:
+        spent[1] += 1
+        if spent[0] > MAX_STEPS_COUNT or spent[1] > _MAX_NESTED_COUNT:
             raise Unjudged
         yield from keyword(validator, value, instance, schema) or ()
+        spent[1] -= 1
 
     return applied
 
