@@ -293,6 +293,34 @@ def test_a_list_has_whole_fields_with_a_tab_between_for_a_program_and_columns_on
     )
 
 
+def test_a_hand_off_without_arguments_says_why_it_cannot_be_judged(tmp_path: Path) -> None:
+    spoken = json.dumps(
+        [{"role": "user", "parts": [{"type": "text", "content": "Refund order 4711, at most 30 EUR."}]}]
+    )
+    told = [
+        ("", "invoke_agent triage", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "triage"}),
+        ("1", "chat", {"gen_ai.operation.name": "chat", "gen_ai.input.messages": spoken}),
+        ("1", "execute_tool", {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "transfer_to_billing"}),
+        ("1", "invoke_agent billing", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "billing"}),
+        ("4", "chat", {"gen_ai.operation.name": "chat", "gen_ai.input.messages": spoken}),
+    ]
+    spans = [
+        {
+            "traceId": "ab" * 16, "spanId": f"{number:016x}", "parentSpanId": parent and parent.zfill(16), "name": name,
+            "startTimeUnixNano": str(10**18 + number * 1000), "endTimeUnixNano": str(10**18 + number * 1000 + 900),
+            "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],
+        }
+        for number, (parent, name, attributes) in enumerate(told, 1)
+    ]  # fmt: skip
+    capture = tmp_path / "otlp.json"
+    capture.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}))
+    assert trajectory("import", capture, "--store", tmp_path / "s.db").code == 0
+    page = trajectory("show", "", "--store", tmp_path / "s.db").out
+    (line,) = [line for line in page.splitlines() if "not observable" in line]
+    assert line.startswith("  not observable: work was handed on without a task, or none was captured")
+    assert "check" not in line
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion_knows_every_command(shell: str) -> None:
     script = trajectory("completion", shell).out

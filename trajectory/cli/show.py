@@ -172,6 +172,18 @@ def _not_observable(trace: "Trace") -> list[dict[str, str]]:
     ]
 
 
+def _unseen(trace: "Trace") -> list[str]:
+    """The same in a line: each reason, with how many delegations it holds for."""
+    whose: dict[str, set[str]] = {}
+    for one in _not_observable(trace):
+        whose.setdefault(one["reason"], set()).add(one["span_id"])
+    if not whose:
+        return []
+    of = len(trace.delegations())
+    told = [clean(reason) + (f" ({len(ids)} of {of} delegations)" if of > 1 else "") for reason, ids in whose.items()]
+    return [f"  not observable: {'; '.join(told)}"]
+
+
 def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> list[str]:
     """The trace for reading; `of_run` says what it is a part of."""
     from trajectory.cli import findings
@@ -199,9 +211,7 @@ def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> 
     lines += ["", bold("Findings")]
     ordered = sorted(trace.findings.values(), key=lambda f: (-Severity(f.severity).rank, f.at_ns, f.key))
     lines += _indented([line for f in ordered for line in findings.lines(f)]) or ["  none"]
-    unseen = _not_observable(trace)
-    if unseen:
-        lines += [f"  not observable: {plural(len(unseen), 'check')} ({clean(unseen[0]['reason'])})"]
+    lines += _unseen(trace)
     spans = span_rows(rows)
     shown = spans if every_span else spans[:_SHOWN_SPANS]
     lines += ["", bold("Spans"), *_indented([_span_line(span) for span in shown])]

@@ -161,15 +161,23 @@ def observability(trace: Trace) -> list[tuple[str, bytes, str]]:
         if hidden:
             unseen += [(check, delegation.delegation_id, hidden) for check in ("context.lost", "context.altered")]
         if not any(views.reader.has(d) for d in delegation.task_digests()):
-            unseen += [(check, delegation.delegation_id, _NO_TASK) for check in _OF_TASKS]
+            unseen += [(check, delegation.delegation_id, no_task(delegation)) for check in _OF_TASKS]
         if delegation.returned_ns and not any(views.reader.has(d) for d in delegation.returned_digests()):
             unseen.append(("context.ignored", delegation.delegation_id, _NO_ANSWER))
     return unseen
 
 
 _OF_TASKS = ("context.invented", "context.leaked", "context.mixed", "context.stale")
-_NO_TASK = "the task was not captured"
 _NO_ANSWER = "what came back was not captured"
+
+
+def no_task(delegation: Delegation) -> str:
+    """Why there is no task to judge: its text is missing, or the hand-off told of none, as one without arguments does."""
+    return (
+        "the task was not captured"
+        if delegation.task_digests()
+        else "work was handed on without a task, or none was captured"
+    )
 
 
 def _given(invocation: Invocation) -> list[bytes]:

@@ -15,7 +15,7 @@ from itertools import islice
 import msgspec
 
 from trajectory.detection.altered import Alteration, alterations, turned
-from trajectory.detection.boundary import Boundary, Views, boundary_of
+from trajectory.detection.boundary import Boundary, Views, boundary_of, no_task
 from trajectory.detection.constraints import Constraint
 from trajectory.detection.derived import is_derived
 from trajectory.detection.items import Item, lookup_key
@@ -37,7 +37,6 @@ _MAX_SIDE_COUNT = 400  # values of one side that are looked at
 _MAX_LATER_COUNT = 64  # later delegations whose tasks are asked for a condition
 
 NO_HELD = "what the delegator held was not captured"
-NO_SENT = "the task was not captured"
 NO_GOT = "what the delegatee saw was not captured"
 NO_BACK = "what came back was not captured"
 NO_USE = "nothing that was said after it was captured"
@@ -100,7 +99,7 @@ class Crossing:
         if delegation.source is None or not self._held.is_known:
             self.hidden["held"] = NO_HELD
         if not boundary.sent.is_known:
-            self.hidden["sent"] = NO_SENT
+            self.hidden["sent"] = no_task(delegation)
         if not boundary.received.is_known:
             self.hidden["got"] = NO_GOT
         if not delegation.returned_ns:
