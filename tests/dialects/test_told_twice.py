@@ -5,10 +5,12 @@ import json
 import pytest
 
 from tests.dialects.build import edges, fold, otel_span, request, traces
+from trajectory.collector.wording import goal_of
 from trajectory.detection.boundary import observability
 from trajectory.dialects.otlp import read_request
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch
+from trajectory.model.words import Slot
 
 DOWN = {"exception.type": "builtins.ConnectionError", "exception.message": "the bus is down"}
 
@@ -159,3 +161,32 @@ def test_an_agent_works_until_the_last_of_those_that_tell_of_it(twofold: Trace):
 
 def test_what_a_boundary_of_such_a_run_allows_is_checked(twofold: Trace):
     assert observability(twofold) == []
+
+
+def test_a_crew_is_asked_its_tasks_and_called_by_the_first_and_not_by_the_context_of_the_second():
+    tasks = [
+        {"description": "What does ACME cost?", "context": None},
+        {"description": "Judge the risk."},
+        {"key": 7},
+        "x",
+    ]
+    given = [
+        json.dumps({"agent": {"role": role}, "context": told}) for role, told in (("a", ""), ("b", "ACME is at 41.20."))
+    ]
+
+    def crew(listed: str) -> Trace:
+        return fold(
+            otel_span(
+                1, "Crew.kickoff", 0, 0, 9, openinference__span__kind="CHAIN", input__value="{}", crew_tasks=listed
+            ),
+            agent(2, "analyst", 1, 1, 3, input__value=given[0]),
+            agent(3, "officer", 1, 5, 3, input__value=given[1]),
+        )
+
+    trace = crew(json.dumps(tasks))
+    assert trace.root is not None
+    asked = [trace.text(digest) for digest in trace.root.digests(Slot.TASK)]
+    assert asked == ["What does ACME cost?", "Judge the risk."]
+    assert goal_of(trace) == "What does ACME cost?"
+    for listed in ("", "[", '{"description": "x"}', json.dumps(tasks)[:40]):  # cut, or of another shape
+        assert goal_of(crew(listed)) == "ACME is at 41.20."

@@ -89,7 +89,8 @@ def goal_of(trace: Trace) -> str:
     root = trace.root
     if root is None or not trace.has_contents:
         return ""
-    told = [texts[-1] for slot in (Slot.TASK, Slot.INPUT, Slot.ARGUMENTS) if (texts := _asked(trace, root, slot))]
+    first = _asked(trace, root, Slot.TASK)[:1]  # of several tasks the first; of a conversation what was said last
+    told = first + [texts[-1] for slot in (Slot.INPUT, Slot.ARGUMENTS) if (texts := _asked(trace, root, slot))]
     told[:1] = [_words_of(text) for text in told[:1]]
     if not told or _is_structure(told[0]):
         asked = (s for s in trace.spans.values() if s.digests(Slot.TASK) or s.digests(Slot.INPUT))

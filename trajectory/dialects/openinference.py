@@ -50,6 +50,7 @@ _RESULTS = ("output.value", "tool.result", "tool.result_json", "tool.output")
 _ANSWERS = {"final_answer"}  # tools by which a framework lets an agent end its run: no work is done in them
 _METADATA_CHARS = 4096  # longer ones are read each time
 _SEARCHED_CHARS = 256 * 1024
+_MAX_TASKS_COUNT = 64  # of one crew
 _MESSAGE_PREFIXES = ("llm.input_messages.", "llm.output_messages.")
 _CALL_SIGNS = (*_MESSAGE_PREFIXES, "llm.token_count.", "llm.finish_reason", "llm.prompts", "llm.choices")
 
@@ -77,6 +78,8 @@ def read(span: RawSpan) -> Reading | None:
             reading.kind = SpanKind.OTHER
     else:
         _read_contents(span, reading)
+    if reading.kind == SpanKind.OTHER and "crew_tasks" in attributes:
+        _read_tasks(attributes["crew_tasks"], reading)
     if "llm" in span.words:
         _read_model(attributes, reading)
     if reading.kind == SpanKind.MODEL and (reading.input_tokens is None or reading.output_tokens is None):
@@ -239,6 +242,14 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
     ]
     if schemas:
         reading.put(Slot.TOOLS, chat.body_of(schemas), "llm.tools.")
+
+
+def _read_tasks(listed: Any, reading: Reading) -> None:
+    """What a crew is asked, told on its root alone: the descriptions of its tasks, in their order."""
+    tasks = decoded(listed)
+    told = [task.get("description") for task in tasks if isinstance(task, Mapping)] if isinstance(tasks, list) else []
+    texts_told = [text for text in told[:_MAX_TASKS_COUNT] if isinstance(text, str)]
+    reading.put(Slot.TASK, [body for text in texts_told for body in chat.body_of(text)])
 
 
 def _new(told: list[chat.Message], said: list[chat.Message]) -> list[chat.Message]:
