@@ -7,7 +7,16 @@ runs deserve none. Used by the tests of this folder; the conformance suite runs 
 from collections.abc import Callable
 
 from tests.scenarios import Scenario
-from trajectory.model.words import FINISH_REASONS, INPUT_TOKENS, MODEL_NAME, SpanKind
+from trajectory.model.words import (
+    DELEGATION_MODE,
+    DELEGATION_TARGET,
+    FINISH_REASONS,
+    INPUT_TOKENS,
+    MODEL_NAME,
+    TOOL_NAME,
+    Slot,
+    SpanKind,
+)
 
 REQUEST = (
     "Plan a 2-night stay in Lyon for 2 people. Hard constraints: the total must not exceed 900 EUR and the hotel must be "
@@ -131,6 +140,41 @@ def substituted(
                 run.tool("check_totals", {"figures": {"EU": 38.9}}, "totals agree: 1 of 1", error=error)
                 run.says("reject: the figure disagrees with S3" if ledger else "accept")
             run.says("MEMO: EU revenue is 38.9M EUR.")
+    return run
+
+
+def answered_unheard(answer: str = "QX-4410 costs 1,374.50 EUR.") -> Scenario:
+    """A framework without spans of model calls: a call is told by two layers, and of the two only the inner one knows that it
+    raised; what an agent says is seen only as its delegator gets it."""
+    run = Scenario()
+    named = {TOOL_NAME: "price"}
+    with run.agent("planner", task="Order one QX-4410."):
+        asked = {DELEGATION_TARGET: "keeper", DELEGATION_MODE: "call"}
+        sent = run.opens(
+            SpanKind.DELEGATION, "sent", attributes=asked, contents={Slot.TASK: ["What does QX-4410 cost?"]}
+        )
+        keeper = run.opens(SpanKind.AGENT, "keeper", agent="keeper", under="sent")
+        given = {Slot.ARGUMENTS: [{"part": "QX-4410"}]}
+        outer = run.opens(SpanKind.TOOL, "outer", under="keeper", attributes=named, contents=given)
+        inner = run.opens(SpanKind.TOOL, "inner", under="outer", attributes=named)
+        run.ends(inner, error=("ConnectionError", "the warehouse does not answer"))
+        run.ends(outer, result="the warehouse does not answer")
+        run.ends(keeper)
+        run.ends(sent, returned=answer)
+    return run
+
+
+def of_last_month(answer: str = "QX-4410 costs 1,374.50 EUR.") -> Scenario:
+    """A call raises, and its agent has an old figure of the same thing."""
+    run = Scenario()
+    with run.agent("planner", task="Order one QX-4410."):
+        run.says("Asking for the price.")
+        with run.delegate("keeper", "What does QX-4410 cost?"):
+            run.hears("Last month QX-4410 cost 1,374.50 EUR.", role="system")
+            run.says("Looking.")
+            run.tool("price", {"part": "QX-4410"}, error=("ConnectionError", "the warehouse does not answer"))
+            run.says(answer)
+        run.says(f"Ordered. {answer}")
     return run
 
 
@@ -420,6 +464,8 @@ FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
         {("tool.silent_failure", "researcher"), ("tool.blind_retry", "researcher"), ("cascade", "researcher")},
     ),
     "substituted": (substituted, {("tool.silent_failure", "research"), ("cascade", "research")}),
+    "answered unheard": (answered_unheard, {("cascade", "keeper")}),
+    "of last month": (of_last_month, {("cascade", "keeper")}),
     "escaped": (escaped, {("cascade", "researcher")}),
     "forgetful": (forgetful, {("context.lost", "researcher")}),
     "altered": (altered, {("context.altered", "researcher")}),
@@ -441,6 +487,11 @@ FAULTY: dict[str, tuple[Story, set[tuple[str, str]]]] = {
 CLEAN: dict[str, Story] = {
     "all well": trip,
     "honest": honest,
+    "owned up to unheard": lambda: answered_unheard(
+        "No price: the warehouse is unreachable. It was 1,374.50 EUR once."
+    ),
+    "about something else": lambda: answered_unheard("Ask the sales office: sales@hallmann.example."),
+    "told as of last month": lambda: of_last_month("Last month QX-4410 cost 1,374.50 EUR."),
     "retried": retried,
     "given again": given_again,
     "single agent": single_agent,

@@ -6,18 +6,21 @@ from tests.detection.asking import judged, last, loud
 from tests.detection.stories import (
     CLEAN,
     DOWN,
+    answered_unheard,
     escaped,
     given_again,
     honest,
     invented,
     invented_after_exception,
     invented_after_many_tries,
+    of_last_month,
     retried,
     substituted,
     trip,
 )
 from tests.scenarios import Scenario
 from trajectory.detection.cascade import Cascades
+from trajectory.graph.echoes import is_failed
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Finding
 from trajectory.model.words import Severity
@@ -202,6 +205,17 @@ def test_what_an_agent_makes_up_over_an_invented_value_belongs_to_the_first_casc
         run.says("Paid 777 EUR for H99.")
     _, finding = one(run)
     assert finding.root_span_id == run.names["search"]
+
+
+def test_what_stands_in_for_a_call_that_raised_is_followed_also_where_only_the_delegator_heard_it() -> None:
+    trace, finding = one(answered_unheard())
+    assert [is_failed(call) for call in trace.tools()["price"]] == [True]  # counted once, and as an error
+    assert finding.severity == Severity.WARNING  # the planner's own answer was not captured
+    assert "1,374.50 EUR, which nothing that was captured before holds" in finding.message
+    assert "ConnectionError: the warehouse does not answer" in finding.value
+    _, finding = one(of_last_month())
+    assert finding.severity == Severity.CRITICAL
+    assert "1,374.50 EUR, which was known only of an earlier time" in finding.message
 
 
 def test_a_second_best_source_that_answers_when_asked_again_stood_in_for_nothing() -> None:

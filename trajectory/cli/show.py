@@ -60,6 +60,7 @@ def rows_of(folded: "FoldedTrace", *, is_live: bool) -> "TraceRows":
 def trace_json(rows: "TraceRows") -> dict[str, Any]:
     """The trace as one object; the keys that `findings.md` fixes, and spans and findings beside them."""
     from trajectory.collector.spans import span_rows
+    from trajectory.graph.echoes import is_failed
     from trajectory.graph.runs import alone, delegations_of
     from trajectory.protocol.codec import finding_json
 
@@ -77,7 +78,7 @@ def trace_json(rows: "TraceRows") -> dict[str, Any]:
         "delegations": _delegations(delegations_of([trace], alone(trace.trace_id))),
         "effectiveness": _effectiveness(trace),
         "tools": [
-            {"name": name, "calls": len(calls), "errors": sum(c.is_error for c in calls), "failures": _failures(trace, calls)}
+            {"name": name, "calls": len(calls), "errors": sum(map(is_failed, calls)), "failures": _failures(trace, calls)}
             for name, calls in trace.tools().items()
         ],
         "model_calls": usage.model_calls,
@@ -188,6 +189,7 @@ def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> 
     """The trace for reading; `of_run` says what it is a part of."""
     from trajectory.cli import findings
     from trajectory.collector.spans import span_rows
+    from trajectory.graph.echoes import is_failed
 
     trace = rows.trace
     row = rows.trace_row()
@@ -206,7 +208,7 @@ def page(rows: "TraceRows", of_run: Sequence[str] = (), *, every_span: bool) -> 
     lines += ["", bold("Agents"), *_indented(_agent_table(trace))]
     lines += ["", bold("Delegations"), *_indented(_delegation_table(rows))]
     if trace.tools():
-        calls = [(n, len(c), sum(s.is_error for s in c), _failures(trace, c)) for n, c in trace.tools().items()]
+        calls = [(n, len(c), sum(map(is_failed, c)), _failures(trace, c)) for n, c in trace.tools().items()]
         lines += ["", bold("Tools"), *_indented(columns(("TOOL", "CALLS", "ERRORS", "SAID FAILURE"), calls))]
     lines += ["", bold("Findings")]
     ordered = sorted(trace.findings.values(), key=lambda f: (-Severity(f.severity).rank, f.at_ns, f.key))

@@ -22,7 +22,7 @@ from trajectory.collector.wording import (
     tokens_of,
 )
 from trajectory.graph.delegations import Delegation
-from trajectory.graph.echoes import ended_ns, is_echo, tellings, told
+from trajectory.graph.echoes import ended_ns, is_echo, is_failed, tellings, told
 from trajectory.graph.retries import retries
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
@@ -93,7 +93,7 @@ class TraceRows:
         """A span's status as a screen shows it: `running`, `cut_off`, `error` or `ok`."""
         if span.is_open:
             return "cut_off" if self.is_cut_off(span) else "running"
-        if any(s.is_error for s in tellings(span)):
+        if is_failed(span):
             return "error"
         return "cut_off" if INTERRUPTED in span.attributes else "ok"
 

@@ -16,7 +16,7 @@ from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import name_of, preview, tokens_of
 from trajectory.graph.critical import critical_path_of
-from trajectory.graph.echoes import children_of, ended_ns, first_telling, tellings, told
+from trajectory.graph.echoes import children_of, ended_ns, first_telling, is_failed, tellings, told
 from trajectory.graph.invocation import cost_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
@@ -61,7 +61,7 @@ def outline(rows: TraceRows, until_ns: int) -> Outline:
         if next(children_of(span), None) is None:
             changes[part_of(span.start_ns)] += 1
             changes[last + 1] -= 1
-        if any(s.is_error for s in tellings(span)):
+        if is_failed(span):
             failed_parts.add(last)
             if len(failed) < _MAX_FAILED:
                 failed.append((place, span.span_id.hex()))

@@ -29,7 +29,7 @@ from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.silent_failure import failure_of, is_tool_work, result_text
 from trajectory.detection.touched import Line, Touched, line_of
 from trajectory.detection.words import shorten
-from trajectory.graph.echoes import is_echo, told
+from trajectory.graph.echoes import failed_telling, is_echo, is_failed, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.content import TEXT, digest
@@ -161,11 +161,12 @@ class BlindRetries:
         if span.kind not in _CALLS or not span.end_ns or is_echo(span):
             return None
         kept = _Kept(line_of(span))
-        text = None if span.is_error else (result_text(span, trace) or self._told.get(span.span_id))
+        is_error = is_failed(span)
+        text = None if is_error else (result_text(span, trace) or self._told.get(span.span_id))
         failed, is_change = self._outcome(span, text, trace)
         if is_change:
             kept.change = span.order_key
-        key = self._key(span, trace) if span.is_error or text is not None else b""
+        key = self._key(span, trace) if is_error or text is not None else b""
         if key:
             kept.call = (tool_name(span), key)
             kept.attempt = Attempt(*span.order_key, span.end_ns, failed)
@@ -175,9 +176,9 @@ class BlindRetries:
         """How a finished call failed, and whether it may have changed anything that another call depends on."""
         if not is_tool_work(span):
             return None, True
-        if span.is_error:
-            said = f"{span.error_type}: {span.error_text}" if span.error_type else span.error_text
-            return failed_by(first_line(span.error_text) or span.error_type or "failed", said), False
+        if (raised := failed_telling(span)) is not None:
+            said = f"{raised.error_type}: {raised.error_text}" if raised.error_type else raised.error_text
+            return failed_by(first_line(raised.error_text) or raised.error_type or "failed", said), False
         failure = failure_of(span, text)
         if failure is None or failure.reason == "empty result":
             return None, not _only_looks(tool_name(span))

@@ -133,7 +133,11 @@ def _message(spread: Spread, is_answered: bool, path: list[Span], carriers: list
     verb = "returned" if root.is_silent else "failed with"
     did = (
         f"{where} then made up {value}"
+        if spread.how == "invented" and spread.said.role != RETURNED
+        else f"{where} then answered with {value}, which nothing that was captured before holds"
         if spread.how == "invented"
+        else f"{where} then passed on {value}, which was known only of an earlier time"
+        if spread.how == "outdated"
         else f"{where} then took {value} from {spread.origin.span.name}"
     )
     others = [structure.label(s) for s in path if s.owner is not root.span.owner]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from trajectory.detection.failure_text import first_line
 from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.silent_failure import arguments_key, failure_of, is_tool_work, result_text
+from trajectory.graph.echoes import is_failed
 from trajectory.graph.faults import begins_error
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
@@ -125,7 +126,7 @@ class Failures:
         root = self._root(span)
         if self._put(span, root):
             found.add(span.span_id)
-        is_success = root is None and span.kind in _TOOLS and bool(span.end_ns) and not span.is_error
+        is_success = root is None and span.kind in _TOOLS and bool(span.end_ns) and not is_failed(span)
         call = (_call(span), span.order_key) if is_success else None
         before = self._calls.pop(span.span_id, None)
         if call is not None:
@@ -161,7 +162,7 @@ class Failures:
     def _root(self, span: Span) -> Root | None:
         if span.is_error:
             return _raised(span) if begins_error(span) else None
-        if span.kind not in _TOOLS or not span.end_ns or not is_tool_work(span):
+        if span.kind not in _TOOLS or not span.end_ns or is_failed(span) or not is_tool_work(span):
             return None
         text = result_text(span, self._trace)
         failure = failure_of(span, text if text is not None else self._said.get(span.span_id))

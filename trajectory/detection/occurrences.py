@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from trajectory.detection.structure import Structure
+from trajectory.graph.echoes import is_failed
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
 from trajectory.model.fact import SpanEvent
@@ -209,7 +210,7 @@ class Occurrences:
             tuple(shown),
             tuple(dict.fromkeys(told)),
             span.order_key if span.kind in _CALLS else None,
-            ended if answers and not span.is_error else None,
+            ended if answers and not is_failed(span) else None,
             ended if span.kind == SpanKind.MODEL else None,
             span.order_key if span.kind == SpanKind.MODEL and span.contents.get(Slot.INPUT) else None,
             tuple(((e.at_ns, span.span_id), n, e) for n, e in enumerate(span.events) if e.name == EVENT_THOUGHT),

@@ -13,7 +13,7 @@ import msgspec
 from trajectory.detection.failure_text import Failure, failure_in, first_line, is_empty_result
 from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.touched import Touched
-from trajectory.graph.echoes import is_echo, told
+from trajectory.graph.echoes import first_telling, is_echo, is_failed, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding
@@ -63,7 +63,7 @@ class SilentFailures:
             yield from self._read(span, text, trace)
 
     def _read(self, span: Span, text: str | None, trace: Trace) -> Iterator[Finding]:
-        if span.is_error or not is_tool_work(span):
+        if is_failed(span) or not is_tool_work(span):
             return
         failure = failure_of(span, text)
         if failure is None and text is None and not self._faults and not span.contents:
@@ -143,7 +143,7 @@ def repeats(later: Span, failed: Span) -> bool:
 
 def arguments_key(span: Span) -> str:
     """The digests of a call's arguments, by which two calls are seen to be the same; empty where none were captured."""
-    return ",".join(digest.hex() for digest in told(span, Slot.ARGUMENTS))
+    return ",".join(digest.hex() for digest in told(first_telling(span), Slot.ARGUMENTS))
 
 
 def _handled(finding: Finding) -> Finding:

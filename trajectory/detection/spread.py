@@ -6,7 +6,11 @@ passed on without a word about the failure, or a later call failed over it. It s
 - invented: it first occurs in what the agent said after the failure, before any other tool gave it something, and follows
   from nothing that anybody was shown; or
 - a substitute: it first occurs in what another call for the same thing gave, that call's name, arguments, result or the
-  agent's own thought says that it is second best (a cache, an estimate, low confidence), or a later failure names it.
+  agent's own thought says that it is second best (a cache, an estimate, low confidence), or a later failure names it; or
+- outdated: all that held it before the failure gave it as one of the past, and it is of what the call asked for.
+
+Where an agent's own words were not captured, its answer is what its delegator got; where those of the delegator were not
+either, that it got the value is all that is known, once the trace is complete.
 
 Pure; called by the cascade detector.
 """
@@ -15,14 +19,16 @@ import re
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
+from trajectory.detection.earlier import is_of_the_past, is_owned_up_to, is_second_best, sentence_with, words_of
 from trajectory.detection.failure_text import says_failure
 from trajectory.detection.failures import Failures, Root
 from trajectory.detection.items import Item, items_in
-from trajectory.detection.occurrences import ARGUMENT, GIVEN, SAID, USES, Doings, Occurrence, Owner
+from trajectory.detection.occurrences import ARGUMENT, GIVEN, RETURNED, SAID, USES, Doings, Occurrence, Owner
 from trajectory.detection.provenance import Provenance
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.silent_failure import is_tool_work, result_text
-from trajectory.detection.words import STOP_WORDS, plain
+from trajectory.detection.words import plain
+from trajectory.graph.echoes import first_telling, is_failed, tellings, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace, tool_name
 from trajectory.model.fact import SpanEvent
@@ -37,18 +43,12 @@ _MAX_THOUGHTS_COUNT = 64
 _ALWAYS_NS = 1 << 80
 _LONG_COUNT = 64  # occurrences of a value
 _LOW_CONFIDENCE_RATIO = 0.5
-_ANY_WORD = re.compile(r"[^\W_]{2,64}(?:[-_][^\W_]{1,64}){0,6}")
 _CODE = re.compile(r"```[^`]*(?:```|$)")
-_SECOND_BEST = re.compile(
-    r"(?<![^\W_])(?:cached?|stale|fall[ _-]?back|back[ _-]?up|defaults?|estimated?|approximate|guess(?:ed)?|placeholder|mock|"
-    r"dummy|sample|snapshot|archived?|outdated|old copy|last known|previous version|assum(?:e|ed|ing|ption))(?![^\W_])",
-    re.I,
-)
 
 
 class Spread(NamedTuple):
     """A value that carried a failure on. `origin` is where it first occurs, `said` where the agent passed it on, `trail` all
-    its occurrences, `surfaced` later failures that hold it. `how` is `invented` or `substitute`."""
+    its occurrences, `surfaced` later failures that hold it. `how` is `invented`, `substitute` or `outdated`."""
 
     root: Root
     value: Item
@@ -75,17 +75,21 @@ class Spreads:
         self._interest = provenance.interest()
         self._owners: dict[bytes, Owner] = {}
         self._judged_until_ns: dict[Owner, dict[bytes, int]] = {}  # what an agent did later says nothing of the failure
+        self._returning: dict[Owner, set[bytes]] = {}  # delegator → failures of those whose answers only it shows
+        self._delegators: dict[bytes, set[Owner]] = {}
         self._sizes: dict[bytes, int] = {}  # how often a failure's values occur
         self._answers: frozenset[bytes] = frozenset()
 
     def refresh(self, failed: set[bytes], answers: frozenset[bytes]) -> set[bytes]:
         """The failures that are to be judged again. At `failed` one began, or was got over; `answers` give the final answer."""
         concerned = failed | (answers ^ self._answers)
+        returning = [] if answers == self._answers else [span_id for ids in self._returning.values() for span_id in ids]
         self._answers = answers
         for span in [self._trace.spans[span_id] for span_id in concerned if span_id in self._trace.spans]:
             for occurrence in self._provenance.occurrences.told_by(span):
                 self._interest.doubted.update(self._interest.payloads.get(occurrence.digest, ()))
         stale, self._interest.doubted = self._interest.doubted, set()
+        stale.update(returning)
         stale.update([who for who, count in self._interest.stale.items() if self._is_ripe(who, count)])
         for who in stale:
             self._interest.stale.pop(who, None)
@@ -93,6 +97,7 @@ class Spreads:
         for owner, from_ns in owners.items():
             judged = self._judged_until_ns.get(owner, {})
             stale.update(span_id for span_id, until_ns in judged.items() if from_ns <= until_ns)
+            stale |= self._returning.get(owner, set())
         return stale
 
     def _is_ripe(self, span_id: bytes, heard_count: int) -> bool:
@@ -108,15 +113,16 @@ class Spreads:
             return []
         doings = self._provenance.occurrences.doings(owner)
         said = said_after(doings.sayings, owner, root.at_ns, _MAX_SAID_COUNT)
+        returned = [] if said else self._returned(root, owner)
         stand_ins, until_ns = self._stand_ins(root, doings)
         until_ns = max(until_ns, said[-1].at_ns if len(said) == _MAX_SAID_COUNT else _ALWAYS_NS)
         self._owners[root.span.span_id] = owner
         self._judged_until_ns.setdefault(owner, {})[root.span.span_id] = until_ns
-        judge = _Judge(root, owner, self._failures, stand_ins, self._answers, self._trace, self._provenance)
+        judge = _Judge(root, owner, self._failures, stand_ins, self._answers, self._trace, self._provenance, returned)
         found: list[Spread] = []
-        for value in _candidates(said, reader_of(self._trace)):
+        for value in _candidates(said or returned, reader_of(self._trace)):
             early = self._provenance.first_before(value, root.at_ns)
-            if early is not None:
+            if early is not None and not judge.is_outdated_at(value, early):
                 self._interest.witnesses.setdefault(early.digest, set()).add(root.span.span_id)
                 continue
             trail = self._provenance.trail(value)
@@ -127,8 +133,20 @@ class Spreads:
         found.sort(key=lambda s: (not s.surfaced, -s.owners, -s.confidence, s.said.at_ns, s.value.kind, s.value.key))
         return found
 
+    def _returned(self, root: Root, owner: Invocation) -> list[Occurrence]:
+        """What an agent answered after a failure, as its delegators got it."""
+        found: list[Occurrence] = []
+        for delegation in self._provenance.structure.given_to(owner)[-_MAX_SAID_COUNT:]:
+            self._returning.setdefault(delegation.source, set()).add(root.span.span_id)
+            self._delegators.setdefault(root.span.span_id, set()).add(delegation.source)
+            told_by = (o for s in tellings(delegation.span) for o in self._provenance.occurrences.told_by(s))
+            found += [o for o in told_by if o.role == RETURNED and o.at_ns >= root.at_ns]
+        return found
+
     def forget(self, span_id: bytes) -> None:
         """A failure that is to be judged anew, or is none any more."""
+        for delegator in self._delegators.pop(span_id, ()):
+            self._returning[delegator].discard(span_id)
         self._sizes.pop(span_id, None)
         self._judged_until_ns.get(self._owners.pop(span_id, None), {}).pop(span_id, None)
 
@@ -143,7 +161,7 @@ class Spreads:
         looked = doings.calls[begin : begin + _MAX_LOOKED_COUNT]
         for at_ns, span_id in looked:
             span = self._trace.spans[span_id]
-            if self._failures.get(span_id) is not None or span.is_error or not is_tool_work(span):
+            if self._failures.get(span_id) is not None or is_failed(span) or not is_tool_work(span):
                 continue
             if result_text(span, self._trace) is not None and wanted & _asked_for(span, reader):
                 found.append(span)
@@ -165,9 +183,10 @@ def _candidates(said: list[Occurrence], reader: Reader) -> list[Item]:
 
 def _asked_for(span: Span, reader: Reader) -> set[str]:
     """The words of a call's arguments, without the arguments' names."""
-    lines = [line for d in span.digests(Slot.ARGUMENTS) for line in plain(reader.text(d) or "").splitlines()]
+    given = told(first_telling(span), Slot.ARGUMENTS)
+    lines = [line for d in given for line in plain(reader.text(d) or "").splitlines()]
     said = " ".join(line.partition(": ")[2] or line for line in lines)
-    return {word.casefold() for word in _ANY_WORD.findall(said[:4096]) if word.casefold() not in STOP_WORDS}
+    return words_of(said[:4096])
 
 
 class _Judge(NamedTuple):
@@ -180,36 +199,81 @@ class _Judge(NamedTuple):
     answers: frozenset[bytes]
     trace: Trace
     provenance: Provenance
+    returned: list[Occurrence]  # the agent's answers as its delegators got them, where its own words were not captured
 
     def spread(self, value: Item, trail: list[Occurrence]) -> Spread | None:
         """How a value that occurs after the failure carried it on; None where it did not."""
         root = self.root
-        own = (o for o in trail if o.owner is self.owner and o.role in (SAID, GIVEN) and o.at_ns >= root.at_ns)
-        said = next(own, None)
-        if said is None or not any(_is_use(o, self.owner, self.answers) and o.at_ns >= said.at_ns for o in trail):
+        said = next((o for o in trail if self._is_own(o) and o.at_ns >= root.at_ns), None)
+        if said is None or not self._is_used(said, trail):
             return None
         surfaced = self._surfaced(trail)
         if _is_announced(said, reader_of(self.trace)) and not surfaced:
             return None
-        how = self._how(trail[0])
+        how = self._how(value, trail, said)
         confidence = self._confidence(how, trail[0], said, bool(surfaced))
         return Spread(root, value, how, trail[0], said, trail, surfaced, confidence) if confidence else None
 
     def _confidence(self, how: str, origin: Occurrence, said: Occurrence, has_surfaced: bool) -> float:
         """0 where the value does not stand in for what failed, or stands in for it rightly."""
         if how == "invented":
-            return 0.95 if has_surfaced else 0.85
+            return 0.95 if has_surfaced else 0.7 if self.returned else 0.85
+        if how == "outdated":
+            return 0.9 if has_surfaced else 0.7
         if how == "substitute":
             doubted = self._is_second_best(origin.span, said)
             return round(0.6 + 0.15 * doubted + 0.2 * has_surfaced, 2) if doubted or has_surfaced else 0.0
         return 0.0
 
-    def _how(self, origin: Occurrence) -> str:
+    def is_outdated_at(self, value: Item, early: Occurrence) -> bool:
+        """Whether what held a value gave it as one of the past."""
+        return is_of_the_past(sentence_with(value, reader_of(self.trace).plain(early.digest)))
+
+    def _is_own(self, occurrence: Occurrence) -> bool:
+        """Whether an agent's own words hold the value, or the answer that its delegator got of it."""
+        if occurrence.role == RETURNED:
+            return occurrence in self.returned
+        return occurrence.owner is self.owner and occurrence.role in (SAID, GIVEN)
+
+    def _is_used(self, said: Occurrence, trail: list[Occurrence]) -> bool:
+        """Whether another agent acted on the value, or got it and nothing of what it then said was captured."""
+        if any(_is_use(o, self.owner, self.answers) and o.at_ns >= said.at_ns for o in trail):
+            return True
+        if said.role != RETURNED or said.owner is None or not self.answers:
+            return False
+        return not said_after(self.provenance.occurrences.doings(said.owner).sayings, said.owner, said.at_ns, 1)
+
+    def _how(self, value: Item, trail: list[Occurrence], said: Occurrence) -> str:
+        origin = trail[0]
         if any(origin.span is span for span in self.stand_ins):
             return "substitute"
-        if origin.owner is not self.owner or origin.role not in (SAID, GIVEN):
+        if origin.at_ns < self.root.at_ns:
+            return "outdated" if self._is_outdated(value, trail, said) else ""
+        if not self._is_own(origin):
             return ""
-        return "invented" if self._saw_nothing_else(origin) else ""
+        return "invented" if self._saw_nothing_else(origin) and self._may_be_new(value, origin) else ""
+
+    def _is_outdated(self, value: Item, trail: list[Occurrence], said: Occurrence) -> bool:
+        """Whether a value was known before only as one of the past, and is now told of what the failed call asked for, as if it
+        were what the call gave."""
+        reader = reader_of(self.trace)
+        before = dict.fromkeys(o.digest for o in trail if o.at_ns < self.root.at_ns)
+        sentences = [sentence_with(value, reader.plain(digest)) for digest in before]
+        if not all(is_of_the_past(sentence) for sentence in sentences) or is_owned_up_to(
+            reader.text(said.digest) or ""
+        ):
+            return False
+        wanted = _asked_for(self.root.span, reader)
+        told_of = [*sentences[:1], sentence_with(value, reader.plain(said.digest))]
+        return all(wanted & words_of(sentence) for sentence in told_of) and self._saw_nothing_else(said)
+
+    def _may_be_new(self, value: Item, origin: Occurrence) -> bool:
+        """Whether a value that nothing holds before can be called new: what a model was shown was captured; or what was not
+        captured, such as instructions, hardly held it, for it is of what the failed call asked for."""
+        if not self.returned or self.provenance.occurrences.doings(self.owner).views:
+            return True
+        reader = reader_of(self.trace)
+        return bool(_asked_for(self.root.span, reader) & words_of(sentence_with(value, reader.plain(origin.digest))))
 
     def _saw_nothing_else(self, origin: Occurrence) -> bool:
         """Whether an agent had nothing new between a failure and what it said: no other tool's or agent's answer; and its
@@ -218,12 +282,12 @@ class _Judge(NamedTuple):
         begin = bisect_left(doings.answers, (self.root.at_ns + 1, b""))
         if any(end_ns <= origin.at_ns for end_ns, _ in doings.answers[begin : begin + 1]):
             return False
-        given = self.owner is not None and bool(self.owner.asked_digests())
+        given = bool(self.returned) or (self.owner is not None and bool(self.owner.asked_digests()))
         return given or bool(doings.views and doings.views[0][0] <= origin.at_ns)
 
     def _is_second_best(self, stand_in: Span, said: Occurrence) -> bool:
         words = [tool_name(stand_in).replace("_", " "), *self.trace.texts(stand_in, Slot.ARGUMENTS, Slot.RESULT)]
-        if any(_SECOND_BEST.search(text[:4096].replace("_", " ")) for text in words):
+        if any(is_second_best(text[:4096].replace("_", " ")) for text in words):
             return True
         thoughts = self.provenance.occurrences.doings(self.owner).thoughts
         begin = bisect_left(thoughts, self.root.at_ns, key=lambda t: t[0][0])
@@ -259,7 +323,7 @@ def _is_use(occurrence: Occurrence, owner: Invocation, answers: frozenset[bytes]
 def _is_announced(said: Occurrence, reader: Reader) -> bool:
     """Whether what was passed on owns up to the failure, or to being second best."""
     text = reader.text(said.digest) or ""
-    return says_failure(text) or bool(_SECOND_BEST.search(text))
+    return says_failure(text) or is_second_best(text)
 
 
 def _is_doubt(thought: SpanEvent, reader: Reader) -> bool:
@@ -269,4 +333,4 @@ def _is_doubt(thought: SpanEvent, reader: Reader) -> bool:
         return True
     told = [str(thought.attributes.get("text", ""))]
     told += [reader.text(d) or "" for digests in thought.contents.values() for d in digests]
-    return any(_SECOND_BEST.search(text) for text in told)
+    return any(is_second_best(text) for text in told)

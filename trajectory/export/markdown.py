@@ -13,6 +13,7 @@ from trajectory.export.escape import markdown
 from trajectory.export.mermaid import flowchart
 from trajectory.export.wording import duration
 from trajectory.graph.delegations import Delegation
+from trajectory.graph.echoes import is_failed
 from trajectory.graph.network import delegation_graph
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Finding
@@ -116,7 +117,7 @@ def _delegation(trace: Trace, delegation: Delegation) -> list[str]:
 
 def _tools(trace: Trace) -> list[str]:
     rows = [
-        [markdown(name, 80), str(len(calls)), str(sum(call.is_error for call in calls))]
+        [markdown(name, 80), str(len(calls)), str(sum(map(is_failed, calls)))]
         for name, calls in sorted(trace.tools().items())
     ]
     return _table(["tool", "calls", "errors"], rows, 2)

@@ -62,6 +62,17 @@ def tellings(span: Span) -> list[Span]:
     return found
 
 
+def is_failed(span: Span) -> bool:
+    """Whether a call ended in an error, as any of those that tell it has it: one that handed the error on as an answer may say
+    that all is well."""
+    return failed_telling(span) is not None
+
+
+def failed_telling(span: Span) -> Span | None:
+    """The one of a call's tellings, the outermost first, that ended in an error."""
+    return span if span.is_error else next((telling for telling in tellings(span)[1:] if telling.is_error), None)
+
+
 def told(span: Span, *slots: str) -> list[bytes]:
     """The payloads in the first of these slots that has any, as the span or else one of its echoes holds them."""
     if digests := _first(span, slots):
