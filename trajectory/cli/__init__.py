@@ -28,7 +28,7 @@ COMMANDS = {
     "traces": "list traces",
     "show": "one trace: agents, delegations, tools, tokens, findings",
     "search": "find what was said, in all traces",
-    "metrics": "calls, errors, durations, tokens and cost, by agent, model, tool, edge, version or service",
+    "metrics": "calls, errors, durations, tokens and cost, by agent, model, tool, edge, version, service, finding or error",
     "findings": "what the detectors found, with evidence",
     "alerts": "what goes wrong over all runs, whom it was told; acknowledge it, mute it, try a channel",
     "check": "hold runs against a policy, for CI: exit 1 where it is broken, 3 where nobody can tell",

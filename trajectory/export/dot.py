@@ -28,6 +28,7 @@ class Dot:
         graph = graph_of(subject)
         ids = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
         lines = ["digraph trajectory {", f"  label={dot(title_of(subject))}; labelloc=t; rankdir=LR; bgcolor=white;"]
+        lines.append('  fontname="Helvetica"; fontsize=13;')
         lines.append('  node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11, penwidth=1.2];')
         lines.append('  edge [fontname="Helvetica", fontsize=9];')
         lines += [f"  {ids[node]} {_node(node, data)};" for node, data in graph.nodes(data=True)]
