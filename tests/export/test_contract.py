@@ -91,6 +91,11 @@ def test_an_unknown_suffix_is_refused_with_those_that_are_known() -> None:
         choose("noSuffix", "spans", ENTRIES)
 
 
+def test_an_exporter_that_cannot_be_loaded_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^the exporter 'zip' cannot be loaded: \"No module named 'none_such'\""):
+        choose("x.zip", TRACE, [EntryPoint("zip", "none_such:Zip", ENTRY_POINT)])
+
+
 def test_an_unknown_subject_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot export 'agents': choose delegations, spans or provenance"):
         choose("x.svg", "agents", ENTRIES)

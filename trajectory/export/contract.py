@@ -47,7 +47,8 @@ class Exporter(Protocol):
 def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | None = None) -> Exporter:
     """The exporter for a file's name: of those that can write `of`, the one with the longest suffix that fits.
 
-    Raises ConfigError for a suffix that nobody writes, naming those that somebody does. `entries` are the registered
+    Raises ConfigError for a suffix that nobody writes, naming those that somebody does, and for an exporter that cannot be
+    loaded. `entries` are the registered
     entry points where others than the installed ones are to count.
     """
     if of not in (TRACE, *GRAPHS):
@@ -56,7 +57,13 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
     name = Path(path).name.lower()
     for entry in sorted(known, key=lambda e: (-len(e.name), e.name)):
         if name.endswith(f".{entry.name.lower()}"):
-            exporter: Exporter = entry.load()
+            try:
+                exporter: Exporter = entry.load()
+            except Exception as fault:  # a stranger's module may raise anything
+                said = (str(fault).splitlines() or [""])[0]
+                raise ConfigError(
+                    f"the exporter {entry.name!r:.40} cannot be loaded: {said!r:.200}", "output"
+                ) from None
             if of in exporter.of:
                 return exporter
     raise ConfigError(f"no exporter writes {of} as {name!r:.80}: end its name in {_suffixes(known, of)}", "output")
