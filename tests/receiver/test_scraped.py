@@ -243,6 +243,8 @@ def _pause() -> None:
 
 def _is_up(both: Watched) -> bool:
     try:
+        if ask(both.api, "/-/ready")[0] != 200:  # it listens before it answers
+            return False
         return both.value("sum(trajectory_operations_total{gen_ai_operation_name='chat'})") == 2
     except (OSError, http.client.HTTPException):
         return False
