@@ -38,6 +38,7 @@ _OURS = (
     "uvicorn",
     "googleapis-common-protos",
     "grpcio",
+    "textual",
 )
 
 
