@@ -10,10 +10,11 @@ import random
 import re
 import subprocess
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from packaging.requirements import Requirement
 
 from tests.benchmarks import AbsentError, Row
 from tests.benchmarks._peers import interpreter_with
@@ -27,19 +28,8 @@ GOAL = "any bytes are read or refused: crashes zero"
 _SECONDS = 20
 _CASES = 2000
 _GRACE_S = 60.0  # to start in, beyond its time
-_OURS = (
-    "msgpack",
-    "msgspec",
-    "pyzmq",
-    "google-re2",
-    "opentelemetry-proto",
-    "protobuf",
-    "backports.zstd",
-    "uvicorn",
-    "googleapis-common-protos",
-    "grpcio",
-    "textual",
-)
+# What mouths read with beyond the plain install.
+_ALSO = ("opentelemetry-proto", "googleapis-common-protos", "grpcio", "httptools")
 
 
 def run() -> list[Row]:
@@ -53,10 +43,16 @@ def run() -> list[Row]:
     rows = [noted("seed", "TRAJECTORY_FUZZ_SEED", str(drawn))]
     rows += [_hypothesis(mouth, drawn) for mouth in those]
     try:
-        python = interpreter_with("atheris", *(f"{name}=={version(name)}" for name in _OURS))
+        python = interpreter_with("atheris", *(f"{name}=={version(name)}" for name in sorted({*_plain(), *_ALSO})))
     except AbsentError as reason:
         return [*rows, noted("coverage-guided", "not measured", str(reason))]
     return rows + [_guided(python, mouth, drawn) for mouth in those]
+
+
+def _plain() -> list[str]:
+    """What the project needs without extras, as it is installed here."""
+    needed = [Requirement(line) for line in requires("trajectory-tracing") or ()]
+    return [each.name for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
 
 
 def _hypothesis(mouth: Mouth, drawn: int) -> Row:
