@@ -25,8 +25,8 @@ LEARNED = (
     "facts 526, 244, 158.",
     "300 spans instead of 1,000 kept of traces that nobody needs: 84 MB instead of 87. Not taken: exporters of "
     "OpenTelemetry tell up to five seconds late, and a trace that has left is read again for that.",
-    "What is left grows by 40 bytes a fact after the first 100,000; the largest that a look at live objects names are the "
-    "cache of bodies (8 MB, bounded) and the writer's tables.",
+    "What is left grows by 40 bytes a fact after the first 100,000; of the objects that live after 24,000 the largest are "
+    "the cache of bodies (8 MB, bounded) and the writer's tables.",
 )
 PART = 50_000
 SMALL, LARGE = Target(120, 80, megabytes), Target(150, 100, megabytes)

@@ -236,10 +236,12 @@ def _counted(keyword: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
         spent = _spent.get()
         spent[0] += 1
         spent[1] += 1
-        if spent[0] > MAX_STEPS_COUNT or spent[1] > _MAX_NESTED_COUNT:
-            raise Unjudged
-        yield from keyword(validator, value, instance, schema) or ()
-        spent[1] -= 1
+        try:
+            if spent[0] > MAX_STEPS_COUNT or spent[1] > _MAX_NESTED_COUNT:
+                raise Unjudged
+            yield from keyword(validator, value, instance, schema) or ()
+        finally:  # also where a keyword looks at the first fault alone
+            spent[1] -= 1
 
     return applied
 

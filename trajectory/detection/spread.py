@@ -257,15 +257,16 @@ class _Judge(NamedTuple):
         """Whether a value was known before only as one of the past, and is now told of what the failed call asked for, as if it
         were what the call gave."""
         reader = reader_of(self.trace)
+        if is_owned_up_to(reader.text(said.digest) or ""):
+            return False
         before = dict.fromkeys(o.digest for o in trail if o.at_ns < self.root.at_ns)
-        sentences = [sentence_with(value, reader.plain(digest)) for digest in before]
-        if not all(is_of_the_past(sentence) for sentence in sentences) or is_owned_up_to(
-            reader.text(said.digest) or ""
-        ):
+        if not all(is_of_the_past(sentence_with(value, reader.plain(digest))) for digest in before):
             return False
         wanted = _asked_for(self.root.span, reader)
-        told_of = [*sentences[:1], sentence_with(value, reader.plain(said.digest))]
-        return all(wanted & words_of(sentence) for sentence in told_of) and self._saw_nothing_else(said)
+        first_and_now = (trail[0].digest, said.digest)
+        return self._saw_nothing_else(said) and all(
+            wanted & words_of(sentence_with(value, reader.plain(digest))) for digest in first_and_now
+        )
 
     def _may_be_new(self, value: Item, origin: Occurrence) -> bool:
         """Whether a value that nothing holds before can be called new: what a model was shown was captured; or what was not

@@ -48,8 +48,7 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
     """The exporter for a file's name: of those that can write `of`, the one with the longest suffix that fits.
 
     Raises ConfigError for a suffix that nobody writes, naming those that somebody does, and for an exporter that cannot be
-    loaded. `entries` are the registered
-    entry points where others than the installed ones are to count.
+    loaded. `entries` are the registered entry points where others than the installed ones are to count.
     """
     if of not in (TRACE, *GRAPHS):
         raise ConfigError(f"cannot export {of!r:.40}: choose delegations, spans or provenance", "of")
