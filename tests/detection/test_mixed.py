@@ -6,7 +6,8 @@ from tests.scenarios import Scenario
 from trajectory.detection.judge import TraceJudge
 from trajectory.detection.mixed import MixedSessions
 from trajectory.detection.sessions import MAX_KEYS_COUNT, MAX_SESSIONS_COUNT, Sessions, Told
-from trajectory.model.fact import Finding
+from trajectory.model.fact import Finding, Source
+from trajectory.model.words import RUN_ID
 
 SAID = "My booking reference is BK-204417 and I travel with two dogs."
 
@@ -26,6 +27,12 @@ def talk(name: bytes, asked: str, task: str, result: str = "free", before_s: int
 def judged(run: Scenario, sessions: Sessions) -> list[Finding]:
     trace = run.trace()
     return TraceJudge(trace, [partial(MixedSessions, sessions)]).settle(trace.last_ns)
+
+
+def in_run(run: str, told: Scenario) -> Scenario:
+    """The same, told by a program that `trajectory run` started."""
+    told.source = Source(told.source.emitter_id, told.source.boot_id, {**told.source.resource, RUN_ID: run})
+    return told
 
 
 def later(asked: str, task: str, result: str = "free") -> Scenario:
@@ -54,6 +61,34 @@ def test_what_this_person_says_too_or_a_record_holds_is_not() -> None:
     sessions = Sessions()
     judged(talk(b"another-session1", SAID, "Find a room.", before_s=60), sessions)
     assert judged(later("Find me a room.", "Find a room.", result="on file: BK-204417"), sessions) == []
+
+
+def test_traces_of_one_run_are_one_session_and_those_of_two_are_not() -> None:
+    for run, count in (("r-1", 0), ("r-2", 1)):
+        sessions = Sessions()
+        judged(in_run("r-1", talk(b"another-session1", SAID, "Find a room.", before_s=60)), sessions)
+        found = judged(in_run(run, later("Find me a room.", f"Find a room. {SAID}")), sessions)
+        assert len(found) == count
+
+
+def test_a_trace_that_names_no_session_is_of_any_in_its_run_and_two_named_ones_are_two() -> None:
+    one, nameless = Told("chat-1", "", 1, "r-1"), Told("r-1", "", 1, "r-1")
+    for said, here in ((one, nameless), (nameless, one)):
+        sessions = Sessions()
+        sessions.learn(said, ["BK-204417"])
+        assert sessions.others(here._replace(at_ns=2), "BK-204417") == []
+    sessions = Sessions()
+    sessions.learn(one, ["BK-204417"])
+    assert sessions.others(Told("chat-2", "", 2, "r-1"), "BK-204417") == [one]
+
+
+def test_where_no_word_of_a_person_was_captured_nothing_is_said() -> None:
+    sessions = Sessions()
+    judged(talk(b"another-session1", SAID, "Find a room.", before_s=60), sessions)
+    run = Scenario(trace_id=b"a-later-session1")
+    with run.agent("clerk"):
+        run.tool("book", {"reference": "BK-204417"}, "done")
+    assert judged(run, sessions) == []
 
 
 def test_what_was_said_elsewhere_only_later_came_from_here() -> None:

@@ -201,7 +201,7 @@ class _Run:
         """The traces that the program caused, the latest first. With a collector of others, those that name this run."""
         from trajectory.cli.places import open_trace
         from trajectory.cli.show import rows_of
-        from trajectory.emitter.identity import RUN_ID
+        from trajectory.model.words import RUN_ID
 
         last = None
         while page := reader.summaries(limit=_PAGE, before=last):

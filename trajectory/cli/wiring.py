@@ -11,8 +11,8 @@ from pathlib import Path
 
 import trajectory.injected
 from trajectory.cli.run_place import Place
-from trajectory.emitter.identity import RUN_ID
 from trajectory.injected.trajectory_activation import kind_of_python
+from trajectory.model.words import RUN_ID
 from trajectory.protocol.keys import KEY_FILE
 
 _NODE = ("node", "npm", "npx", "pnpm", "yarn", "tsx", "bun")

@@ -3,8 +3,8 @@
 Invariant: judged is only what people themselves said, sentence by sentence and value by value; a value counts only where no
 person and no tool of this session named it (a record may well hold what its owner said elsewhere), a sentence also where a tool
 did (a memory or a cache gave it). Templates and common documents are said in many sessions and count for none. Without other
-sessions to compare with, nothing is said. The finding shows what is in this session, and of the other its name. Called through
-the seam of `contract`.
+sessions to compare with, or without a word of a person here, nothing is said. The finding shows what is in this session, and of
+the other its name. Called through the seam of `contract`.
 """
 
 import re
@@ -15,7 +15,7 @@ from trajectory.detection.constraints import SENTENCE
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, all_keys, key_of
 from trajectory.detection.reader import Reader
-from trajectory.detection.sessions import Sessions, Told, person_of, session_of
+from trajectory.detection.sessions import Sessions, Told, told_in
 from trajectory.detection.timeline import GIVEN, RESULT, SHOWN, Entry, Timeline, Walks
 from trajectory.detection.words import around, shorten
 from trajectory.graph.span import Span
@@ -62,10 +62,10 @@ class MixedSessions(Walks["_Walk"]):
         sessions = self._sessions
         if sessions is None:
             return
-        session, person = session_of(trace), person_of(trace)
+        here = told_in(trace)
         for at_ns, forms in walk.said_by_people(timeline):
-            sessions.learn(Told(session, person, at_ns), forms)
-        yield from _findings(walk.foreign(sessions, session, person, timeline), reader, trace)
+            sessions.learn(here._replace(at_ns=at_ns), forms)
+        yield from _findings(walk.foreign(sessions, here, timeline), reader, trace)
 
 
 class _Walk:
@@ -102,15 +102,17 @@ class _Walk:
         """What people said to the agents whom nobody gave their work, each with its time."""
         yield from ((entry.at_ns, forms) for entry, forms in self._by_people(timeline))
 
-    def foreign(self, sessions: Sessions, session: str, person: str, timeline: Timeline) -> list[tuple[_Thing, Told]]:
+    def foreign(self, sessions: Sessions, here: Told, timeline: Timeline) -> list[tuple[_Thing, Told]]:
         """What stands here and was said by people elsewhere alone."""
         ours = {form for _, forms in self.said_by_people(timeline) for form in forms}
         people = {(e.span_id, e.digest) for e, _ in self._by_people(timeline)}
+        if not people:
+            return []  # what people said here was not captured: it may be just this
         found: list[tuple[_Thing, Told]] = []
         for thing in self._things.values():
             if thing.form in ours or (thing.keys & self._named) or (thing.entry.span_id, thing.entry.digest) in people:
                 continue
-            others = sessions.others(Told(session, person, thing.entry.at_ns), thing.form)
+            others = sessions.others(here._replace(at_ns=thing.entry.at_ns), thing.form)
             if others:
                 found.append((thing, others[0]))
         return found[:MAX_FINDINGS_COUNT]

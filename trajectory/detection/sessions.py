@@ -1,8 +1,9 @@
 """What people said in other sessions, kept by digest for a while, so that it is known again where it does not belong.
 
 Invariant: bounded (`MAX_SESSIONS_COUNT` sessions, the least recently told of go first, `MAX_KEYS_COUNT` things of each), and
-only digests are kept, never what was said. What more than `MAX_SHARED_COUNT` sessions say is common and belongs to none. A
-collector makes one for all the traces that it folds. Called by the detector of mixed context.
+only digests are kept, never what was said. What more than `MAX_SHARED_COUNT` sessions say is common and belongs to none. Traces
+of one run are of one session, but for those that name different ones, as a server's may. A collector makes one for all the
+traces that it folds. Called by the detector of mixed context.
 """
 
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from trajectory.graph.trace import Trace
 from trajectory.model.hashing import blake2b
+from trajectory.model.words import RUN_ID
 
 MAX_SESSIONS_COUNT = 512
 MAX_KEYS_COUNT = 400
@@ -19,11 +21,19 @@ _PERSON = ("user.id", "enduser.id", "langfuse.user.id", "session.user_id")
 
 
 class Told(NamedTuple):
-    """That a person said something in a session, first at a time in nanoseconds. `person` is empty where nobody said who."""
+    """That a person said something in a session, first at a time in nanoseconds. `person` is empty where nobody said who, `run`
+    where the trace names none; of a trace that names a run and no session, the session is the run."""
 
     session: str
     person: str
     at_ns: int
+    run: str = ""
+
+    def is_beside(self, other: "Told") -> bool:
+        """Whether both are of one session: also where one says its session, and of the other only the run is known."""
+        return self.session == other.session or (
+            self.run == other.run != "" and self.run in (self.session, other.session)
+        )
 
 
 class Sessions:
@@ -54,7 +64,7 @@ class Sessions:
     def others(self, told: Told, thing: str) -> list[Told]:
         """Who said a thing in other sessions before, where that is not common and was not the same person."""
         known = self._told.get(digest_of(thing), [])
-        if len(known) > MAX_SHARED_COUNT or any(other.session == told.session for other in known):
+        if len(known) > MAX_SHARED_COUNT or any(other.is_beside(told) for other in known):
             return []
         return [o for o in known if o.at_ns < told.at_ns and not (o.person and o.person == told.person)]
 
@@ -72,13 +82,11 @@ def digest_of(thing: str) -> bytes:
     return blake2b(thing.encode("utf-8", "replace"), digest_size=8).digest()
 
 
-def session_of(trace: Trace) -> str:
-    """The session of a trace; a trace that names none is one of its own."""
-    return trace.session_id or trace.trace_id.hex()
-
-
-def person_of(trace: Trace) -> str:
-    """Whom a trace works for, where its root says."""
+def told_in(trace: Trace, at_ns: int = 0) -> Told:
+    """Where and by whom something is said in a trace. A trace that names no session is of its run's, and without a run one of
+    its own; what came into a program from outside is of no run."""
     root = trace.root
-    held = (root.attributes.get(name) for name in _PERSON) if root is not None else ()
-    return next((str(one) for one in held if one), "")
+    run = str(root.source.resource.get(RUN_ID, "")) if root is not None and root.source is not None else ""
+    named = (root.attributes.get(name) for name in _PERSON) if root is not None else ()
+    person = next((str(one) for one in named if one), "")
+    return Told(trace.session_id or run or trace.trace_id.hex(), person, at_ns, run)

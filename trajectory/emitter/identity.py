@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from trajectory.model.hashing import blake2b
-from trajectory.model.words import SERVICE_NAME
+from trajectory.model.words import RUN_ID, SERVICE_NAME
 
 ID_BYTES = 16
-RUN_ID = "trajectory.run.id"  # of the `trajectory run` that started this process
 
 
 class Identity(NamedTuple):

@@ -111,6 +111,7 @@ SERVICE_NAME = "service.name"
 
 # Attribute names: ours.
 TITLE = "trajectory.title"  # of a trace, on its root span
+RUN_ID = "trajectory.run.id"  # of a resource: the `trajectory run` that started its process
 STEP = "trajectory.step"  # zero-based index of an imported step
 INTERRUPTED = "trajectory.interrupted"  # the exception that stopped the work and is no error
 CLOCK_OFFSET = "trajectory.clock.offset_ns"  # of a resource: what a collector adds to its times; they stay as they came
