@@ -6,6 +6,7 @@ left out and told. Called by the settings; screens, footer and help read what co
 
 from collections.abc import Mapping
 
+from trajectory.view.nearly import meant
 from tui.keys import KEYS, SCREENS, Key, Moved, key_id, moved_row
 
 __all__ = ["Moved", "keymap_of", "moved_keys"]
@@ -27,7 +28,8 @@ def moved_keys(table: Mapping[str, object]) -> tuple[Moved, list[tuple[str, str]
     for name, value in table.items():
         keys = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
         if name not in known:
-            faults.append((name, f"there is no key called {name[:40]}; ids are: {', '.join(sorted(known))}"))
+            ids = f"; ids are: {', '.join(sorted(known))}"
+            faults.append((name, f"there is no key called {name[:40]}{meant(name, known, ids)}"))
         elif "{" in known[name].action:
             faults.append((name, f"{name} is many keys at once and cannot be moved"))
         elif not 0 < len(keys) <= _MOST_KEYS or not all(isinstance(key, str) and _named(key) for key in keys):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from trajectory.view.nearly import meant
 from trajectory.view.plotted import DAY_MINUTES
 from trajectory.view.times import offset_ns
 from trajectory.view.views import MOST_ALSO
@@ -25,6 +26,7 @@ _EXPECTED = {
     "threshold": "a number above 0: seconds, a share of 1, tokens, dollars or a count, as the metric is",
     "title": f"a text of up to {_LONGEST_TITLE} characters",
 }
+_IT_HAS = f"; it has {', '.join(_EXPECTED)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _fault(panel: Any) -> tuple[str, str] | None:
         return "", "a panel is to be a table: [[panels]]"
     for name, value in panel.items():
         if name not in _EXPECTED:
-            return name, f"a panel has no {name[:40]}; it has {', '.join(_EXPECTED)}"
+            return name, f"a panel has no {name[:40]}{meant(name, _EXPECTED, _IT_HAS)}"
         if not _is_good(name, value):
             return name, f"{name} is to be {_EXPECTED[name]}"
     return None if "metric" in panel else ("", f"a panel needs a metric: {_EXPECTED['metric']}")

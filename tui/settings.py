@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trajectory.errors import QueryError
+from trajectory.view.nearly import meant
 from trajectory.view.query import parse
 from tui.keymap import Moved, moved_keys
 from tui.signs import LEVELS
@@ -47,6 +48,8 @@ _MEANT = {
     "mouse": "true or false",
     "export": "the name of a format",
 }
+_NAMES = (*_KNOWN, "filters", "keys", "panels")
+_THERE_ARE = f"; there are {', '.join(_NAMES)}"
 
 
 class Settings:
@@ -85,8 +88,9 @@ class Settings:
         Raises QueryError for a name under which nothing is saved."""
         if asked := _ASKS.fullmatch(text):
             if asked[1] not in self.filters:
-                known = ", ".join(f"@{name}" for name in list(self.filters)[:8])
-                raise QueryError(f"no filter is saved as @{asked[1]}" + (f"; there are {known}" if known else ""), 0)
+                known = [f"@{name}" for name in self.filters]
+                there = f"; there are {', '.join(known[:8])}" if known else ""
+                raise QueryError(f"no filter is saved as @{asked[1]}{meant('@' + asked[1], known, there)}", 0)
             return self.filters[asked[1]]
         saved = _SAVES.fullmatch(text)
         return saved[1] if saved else text
@@ -129,7 +133,7 @@ class Settings:
             if name == "panels" or (name in ("keys", "filters") and isinstance(value, dict)):
                 continue
             if name not in _KNOWN:
-                fault("", name, f"there is no setting {name[:40]}")
+                fault("", name, f"there is no setting {name[:40]}{meant(name, _NAMES, _THERE_ARE)}")
             elif not _KNOWN[name](value):
                 fault("", name, f"{name} is to be {_MEANT[name]}")
             else:

@@ -19,7 +19,13 @@ SLACK = '[channels.ops]\ntype = "slack"\nurl = "env:OPS"\n'
 
 WRONG = [
     ("[[rule]]\nkind = 'a'\nseverity = 'hihg'", 3, "rule[0].severity", "critical"),
-    ("[[rule]]\n[[rule]]\nkindd = 'a'", 3, "rule[1].kindd", "is no key here; expected name, kind, severity"),
+    ("[[rule]]\nseverity = 'waring'", 2, "rule[0].severity", "'waring' is none; did you mean warning?"),
+    ("[[rule]]\n[[rule]]\ncolour = 'a'", 3, "rule[1].colour", "is no key here; expected name, kind, severity"),
+    ("[[rule]]\n[[rule]]\nkindd = 'a'", 3, "rule[1].kindd", "is no key here; did you mean kind?"),
+    ("[[rule]]\nchannels = ['opps']\n" + SLACK, 2, "rule[0].channels", "'opps' is no channel; did you mean ops?"),
+    ("[severity]\nwarnings = []", 2, "severity.warnings", "did you mean warning?"),
+    ("[channels.ops]\ntype = 'slck'", 2, "channels.ops.type", "is no kind of channel; did you mean slack?"),
+    (SLACK + "urls = 'x'", 4, "channels.ops.urls", "is no key here; did you mean url?"),
     ("[[rule]]\nname = 'x'\nrate = '5 per 10m'", 3, "rule[0].rate", "expected N in TIME, such as 5 in 10m"),
     ("\n[[rule]]\nclose_after = 'soon'", 3, "rule[0].close_after", "expected an amount with its unit"),
     ("[[rule]]\nfor = 5", 2, "rule[0].for", "expected `str`, got `int`"),

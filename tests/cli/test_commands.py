@@ -204,6 +204,7 @@ def test_what_is_mistyped_is_answered_with_what_is_nearest_and_nothing_is_run(st
         ("graph", trace_id, "--of", "delegation"): "delegations",
         ("show", mistyped, "--store", store): trace_id[:12],
         ("show", "how many", "--store", store): trace_id[:12],  # its title
+        ("alerts", "test", "opps", "--policy", Path(__file__).parents[2] / "examples" / "alerts.toml"): "ops",
     }.items():
         done = trajectory(*words)
         assert (done.code, done.out) == (2, "")

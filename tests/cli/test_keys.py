@@ -52,6 +52,7 @@ def test_keys_are_made_listed_and_revoked(home: Path) -> None:
     assert trajectory("keys", "add", "me", "--role", "watch").code == 0
     rows = trajectory("keys", "list", "--json").json_lines()
     assert [(row["name"], row["role"]) for row in rows] == [("agents", "emit"), ("me", "watch")]
+    assert trajectory("keys", "revoke", "agent").err.endswith("; did you mean agents?\n")
     assert trajectory("keys", "revoke", "agents").code == 0
     assert "agents" not in trajectory("keys", "list").out
     assert not (home / "agents.key").exists()

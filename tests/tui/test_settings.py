@@ -79,6 +79,17 @@ def test_a_filter_that_is_not_saved_is_told_with_those_that_are(path: Path) -> N
     assert Settings(path).meant("title~a@b.c") == "title~a@b.c"
 
 
+def test_a_mistyped_setting_key_panel_or_filter_is_answered_with_what_is_nearest(path: Path) -> None:
+    path.write_text('them = "nord"\n[filters]\nmine = "err>0"\n[keys]\nsrot = "o"\n[[panels]]\nmetrc = "p95"\n')
+    near = {1: "there is no setting them", 5: "there is no key called srot", 7: "a panel has no metrc"}
+    meant = {1: "theme", 5: "sort", 7: "metric"}
+    assert Settings(path).faults == [f"settings.toml:{at}: {near[at]}; did you mean {meant[at]}?" for at in near]
+    with pytest.raises(QueryError, match=r"saved as @mien; did you mean @mine\?"):
+        Settings(path).meant("@mien")
+    path.write_text("colour = 1\n")
+    assert "there is no setting colour; there are theme, glyphs" in Settings(path).told
+
+
 def test_every_row_has_an_id_of_its_own_on_a_screen() -> None:
     for screen in SCREENS:
         ids = [key_id(row) for row in keys_on(screen)]

@@ -125,6 +125,14 @@ def test_a_fault_in_a_field_names_the_fields_there_are() -> None:
     assert "agent" in FIELDS
 
 
+@pytest.mark.parametrize(
+    ("text", "nearest"), [("agnt:x", "agent or agents"), ("eror>0", "err"), ("tokns>1k", "tokens")]
+)
+def test_a_mistyped_field_is_answered_with_what_is_nearest(text: str, nearest: str) -> None:
+    with pytest.raises(QueryError, match=rf"^no field \w+; did you mean {nearest}\?"):
+        parse(text)
+
+
 def test_rows_without_a_field_do_not_match_it() -> None:
     assert not any(parse("tokens>=0")(row) for row in DELEGATIONS)
 

@@ -15,6 +15,7 @@ import msgspec
 from trajectory.alerting.channels.registry import kinds, options_of
 from trajectory.alerting.policy import Channel, Check, Policy, Quiet, Rule
 from trajectory.errors import ConfigError
+from trajectory.view.nearly import meant
 
 VARIABLE = "TRAJECTORY_ALERTS"
 MAX_BYTES = 1_000_000
@@ -95,7 +96,8 @@ def _channel(name: str, table: dict[str, Any]) -> Channel:
     if not common.type:
         raise wrong("type", f"is missing; expected one of {', '.join(kinds())}")
     if common.type not in kinds():
-        raise wrong("type", f"{common.type[:40]!r} is no kind of channel; expected one of {', '.join(kinds())}")
+        expected = f"; expected one of {', '.join(kinds())}"
+        raise wrong("type", f"{common.type[:40]!r} is no kind of channel{meant(common.type, kinds(), expected)}")
     if not 1 <= common.per_minute <= MAX_PER_MINUTE:
         raise wrong("per_minute", f"{common.per_minute} messages a minute; expected 1 to {MAX_PER_MINUTE}")
     options = {key: value for key, value in table.items() if key not in _Common.__struct_fields__}
@@ -114,19 +116,20 @@ def _converted(table: dict[str, Any], kind: Any, name: str) -> Any:
 
 def _name_known(read: _File, channels: dict[str, Channel]) -> None:
     """Channels that are named have to be there: a typing error would be silence."""
-    expected = f"expected one of {', '.join(channels) or 'those under [channels.NAME], and there are none'}"
+    expected = f"; expected one of {', '.join(channels) or 'those under [channels.NAME], and there are none'}"
     named = [(f"rule[{n}].channels", rule.channels) for n, rule in enumerate(read.rule)]
     named += [(f"quiet[{n}].channels", quiet.channels) for n, quiet in enumerate(read.quiet)]
     for severity, names in read.severity.items():
-        if severity not in ("info", "warning", "critical"):
-            raise msgspec.ValidationError(
-                f"{severity[:40]!r} is no severity; expected info, warning or critical - at `$.severity.{severity}`"
-            )
+        if severity not in (there := ("info", "warning", "critical")):
+            hint = meant(severity, there, "; expected info, warning or critical")
+            raise msgspec.ValidationError(f"{severity[:40]!r} is no severity{hint} - at `$.severity.{severity}`")
         named.append((f"severity.{severity}", names))
     for key, names in named:
         for name in names:
             if name not in channels:
-                raise msgspec.ValidationError(f"{name[:40]!r} is no channel; {expected} - at `$.{key}`")
+                raise msgspec.ValidationError(
+                    f"{name[:40]!r} is no channel{meant(name, channels, expected)} - at `$.{key}`"
+                )
     seen: set[str] = set()
     for number, rule in enumerate(read.rule):
         if rule.name and rule.name in seen:
@@ -141,12 +144,18 @@ def _told(said: str, text: str, where: str) -> ConfigError:
     at = _AT.search(said)
     steps = [step[0] or step[1] for step in _STEP.findall(at[1])] if at else []
     said = _AT.sub("", said)
-    for pattern, wording in ((_UNKNOWN, "is no key here; expected {}"), (_MISSING, "is missing; expected it here")):
-        if found := pattern.match(said):
-            steps.append(found[1])
-            said = wording.format(_keys_at(steps[:-1], text))
+    if found := _UNKNOWN.match(said):
+        keys = _keys_at(steps, text)
+        steps.append(found[1])
+        expected = f"; expected {', '.join(keys)}"
+        said = f"is no key here{meant(found[1], keys, expected)}"
+    elif found := _MISSING.match(said):
+        steps.append(found[1])
+        said = "is missing; expected it here"
     if said.startswith("Invalid enum value") and (words := _words_of(steps, text)):
-        said = f"{said.removeprefix('Invalid enum value ')} is none; expected {', '.join(words)}"
+        word = said.removeprefix("Invalid enum value ")
+        expected = f"; expected {', '.join(words)}"
+        said = f"{word} is none{meant(word[1:-1], words, expected)}"
     if found := _KEY.match(said):
         steps.append(found[1])
         said = found[2]
@@ -155,13 +164,13 @@ def _told(said: str, text: str, where: str) -> ConfigError:
     return ConfigError(f"{where}:{_line(steps, text)}: {key}: {said}", steps[-1] if steps else "alerts")
 
 
-def _keys_at(steps: list[str], text: str) -> str:
+def _keys_at(steps: list[str], text: str) -> tuple[str, ...]:
     if not steps:
-        return ", ".join(_encoded(_File))
+        return _encoded(_File)
     if steps[0] == "channels" and len(steps) > 1:
         table = tomllib.loads(text)["channels"].get(steps[1], {})
-        return ", ".join([*_encoded(_Common), *_encoded(options_of(str(table.get("type", ""))))])
-    return ", ".join(_encoded(_TABLES[steps[0]])) if steps[0] in _TABLES else "another"
+        return (*_encoded(_Common), *_encoded(options_of(str(table.get("type", "")))))
+    return _encoded(_TABLES[steps[0]]) if steps[0] in _TABLES else ("another",)
 
 
 def _words_of(steps: list[str], text: str) -> tuple[str, ...]:

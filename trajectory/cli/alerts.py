@@ -308,14 +308,16 @@ def _test(args: argparse.Namespace) -> int:
     from trajectory.alerting.secret import Vault
     from trajectory.errors import ConfigError
     from trajectory.messenger.courier import attempt
+    from trajectory.view.nearly import meant
 
     file = policy_file(args.policy)
     if file is None:
         raise ConfigError(f"there is no policy: write {default_file()}, or name one with --policy", "policy")
     policy = read_policy(file)
     if args.name not in policy.channels:
+        there = f"; it has {', '.join(policy.channels) or 'none'}"
         raise ConfigError(
-            f"{args.name[:40]!r} is no channel of {file}; it has {', '.join(policy.channels) or 'none'}", "name"
+            f"{args.name[:40]!r} is no channel of {file}{meant(args.name, policy.channels, there)}", "name"
         )
     vault = Vault()
     channel = channel_of(policy.channels[args.name], vault)

@@ -4,11 +4,11 @@ import argparse
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from trajectory.cli.nearly import meant
 from trajectory.cli.output import bold, json_line, legend, say, sign
 from trajectory.cli.places import add_json, add_store, add_trace, find_trace, open_store
 from trajectory.model.words import Severity
 from trajectory.view.link import link_text
+from trajectory.view.nearly import meant
 from trajectory.view.text import clean
 
 if TYPE_CHECKING:

@@ -1,28 +1,19 @@
-"""What someone may have meant: the nearest names to one that is not known, said behind what is wrong with it.
+"""A parser of commands whose faults say what was nearest to what was typed.
 
-Invariant: it only suggests; nothing runs that was not typed. Called by the parser of every command, and by commands where a name
-of a trace, a kind or an agent is none.
+Invariant: it only suggests; nothing runs that was not typed.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import Any
 
-_LIKE = 0.7  # of difflib's ratio: `serv` is like `serve`, and not like `search`
-_MOST = 3
+from trajectory.view.nearly import meant
+
 _OTHER_NAMES = {
     "ls": "traces", "list": "traces", "runs": "traces", "server": "serve", "start": "serve", "collect": "serve",
     "ui": "watch", "tui": "watch", "view": "watch", "dashboard": "watch", "alert": "alerts", "grep": "search",
     "find": "search", "status": "doctor", "load": "import", "save": "export", "stats": "metrics",
 }  # fmt: skip
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean serve?`, of the known names that are most like this one; nothing where none is."""
-    names = {one.casefold(): one for one in known if one and one.isprintable()}
-    near = [names[one] for one in get_close_matches(name.casefold(), names, _MOST, _LIKE)]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,5 +43,6 @@ class Parser(argparse.ArgumentParser):
             if not isinstance(action, argparse._SubParsersAction):
                 raise argparse.ArgumentError(action, f"{fault.message}{meant(str(value), choices)}") from None
             other = _OTHER_NAMES.get(str(value), "")
-            hint = f"; did you mean {other}?" if other in choices else meant(str(value), choices)
-            self.exit(2, f"{self.prog}: there is no command {value!r}{hint or f'; {self.prog} --help lists them'}\n")
+            lists = f"; {self.prog} --help lists them"
+            hint = f"; did you mean {other}?" if other in choices else meant(str(value), choices, lists)
+            self.exit(2, f"{self.prog}: there is no command {value!r}{hint}\n")

@@ -156,8 +156,8 @@ def open_trace(reader: "SqliteReader", prefix: str) -> "FoldedTrace":
 
 def find_trace(reader: "SqliteReader", prefix: str) -> bytes:
     """The one trace whose id begins with `prefix`. Raises StoreError, with the nearest, where none or several do."""
-    from trajectory.cli.nearly import meant
     from trajectory.errors import StoreError
+    from trajectory.view.nearly import meant
 
     try:
         return reader.find_trace(prefix)

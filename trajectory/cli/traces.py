@@ -9,9 +9,9 @@ from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from trajectory.cli.nearly import meant
 from trajectory.cli.output import count, duration, json_line, plural, say, table
 from trajectory.cli.places import add_json, add_store, data_dir, find_trace, is_served, natural, open_store
+from trajectory.view.nearly import meant
 
 if TYPE_CHECKING:
     from trajectory.collector.joined import RowOf

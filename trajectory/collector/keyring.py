@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from trajectory.errors import ConfigError
 from trajectory.protocol.keys import KEY, SERVER_KEY, digest_of, key_of, new_secret, public_of, read_private, token_of
+from trajectory.view.nearly import meant
 
 ROLES = ("emit", "watch", "admin")
 SECRET, PUBLIC, ROLE, TOKEN = "TRAJECTORY_SERVER_SECRET", "PUBLIC", "ROLE", "TOKEN_DIGEST"
@@ -113,7 +114,8 @@ class Keyring:
 
     def _require(self, name: str) -> None:
         if not _NAME.fullmatch(name) or not self._public_path(name).exists():
-            raise ConfigError(f"there is no key {name[:64]!r} in {self.directory}: trajectory keys list", "keys")
+            hint = meant(name, (client.name for client in self.clients()), ": trajectory keys list")
+            raise ConfigError(f"there is no key {name[:64]!r} in {self.directory}{hint}", "keys")
 
     def _client(self, name: str) -> Client:
         with contextlib.suppress(ConfigError):

@@ -19,6 +19,7 @@ from functools import cache, lru_cache
 
 from trajectory.errors import QueryError
 from trajectory.view.agent_rows import AgentStep
+from trajectory.view.nearly import meant
 from trajectory.view.rows import AlertRow, DelegationRow, Lane, SpanRow, StepRow, TraceRow
 from trajectory.view.signal_rows import SignalSeries
 from trajectory.view.times import offset_ns
@@ -261,7 +262,8 @@ class _Reader:
         if name in _TEXTS:
             test = _textual(_TEXTS[name], operator, value, value_at)
             return _or_said(test, self.saying, value) if self.saying and (name, operator) == ("text", ":") else test
-        raise QueryError(f"no field {name}; there are {', '.join(FIELDS)}", column)
+        there = f"; there are {', '.join(FIELDS)}"
+        raise QueryError(f"no field {name}{meant(name, FIELDS, there)}", column)
 
 
 def _texts(row: object, names: tuple[str, ...]) -> list[str]:
