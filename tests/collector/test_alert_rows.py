@@ -221,3 +221,19 @@ def test_hostile_words_of_a_finding_are_clean_in_its_row() -> None:
     alert = the_alert(rows_of(run, finding))
     for text in (alert.message, alert.value, alert.path[0].text, alert.evidence[0].text, alert.summary):
         assert not any(ord(char) < 32 or char in "\u202e\x9b" for char in text)
+
+
+@pytest.mark.parametrize(("helpers_count", "said"), [(0, ""), (1, " +1 more"), (2, " +2 more"), (25, " +20 or more")])
+def test_the_one_line_of_a_cascade_names_its_path_and_counts_who_else_carried_the_value(
+    helpers_count: int, said: str
+) -> None:
+    run = Scenario()
+    with run.agent("planner", task="Book a hotel in Lyon."):
+        with run.delegate("research", task="Find a hotel."):
+            run.tool("search", {"city": "Lyon"}, result="Error: 503 Service Unavailable")
+            run.says("I found H99.")
+        for name in [f"helper {n}" for n in range(helpers_count)]:
+            with run.delegate(name, f"Work on H99, {name}."):
+                run.says("H99 is done.")
+        run.says("H99 is booked.")
+    assert the_alert(rows_of(run)).summary == f"research#1 ▸ planner#1{said}"

@@ -12,6 +12,7 @@ from typing import Any
 from trajectory.alerting.alerts import Alert
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.wording import PREVIEW_CHARS, name_of
+from trajectory.detection.cascade_wording import MAX_CARRIERS_COUNT
 from trajectory.detection.masking import masked
 from trajectory.detection.series import series_of
 from trajectory.graph.delegations import Delegation
@@ -106,9 +107,9 @@ class _AlertRows:
 
     def _summary(self, chief: Finding, values: list[str]) -> str:
         """One line: who, and what, as short as a list can show."""
-        labels = self._path_labels(chief)
-        if chief.kind == _FOLLOWED and len(labels) > 1:
-            return " ▸ ".join(labels)
+        labels, carried = self._path_labels(chief), self._carried(chief)
+        if chief.kind == _FOLLOWED and (len(labels) > 1 or carried):
+            return " ▸ ".join(labels) + carried
         span = self._trace.spans.get(chief.span_id)
         who = self._trace.span_label(span) if span is not None else chief.agent
         where = " ⇢ ".join(self._ends(span, who, chief.peer_agent)) if chief.peer_agent else who
@@ -118,6 +119,12 @@ class _AlertRows:
         elif span is not None and span.kind != SpanKind.AGENT:
             what = f"{name_of(span)}: {what}"
         return clean(f"{where}  {what}")
+
+    def _carried(self, chief: Finding) -> str:
+        """How many had the value in hand beside those on the path: the message names them, a line has no room to."""
+        on_path = set(chief.path)
+        count = sum(s.span_id not in on_path for s in self._spans(chief.attributes.get("carriers")))
+        return f" +{count} {'or more' if count >= MAX_CARRIERS_COUNT else 'more'}" if count else ""
 
     def _ends(self, span: Span | None, who: str, peer: str) -> tuple[str, str]:
         """Who gave and who got, each with its number where one delegation tells it; else as the finding names them."""

@@ -33,7 +33,7 @@ from trajectory.model.words import Severity, SpanKind
 KIND = "cascade"
 _MAX_EVIDENCE_COUNT = 12
 _MAX_AFFECTED_COUNT = 200
-_MAX_CARRIERS_COUNT = 20
+MAX_CARRIERS_COUNT = 20
 _MAX_NAMED_COUNT = 3
 
 
@@ -75,7 +75,7 @@ def spread_finding(
     affected = [*path, *(o.span for o in sorted(used, key=lambda o: o.at_ns))]
     carriers = _carriers(used, path)
     extent = _extent(affected, path, reached, [shorten(s.value.text, 80) for s in spreads], structure)
-    extent["carriers"] = [span.span_id.hex() for span in carriers[:_MAX_CARRIERS_COUNT]]
+    extent["carriers"] = [span.span_id.hex() for span in carriers[:MAX_CARRIERS_COUNT]]
     return Finding(
         kind=KIND,
         severity=Severity.CRITICAL if reached else Severity.WARNING,
