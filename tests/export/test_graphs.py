@@ -1,6 +1,7 @@
 """Graphs are read back by the tools that they are for, whatever the agents are called."""
 
 import io
+import itertools
 import json
 import re
 import shutil
@@ -22,7 +23,7 @@ from trajectory.export.dot import DOT
 from trajectory.export.escape import xml_text
 from trajectory.export.graphs import GEXF, GRAPHML, NODE_LINK, distinct, graph_of, portable
 from trajectory.export.mermaid import MMD
-from trajectory.export.svg import MAX_NODES, SVG
+from trajectory.export.svg import MAX_NODES, SVG, draw
 
 GRAPHS = ("delegations", "spans", "provenance")
 
@@ -176,6 +177,21 @@ def test_svg_names_every_agent_with_its_counts_and_every_edge_with_its_grade() -
     assert "100 in · 20 out tokens" in texts
     paths = [path.get("class", "") for path in root.iter("{http://www.w3.org/2000/svg}path")]
     assert "edge hot" in paths and "edge declared transfer hot" in paths
+
+
+@pytest.mark.parametrize("team", ["ab", "abc", "abcde", "hub"])
+def test_labels_of_agents_that_ask_each_other_stand_apart(team: str) -> None:
+    spokes = [("hub", f"spoke {number}") for number in range(20)]
+    asked = spokes if team == "hub" else list(itertools.combinations(team, 2))
+    graph = networkx.DiGraph([*asked, *((target, source) for source, target in asked)])
+    networkx.set_edge_attributes(
+        graph, {edge: {"mode": "call", "count": 3, "grade": "observed"} for edge in graph.edges}
+    )
+    grounds = [rect for rect in draw(graph, "both ways").iter("rect") if rect.get("class") == "pill"]
+    assert len(grounds) == 2 * len(asked)
+    for one, other in itertools.combinations(grounds, 2):
+        x, y = (abs(float(one.attrib[at]) - float(other.attrib[at])) for at in "xy")
+        assert x >= float(one.attrib["width"]) or y >= float(one.attrib["height"])
 
 
 def test_a_wrong_answer_that_goes_back_marks_the_edge_that_its_task_came_by() -> None:

@@ -7,6 +7,7 @@ Sugiyama, Tagawa and Toda (1981): break cycles, give each node a layer, order ea
 
 import itertools
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -64,6 +65,7 @@ def place(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, s
     forward = [(b, a) if number in backward else (a, b) for number, (a, b) in enumerate(edges)]
     ranks = _ranks(list(sizes), [edge for edge in forward if edge[0] != edge[1]])
     layers = _layers({node: sizes[node] for node in visited}, forward, ranks)
+    _fit_ports(layers)
     _order(layers)
     _set_x(layers, gaps)
     _set_y(layers)
@@ -147,6 +149,14 @@ def _layers(
             layers.below[left].append(right)
             layers.above[right].append(left)
     return layers
+
+
+def _fit_ports(layers: _Layers) -> None:
+    """Each box as high as the lines on one of its sides need: what is written on them lies apart then as they do."""
+    starts, ends = (Counter(chain[at] for chain in layers.chains if chain) for at in (0, -1))
+    for node in starts.keys() | ends.keys():
+        box = layers.boxes[node]
+        box.height = max(box.height, _PORT_GAP * max(starts[node], ends[node]))
 
 
 def _order(layers: _Layers) -> None:
@@ -268,7 +278,6 @@ def _ports(layers: _Layers, ends: Iterable[tuple[str, str, int]]) -> dict[int, f
     ports: dict[int, float] = {}
     for node, leading in by_node.items():
         box = layers.boxes[node]
-        gap = min(_PORT_GAP, (box.height - 16) / max(1, len(leading) - 1))
         for place_, (_, number) in enumerate(sorted(leading)):
-            ports[number] = box.middle + (place_ - (len(leading) - 1) / 2) * gap
+            ports[number] = box.middle + (place_ - (len(leading) - 1) / 2) * _PORT_GAP
     return ports

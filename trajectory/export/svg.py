@@ -27,6 +27,10 @@ _NAMESPACE = "http://www.w3.org/2000/svg"
 _MARGIN, _HEAD, _FOOT = 28.0, 44.0, 44.0
 _LINE, _PAD = 17.0, 14.0
 _WIDE_FAN = 6  # so many edges from one box lie together in the middle: their labels stand where they part
+_PILL = 15.0  # the height of a label's ground
+_ASIDE = tuple(
+    step * side for step in (0.07, 0.14, 0.21, 0.28, 0.35) for side in (-1, 1)
+)  # along the line, for want of room
 _LABEL_CELL, _NAME_CELL, _TEXT_CELL = 6.2, 8.3, 6.9  # pixels per character cell, on the wide side of common fonts
 
 _STYLE = """
@@ -84,8 +88,9 @@ def draw(graph: Any, title: str) -> Element:
         _edge(body, placed, number, data)
     for name, (lines, data) in nodes.items():
         _node(body, placed.boxes[name], lines, data)
+    taken: _Taken = {}
     for number, (source, _, data) in enumerate(edges):
-        _edge_mark(body, placed.lines[number], data, 0.7 if source in fans else 0.5)
+        _edge_mark(body, placed.lines[number], data, 0.7 if source in fans else 0.5, taken)
     _legend(root, placed.height + _HEAD + _MARGIN + 34, str(graph.graph.get("of", "")))
     return root
 
@@ -146,16 +151,45 @@ def _classes(data: dict[str, Any]) -> list[str]:
     return [*sorted(said & {"transfer", "declared", "inferred"}), *link]
 
 
-def _edge_mark(body: Element, points: Sequence[Point], data: dict[str, Any], at: float) -> None:
+_Taken = dict[
+    tuple[float, int], list[tuple[float, float, float]]
+]  # by gap and height: labels' left and right ends, and middles
+
+
+def _edge_mark(body: Element, points: Sequence[Point], data: dict[str, Any], at: float, taken: _Taken) -> None:
     text = edge_label(data)
     if not text:
         return
-    x, y = _along(points[-2], points[-1], at)
     width = cells(text) * _LABEL_CELL + 8
-    pill = {"x": _px(x - width / 2), "y": _px(y - 8), "width": _px(width), "height": "15", "rx": "4", "class": "pill"}
+    x, y = _free_spot(points, width, at, taken)
+    pill = {
+        "x": _px(x - width / 2),
+        "y": _px(y - 8),
+        "width": _px(width),
+        "height": _px(_PILL),
+        "rx": "4",
+        "class": "pill",
+    }
     SubElement(body, "rect", pill)
     mark = _text(body, x, y + 3.4, text, "mark mark-hot" if data.get("on_error_path") else "mark")
     mark.set("text-anchor", "middle")
+
+
+def _free_spot(points: Sequence[Point], width: float, at: float, taken: _Taken) -> Point:
+    """Where on its line a label stands: as near to `at` as the labels before it leave room. It is taken from then on."""
+    begin, end = points[-2][0], points[-1][0]
+    aside = [_along(points[-2], points[-1], at + t) for t in _ASIDE]
+    inside = [(x, y) for x, y in aside if begin < x - width / 2 and x + width / 2 < end]
+    spots = [_along(points[-2], points[-1], at), *inside]
+
+    def is_free(spot: Point) -> bool:
+        left, right, row = spot[0] - width / 2, spot[0] + width / 2, int(spot[1] // _PILL)
+        near = (other for r in (row - 1, row, row + 1) for other in taken.get((end, r), ()))
+        return not any(a < right and left < b and abs(y - spot[1]) < _PILL for a, b, y in near)
+
+    x, y = next(filter(is_free, spots), spots[0])
+    taken.setdefault((end, int(y // _PILL)), []).append((x - width / 2, x + width / 2, y))
+    return x, y
 
 
 def _legend(root: Element, y: float, of: str) -> None:
