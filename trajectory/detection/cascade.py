@@ -36,13 +36,7 @@ class _Judged(NamedTuple):
     escape: Escape | None = None
     spreads: tuple[Spread, ...] = ()
 
-    @property
-    def explains(self) -> set[bytes]:
-        """The spans that failed, if they did, for this reason, as they stand now: one may fail after this was judged."""
-        if self.escape is not None:
-            return {span.span_id for span in self.escape.path}
-        trail = [o.span for o in self.spreads[0].trail] if self.spreads else []
-        return {span.span_id for span in trail if span.is_error or span.kind in _TOOLS}
+    passed: frozenset[bytes] = frozenset()  # spans on its way: those of them that failed, failed for this reason
 
 
 class Cascades:
@@ -123,26 +117,31 @@ class _Followed:
             return _Judged(root)  # a delegatee's answer, or its failure
         escape = self._escapes.judge(root)
         if escape is not None:
-            return _Judged(root, escape)
-        return _Judged(root, None, tuple(self._spreads.judge(root)))
+            return _Judged(root, escape, (), frozenset(span.span_id for span in escape.path))
+        spreads = tuple(self._spreads.judge(root))
+        return _Judged(
+            root, None, spreads, frozenset(o.span.span_id for o in spreads[0].trail) if spreads else frozenset()
+        )
 
     def _tell(self) -> list[Finding]:
         """One cascade for each failure that spread, but none for what an earlier one brought about, and one for a value that
         several failures of one call led to; those that are new, or told otherwise."""
-        explained: set[bytes] = set()
+        escaped: set[bytes] = set()
+        spoiled: set[bytes] = set()  # by a value: a tool's call, or whatever ended in an error
         followed: set[tuple[str, str]] = set()
         former, self._told = self._told, {}
         spread = (j for j in self._judged.values() if j.escape or j.spreads)
         for judged in sorted(spread, key=lambda j: (j.root.at_ns, j.root.span.span_id)):
-            span_id = judged.root.span.span_id
-            if span_id in explained:
+            span = judged.root.span
+            span_id = span.span_id
+            if span_id in escaped or (span_id in spoiled and (span.is_error or span.kind in _TOOLS)):
                 continue
             if judged.spreads:
                 value = judged.spreads[0].value
                 if (value.kind, value.key) in followed:
                     continue
                 followed.add((value.kind, value.key))
-            explained |= judged.explains
+            (spoiled if judged.escape is None else escaped).update(judged.passed)
             known = former.get(span_id)
             self._told[span_id] = known if known is not None and known[0] is judged else (judged, self._finding(judged))
         return [told[1] for span_id, told in self._told.items() if former.get(span_id) is not told]

@@ -27,8 +27,13 @@ def call_ids(span: Span) -> list[tuple[str, str]]:
     """The ids of a call that a span has, as (kind, value): `message` and `task` are A2A's, `call` a tool call's."""
     if ID_NAMES.isdisjoint(span.attributes):
         return []
-    found = ((kind, (known(span.attributes.get(name)) for name in names)) for kind, names in _IDS)
-    return [(kind, value) for kind, values in found if (value := next(filter(None, values), ""))]
+    found: list[tuple[str, str]] = []
+    for kind, names in _IDS:
+        for name in names:
+            if value := known(span.attributes.get(name)):
+                found.append((kind, value))
+                break
+    return found
 
 
 def texts_asked(body: PayloadSource, span: Span) -> list[str]:

@@ -12,7 +12,7 @@ sent and not received.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice, takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -79,23 +79,34 @@ class _Pairing:
         self.invocations = invocations
         self._spans = every
         self._body = body
-        self._by_id: dict[tuple[str, str], list[Span]] = {}
-        self._by_taken: dict[tuple[str, str], list[Invocation]] = {}
+        self._telling = spans
         self.found: dict[int, Delegation] = {}  # id(target invocation) → the delegation that it answers
         self.waiting: list[Delegation] = []
         self._sent = [s for s in spans if s.kind == _DELEGATION]
         self._tools = [s for s in spans if s.kind == _TOOL and not is_echo(s)]
         self._asked = [s for s in spans if DELEGATION_TARGET in s.attributes and s.kind == _MODEL and target_named(s)]
         self._taken: set[bytes] = set()
-        for span in spans:
-            for pair in call_ids(span):
-                self._by_id.setdefault(pair, []).append(first_telling(span))
-        for invocation in invocations if self._by_id else ():
-            for pair in {pair for span in _entry(invocation) for pair in call_ids(span)}:
-                self._by_taken.setdefault(pair, []).append(invocation)
         self._spellings: dict[str, str] = {}  # a name's letters → the name as the first invocation spells it
         for invocation in invocations:
             self._spellings.setdefault(_letters(invocation.agent), invocation.agent)
+
+    @cached_property
+    def _by_id(self) -> dict[tuple[str, str], list[Span]]:
+        """The spans that have an id; asked for where place and names do not explain an agent's work, which is seldom."""
+        found: dict[tuple[str, str], list[Span]] = {}
+        for span in self._telling:
+            for pair in call_ids(span):
+                found.setdefault(pair, []).append(first_telling(span))
+        return found
+
+    @cached_property
+    def _by_taken(self) -> "dict[tuple[str, str], list[Invocation]]":
+        """The invocations that have an id, or were brought by what has it."""
+        found: dict[tuple[str, str], list[Invocation]] = {}
+        for invocation in self.invocations:
+            for pair in {pair for span in _entry(invocation) for pair in call_ids(span)}:
+                found.setdefault(pair, []).append(invocation)
+        return found
 
     def nest(self) -> None:
         """Agents whose span stands under another agent's span, or under a delegation span."""
