@@ -20,7 +20,8 @@ from trajectory.detection.escape import Escape, Escapes
 from trajectory.detection.failures import Failures, Root
 from trajectory.detection.provenance import provenance_of
 from trajectory.detection.route import answer_spans
-from trajectory.detection.spread import Spread, Spreads
+from trajectory.detection.spread import Spread
+from trajectory.detection.spreading import Spreads
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding
 from trajectory.model.words import SpanKind
