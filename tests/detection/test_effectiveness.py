@@ -5,12 +5,13 @@ import pytest
 from tests.detection.asking import judged, last
 from tests.detection.stories import FULL_TASK, altered, forgetful, trip
 from tests.scenarios import Scenario
-from trajectory.detection.crossing import Crossed
+from trajectory.detection.boundary import observability
+from trajectory.detection.crossing import NO_PART, NO_RETURN, Crossed
 from trajectory.detection.effectiveness import Effectiveness, Figures
 from trajectory.detection.lost import ContextAtBoundaries
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Found, SpanLinked
-from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, LinkKind
+from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, LinkKind, SpanKind
 
 
 def found(run: Scenario) -> Trace:
@@ -124,6 +125,66 @@ def test_an_answer_of_which_less_came_back_than_was_said_dropped_something() -> 
         run.says("41.2M EUR it is.")
     assert items(run.trace())["2025-10-01"].change == "dropped"
     assert items(run.trace())["41.2M EUR"].change == "returned"
+
+
+def both(answers: dict[str, str], result: str) -> Trace:
+    """One call of a planner that puts two agents to work; an empty answer was not captured."""
+    run = Scenario()
+    with run.agent("planner", task="Find a hotel in Lyon."):
+        asks = run.opens(SpanKind.TOOL, "ask_both", contents={"arguments": [{"task": "Find one."}]})
+        for name, answer in answers.items():
+            said = {"input": [f"Find one, {name}."]} | ({"output": [answer]} if answer else {})
+            run.ends(run.opens(SpanKind.AGENT, name, agent=name, under="ask_both", contents=said))
+        run.ends(asks, result=result)
+    return run.trace()
+
+
+def test_what_comes_back_of_a_call_that_asks_several_is_what_each_of_them_answered() -> None:
+    answers = {"researcher": "H7 is free, until 2025-10-01.", "scout": "R22 is step-free."}
+    trace = both(answers, "H7 is free. R22 is step-free.")
+    assert [items(trace, n).keys() for n in (0, 1)] == [{"H7", "2025-10-01"}, {"R22"}]
+    assert items(trace)["2025-10-01"].change == "dropped"
+    assert {d.target_agent: [trace.text(x) for x in d.returned_digests()] for d in trace.delegations()} == {
+        name: [answer] for name, answer in answers.items()
+    }
+
+
+def test_where_a_call_brings_back_one_result_for_several_whose_own_answers_are_not_known_none_is_told() -> None:
+    crossing = Effectiveness(trace := both({"researcher": "", "scout": ""}, "H7 is free.")).crossing(
+        trace.delegations()[0]
+    )
+    assert crossing.hidden["back"] == NO_PART and not crossing.items
+
+
+def handed_over(answer: str) -> Trace:
+    """A planner passes control to a writer, and gets a receipt; an empty answer was not captured."""
+    run = Scenario()
+    with run.agent("planner", task="Find a hotel in Lyon."):
+        run.says("Over to you.")
+        to_whom = {"trajectory.delegation.target": "writer", "trajectory.delegation.mode": "transfer"}
+        passes = run.opens("delegation", "pass on", attributes=to_whom, contents={"task": ["Find one."]})
+        run._stack.append(passes)
+        with run.agent("writer", task="Find one."):
+            if answer:
+                run.says(answer)
+        run._stack.pop()
+        run.ends(passes, returned="Transferred to W-4711.")
+    return run.trace()
+
+
+def test_nothing_comes_back_of_a_hand_off_and_that_is_no_gap_in_what_was_captured() -> None:
+    trace = handed_over("")
+    (delegation,) = trace.delegations()
+    crossing = Effectiveness(trace).crossing(delegation)
+    assert crossing.hidden["back"] == crossing.hidden["used"] == NO_RETURN and "W-4711" not in items(trace)
+    assert "context.ignored" not in [check for check, _, _ in observability(trace)]
+
+
+def test_what_comes_of_a_hand_off_is_the_answer_of_who_got_control_and_not_the_receipt() -> None:
+    trace = handed_over("H7 is free.")
+    (delegation,) = trace.delegations()
+    assert [trace.text(digest) for digest in delegation.returned_digests()] == ["H7 is free."]
+    assert {text: i.change for text, i in items(trace).items()} == {"H7": "returned"}
 
 
 def test_an_item_knows_where_it_came_from_and_what_used_it_later() -> None:

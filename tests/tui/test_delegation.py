@@ -84,6 +84,14 @@ def test_what_was_not_captured_is_a_question_mark_and_what_was_not_there_a_dot()
     assert plain(item_lines(unseen, "all", 100, UNICODE)[0].line).split()[2] == "?"
 
 
+def test_of_a_hand_off_it_is_said_that_nothing_comes_back() -> None:
+    view = told()
+    row = msgspec.structs.replace(view.row, mode="transfer")
+    view = msgspec.structs.replace(view, row=row, hidden=[("back", "nothing comes back of a hand-off")])
+    (line,) = [plain(each.line) for each in text_lines(view, 100, UNICODE) if each.key == "returned title"]
+    assert line == "What came of it  nothing comes back of a hand-off"
+
+
 def test_figures_that_are_not_known_are_never_nothing() -> None:
     view = delegation_view("d1", DELEGATIONS, ITEMS)
     assert view is not None

@@ -162,7 +162,8 @@ def observability(trace: Trace) -> list[tuple[str, bytes, str]]:
             unseen += [(check, delegation.delegation_id, hidden) for check in ("context.lost", "context.altered")]
         if not any(views.reader.has(d) for d in delegation.task_digests()):
             unseen += [(check, delegation.delegation_id, no_task(delegation)) for check in _OF_TASKS]
-        if delegation.returned_ns and not any(views.reader.has(d) for d in delegation.returned_digests()):
+        is_due = delegation.returned_ns and not delegation.is_transfer
+        if is_due and not any(views.reader.has(d) for d in delegation.returned_digests()):
             unseen.append(("context.ignored", delegation.delegation_id, _NO_ANSWER))
     return unseen
 

@@ -25,7 +25,7 @@ from trajectory.detection.provenance import Provenance, provenance_of
 from trajectory.detection.reader import Knowledge
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.trace import Trace
-from trajectory.model.words import DelegationMode, Severity, Slot
+from trajectory.model.words import Severity, Slot
 
 SAME, MISSING, CHANGED, ADDED, UNSENT, BACK, DROPPED = (
     "same", "lost", "altered", "added", "unsent", "returned", "dropped",
@@ -41,6 +41,8 @@ NO_GOT = "what the delegatee saw was not captured"
 NO_BACK = "what came back was not captured"
 NO_USE = "nothing that was said after it was captured"
 NOT_BACK = "nothing has come back yet"
+NO_RETURN = "nothing comes back of a hand-off: control passed on"
+NO_PART = "what came back is one result for all that the call asked"
 
 
 class Crossed(msgspec.Struct, frozen=True):
@@ -77,9 +79,7 @@ class Crossing:
         self._provenance: Provenance = provenance_of(trace)
         said = delegation.target.answer_digests() if delegation.target is not None else []
         self._said = Knowledge(self._reader, said)
-        is_handed_over = delegation.mode == DelegationMode.TRANSFER and self._said.is_known
-        # where control passes, what comes of it is the target's answer: the sender only gets a receipt
-        self._back = self._said if is_handed_over else Knowledge(self._reader, delegation.returned_digests())
+        self._back = Knowledge(self._reader, delegation.returned_digests())
         self._note_hidden()
 
     @cached_property
@@ -102,14 +102,17 @@ class Crossing:
             self.hidden["sent"] = no_task(delegation)
         if not boundary.received.is_known:
             self.hidden["got"] = NO_GOT
-        if not delegation.returned_ns:
-            self.hidden["back"] = NOT_BACK
-        elif not self._back.is_known:
-            self.hidden["back"] = NO_BACK
-        if "back" in self.hidden:
+        is_own = delegation.is_transfer or delegation.is_shared
+        if not delegation.returned_ns or not (self._said if is_own else self._back).is_known:
+            self.hidden["back"] = self._why_not_back()
             self.hidden["used"] = self.hidden["back"]
         elif not any(at_ns > delegation.returned_ns for at_ns in self._heard_by_others()):
             self.hidden["used"] = NO_USE
+
+    def _why_not_back(self) -> str:
+        if self.delegation.is_transfer:
+            return NO_RETURN
+        return NOT_BACK if not self.delegation.returned_ns else NO_PART if self._back.is_known else NO_BACK
 
     def _heard_by_others(self) -> Iterator[int]:
         """When content was last captured of others than the delegatee."""
@@ -229,16 +232,15 @@ class Crossing:
         """What the answer holds that its task did not, and what the delegatee said and its delegator never got."""
         if "back" in self.hidden:
             return
-        sent, known = self.boundary.sent, self._held
+        delegation, sent, known = self.delegation, self.boundary.sent, self._held
+        result = Knowledge(self._reader, delegation.result_digests() if not delegation.is_transfer else [])
         for item in self._back_items.values():
-            if item not in sent and item not in known:
+            if item not in sent and item not in known and (item in result or not result.is_known):
                 trail, uses = self._values_trail(item, is_back=True)
                 if trail:  # what may be met anywhere by chance is in none
                     yield Crossed(_key(item), item.kind, item.text, BACK, back=item.text, trail=trail, uses=uses)
-        if self._back is self._said or self.delegation.span is self.delegation.target_span:
-            return
-        for item in _telling(self._said.items()).values():
-            if item not in self._back and item not in sent:
+        for item in _telling(self._said.items()).values() if result.is_known else ():
+            if item not in result and item not in sent:
                 trail, uses = self._values_trail(item, is_back=True)
                 note = "its answer held it, and what came back does not"
                 yield Crossed(

@@ -17,7 +17,7 @@ from trajectory.graph.echoes import told
 from trajectory.graph.invocation import Invocation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.words import DelegationMode, Slot, SpanKind
+from trajectory.model.words import Slot, SpanKind
 
 _ALIKE_RATIO = 0.85
 _MAX_STATES_COUNT = 20_000
@@ -173,7 +173,7 @@ def _chains(
 
 def _step(delegation: Delegation, reader: Reader, states: States) -> Move:
     target = delegation.target
-    if delegation.mode == DelegationMode.TRANSFER and target is not None:
+    if delegation.is_transfer and target is not None:
         move = _asked(delegation, _said(target), reader, states)
         if move.request or not move.came:
             return move

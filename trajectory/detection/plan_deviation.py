@@ -19,7 +19,7 @@ from trajectory.graph.pairing import target_named
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, descendants, tool_name
 from trajectory.model.fact import Evidence, Fact, Finding, SpanEvent
-from trajectory.model.words import EVENT_PLAN, DelegationMode, Severity, Slot, SpanKind
+from trajectory.model.words import EVENT_PLAN, Severity, Slot, SpanKind
 
 KIND = "plan.deviation"
 LATE_NS = 4_000_000_000  # facts of others may come so late
@@ -89,7 +89,7 @@ class PlanDeviations:
 
     def _is_over(self, owner: Invocation, now_ns: int, trace: Trace) -> bool:
         """Whether all that an agent did is known: its own work is over, and so is that of whom it passed control to."""
-        passed_on = any(d.source is owner and d.mode == DelegationMode.TRANSFER for d in trace.delegations())
+        passed_on = any(d.source is owner and d.is_transfer for d in trace.delegations())
         if not owner.end_ns or (passed_on and trace.open_count):
             return False
         since_ns = max(self._noticed_ns.setdefault(owner.span_id, now_ns), trace.last_ns if passed_on else owner.end_ns)
@@ -195,7 +195,7 @@ def _works(owner: Invocation, trace: Trace, reader: Reader) -> Iterator[_Work]:
     passed = (
         below
         for d in trace.delegations()
-        if d.source is owner and d.mode == DelegationMode.TRANSFER and d.target_span is not None
+        if d.source is owner and d.is_transfer and d.target_span is not None
         for below in (d.target_span, *descendants(d.target_span))
     )
     spans = dict.fromkeys(s for s in islice(chain(own, passed), _MAX_WORKS_COUNT) if s.kind in _WORKING)

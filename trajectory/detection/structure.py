@@ -10,7 +10,7 @@ from trajectory.graph.delegations import Delegation
 from trajectory.graph.echoes import tellings
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
-from trajectory.model.words import DelegationMode, SpanKind
+from trajectory.model.words import SpanKind
 
 
 class Structure:
@@ -68,7 +68,7 @@ class Structure:
 
     def is_awaited(self, invocation: Invocation | None) -> bool:
         """Whether another agent waits for what an invocation answers."""
-        return any(d.mode != DelegationMode.TRANSFER for d in self.given_to(invocation))
+        return any(not d.is_transfer for d in self.given_to(invocation))
 
     def carries(self, span: Span) -> bool:
         """Whether a span carries a delegation, and is no tool of its agent's work."""

@@ -68,6 +68,11 @@ class Delegation:
         return self.span.span_id
 
     @property
+    def is_transfer(self) -> bool:
+        """Whether control passed: nothing comes back to the sender."""
+        return self.mode == DelegationMode.TRANSFER
+
+    @property
     def target_span(self) -> Span | None:
         return self.target.span if self.target is not None else None
 
@@ -82,7 +87,7 @@ class Delegation:
     @property
     def returned_ns(self) -> int:
         """When the sender had its answer; where control passed, when the target was done."""
-        if self.mode == DelegationMode.TRANSFER and self.target is not None:
+        if self.is_transfer and self.target is not None:
             return self.target.end_ns
         return ended_ns(self.span)
 
@@ -112,8 +117,14 @@ class Delegation:
         return self.target.asked_digests() if self.target is not None else []
 
     def returned_digests(self) -> list[bytes]:
-        """Where the answer's text is."""
-        own = told(self.span, Slot.RETURNED) or (
+        """Where the answer's text is. Of a call that is shared it is each target's own, and where control passed, too: there the
+        sender only gets a receipt."""
+        answer = self.target.answer_digests() if self.target is not None else []
+        result = self.result_digests()
+        return (answer or result) if self.is_shared or self.is_transfer else (result or answer)
+
+    def result_digests(self) -> list[bytes]:
+        """Where that is which the sender's span brought back, of a call that is shared for all that it put to work."""
+        return told(self.span, Slot.RETURNED) or (
             told(self.span, Slot.RESULT) if self.span is not self.target_span else []
         )
-        return own or (self.target.answer_digests() if self.target is not None else [])

@@ -258,14 +258,15 @@ def text_lines(view: DelegationView, width: int, signs: Signs) -> list[PageLine]
     """The task as it was sent, how it differs where it came otherwise, and the answer."""
     sent, got = _text(view.contents, "sent"), _text(view.contents, "received")
     hidden = dict(view.hidden)
-    lines = [_text_title("sent", "Task, as it was sent", sent, hidden.get("sent", ""))]
+    lines = [_text_title("sent", "Task, as it was sent", hidden.get("sent", ""))]
     if got and got != sent:
         lines[0] = PageLine("sent title", [("Task, as it was sent and as it came", "title")])
         lines += _difference(sent, got, width, signs)
     else:
         lines += _plain("sent", sent, width)
     back = _text(view.contents, "returned")
-    lines += [PageLine("gap", []), _text_title("returned", "What came back", back, hidden.get("back", ""))]
+    title = "What came of it" if view.row.mode == "transfer" else "What came back"
+    lines += [PageLine("gap", []), _text_title("returned", title, hidden.get("back", ""))]
     return lines + _plain("returned", back, width)
 
 
@@ -275,8 +276,8 @@ def _text(contents: Sequence[Content], side: str) -> list[str]:
     ]
 
 
-def _text_title(key: str, title: str, text: list[str], hidden: str) -> PageLine:
-    return PageLine(f"{key} title", [(title, "title"), (f"  {hidden}" if hidden and not text else "", "warning")])
+def _text_title(key: str, title: str, hidden: str) -> PageLine:
+    return PageLine(f"{key} title", [(title, "title"), (f"  {hidden}" if hidden else "", "warning")])
 
 
 def _plain(key: str, text: Sequence[str], width: int) -> list[PageLine]:
