@@ -299,6 +299,44 @@ def test_a_detector_that_cannot_be_loaded_or_is_none_stops_nobody_and_is_told_in
     ]
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("os.kill(writer_of(Path(sys.argv[1]))[0], 9)", "the collector ended too early: what it had not taken waits"),
+        ("tell_nonsense()", "stopped after 2 facts: 0 lost, 1 quarantined"),
+        ("pass", ""),
+    ],
+    ids=["killed", "nonsense", "well"],
+)
+def test_what_a_collector_has_to_say_while_it_listens_is_said_at_the_end_and_nothing_where_all_is_well(
+    tmp_path: Path, code: str, said: str
+) -> None:
+    script = program(tmp_path, f"{LOOKING_ON}\n{code}\n")
+    done = run(tmp_path / "s.db", "--", sys.executable, script, tmp_path / "s.db")
+    assert done.code == 0
+    between = done.err.splitlines()[1:-1]  # after where it is traced into, before how to look again
+    assert [line[: len(said)] for line in between] == ([said] if said else [])
+
+
+LOOKING_ON = """
+import os, sys, time
+from pathlib import Path
+import trajectory, zmq
+from trajectory.store.lock import writer_of
+
+trajectory.init(service="looker")
+with trajectory.agent("looker"):
+    pass
+assert trajectory.flush(timeout_s=10)
+
+def tell_nonsense():
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.connect(os.environ["TRAJECTORY_ENDPOINT"])
+        socket.send(b"nonsense")
+        assert socket.poll(10_000)
+"""
+
+
 def test_each_package_is_instrumented_once_by_the_family_that_says_most(tmp_path: Path) -> None:
     site = tmp_path / "site"
     for distribution, name, span, conflict, action in (

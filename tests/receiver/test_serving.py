@@ -129,7 +129,7 @@ def test_a_port_that_is_taken_is_done_without_unless_it_was_asked_for(
         collector: Any = SimpleNamespace(endpoint=free_endpoint(), own_keys=None)
         with receiving(args, collector) as receiver:
             assert receiver is not None and not receiver.http
-            tell_places(receiver)
+            tell_places(receiver, lambda _: None)
         assert f"no OTLP over HTTP: {place} cannot be bound" in capsys.readouterr().err
 
 

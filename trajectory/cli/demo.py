@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -32,7 +33,8 @@ _HEADLESS_PACE = 0.15
 _START_S = 15.0
 _STOP_S = 10.0
 _SETTLE_S = 8.0
-_SAID_LINES = 40  # of a collector that does not listen yet
+_SAID_LINES = 40  # of a collector, the last
+_HEARD_S = 2.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +117,8 @@ def collector_process(store: str, *words: str, stop_s: float = _STOP_S) -> Itera
     """A collector in a process of its own; yields its endpoint. Raises TrajectoryError with its own words if it fails.
 
     `words` are further arguments of `trajectory serve`. At the end it has stored and judged everything that it took, unless that
-    takes longer than `stop_s`: then the next collector of that store does so.
+    takes longer than `stop_s`: then the next collector of that store does so. What it had to say meanwhile is said then: now the
+    screen may be the dashboard's.
     """
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     command = [
@@ -136,17 +139,27 @@ def collector_process(store: str, *words: str, stop_s: float = _STOP_S) -> Itera
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True, text=True,
     )  # fmt: skip
+    said: deque[str] = deque(maxlen=_SAID_LINES)
+    listener = threading.Thread(target=_hear, args=(process.stderr, said), daemon=True)
     try:
         _wait_listening(process)
+        listener.start()
         yield endpoint
     finally:
-        if process.poll() is None:
+        is_over = process.poll() is not None
+        if not is_over:
             process.send_signal(signal.SIGTERM)
         try:
             process.wait(stop_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if listener.ident is not None:
+            listener.join(_HEARD_S)
+            for line in list(said):
+                say(line)
+            if is_over:
+                say("the collector ended too early: what it had not taken waits on disk for the next one of this store")
         for stream in (process.stdin, process.stderr):
             if stream is not None:
                 stream.close()
@@ -172,16 +185,15 @@ def _wait_listening(process: "subprocess.Popen[str]") -> None:
         watchdog.cancel()
     for line in said:
         say(line)
-    threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
 
 
-def _drain(stream: Iterator[str]) -> None:
-    """Reads on, so that the collector never waits for a full pipe."""
+def _hear(stream: Iterator[str], said: "deque[str]") -> None:
+    """Keeps the last of what a collector says, and reads on, so that it never waits for a full pipe."""
     try:
-        for _ in stream:
-            pass
+        for line in stream:
+            said.append(line.rstrip())
     except ValueError:
-        return  # closed while reading: the demo is over
+        return  # closed while reading: nobody waits for it any more
 
 
 def _free_port() -> int:

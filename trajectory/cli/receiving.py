@@ -9,7 +9,7 @@ import contextlib
 import ipaddress
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from trajectory.cli.output import say
@@ -82,12 +82,12 @@ def near(endpoint: str) -> str:
     return endpoint.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
 
 
-def tell_places(said: "ReceiverProcess") -> None:
-    """Says where OTLP is taken, and at which of the usual places it cannot be."""
+def tell_places(said: "ReceiverProcess", tell: Callable[[str], None]) -> None:
+    """Tells where OTLP is taken; says at which of the usual places it cannot be."""
     places = [f"http://{said.http}"] if said.http else []
     places += [f"gRPC {said.grpc}"] if said.grpc else []
     if places:
-        say(f"taking OTLP at {' and '.join(places)}")
+        tell(f"taking OTLP at {' and '.join(places)}")
     if said.http_trouble:
         say(f"no OTLP over HTTP: {said.http_trouble}; choose another place with --otlp-http")
     if said.grpc_trouble and "grpcio" not in said.grpc_trouble:

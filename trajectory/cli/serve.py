@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from trajectory.store.location import locate
     from trajectory.store.lock import earlier_endpoints
 
+    tell = _untold if args.lifeline else say
     use_prices(args)
     keys = keyring_for(args.bind, args.keys)
     limits = Limits(args.rate, args.emitters)
@@ -84,27 +85,29 @@ def run(args: argparse.Namespace) -> int:
     with beside[0], beside[1], beside[2], receiving(args, collector) as receiver:
         say(f"listening on {collector.endpoint}, storing in {args.store}" + (", for known keys only" if keys else ""))
         if receiver is not None:
-            tell_places(receiver)
+            tell_places(receiver, tell)
         for line in alerts_said:
-            say(line)
+            tell(line)
         if targets:
-            say(f"forwarding to {' and '.join(target.name for target in targets)}")
+            tell(f"forwarding to {' and '.join(target.name for target in targets)}")
         if sys.stderr.isatty():
             say("in another terminal: trajectory watch; ctrl-c stops")
         if collector.recovered:
-            say(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
+            tell(f"took up {plural(collector.recovered, 'trace')} that an earlier collector left open")
         with scraping(args, collector):
             collector.run()
     vitals = collector.pipeline.vitals
-    say(
+    trouble = [said for said in (vitals.retention_trouble, vitals.intake_trouble, vitals.trouble) if said]
+    is_well = not (vitals.dropped_count or vitals.quarantined_count or trouble)
+    (tell if is_well else say)(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"
-        + "".join(
-            f"; {said}"
-            for said in (vitals.retired, vitals.retention_trouble, vitals.intake_trouble, vitals.trouble)
-            if said
-        )
+        + "".join(f"; {said}" for said in (vitals.retired, *trouble) if said)
     )
     return 0
+
+
+def _untold(_: str) -> None:
+    """What goes well with a collector that a command started for itself: it says only what is wrong, and the command the rest."""
 
 
 def _until_closed(collector: "Collector") -> None:
