@@ -92,6 +92,7 @@ class TrajectoryApp(Taking):
         self._began_s = clock()
         self._tries = 0
         self._lost = self._is_busy = False
+        self._refusal = ""
         self._contact_before = Contact()
         self._second_before = 0
         self.typed: dict[str, list[str]] = {}  # what was entered into the prompt, by its sign
@@ -163,8 +164,10 @@ class TrajectoryApp(Taking):
         if message.error:
             self._tries += 1
             self._lost, self._is_busy = not message.is_busy, message.is_busy
+            self._refusal = message.error if message.is_refused else ""
         else:
             self._heard_s, self._tries, self._lost, self._is_busy = self.clock(), 0, False, False
+            self._refusal = ""
         if message.view is not None:
             self.feed_health, self._health_s = message.view.health, self.clock()
         screen = self.data_screen
@@ -184,11 +187,12 @@ class TrajectoryApp(Taking):
     def contact(self) -> Contact:
         """How things stand with the feed."""
         if self._heard_s is None:
-            return Contact("connecting", max(1, self._tries), int(self.clock() - self._began_s), self.is_paused)
+            waited_s = int(self.clock() - self._began_s)
+            return Contact("connecting", max(1, self._tries), waited_s, self.is_paused, self._refusal)
         age_s = self.clock() - self._heard_s
         if self._lost or age_s > _STALE_AFTER_S:
             state = "busy" if self._is_busy else "reconnecting"
-            return Contact(state, self._tries, int(age_s), self.is_paused)
+            return Contact(state, self._tries, int(age_s), self.is_paused, self._refusal)
         return Contact("live", 0, 0, self.is_paused)
 
     @property

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 
 from trajectory.errors import TrajectoryError
-from trajectory.view.feed import Feed, FeedBusy
+from trajectory.view.feed import Feed, FeedBusy, FeedLost, NotAdmitted
 from trajectory.view.views import Query, View
 
 TICKS_PER_S = 8
@@ -25,11 +25,14 @@ _QUIET_COUNT = 16  # pulls in a row that brought nothing
 
 class Arrived(Message):
     """A pull ended: with a view, with None where nothing is new, or with an error where nobody answered; `is_busy` where
-    somebody is there who does not answer yet."""
+    somebody is there who does not answer yet, `is_refused` where somebody is there who will not."""
 
-    def __init__(self, query: Query, view: View | None, error: str = "", *, is_busy: bool = False) -> None:
+    def __init__(
+        self, query: Query, view: View | None, error: str = "", *, is_busy: bool = False, is_refused: bool = False
+    ) -> None:
         super().__init__()
         self.is_busy = is_busy
+        self.is_refused = is_refused
         self.query = query
         self.view = view
         self.error = error
@@ -121,7 +124,8 @@ class Ticker:
         except FeedBusy as reason:
             return Arrived(query, None, str(reason), is_busy=True)
         except TrajectoryError as error:
-            return Arrived(query, None, str(error) or "nobody answers")
+            is_refused = isinstance(error, NotAdmitted) or not isinstance(error, FeedLost)
+            return Arrived(query, None, str(error) or "nobody answers", is_refused=is_refused)
 
     def _mark(self, trace_id: str, alert_key: str, what: str, action: str, for_s: int) -> Message:
         try:

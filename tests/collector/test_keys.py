@@ -16,7 +16,7 @@ from trajectory.collector.guard import Guard
 from trajectory.collector.importing import WireDelivery
 from trajectory.collector.keyring import Keyring
 from trajectory.collector.own import OWN_ID
-from trajectory.collector.remote import NotAdmitted, RemoteFeed
+from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.server import Collector
 from trajectory.emitter import credentials, link
 from trajectory.emitter.delivery import WireDelivery as Sending
@@ -28,6 +28,7 @@ from trajectory.model.fact import Batch, Fact, Found, Marked
 from trajectory.protocol.codec import decode_fact, encode, read_frame
 from trajectory.protocol.frames import FACTS, PROTOCOL_VERSION
 from trajectory.protocol.keys import VARIABLES, ClientKeys, client_keys, new_secret, public_of
+from trajectory.view.feed import NotAdmitted
 from trajectory.view.views import RunsQuery, RunsView
 
 QUICK = Timing(gather_s=0.005, idle_s=0.01, beat_s=0.05, refused_s=0.1, farewell_s=0.1)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from trajectory.errors import QueryError
-from trajectory.view.feed import FeedBusy, FeedLost, Format
+from trajectory.view.feed import FeedBusy, FeedLost, Format, NotAdmitted
 from trajectory.view.query import parse
 from trajectory.view.rows import (
     AlertRow,
@@ -723,6 +723,7 @@ class StoryFeed:
         self.items = list(ITEMS)
         self.limits = ["The run goes on: what comes may change it."]
         self.lost = self.busy = False
+        self.refusal = ""
         self.asked: list[Query] = []
         self.marks: list[tuple[str, str, str, int]] = []
 
@@ -736,6 +737,8 @@ class StoryFeed:
             raise FeedLost("nobody answers")
         if self.busy:
             raise FeedBusy("no answer yet")
+        if self.refusal:
+            raise NotAdmitted(self.refusal)
         return self._answer(query) if self.version > since else None
 
     def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.tui import rows
 from tests.tui.pilots import driving
-from tests.tui.story import health
+from tests.tui.story import StoryFeed, health
 from tests.tui.test_drawing import holds, levels, widths
 from trajectory.view.rows import Health
 from tui.drawing.bars import Contact
@@ -39,6 +39,28 @@ def test_each_state_says_what_is_so_and_what_to_do() -> None:
     assert "Steps, tokens and errors with a + are lower bounds" in missing
     empty = "\n".join(plain(line) for line in empty_lines("tcp://127.0.0.1:7007", False))
     assert empty.count("tcp://127.0.0.1:7007") == 3 and "trajectory demo --connect" in empty
+
+
+async def test_who_is_not_admitted_reads_why_and_not_that_nobody_is_there() -> None:
+    feed = StoryFeed()
+    feed.refusal = (
+        "tcp://10.0.0.7:5570 does not know this key, or revoked it: get one made there by trajectory keys add"
+    )
+    async with driving(feed, size=(80, 24)) as driver:
+        for word in (
+            "does not know this key, or revoked it ",
+            "get one made there by trajectory keys add ",
+            "trajectory doctor",
+        ):
+            assert word in driver.text
+        assert "Is the collector up?" not in driver.text
+        feed.refusal = ""
+        await driver.beat()
+        assert "does not know this key" not in driver.text and driver.where == "runs"
+        feed.refusal = "this key may emit and not read: watch with one made by trajectory keys add NAME --role watch"
+        feed.moved()
+        await driver.beat()
+        assert "may emit and not read" in driver.text and "Lost the collector" not in driver.text
 
 
 def test_the_guide_leads_from_the_runs_to_the_root_and_tells_no_step_twice() -> None:

@@ -209,10 +209,10 @@ def _keys() -> Check:
 
 
 def _collector(endpoint: str, key_file: str) -> Check:
-    from trajectory.collector.remote import NotAdmitted, RemoteFeed
+    from trajectory.collector.remote import RemoteFeed
     from trajectory.errors import ConfigError, TrajectoryError
     from trajectory.protocol.keys import client_keys
-    from trajectory.view.feed import FeedLost
+    from trajectory.view.feed import FeedLost, NotAdmitted
     from trajectory.view.views import RunsQuery
 
     try:

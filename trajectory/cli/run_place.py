@@ -61,9 +61,9 @@ def _serving(store: str) -> str:
 
 def _store_of_collector(endpoint: str, key: str, is_named: bool, must: bool) -> str | None:
     """The store of the collector at `endpoint`, empty where it does not let us look; None where there is none for us."""
-    from trajectory.collector.remote import NotAdmitted, RemoteFeed
+    from trajectory.collector.remote import RemoteFeed
     from trajectory.protocol.keys import client_keys
-    from trajectory.view.feed import FeedLost
+    from trajectory.view.feed import FeedLost, NotAdmitted
     from trajectory.view.views import RunsQuery
 
     patience_s = _NAMED_LOOK_S if is_named else _LOOK_S

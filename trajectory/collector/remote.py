@@ -16,14 +16,10 @@ from trajectory.errors import TrajectoryError, WireError
 from trajectory.model.fact import Marked
 from trajectory.protocol.handshake import HandshakeWatch
 from trajectory.protocol.keys import ClientKeys
-from trajectory.view.feed import FeedBusy, FeedLost, Format
+from trajectory.view.feed import FeedBusy, FeedLost, Format, NotAdmitted
 from trajectory.view.views import Query, View
 
 _ANSWER_S = 1.5
-
-
-class NotAdmitted(FeedLost):
-    """Somebody answers at the endpoint, and our key, or that we have none, does not suit it."""
 
 
 class RemoteFeed:

@@ -19,6 +19,10 @@ class FeedBusy(FeedLost):
     """The other side is there and has not answered yet: it has much to do. Pull again at the next tick."""
 
 
+class NotAdmitted(FeedLost):
+    """Somebody is there, and our key, or that we have none, does not suit them. Pull again: a key may be added meanwhile."""
+
+
 class Format(NamedTuple):
     """What a run can be exported as: the file's suffix, what of the run (`trace`, or one of its graphs), and in words."""
 

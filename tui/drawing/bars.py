@@ -21,12 +21,14 @@ _GENERAL_CRUMBS = 2  # `trajectory` and `runs` say nothing about which run this 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What the screen knows about its feed. `state`: connecting (never heard), live, busy or reconnecting; ages in seconds."""
+    """What the screen knows about its feed. `state`: connecting (never heard), live, busy or reconnecting; ages in seconds.
+    `refusal` is why somebody who is there gives no answer."""
 
     state: str = "connecting"
     tries: int = 0
     age_s: int = 0
     is_paused: bool = False
+    refusal: str = ""
 
     @property
     def is_stale(self) -> bool:

@@ -16,6 +16,10 @@ _NAMED = 3  # of those that facts are missing from
 def banner_lines(contact: Contact, health: Health, endpoint: str, missing: str, known: str, signs: Signs) -> list[Line]:
     """What is wrong with the feed, nothing where all is well. `known` is when what is shown was answered, by the clock; empty
     where nothing is shown yet."""
+    if contact.refusal:
+        why, *advice = contact.refusal.split(": ")
+        tried = f"Asked again all the time: try {max(1, contact.tries)}. {_shown(known)}"
+        return _warned(why, signs, *advice, tried, "More of it:  trajectory doctor")
     if contact.state == "connecting":
         tries = f", try {contact.tries}" if contact.tries > 1 else ""
         where = f"Connecting to {endpoint} {signs.ellipsis}  {contact.age_s} s{tries}"
