@@ -37,6 +37,13 @@ _STRETCH = {
 }
 _MAX_MS = 100.0
 _TOP = {_PEERS: 3, _TEAM: 5}
+LEARNED = (
+    "The agent with the largest sum of its steps' probabilities instead of the first step's: peers 69.4 % instead of 66.4, "
+    "teams 65.6 instead of 63.4, but causally 64.3 instead of 65.3. Not taken: one goal for another, all within the intervals.",
+    "Other priors of the weights (0.3, 3, 6 for 1): peers 64.6 to 65.7 %, teams 62.9 to 64.3.",
+    "Weights fitted half to the step and half to the agent that people named: peers 67.1 %, teams 64.3, and teams' steps 31.0 "
+    "instead of 33.0. Of 28 runs of teams one is 3.6 %: what misses is two.",
+)
 
 Order = Callable[[Run], Sequence[int]]
 

@@ -29,6 +29,16 @@ SPANS_COUNT = 100_000
 STRETCH_COUNT = 10_000
 SETTLE_COUNT = 100  # facts from one settling to the next
 FLAT_RATIO = 1.5
+LEARNED = (
+    "What a longer trace makes dearer: deriving its delegations anew each time that it has grown by a quarter, which costs as "
+    "much as it is long. The last 10,000 spans have one such time at ten times their own length, the first ones many at a fifth: "
+    "whether that falls into the last stretch is most of the ratio. Ids of calls are read where they are needed: 0.41 s are "
+    "0.23 at 100,000 spans. Kept.",
+    "What lies on a failure's way is noted once, and not gone through again by every telling: that was an eighth of the last "
+    "10,000 spans under a profiler, and is a twentieth. Kept.",
+    "Not tried: to judge only failures whose agents' delegations changed when they are derived anew; an exception may go on over "
+    "agents that nothing of the failure names yet.",
+)
 _DOWN = "Error: 503 Service Unavailable from the inventory"
 _FAULT = ("ConnectionError", "inventory unreachable")
 

@@ -31,6 +31,13 @@ HEADERS = {"Content-Type": "application/x-protobuf"}
 GRAPHS = Target(2.0, 1.5, times)
 BODIES, AT_ONCE = 100, 20  # in all, and before the collector is let come to rest
 CALLS, NODES, MESSAGE_CHARS = 7, 5, 2100  # of a graph whose every node repeats the state: 650 kB
+LEARNED = (
+    "uvloop in the place of asyncio's loop: 3.56 times the decoding instead of 3.69 in turn, which is the noise of the two. "
+    "Not taken: a package more.",
+    "Reading into facts alone is 2.2 times the decoding: 35 spans of 50 µs each, of which no line takes more than a tenth; a "
+    "state that is repeated is read and hashed once already. Without another language the goal's rest, which HTTP and the way "
+    "to the collector take whole, is out of reach.",
+)
 
 
 def run() -> list[Row]:

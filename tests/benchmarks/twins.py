@@ -21,6 +21,12 @@ from trajectory.model.fact import Finding
 
 NAME = "twins"
 GOAL = "each kind of fault found in at least 9 of 10 runs that have it, an alarm in at most 3 of 100 that have none"
+LEARNED = (
+    "context.stale finds all 30 of the development half and 17 of the 19 held out, where 18 are asked for; those two are not "
+    "looked at, for a rule made from them would be held out no more.",
+    "Instead the development half with twelve other changes a run: 354 of 360. The six are one sentence, which says of the old "
+    "value itself that it is a mistake to be corrected: what is told as past is no alarm, and stays none.",
+)
 
 
 def run() -> list[Row]:
