@@ -94,6 +94,20 @@ def invented_after_many_tries(tries: int = 3) -> Scenario:
     return run
 
 
+def called_in_process() -> Scenario:
+    """A lead's own code hands on what a researcher answered, whom it called, and a tool gave, past its model."""
+    run = Scenario()
+    with run.agent("lead", task="Plan two nights in Lisbon, at most 900 EUR."):
+        run.says("First research.")
+        with run.agent("researcher", task="Find hotels in Lisbon, at most 900 EUR."):
+            run.tool("search", {"city": "Lisbon"}, [{"id": "HR-8841", "total": "640 EUR"}])
+            run.says("HR-8841, 640 EUR.")
+        run.tool("weather", {"city": "Lisbon"}, "21 km/h of wind on 2026-06-03")
+        with run.delegate("writer", "Write: HR-8841, 640 EUR, at most 900 EUR, travel on 2026-06-03, reference T-77."):
+            run.says("Written.")
+    return run
+
+
 def honest() -> Scenario:
     """The researcher reports the failure, and the planner passes that on."""
     run = Scenario()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.detection.asking import judged, last
-from tests.detection.stories import FULL_TASK, altered, forgetful, trip
+from tests.detection.stories import FULL_TASK, altered, called_in_process, forgetful, trip
 from tests.scenarios import Scenario
 from trajectory.detection.boundary import observability
 from trajectory.detection.crossing import NO_PART, NO_RETURN, Crossed
@@ -45,6 +45,13 @@ def works(
                 run.says(second)
             run.says("Done.")
     return run
+
+
+def test_what_the_delegators_code_got_from_an_agent_or_a_tool_it_held_whatever_its_model_saw() -> None:
+    passed = items(found(called_in_process()), 1)
+    assert [passed[text].change for text in ("HR-8841", "640 EUR", "2026-06-03")] == ["same"] * 3
+    assert passed["HR-8841"].held == "HR-8841"
+    assert passed["T-77"].change == "added"  # which nobody had given it
 
 
 def test_what_was_passed_on_arrived_and_what_the_work_needs_and_never_got_is_lost() -> None:

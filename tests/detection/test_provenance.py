@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.detection.stories import REQUEST, invented, trip
+from tests.detection.stories import REQUEST, called_in_process, invented, trip
 from tests.scenarios import Scenario
 from trajectory.detection import provenance as rooms
 from trajectory.detection.occurrences import USES
@@ -77,6 +77,12 @@ def test_the_uses_of_a_span_are_the_links_that_lead_to_it() -> None:
     assert used == {("booker", "H99"), ("booker", "T-77")}
     for link in links:
         assert link.source.start_ns <= max(link.user.end_ns, link.user.start_ns)
+
+
+def test_a_value_that_an_agent_answered_to_who_called_it_directly_comes_from_there() -> None:
+    trace, provenance = of(called_in_process())
+    assert way(trace, provenance, "640 EUR", "writer") == ["writer", "delegate writer", "researcher", "search"]
+    assert way(trace, provenance, "900 EUR", "writer") == ["writer", "delegate writer", "lead"]
 
 
 def test_what_a_tool_only_repeats_of_its_question_is_no_source() -> None:

@@ -120,9 +120,19 @@ class Views:
         """The newest of what was given to an agent by `until_ns`: for agents whose model calls were not captured."""
         known = self._gifts.get(id(invocation))
         if known is None:
-            known = self._gifts[id(invocation)] = sorted(_gifts(invocation), key=lambda gift: gift[0])
+            gifts = [*_gifts(invocation), *self._answers.get(id(invocation), ())]
+            known = self._gifts[id(invocation)] = sorted(gifts, key=lambda gift: gift[0])
         count = bisect_right(known, until_ns, key=lambda gift: gift[0])
         return [digest for _, digest in known[max(count - _MAX_GIVEN_COUNT, 0) : count]]
+
+    @cached_property
+    def _answers(self) -> dict[int, list[tuple[int, bytes]]]:
+        """What agents gave back to who called them without a span of its own that says so, each with when it did."""
+        found: dict[int, list[tuple[int, bytes]]] = {}
+        for d in self._trace.delegations():
+            if d.source is not None and d.span is d.target_span and d.returned_ns:
+                found.setdefault(id(d.source), []).extend((d.returned_ns, digest) for digest in d.returned_digests())
+        return found
 
     @cached_property
     def _sent(self) -> dict[int, Delegation]:

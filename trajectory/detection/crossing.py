@@ -75,6 +75,7 @@ class Crossing:
         self.hidden: dict[str, str] = {}
         self._trace = trace
         self._reader = views.reader
+        self._views = views
         self._heard_ns = heard_ns
         self._provenance: Provenance = provenance_of(trace)
         said = delegation.target.answer_digests() if delegation.target is not None else []
@@ -120,10 +121,12 @@ class Crossing:
 
     @cached_property
     def _held(self) -> Knowledge:
-        """What the delegator had in view, without what it got only after it had delegated: such as this very answer."""
+        """What the delegator had in view, or got outside its models' view: all that its own code could pass on. Not what it got
+        only after it had delegated, such as this very answer."""
         source, sent_ns = self.delegation.source, self.delegation.sent_ns
+        got = self._views.given_to(source, sent_ns) if source is not None else ()
         kept = []
-        for digest in self.boundary.known.digests:
+        for digest in dict.fromkeys([*self.boundary.known.digests, *got]):
             had_ns = [o.at_ns for o in self._provenance.occurrences.at(digest) if o.owner is source]
             if not had_ns or min(had_ns) <= sent_ns:
                 kept.append(digest)

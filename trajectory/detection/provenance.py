@@ -351,6 +351,7 @@ class _Sweep:
                 self._given[occurrence.span.span_id] = occurrence
             found = own.best or (None if self._occurrences.has_view(occurrence.owner) else self._latest)
             own.first = own.first or occurrence
+            self._hand_back(occurrence)
             own.last = own.last if role == ARGUMENT else occurrence
             return found
         if role == SEEN:
@@ -360,6 +361,15 @@ class _Sweep:
             return self._giver(occurrence.owner) or self._latest
         own.got = occurrence
         return self._answerer(occurrence) if role == RETURNED else None
+
+    def _hand_back(self, said: Occurrence) -> None:
+        """What an agent answers that was called without a span of its caller's is with the caller at once, if that had it not."""
+        delegation = self._structure.by_span(said.span.span_id) if said.role == SAID else None
+        if delegation is None or delegation.is_transfer or delegation.span is not delegation.target_span:
+            return
+        caller = self._had.setdefault(delegation.source, _Had())
+        if caller.best is None:
+            caller.got = said
 
     def _giver(self, owner: Owner) -> Occurrence | None:
         """Where a value was passed on to an agent: in its task, else in the words of who gave it."""
