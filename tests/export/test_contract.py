@@ -85,8 +85,15 @@ def test_an_unknown_suffix_is_refused_with_those_that_are_known() -> None:
         choose("x.json", TRACE, ENTRIES + STRANGERS)
     assert refused.value.key == "output"
     assert str(refused.value) == (
-        "no exporter writes trace as 'x.json': end its name in .csv, .jsonl, .md, .otlp.json, .otlp.pb, .trace.json"
+        "no exporter writes a trace as 'x.json': end its name in .csv, .jsonl, .md, .otlp.json, .otlp.pb, .trace.json, "
+        "or use trajectory graph"
     )
+    with pytest.raises(
+        ConfigError, match=r"^no exporter writes a graph of spans as 'x.md': .*, or use trajectory export$"
+    ):
+        choose("x.md", "spans", ENTRIES)
+    with pytest.raises(ConfigError, match=r"writes a trace as 'x.html': .* \.trace\.json$"):
+        choose("x.html", TRACE, ENTRIES)
     with pytest.raises(ConfigError, match=r"\.dot, \.gexf, \.graphml, \.gv, \.json, \.mermaid, \.mmd, \.svg$"):
         choose("noSuffix", "spans", ENTRIES)
 

@@ -53,6 +53,7 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
     if of not in (TRACE, *GRAPHS):
         raise ConfigError(f"cannot export {of!r:.40}: choose delegations, spans or provenance", "of")
     known = list(entry_points(group=ENTRY_POINT) if entries is None else entries)
+    elsewhere = ""
     name = Path(path).name.lower()
     for entry in sorted(known, key=lambda e: (-len(e.name), e.name)):
         if name.endswith(f".{entry.name.lower()}"):
@@ -65,7 +66,11 @@ def choose(path: str | Path, of: str = TRACE, entries: Iterable[EntryPoint] | No
                 ) from None
             if of in exporter.of:
                 return exporter
-    raise ConfigError(f"no exporter writes {of} as {name!r:.80}: end its name in {_suffixes(known, of)}", "output")
+            if of == TRACE or TRACE in exporter.of:
+                elsewhere = f", or use trajectory {'graph' if of == TRACE else 'export'}"
+    what = "a trace" if of == TRACE else f"a graph of {of}"
+    end = f"end its name in {_suffixes(known, of)}"
+    raise ConfigError(f"no exporter writes {what} as {name!r:.80}: {end}{elsewhere}", "output")
 
 
 def write_file(path: str | Path, exporter: Exporter, subject: Subject) -> Path:
