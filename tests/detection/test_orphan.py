@@ -100,7 +100,18 @@ def test_work_whose_delegator_ended_first_without_an_answer_is_an_orphan() -> No
 
 def test_work_whose_delegator_gave_up_waiting_is_an_orphan() -> None:
     (finding,) = alarms(planner(lambda run: abandoned(run, ("TimeoutError", "no answer in 5 s"))))
-    assert "gave up" in finding.message
+    assert finding.message.endswith(": its delegator gave up on it (no answer in 5 s)")
+
+
+def test_a_delegatee_that_was_killed_is_not_said_to_be_at_work() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        sent = left_open(run)
+        run.opens(SpanKind.AGENT, "booker", agent="booker", under="delegate booker")
+        run.ends(sent, error=("RemoteDisconnected", "the remote end closed the connection"))
+    (finding,) = later(run, ENDED_NS / 1e9 + 1)
+    assert "(the remote end closed the connection)" in finding.message
+    assert [each.text for each in finding.evidence] == [TASK, "had not ended by then"]
 
 
 def test_what_is_open_is_an_orphan_when_its_time_has_passed_by_both_clocks() -> None:

@@ -100,7 +100,8 @@ def _why(delegation: Delegation, trace: Trace) -> str:
         return ""
     if target.start_ns >= span.end_ns and target.parent is not span:  # told at once, done in its turn
         return ""
-    return "its delegator gave up waiting" if span.is_error else "its delegator ended first, without an answer"
+    said = f" ({shorten(span.error_text, 60)})" if span.error_text else ""
+    return f"its delegator gave up on it{said}" if span.is_error else "its delegator ended first, without an answer"
 
 
 def _is_busy(delegation: Delegation, trace: Trace) -> bool:
@@ -155,4 +156,6 @@ def _evidence(delegation: Delegation, why: str, task: str) -> Iterator[Evidence]
     yield Evidence(delegation.delegation_id, task or why)
     target = delegation.target_span
     if target is not None:
-        yield Evidence(target.span_id, "still at work" if target.is_open else "worked on after its delegator had ended")
+        yield Evidence(
+            target.span_id, "had not ended by then" if target.is_open else "worked on after its delegator had ended"
+        )
