@@ -98,6 +98,31 @@ def test_whoever_is_one_too_many_is_told_to_come_again_and_let_go(monkeypatch: p
     assert asyncio.run(talk()) == [(200, None, None), (503, "1", "close"), (200, None, None)]
 
 
+def test_a_crowd_that_asks_nothing_is_ended_before_files_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "_MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(door, "_TOLD_CONNECTIONS", 1)
+
+    async def talk() -> list[bytes]:
+        receiver = Receiver(HeldWay())
+        with listen("127.0.0.1:0") as listening:
+            async with process._http(listening, receiver, Gate()):
+                held = [await asyncio.open_connection(*listening.getsockname()[:2]) for _ in range(5)]
+                ended = [reader for reader, _ in held[2:]]
+                said = await asyncio.wait_for(asyncio.gather(*map(until_ended, ended)), 5)  # before the head was due
+                for _, writer in held:
+                    writer.close()
+        receiver.close()
+        return said
+
+    async def until_ended(reader: asyncio.StreamReader) -> bytes:
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+    assert asyncio.run(talk()) == [b"", b"", b""]
+
+
 def test_json_is_answered_in_json_and_says_the_same(room: Room) -> None:
     trace_id = new_trace()
     answer = room.post(json.dumps(json_of(trace_id)).encode(), {"Content-Type": "Application/JSON; charset=utf-8"})

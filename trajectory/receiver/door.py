@@ -15,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 IS_CROWDED = "is_crowded"  # in a request's state: more are connected than may be
 _MAX_CONNECTIONS = 512
+_TOLD_CONNECTIONS = 64  # beyond them, which are told to come again; those after them are ended, before files run out
+_BACKLOG = 128  # as many are accepted before the first of them can be ended
 _HEAD_S = 10.0  # for a connection's first request to say what it is
 
 
@@ -24,6 +26,8 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._first = self.loop.call_later(_HEAD_S, self._end_if_silent, transport)
+        if len(self.connections) > _MAX_CONNECTIONS + _TOLD_CONNECTIONS:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._first.cancel()
@@ -58,6 +62,7 @@ class Door(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
+                backlog=_BACKLOG,
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=3,
             )
