@@ -11,7 +11,7 @@ import gzip
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -245,12 +245,17 @@ def _read_rpc(raw: bytes) -> None:
     asyncio.run(_called(headers, body))
 
 
+async def _one(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
 async def _called(headers: list[tuple[str, str]], body: bytes) -> None:
     signals: tuple[Signal, ...] = ("traces", "logs", "metrics")
     for signal in signals:
         call, receiver = _Call(headers), Receiver(_Taking())
         try:
-            answer = await exporting(signal, receiver, Gate(lambda token: is_equal(token, "sesame")))(body, call)
+            gate = Gate(lambda token: is_equal(token, "sesame"))
+            answer = await exporting(signal, receiver, gate, asyncio.Semaphore())(_one(body), call)
             assert isinstance(answer.SerializeToString(), bytes)
         except grpc.aio.AbortError:
             assert call.is_over

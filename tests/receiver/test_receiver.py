@@ -1,6 +1,8 @@
 """When a request is answered: not before its facts are stored, once for all who bring the same, later where it is too much."""
 
 import asyncio
+import gc
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -120,3 +122,20 @@ async def test_what_is_refused_is_counted_in_the_health_of_the_collector() -> No
     (gap,) = batch.facts
     assert isinstance(gap, Gap) and (gap.count, gap.reason) == (1, "quarantined") and "not an OTLP" in gap.detail
     receiver.close()
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"])
+async def test_a_body_that_is_refused_is_let_go_at_once_and_not_when_python_looks_for_circles(fill: bytes) -> None:
+    receiver = Receiver(HeldWay())
+    body = fill * 100_000
+    gc.disable()
+    try:
+        before = sys.getrefcount(body)
+        with pytest.raises(RefusedError) as refused:
+            await receiver.take("traces", "protobuf", body)
+        assert refused.value.status == 400
+        del refused
+        receiver.close()
+        assert sys.getrefcount(body) == before
+    finally:
+        gc.enable()

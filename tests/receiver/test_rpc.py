@@ -1,6 +1,10 @@
 """OTLP over gRPC: the same facts as over HTTP, and the statuses that exporters go by."""
 
+import asyncio
+import gc
+import sys
 import time
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -45,13 +49,16 @@ def test_what_is_no_request_is_an_invalid_argument_and_never_sent_again(room: Ro
     wait_for(lambda: room.quarantined() == before + 1, lambda: time.sleep(0.01))
 
 
-def test_a_bomb_is_refused_before_it_is_inflated_whole(room: Room) -> None:
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+@pytest.mark.parametrize("size_mb", [80, 60])  # grpcio itself would inflate the second, as many at once as there come
+def test_a_bomb_is_refused_before_it_is_inflated_whole(room: Room, size_mb: int, compression: grpc.Compression) -> None:
     with grpc.insecure_channel(room.receiver.grpc) as channel:
         with pytest.raises(grpc.RpcError) as failed:
             channel.unary_unary(EXPORT)(
-                bytes(80 * 1024 * 1024), timeout=30, wait_for_ready=True, compression=grpc.Compression.Gzip
+                bytes(size_mb * 1024 * 1024), timeout=30, wait_for_ready=True, compression=compression
             )
-        assert failed.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "more than 400 times its size" in (failed.value.details() or "")
         assert channel.unary_unary(EXPORT)(b"", timeout=20, wait_for_ready=True) == b""
 
 
@@ -75,3 +82,82 @@ async def test_under_pressure_it_says_when_to_come_again_and_without_a_token_it_
     finally:
         await server.stop(None)
         receiver.close()
+
+
+def _tokens(token: str) -> bool:
+    return token == "good"
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    await asyncio.Event().wait()
+    yield b""
+
+
+async def test_who_may_not_send_is_told_so_before_a_body_comes() -> None:
+    receiver = Receiver(HeldWay())
+    server, port = await rpc.begin("127.0.0.1:0", receiver, Gate(_tokens))
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await channel.stream_unary(EXPORT)(_endless(), timeout=20, wait_for_ready=True)
+            assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    finally:
+        await server.stop(None)
+        receiver.close()
+
+
+async def test_few_bodies_come_in_at_a_time_and_one_that_does_not_come_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rpc, "_AT_ONCE", 1)
+    monkeypatch.setattr(rpc, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(rpc, "BODY_S", 1.0)
+    receiver = Receiver(HeldWay())
+    server, port = await rpc.begin("127.0.0.1:0", receiver, Gate())
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await channel.channel_ready()
+            calls = [channel.stream_unary(EXPORT)(_endless(), timeout=20) for _ in range(3)]
+            codes = [await call.code() for call in calls]
+            assert sorted(code.name for code in codes) == ["DEADLINE_EXCEEDED", *["RESOURCE_EXHAUSTED"] * 2]
+            assert await channel.unary_unary(EXPORT)(b"", timeout=20) == b""  # and it goes on
+    finally:
+        await server.stop(None)
+        receiver.close()
+
+
+class _Kept:
+    """A call whose end is kept, as grpcio keeps it."""
+
+    ended: grpc.aio.AbortError | None = None
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return []
+
+    async def abort(self, *_: object) -> None:
+        try:
+            raise grpc.aio.AbortError
+        except grpc.aio.AbortError as ended:
+            self.ended = ended
+            raise
+
+
+@pytest.mark.parametrize("bodies", [[b"\xff" * 100_000], [b"\x1f\x8b" + bytes(100_000)], [b"one", b"more"], []])
+async def test_a_body_that_is_refused_is_let_go_also_where_the_end_of_the_call_is_kept(bodies: list[bytes]) -> None:
+    async def come() -> AsyncIterator[bytes]:
+        for body in bodies:
+            yield body
+
+    receiver, call = Receiver(HeldWay()), _Kept()
+    gc.disable()
+    try:
+        before = [sys.getrefcount(body) for body in bodies]
+        with pytest.raises(grpc.aio.AbortError):
+            await rpc.exporting("traces", receiver, Gate(), asyncio.Semaphore())(come(), call)
+        receiver.close()
+        assert call.ended is not None
+        async with asyncio.timeout(5):  # the thread that inflates lets go a moment later
+            while [sys.getrefcount(body) for body in bodies] != before:
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()

@@ -1,14 +1,19 @@
 """The bytes of a request's body, whatever it was packed in: inflated within bounds, or refused with the right status.
 
-Invariant: nothing is inflated beyond the limit, so a bomb costs its limit and no more. Pure.
+Invariant: nothing is inflated beyond the limit, so a bomb costs its limit and no more. Asks nobody.
 """
 
+import asyncio
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # inflated: the Python exporter itself sends no more
 MAX_RATIO = 400  # gzip reaches 1,030 on zeros; frameworks' spans measure 2 to 14, a graph that repeats its state 180
 _SMALL_BYTES = 4 * 1024 * 1024  # whatever its ratio, no bomb
 _STEP_BYTES = 1024 * 1024
+_INLINE_BYTES = 64 * 1024  # more is inflated on a thread
+_INFLATING = ThreadPoolExecutor(2, thread_name_prefix="trajectory-inflate")  # each may hold the limit twice
+BODY_S = 30.0  # for a body to come in
 
 
 class RefusedError(Exception):
@@ -18,6 +23,24 @@ class RefusedError(Exception):
         super().__init__(reason)
         self.status = status
         self.retry_after_s = retry_after_s
+
+    def bare(self) -> "RefusedError":
+        """The same for who keeps it: a traceback holds the body, however large, and that in a circle is found late."""
+        return RefusedError(self.status, str(self), self.retry_after_s)
+
+
+async def unpacked(body: bytes, encoding: str) -> bytes:
+    """As `inflated`, and holds the event loop up with nothing large."""
+    if encoding and len(body) > _INLINE_BYTES:
+        return await asyncio.get_running_loop().run_in_executor(_INFLATING, inflated, body, encoding)
+    return inflated(body, encoding)
+
+
+def encoding_of(body: bytes) -> str:
+    """What a gRPC message is packed in, by how it begins: its own flag is not handed on, and no request begins like that."""
+    if body.startswith(b"\x1f\x8b"):
+        return "gzip"
+    return "deflate" if body[:1] == b"\x78" else ""
 
 
 def inflated(body: bytes, encoding: str) -> bytes:

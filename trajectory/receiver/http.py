@@ -10,15 +10,13 @@ from typing import Any
 
 from trajectory.dialects.otlp import Media
 from trajectory.receiver import requests
-from trajectory.receiver.bodies import MAX_BODY_BYTES, RefusedError, inflated
+from trajectory.receiver.bodies import BODY_S, MAX_BODY_BYTES, RefusedError, unpacked
 from trajectory.receiver.door import IS_CROWDED
 from trajectory.receiver.gate import Gate
 from trajectory.receiver.receiver import Hold, Receiver
 from trajectory.receiver.requests import CONTENT_TYPES, Signal
 
-BODY_S = 30.0  # for a body to come in
 _SIGNALS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
-_INFLATING_BYTES = 64 * 1024  # more is inflated on a thread
 _BUSY_S = 1
 
 Scope = MutableMapping[str, Any]
@@ -77,11 +75,7 @@ class HttpApp:
                 body = await _body(receive, said_bytes, held)
         except TimeoutError:
             raise RefusedError(408, f"the body did not come within {BODY_S:.0f} s") from None
-        encoding = headers.get("content-encoding", "")
-        if encoding and len(body) > _INFLATING_BYTES:
-            body = await asyncio.to_thread(inflated, body, encoding)
-        else:
-            body = inflated(body, encoding)
+        body = await unpacked(body, headers.get("content-encoding", ""))
         held.release()  # from here on the receiver counts it
         return await self._receiver.take(signal, media, body)
 

@@ -83,7 +83,7 @@ class Receiver:
         self._loop = asyncio.get_running_loop()
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="trajectory-otlp")
         self._seen = Seen()
-        self._under_way: dict[_Asked, asyncio.Future[ReadResult]] = {}
+        self._under_way: dict[_Asked, asyncio.Future[ReadResult | RefusedError]] = {}
         self._held = _Held(held_bytes)
         self._own = Source(digest("otlp", _SERVICE.encode()), b"", {"service.name": _SERVICE})
 
@@ -97,6 +97,8 @@ class Receiver:
         if not done:
             raise RefusedError(503, "the collector does not store just now: come again", _BUSY_S)
         result = taking.result()
+        if isinstance(result, RefusedError):
+            raise result.bare()
         return requests.taken(signal, result.rejected_count, result.quarantined)
 
     def hold(self) -> "Hold":
@@ -111,23 +113,21 @@ class Receiver:
     def close(self) -> None:
         self._reading.shutdown(cancel_futures=True)
 
-    def _begin(self, asked: _Asked) -> "asyncio.Future[ReadResult]":
+    def _begin(self, asked: _Asked) -> "asyncio.Future[ReadResult | RefusedError]":
         held = self.hold()
         held.add(len(asked.body))
-        taking: asyncio.Future[ReadResult] = self._loop.create_future()
+        taking: asyncio.Future[ReadResult | RefusedError] = self._loop.create_future()
         self._under_way[asked] = taking
 
-        def ended(ended: "asyncio.Future[ReadResult]") -> None:
+        def ended(_: "asyncio.Future[ReadResult | RefusedError]") -> None:
             held.release()
             del self._under_way[asked]
-            if not ended.cancelled():
-                ended.exception()  # whoever asked may have gone: nobody else hears it
 
         taking.add_done_callback(ended)
         self._reading.submit(self._read, asked, taking)
         return taking
 
-    def _read(self, asked: _Asked, taking: "asyncio.Future[ReadResult]") -> None:
+    def _read(self, asked: _Asked, taking: "asyncio.Future[ReadResult | RefusedError]") -> None:
         """Reads a body and sends its facts on their way; `taking` ends when they are there. On the reading thread."""
         keys: list[int] = []
 
@@ -138,23 +138,24 @@ class Receiver:
                 keys.append(key)
             return is_new
 
-        def settle(outcome: ReadResult | Exception) -> None:
+        def settle(outcome: ReadResult | RefusedError) -> None:
             if taking.done():
                 return
-            if isinstance(outcome, Exception):
-                taking.set_exception(outcome)
-            else:
+            if not isinstance(outcome, RefusedError):
                 self._seen.add(keys)
-                taking.set_result(outcome)
+            taking.set_result(outcome)
 
-        def tell(outcome: ReadResult | Exception) -> None:
+        def tell(outcome: ReadResult | RefusedError) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever asked
                 self._loop.call_soon_threadsafe(settle, outcome)
 
         try:
             result = requests.read(*asked, is_wanted)
+        except RefusedError as fault:
+            tell(fault.bare())
+            return
         except Exception as fault:
-            tell(fault)
+            tell(RefusedError(500, f"this cannot be taken: {type(fault).__name__}: {fault}"))
             return
         if result.rejected_count:
             self._quarantine(result.rejected_count, result.quarantined[0])

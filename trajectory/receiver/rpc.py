@@ -1,10 +1,13 @@
 """OTLP over gRPC: the three export services.
 
 Invariant: the statuses are those by which exporters tell what to send again: UNAVAILABLE and RESOURCE_EXHAUSTED with a delay, and
-INVALID_ARGUMENT never again. Served by grpcio, which is loaded only where it is asked for.
+INVALID_ARGUMENT never again. Who may not send is told so before anything of the body is read, few bodies come in at a time, and
+they are inflated here, within the bounds of HTTP's. Served by grpcio, which is loaded only where it is asked for.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -14,11 +17,16 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from trajectory.receiver.bodies import MAX_BODY_BYTES, RefusedError
+from trajectory.receiver.bodies import BODY_S, MAX_BODY_BYTES, RefusedError, encoding_of, unpacked
 from trajectory.receiver.gate import Gate
-from trajectory.receiver.receiver import Receiver
+from trajectory.receiver.receiver import PATIENCE_S, Receiver
 from trajectory.receiver.requests import Signal
 
+_AT_ONCE = 8  # bodies that come in: each is held twice, in grpcio and here
+_MAX_CONNECTIONS = 256  # with those of HTTP fewer than a process may have files
+_MAX_STREAMS = 100  # of one connection
+_HANDSHAKE_MS = 10_000
+_BUSY_S = 1
 _SERVICES: dict[Signal, str] = {
     "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
     "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
@@ -28,6 +36,7 @@ _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -39,11 +48,16 @@ async def begin(endpoint: str, receiver: Receiver, gate: Gate) -> tuple["grpc.ai
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", MAX_BODY_BYTES),
+            ("grpc.per_message_decompression", 0),  # grpcio would inflate as many at once as there come
+            ("grpc.max_allowed_incoming_connections", _MAX_CONNECTIONS),
+            ("grpc.max_concurrent_streams", _MAX_STREAMS),
+            ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
             ("grpc.so_reuseport", 0),  # a second collector is to be told that the port is taken
         ]
     )
+    coming_in = asyncio.Semaphore(_AT_ONCE)
     for signal, service in _SERVICES.items():
-        server.add_generic_rpc_handlers((_handler(service, exporting(signal, receiver, gate)),))
+        server.add_generic_rpc_handlers((_handler(service, exporting(signal, receiver, gate, coming_in)),))
     try:
         port = server.add_insecure_port(endpoint)
     except RuntimeError as fault:
@@ -54,8 +68,8 @@ async def begin(endpoint: str, receiver: Receiver, gate: Gate) -> tuple["grpc.ai
     return server, port
 
 
-def _handler(service: str, export: Callable[[bytes, Any], Awaitable[Any]]) -> grpc.GenericRpcHandler:
-    method = grpc.unary_unary_rpc_method_handler(
+def _handler(service: str, export: Callable[[AsyncIterator[bytes], Any], Awaitable[Any]]) -> grpc.GenericRpcHandler:
+    method = grpc.stream_unary_rpc_method_handler(  # the wire knows no difference; a unary one's body is read before we are asked
         export,
         request_deserializer=None,  # as bytes: they are read where HTTP's are
         response_serializer=lambda message: message.SerializeToString(),
@@ -63,21 +77,66 @@ def _handler(service: str, export: Callable[[bytes, Any], Awaitable[Any]]) -> gr
     return grpc.method_handlers_generic_handler(service, {"Export": method})
 
 
-def exporting(signal: Signal, receiver: Receiver, gate: Gate) -> Callable[[bytes, Any], Awaitable[Any]]:
+def exporting(
+    signal: Signal, receiver: Receiver, gate: Gate, coming_in: asyncio.Semaphore
+) -> Callable[[AsyncIterator[bytes], Any], Awaitable[Any]]:
     """What one export service does with a request's body; a refusal ends the call by its status."""
 
-    async def export(body: bytes, context: "grpc.aio.ServicerContext[bytes, Any]") -> Any:
+    async def take(bodies: AsyncIterator[bytes], headers: dict[str, str]) -> Any:
+        gate.check(headers)
+        held = receiver.hold()
+        try:
+            async with _turn(coming_in):
+                body = await _body(bodies)
+            held.add(len(body))
+            body = await unpacked(body, encoding_of(body))
+        finally:
+            held.release()  # from here on the receiver counts it
+        return await receiver.take(signal, "protobuf", body)
+
+    async def export(bodies: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, Any]") -> Any:
         headers = {str(key): str(value) for key, value in context.invocation_metadata() or ()}
         headers.setdefault("host", "localhost")  # gRPC is not spoken by pages
         try:
-            gate.check(headers)
-            return await receiver.take(signal, "protobuf", body)
+            return await take(bodies, headers)
         except RefusedError as fault:
-            receiver.note_refused(fault)
-            code = _CODES.get(fault.status, grpc.StatusCode.UNKNOWN)
-            await context.abort(code, str(fault), _details(code, fault))
+            refused = fault.bare()  # grpcio keeps for long how a call was ended
+            del bodies
+        receiver.note_refused(refused)
+        code = _CODES.get(refused.status, grpc.StatusCode.UNKNOWN)
+        await context.abort(code, str(refused), _details(code, refused))
 
     return export
+
+
+@contextlib.asynccontextmanager
+async def _turn(coming_in: asyncio.Semaphore) -> AsyncIterator[None]:
+    """One of the bodies that may come in at once. How long one is, grpcio does not say before it is there whole."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await coming_in.acquire()
+    except TimeoutError:
+        raise RefusedError(429, "more comes than can be taken at once: come again", _BUSY_S) from None
+    try:
+        yield
+    finally:
+        coming_in.release()
+
+
+async def _body(bodies: AsyncIterator[bytes]) -> bytes:
+    """The one request of a call. Its end is waited for: before it, grpcio keeps what it handed on."""
+    found: list[bytes] = []
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for body in bodies:
+                found.append(body)
+                if len(found) > 1:
+                    break
+        if len(found) != 1:
+            raise RefusedError(400, "a call has one request, and this one none or more")
+        return found[0]
+    except TimeoutError:
+        raise RefusedError(408, f"the body did not come within {BODY_S:.0f} s") from None
 
 
 def _details(code: grpc.StatusCode, fault: RefusedError) -> tuple[tuple[str, bytes], ...]:
