@@ -28,6 +28,17 @@ def by_kind(findings: list[Finding]) -> dict[str, Finding]:
     return {f.kind: f for f in findings}
 
 
+def test_what_is_said_to_be_a_must_is_lost_where_the_rest_was_passed_on() -> None:
+    run = Scenario()
+    with run.agent("lead", task="Plan two nights in Lisbon, at most 900 EUR, vegan breakfast is a must."):
+        run.says("First hotels.")
+        with run.delegate("researcher", "Find hotels in Lisbon, at most 900 EUR."):
+            run.says("Casa Azul.")
+        run.says("Casa Azul.")
+    (finding,) = found(run)
+    assert (finding.kind, finding.value, finding.agent) == ("context.lost", "vegan breakfast", "researcher")
+
+
 def test_a_constraint_that_the_task_leaves_out_is_lost_as_it_was_written() -> None:
     run = forgetful()
     (finding,) = found(run)

@@ -3,8 +3,8 @@
 Invariant: a constraint's `text` is cut from the request as it was written, and extraction is one bounded pass over each
 sentence. Read from what people and delegators ask for, never from tool results. Called by the boundary diff.
 
-Five shapes are read: modal clauses (`the room must be free of steps`), bounds (`at most 400 words`), exclusions
-(`only audited sources`, `without nuts`), labels (`hard constraints: …`, `budget: …`), and scopes (a fiscal period, a
+Six shapes are read: modal clauses (`the room must be free of steps`), musts (`parking is a must`), bounds (`at most 400 words`),
+exclusions (`only audited sources`, `without nuts`), labels (`hard constraints: …`, `budget: …`), and scopes (a fiscal period, a
 currency, a language or a format that the answer is to be in).
 """
 
@@ -68,6 +68,10 @@ _MODAL = re.compile(
     r"(?P<negation>\s?(?:not|never|nicht|nie|pas|jamais)\b)?\s?(?:be\s)?",
     re.I,
 )
+_MUSTS = r"(?:is|are)\s(?:a must|mandatory|required)\b"
+_MUST = re.compile(rf"\s{_MUSTS}(?!\sto\b)", re.I)
+_MOST_WORDS_COUNT = 6  # of what is a must: a longer clause tells something
+_OF_CASES = re.compile(r"(?:if|when|where|wherever|unless|whether|while|as|that|which|what|who|how)\b", re.I)
 _BOUNDS = (
     r"at most|at least|(?:no|not) (?:more|less|fewer|later|earlier) than|(?:must |may |should )?not exceed(?:ing)?|"
     r"up to|under|below|over|above|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|within|less than|fewer than|more than|"
@@ -109,7 +113,7 @@ _SCOPES = f"{'|'.join(CURRENCIES)}|{_LANGUAGES}|{_FORMATS}|[Ee]uros?|US dollars"
 _SCOPE = re.compile(rf"\b(?:[Ii]n|[Aa]s|[Ii]nto)\s(?P<what>{_SCOPES})\b")
 _BEGUN = re2.compile(  # in RE2, which says at ten times the speed that none is there
     r"(?i)\b(?:" + _MODALS.replace(r"(?!\s\d)", "") + rf"|(?:{_BOUNDS}|{_EXCLUSIONS})\s|(?:{_LABELS})\s?[:=]|"
-    rf"(?:in|as|into)\s(?:{_SCOPES})|fy|fiscal\s|only|exclusively)"
+    rf"(?:in|as|into)\s(?:{_SCOPES})|{_MUSTS}|fy|fiscal\s|only|exclusively)"
 )
 _FISCAL = ("fy",)
 _ONLY = re.compile(r"(?:only|nur|seulement|uniquement|sólo|solo)\b", re.I)
@@ -160,7 +164,7 @@ def is_negated(sentence: str) -> bool:
 
 
 def _may_hold_one(text: str) -> bool:
-    """Whether any of the five shapes begins in a text: one pass, where reading them takes seven."""
+    """Whether any of the six shapes begins in a text: one pass, where reading them takes eight."""
     return _BEGUN.search(text) is not None
 
 
@@ -200,11 +204,22 @@ def _past_values(end: int, start: int, sentence: str, values: list[Item]) -> int
 
 def _readings(sentence: str, values: list[Item]) -> Iterator[tuple[str, int, int, frozenset[str]]]:
     """(kind, start, end, subject) of each reading, the surest shapes first."""
+    yield from _musts(sentence)
     yield from _modals(sentence)
     yield from _bounds(sentence, values)
     yield from _exclusions(sentence)
     yield from _scopes(sentence, values)
     yield from _labelled(sentence)
+
+
+def _musts(sentence: str) -> Iterator[tuple[str, int, int, frozenset[str]]]:
+    """What is said to be a must: said outright, of a few words, and not for some case."""
+    for match in _MUST.finditer(sentence) if not sentence.rstrip().endswith("?") else ():
+        before = sentence[: match.start()]
+        begun = max((m.end() for p in (_STOP, _JOIN) for m in p.finditer(before)), default=0)
+        said = before[begun:].strip()
+        if said and len(said.split()) <= _MOST_WORDS_COUNT and not (_NEGATION.search(said) or _OF_CASES.match(said)):
+            yield "must", begun, match.start(), frozenset()
 
 
 def _modals(sentence: str) -> Iterator[tuple[str, int, int, frozenset[str]]]:
@@ -214,6 +229,8 @@ def _modals(sentence: str) -> Iterator[tuple[str, int, int, frozenset[str]]]:
         negated = match["negation"] is not None or word in ("cannot", "can't", "can’t")
         if (word in ("may", "can") and not negated) or sentence.rstrip().endswith("?"):
             continue
+        if word == "must" and sentence[: match.start()].casefold().endswith((" a ", " the ")):
+            continue  # a noun
         limit = following.start() if following else len(sentence)
         end = _clause_end(sentence, match.end(), limit, following is not None)
         start = match.start() if negated else match.end()
