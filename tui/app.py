@@ -20,7 +20,7 @@ from trajectory.view.feed import Feed
 from trajectory.view.link import Link
 from trajectory.view.rows import AlertRow, Health
 from trajectory.view.views import Query
-from tui import keys, screens
+from tui import key_words, keys, screens
 from tui.drawing.bars import Contact
 from tui.drawing.line import Line
 from tui.drawing.numbers import wall
@@ -317,7 +317,7 @@ class TrajectoryApp(Taking):
         for key in keys.keys_on(name, self.settings.moved) if name else []:
             if key.group != "Move" and "{" not in key.action:
                 yield SystemCommand(
-                    f"{key.word}  ({keys.spelled(key.sign, self.signs)})", key.does, self._runner(key.action)
+                    f"{key.word}  ({key_words.spelled(key.sign, self.signs)})", key.does, self._runner(key.action)
                 )
         yield SystemCommand("choose a theme", "preview and choose a theme", self.search_themes)
 

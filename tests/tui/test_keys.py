@@ -4,21 +4,16 @@ import pytest
 
 from tests.tui.pilots import driving
 from tui.app import TrajectoryApp
-from tui.keys import (
-    DATA_SCREENS,
+from tui.key_words import (
     FOOTER_KEYS_NARROW,
     FOOTER_KEYS_WIDE,
     FOOTERS,
-    GROUPS,
-    KEYS,
-    SCREENS,
-    bindings_on,
     elsewhere,
     footer_keys,
     help_groups,
-    keys_on,
     manual,
 )
+from tui.keys import DATA_SCREENS, GROUPS, KEYS, SCREENS, bindings_on, keys_on
 from tui.screens.agent import AgentScreen
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen

@@ -8,8 +8,9 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import RUNS
 from trajectory.errors import QueryError
+from tui.key_words import footer_keys, help_groups
 from tui.keymap import moved_keys
-from tui.keys import KEYS, SCREENS, footer_keys, help_groups, key_id, keys_on, moved_row
+from tui.keys import KEYS, SCREENS, key_id, keys_on, moved_row
 from tui.screens.runs import _ORDERS
 from tui.seen import MAX_RUNS_COUNT, Seen
 from tui.settings import SORTS, Settings

@@ -7,7 +7,7 @@ Built on by `framed`.
 from textual.events import Key as KeyEvent
 
 from trajectory.view.rows import Health
-from tui import keys
+from tui import key_words
 from tui.drawing.bars import Contact, footer_line, header_line, offers_line
 from tui.drawing.line import Line, cut, measure, spread
 from tui.plain import spoken
@@ -61,9 +61,11 @@ class BarredScreen(AskingScreen):
     def _footer(self, width: int) -> list[tuple[str, str, str]]:
         if self.is_prompting:
             return self._offers(width)
-        most = keys.FOOTER_KEYS_WIDE if width >= 100 else keys.FOOTER_KEYS_NARROW
+        most = key_words.FOOTER_KEYS_WIDE if width >= 100 else key_words.FOOTER_KEYS_NARROW
         pane = self.pane.id or ""
-        return footer_line(keys.footer_keys(self.name_here, pane, self.signs, self.tui.settings.moved), width, most)
+        return footer_line(
+            key_words.footer_keys(self.name_here, pane, self.signs, self.tui.settings.moved), width, most
+        )
 
     def _offers(self, width: int) -> list[tuple[str, str, str]]:
         """Below the prompt: what it could go on with, else what is wrong with what is typed, else its keys."""
@@ -73,7 +75,7 @@ class BarredScreen(AskingScreen):
         if self.filter_error and prompt.sign == "/":
             text = f" column {self.filter_error[1] + 1}: {self.filter_error[0]}"
             return [(text, role, "") for text, role in cut([(text, "error")], width)]
-        return footer_line(keys.footer_keys("prompt", "", self.signs), width, keys.FOOTER_KEYS_NARROW)
+        return footer_line(key_words.footer_keys("prompt", "", self.signs), width, key_words.FOOTER_KEYS_NARROW)
 
     def _hint(self, width: int) -> list[Line]:
         if self.is_prompting:

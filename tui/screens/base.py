@@ -13,7 +13,7 @@ from textual.widgets import Input
 from trajectory.errors import QueryError
 from trajectory.view.query import parse
 from trajectory.view.rows import AlertRow
-from tui import keys
+from tui import key_words
 from tui.drawing.numbers import stamp, wall
 from tui.finding import Candidate, filter_candidates, observed
 from tui.links import agent_of
@@ -32,7 +32,7 @@ class DataScreen(FramedScreen):
         if self.is_prompting:
             return ""
         pressed = {event.key, event.character or event.key}
-        return keys.elsewhere(pressed, self.name_here, self.signs, self.tui.settings.moved)
+        return key_words.elsewhere(pressed, self.name_here, self.signs, self.tui.settings.moved)
 
     def on_pane_opened(self, event: Pane.Opened) -> None:
         event.stop()

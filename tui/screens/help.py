@@ -14,7 +14,8 @@ from textual.events import Key as Pressed
 from tui.drawing.legend import sign_lines
 from tui.drawing.line import Line, cut, put
 from tui.drawing.numbers import many
-from tui.keys import HERE, SCREENS, HelpRow, bindings_on, help_groups, spelled
+from tui.key_words import HERE, HelpRow, help_groups, spelled
+from tui.keys import SCREENS, bindings_on
 from tui.screens.overlay import Overlay, fixed_pane, show_lines
 from tui.signs import Signs
 from tui.widgets.bar import Bar, Footer

@@ -15,7 +15,8 @@ from trajectory.view.rows import Health
 from tui.drawing.bars import Contact, footer_line
 from tui.drawing.line import Line, put
 from tui.drawing.numbers import grouped, lag
-from tui.keys import Moved, bindings_on, footer_keys
+from tui.key_words import footer_keys
+from tui.keys import Moved, bindings_on
 from tui.looking import Looking
 from tui.signs import Signs
 from tui.widgets.pane import Pane
