@@ -266,6 +266,17 @@ async def test_a_click_on_a_pane_leaves_what_is_typed_to_the_prompt() -> None:
         assert driver.app.screen.focused is driver.app.screen.query_one("#tail")
 
 
+async def test_a_filter_with_a_fault_is_not_taken_but_mended_or_left() -> None:
+    async with driving() as driver:
+        await driver.press("slash", *keys("agnt:x"), "enter")
+        screen = driver.app.data_screen
+        assert screen is not None and screen.is_prompting and "did you mean agent or agents?" in driver.text
+        await driver.press("home", "delete", *keys("a"), "right", *keys("e"), "enter")
+        assert not screen.is_prompting and screen.filter_text == "agent:x"
+        await driver.press("escape", "slash", *keys("agnt:x"), "enter", "escape")
+        assert not screen.is_prompting
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_while_a_filter_is_typed_its_fault_is_shown_whole_and_nothing_twice(size: tuple[int, int]) -> None:
     async with driving(size=size) as driver:

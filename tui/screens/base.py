@@ -136,8 +136,10 @@ class DataScreen(FramedScreen):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        then, text = self._prompt_for, event.value
-        self.query_one(Prompt).keep()
+        then, text, prompt = self._prompt_for, event.value, self.query_one(Prompt)
+        if prompt.sign == "/" and self.filter_error:
+            return  # what is good at its beginning is not what is meant: it is to be mended, or left
+        prompt.keep()
         self.close_prompt()
         if then:
             then(text)
