@@ -4,7 +4,6 @@ Invariant: what is folded is stored, so everything in memory can be made again; 
 for a replay. One thread owns it. `store` may raise StoreError, and then nothing of that call has happened.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from trajectory.collector.held import MAX_TRACES, HeldTraces
 from trajectory.collector.incident_states import IncidentStates
 from trajectory.collector.judging import Judging
 from trajectory.collector.listing import Listing, row_of, traces_saying
-from trajectory.collector.own import OWN_ID
+from trajectory.collector.own import OwnFacts
 from trajectory.collector.pace import Pace
 from trajectory.collector.payloads import Payloads
 from trajectory.collector.relearning import Relearning
@@ -90,10 +89,7 @@ class Pipeline:
         self._judging = Judging(lambda: self._held, self._keep)
         self._summing = Summing(writer, self._held, self.runs, self.sums, usual, self.vitals, self._changed)
         self._at_hand: dict[bytes, FoldedTrace] = {}  # those that the batch being folded is about
-        self._own = Source(OWN_ID, os.urandom(16), {"service.name": "trajectory.collector"})
-        self._own_seq = 0
-        self._pending: list[Fact] = []  # our own facts, to be stored at the next tick
-        self._unsaved: list[Finding] = []  # those of them that are not listed as findings yet
+        self._own = OwnFacts()  # stored at the next tick
         self._last_frame = writer.last_frame()
         self._swept_ns = 0
         self._retention = Retention(writer, Bounds(), now_ns, self._standing)
@@ -162,7 +158,7 @@ class Pipeline:
             self._lose(fact, source)
         elif isinstance(fact, Found) and fact.finding.trace_id:
             self._fold_into(fact.finding.trace_id, fact, source, now_ns)
-            self._unsaved.append(fact.finding)  # of another store, imported with its trace
+            self._own.add_listed(fact.finding)
             self._endings.note(fact.finding, now_ns)
         elif isinstance(fact, Marked):
             self._fold_into(fact.trace_id, fact, source, now_ns)
@@ -221,8 +217,8 @@ class Pipeline:
                 self.vitals.faulted("what a detector found", fault)
                 continue
             if folded.trace.findings.get(finding.key) != finding:
-                folded.apply(fact, self._own)
-                self._pending.append(fact)
+                folded.apply(fact, self._own.source)
+                self._own.add(fact)
                 self._changed(folded)
                 self._endings.note(finding, now_ns)
 
@@ -235,8 +231,8 @@ class Pipeline:
             now_ns = self._now_ns()
             until_ns = now_ns + max(1, marked.until_ns - marked.at_ns)
             marked = msgspec.structs.replace(marked, at_ns=now_ns, until_ns=until_ns)
-        self._pending.append(marked)
-        folded.apply(marked, self._own)
+        self._own.add(marked)
+        folded.apply(marked, self._own.source)
         self._changed(folded)
         self._store_own()
 
@@ -324,8 +320,7 @@ class Pipeline:
             folded.trace.dissolve()
         self.runs.forget(trace_id)
         self._stale.discard(trace_id)
-        self._pending = [fact for fact in self._pending if trace_of(fact) != trace_id]
-        self._unsaved = [finding for finding in self._unsaved if finding.trace_id != trace_id]
+        self._own.forget(trace_id)
         self.version += 1
 
     def finish(self) -> None:
@@ -351,21 +346,15 @@ class Pipeline:
         folded.judged_frame = folded.last_frame
 
     def _store_own(self) -> None:
-        if self._pending:
-            facts = self._pending
-            self._last_frame = self.writer.append([Batch(self._own, self._own_seq, facts)])
-            self._own_seq += len(facts)
-            self._pending = []
-            self._unsaved += [fact.finding for fact in facts if isinstance(fact, Found)]
-            for fact in facts:
-                folded = self._held.get(trace_of(fact))
-                if folded is not None:
-                    if folded.judged_frame == folded.last_frame:  # what we found ourselves is not judged
-                        folded.judged_frame = self._last_frame
-                    folded.last_frame = self._last_frame
-        if self._unsaved:
-            self.writer.save_findings(self._unsaved)
-            self._unsaved = []
+        frame, facts = self._own.store(self.writer)
+        self._last_frame = frame or self._last_frame
+        for fact in facts:
+            folded = self._held.get(trace_of(fact))
+            if folded is not None:
+                if folded.judged_frame == folded.last_frame:  # what we found ourselves is not judged
+                    folded.judged_frame = frame
+                folded.last_frame = frame
+        self._own.list_findings(self.writer)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
