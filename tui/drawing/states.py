@@ -65,7 +65,7 @@ def empty_lines(endpoint: str, is_recorded: bool) -> list[Line]:
         [(f"No runs yet. Listening on {endpoint}.", "strong")],
         [],
         [("Send one from your code:      ", "dim"), ('trajectory.wrap(bot, agent="planner")', "")],
-        [("  which is to know this:      ", "dim"), (f"TRAJECTORY_ENDPOINT={endpoint}", "")],
+        [("  in its environment:         ", "dim"), (f"TRAJECTORY_ENDPOINT={endpoint}", "")],
         [("Or watch a made-up one:       ", "dim"), (f"trajectory demo --connect {endpoint}", "")],
         [("Or open a recording:          ", "dim"), ("trajectory watch --store FILE", "")],
     ]
