@@ -81,6 +81,18 @@ def test_what_show_prints_is_all_that_a_client_sets(
         assert checks["collector"]["state"] == "ok" and checks["keys"]["state"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"), [((), "--endpoint tcp://HOST:5570"), (("--otlp",), "--endpoint http://HOST:4318")]
+)
+def test_who_shows_a_key_without_an_address_reads_that_it_is_for_this_machine(
+    home: Path, words: tuple[str, ...], hint: str
+) -> None:
+    trajectory("keys", "init")
+    trajectory("keys", "add", "me")
+    assert hint in trajectory("keys", "show", "me", *words).err
+    assert trajectory("keys", "show", "me", *words, "--endpoint", "tcp://10.0.0.7:5570").err == ""
+
+
 def test_doctor_says_which_key_is_missing_or_wrong(home: Path, tmp_path: Path) -> None:
     trajectory("keys", "init")
     trajectory("keys", "add", "agents")

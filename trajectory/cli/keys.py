@@ -80,6 +80,9 @@ def _show(args: argparse.Namespace) -> None:
     keyring = Keyring(args.keys)
     path = keyring.file_of(args.name)
     values = read_private(str(path))
+    if not (args.endpoint or args.secret):
+        reached = "http://HOST:4318" if args.otlp else "tcp://HOST:5570, and copy the key file there"
+        say(f"That is for this machine. For another: --endpoint {reached}")
     if args.otlp:
         token = token_of(key_of(values, KEY, str(path)))
         print(f"OTEL_EXPORTER_OTLP_ENDPOINT={args.endpoint or 'http://127.0.0.1:4318'}")
