@@ -9,6 +9,7 @@ from textual.command import CommandPalette
 from textual.theme import ThemeProvider
 
 from trajectory.errors import ConfigError
+from trajectory.view.nearly import meant
 from tui.keymap import keymap_of
 from tui.settings import Settings
 from tui.signs import PLAIN, level_of, signs_at
@@ -35,10 +36,11 @@ class Looking(Roled):
         for each in OURS:
             self.register_theme(each)
         if theme and theme not in self.available_themes:
-            raise ConfigError(f"there is no theme {theme[:40]!r}; there are {', '.join(self.theme_names)}", "theme")
+            there = f"; there are {', '.join(self.theme_names)}"
+            raise ConfigError(f"there is no theme {theme[:40]!r}{meant(theme, self.theme_names, there)}", "theme")
         kept = self.settings.text("theme")
         if kept and kept not in self.available_themes:
-            self.settings.faults.append(f"there is no theme {kept!r}")
+            self.settings.faults.append(f"there is no theme {kept!r}{meant(kept, self.theme_names)}")
             kept = ""
         self.theme = theme or kept or (UNCOLOURED if self.no_color else OURS[0].name)
         self.set_keymap(keymap_of(self.settings.moved))

@@ -295,7 +295,7 @@ def test_a_detector_that_cannot_be_loaded_or_is_none_stops_nobody_and_is_told_in
     assert done.err.splitlines()[:3] == [
         "detector loud cannot be loaded: RuntimeError: two⏎lines ␛[2J",
         "detector mine cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'",
-        "TRAJECTORY_DETECTORS: there is no detector cascad",
+        "TRAJECTORY_DETECTORS: there is no detector cascad; did you mean cascade?",
     ]
 
 

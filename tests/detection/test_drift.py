@@ -89,4 +89,4 @@ def test_what_is_optional_runs_where_it_is_named_and_the_rest_unless_named_with_
     assert {made().name for made in registered_detectors()} == usual - {"flow.loop"} | {"goal.drift"}
     told: list[str] = []
     assert {made().name for made in registered_detectors("-cascades", told.append)} == usual
-    assert told == ["TRAJECTORY_DETECTORS: there is no detector cascades"]
+    assert told == ["TRAJECTORY_DETECTORS: there is no detector cascades; did you mean cascade?"]

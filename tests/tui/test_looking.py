@@ -52,3 +52,5 @@ async def test_a_theme_of_the_terminals_palette_uses_no_other_colour(theme: str)
 def test_a_theme_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"no theme 'nosuch'; there are okabe-dark, okabe-light, .*nord"):
         TrajectoryApp(StoryFeed(), theme="nosuch")
+    with pytest.raises(ConfigError, match=r"no theme 'nrod'; did you mean nord\?$"):
+        TrajectoryApp(StoryFeed(), theme="nrod")

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Fact, Finding
+from trajectory.view.nearly import meant
 
 ENTRY_POINT = "trajectory.detectors"
 CHOICE = "TRAJECTORY_DETECTORS"
@@ -60,8 +61,8 @@ def registered_detectors(
         except Exception as fault:  # a stranger's module may raise anything
             tell(f"detector {entry.name} cannot be loaded: {type(fault).__name__}: {str(fault)[:_SAID_CHARS]}")
     names = [str(getattr(factory, "name", "")) for factory in factories]
-    for name in [name for name in asked if name.removeprefix("-") not in names]:
-        tell(f"{CHOICE}: there is no detector {name.removeprefix('-')[:_SAID_CHARS]}")
+    for name in [name for name in (each.removeprefix("-") for each in asked) if name not in names]:
+        tell(f"{CHOICE}: there is no detector {name[:_SAID_CHARS]}{meant(name, names)}")
     return [f for f, name in zip(factories, names, strict=True) if _is_on(f, name, asked)]
 
 
