@@ -156,6 +156,12 @@ def test_what_comes_back_of_a_call_that_asks_several_is_what_each_of_them_answer
     }
 
 
+def test_the_figures_of_a_call_that_asks_several_are_each_agents_own() -> None:
+    trace = both({"researcher": "H7 is free.", "scout": "R22 and R23 are."}, "H7 is free. R22 and R23 are.")
+    known = Effectiveness(trace)
+    assert [known.of(each).returned for each in trace.delegations()] == [1, 2]
+
+
 def test_where_a_call_brings_back_one_result_for_several_whose_own_answers_are_not_known_none_is_told() -> None:
     crossing = Effectiveness(trace := both({"researcher": "", "scout": ""}, "H7 is free.")).crossing(
         trace.delegations()[0]

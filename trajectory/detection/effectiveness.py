@@ -73,7 +73,7 @@ class Effectiveness:
         self._trace = trace
         self._spending = Spending(trace)
         self._crossings = Crossings(trace)
-        self._known: dict[bytes, Figures] = {}
+        self._known: dict[Delegation, Figures] = {}  # a call that is shared is several, under one id
 
     @cached_property
     def _again(self) -> dict[bytes, Again]:
@@ -89,10 +89,10 @@ class Effectiveness:
 
     def of(self, delegation: Delegation, crossing: Crossing | None = None) -> Figures:
         """The figures of one delegation; `crossing` where it is at hand."""
-        known = self._known.get(delegation.delegation_id)
+        known = self._known.get(delegation)
         if known is None:
             known = self._of(delegation, crossing or self.crossing(delegation))
-            self._known[delegation.delegation_id] = known
+            self._known[delegation] = known
         return known
 
     def total(self, delegations: Iterable[Delegation]) -> Figures | None:
