@@ -153,7 +153,7 @@ def test_a_hundred_thousand_names_do_not_drive_out_what_is_known(monkeypatch: py
     team.runs(400)
     for i in range(2000):
         team.runs(1, tool=f"tool-{i}")
-    assert len(team.watch) <= 30 and team.watch._counted_count <= 500
+    assert len(team.watch) <= 30 and len(team.watch._counted) <= 500
     assert [one.key.metric for one in team.runs(30, seconds=9)] == [LATENCY]
 
 

@@ -7,7 +7,7 @@ alarms, and a step that came with it says so. One for all traces of a collector;
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -28,6 +28,7 @@ from trajectory.signals.anomaly import (
     Place,
 )
 from trajectory.signals.baseline import Alarm, Baseline
+from trajectory.signals.counted import CountedSpans
 from trajectory.signals.failing import FailureShare
 from trajectory.signals.measures import Kind, Measure
 from trajectory.signals.mix import ToolMix
@@ -78,8 +79,7 @@ class Watch:
         self._prices = prices
         self._warm: OrderedDict[Key, _Series] = OrderedDict()  # least recently heard of first
         self._new: OrderedDict[Key, _Series] = OrderedDict()
-        self._counted: OrderedDict[bytes, set[bytes]] = OrderedDict()  # by trace, spans and delegations
-        self._counted_count = 0
+        self._counted = CountedSpans()  # a delegation under its span's id and a letter
         self._news: deque[Ended | Graver] = deque(maxlen=MAX_SERIES_COUNT)
 
     def __len__(self) -> int:
@@ -91,13 +91,14 @@ class Watch:
             self._prices = load_prices()
         return self._prices
 
-    def counted(self, trace_id: bytes) -> frozenset[bytes] | set[bytes]:
+    def counted(self, trace_id: bytes) -> Set[bytes]:
         """The ids of the spans of a trace that count already."""
-        return self._counted.get(trace_id, frozenset())
+        return self._counted.of(trace_id)
 
     def put(self, trace_id: bytes, measures: Iterable[Measure], now_ns: int) -> list[Anomaly]:
         """Takes what a trace did; returns what is to be told because of it. Measures that count already are left out."""
-        counted = self._counting(trace_id)
+        counted = self._counted.of(trace_id)
+        new: set[bytes] = set()
         values: dict[Key, list[tuple[Measure, float]]] = {}
         calls: dict[Key, Counter[str]] = {}
         last: dict[Key, Measure] = {}
@@ -105,10 +106,9 @@ class Watch:
             if not 0 < measure.at_ns <= now_ns + _AHEAD_NS:
                 continue
             one = measure.span_id + (b"d" if measure.kind == Kind.DELEGATION else b"")  # it may be a tool call, too
-            if one in counted or len(counted) >= _MAX_TRACE_SPANS:
+            if one in counted or one in new or len(counted) + len(new) >= _MAX_TRACE_SPANS:
                 continue
-            counted.add(one)
-            self._counted_count += 1
+            new.add(one)
             of = (measure.kind, measure.service[:_MAX_NAME], measure.agent[:_MAX_NAME], measure.name[:_MAX_NAME])
             for metric, value in _values(measure):
                 values.setdefault(Key(metric, *of), []).append((measure, value))
@@ -116,7 +116,7 @@ class Watch:
                 key = Key(TOOL_FREQUENCY, Kind.AGENT, measure.service, measure.agent, measure.agent)
                 calls.setdefault(key, Counter())[measure.name[:_MAX_NAME]] += 1
                 last[key] = measure
-        self._let_go_of_spans()
+        self._counted.add(trace_id, new, MAX_SPANS_COUNT)
         told: list[Anomaly | Ended | Graver | None] = []
         for key, all_values in values.items():
             series = self._series(key)
@@ -152,15 +152,6 @@ class Watch:
             if name in asked and (standing := series.standing(asked[name])) is not None:
                 found[name] = standing
         return found
-
-    def _counting(self, trace_id: bytes) -> set[bytes]:
-        counted = self._counted.setdefault(trace_id, set())
-        self._counted.move_to_end(trace_id)
-        return counted
-
-    def _let_go_of_spans(self) -> None:
-        while self._counted_count > MAX_SPANS_COUNT and len(self._counted) > 1:
-            self._counted_count -= len(self._counted.popitem(last=False)[1])
 
     def _series(self, key: Key) -> "_Series":
         series = self._warm.get(key) or self._new.get(key)
