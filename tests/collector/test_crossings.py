@@ -7,6 +7,7 @@ from tests.collector.builders import TRACE, bench
 from tests.collector.test_alert_rows import HOSTILE, rows_of
 from tests.collector.test_views import run, tell
 from tests.detection.stories import trip
+from tests.detection.test_effectiveness import both
 from tests.scenarios import Scenario
 from trajectory.collector import crossings as room
 from trajectory.collector import watching
@@ -49,6 +50,17 @@ def test_a_value_of_a_span_is_followed_to_the_later_spans_that_went_on_with_it()
 
 def test_a_task_that_came_otherwise_than_it_was_sent_is_shown_as_both() -> None:
     assert [c.slot for c in viewed(trip(heard="Find a hotel.")).contents] == ["sent", "received", "returned"]
+
+
+def test_each_agent_that_one_call_asks_has_a_row_and_a_page_of_its_own() -> None:
+    rows = rows_of(both({"researcher": "H7 is free.", "scout": "R22 and R23 are."}, "H7 is free. R22 and R23 are."))
+    ids = [row.delegation_id for row in rows.delegation_rows()]
+    pages = [delegation_view(rows, each, 1000, 1, Health()) for each in ids]
+    assert [(p.row.target, p.number, p.figures.returned, p.contents[-1].text) for p in pages if p is not None] == [
+        ("researcher#1", 1, 1, "H7 is free."),
+        ("scout#1", 2, 2, "R22 and R23 are."),
+    ]
+    assert len({p.next_id or p.previous_id for p in pages if p is not None}) == 2
 
 
 def test_what_was_not_captured_is_named_by_its_side() -> None:

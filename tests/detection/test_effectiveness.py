@@ -134,7 +134,7 @@ def test_an_answer_of_which_less_came_back_than_was_said_dropped_something() -> 
     assert items(run.trace())["41.2M EUR"].change == "returned"
 
 
-def both(answers: dict[str, str], result: str) -> Trace:
+def both(answers: dict[str, str], result: str) -> Scenario:
     """One call of a planner that puts two agents to work; an empty answer was not captured."""
     run = Scenario()
     with run.agent("planner", task="Find a hotel in Lyon."):
@@ -143,12 +143,12 @@ def both(answers: dict[str, str], result: str) -> Trace:
             said = {"input": [f"Find one, {name}."]} | ({"output": [answer]} if answer else {})
             run.ends(run.opens(SpanKind.AGENT, name, agent=name, under="ask_both", contents=said))
         run.ends(asks, result=result)
-    return run.trace()
+    return run
 
 
 def test_what_comes_back_of_a_call_that_asks_several_is_what_each_of_them_answered() -> None:
     answers = {"researcher": "H7 is free, until 2025-10-01.", "scout": "R22 is step-free."}
-    trace = both(answers, "H7 is free. R22 is step-free.")
+    trace = both(answers, "H7 is free. R22 is step-free.").trace()
     assert [items(trace, n).keys() for n in (0, 1)] == [{"H7", "2025-10-01"}, {"R22"}]
     assert items(trace)["2025-10-01"].change == "dropped"
     assert {d.target_agent: [trace.text(x) for x in d.returned_digests()] for d in trace.delegations()} == {
@@ -157,15 +157,14 @@ def test_what_comes_back_of_a_call_that_asks_several_is_what_each_of_them_answer
 
 
 def test_the_figures_of_a_call_that_asks_several_are_each_agents_own() -> None:
-    trace = both({"researcher": "H7 is free.", "scout": "R22 and R23 are."}, "H7 is free. R22 and R23 are.")
+    trace = both({"researcher": "H7 is free.", "scout": "R22 and R23 are."}, "H7 is free. R22 and R23 are.").trace()
     known = Effectiveness(trace)
     assert [known.of(each).returned for each in trace.delegations()] == [1, 2]
 
 
 def test_where_a_call_brings_back_one_result_for_several_whose_own_answers_are_not_known_none_is_told() -> None:
-    crossing = Effectiveness(trace := both({"researcher": "", "scout": ""}, "H7 is free.")).crossing(
-        trace.delegations()[0]
-    )
+    trace = both({"researcher": "", "scout": ""}, "H7 is free.").trace()
+    crossing = Effectiveness(trace).crossing(trace.delegations()[0])
     assert crossing.hidden["back"] == NO_PART and not crossing.items
 
 

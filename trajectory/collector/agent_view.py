@@ -182,7 +182,7 @@ class _Maker:
             tokens=sum(tokens_of(s) for s in alike) if is_span else 0,
             mark=self._rows.mark(span) if is_span or line.what == RETURN else "",
             count=stop - start,
-            delegation_id=d.delegation_id.hex() if d is not None else "",
+            delegation_id=d.own_id.hex() if d is not None else "",
             found=self._lines.found.get(line.key, []),
         )
 

@@ -186,10 +186,10 @@ class _AlertRows:
             return "", ""
         given = self._between.get((id(before), id(after)))
         if given is not None:
-            return "task", given.delegation_id.hex()
+            return "task", given.own_id.hex()
         returned = self._between.get((id(after), id(before)))
         if returned is not None:
-            return "error" if span.is_error else "answer", returned.delegation_id.hex()
+            return "error" if span.is_error else "answer", returned.own_id.hex()
         return "words", ""
 
     # --- how far it came --------------------------------------------------------------------------------------------

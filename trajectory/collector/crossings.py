@@ -37,7 +37,7 @@ def delegation_view(
     """A delegation with its items; None where the trace has none of this id."""
     delegations = rows.trace.delegations()
     drawn = rows.delegation_rows()
-    at = next((n for n, d in enumerate(delegations) if d.delegation_id.hex() == delegation_id), -1)
+    at = next((n for n, d in enumerate(delegations) if delegation_id in (d.own_id.hex(), d.delegation_id.hex())), -1)
     if at < 0:
         return None
     delegation = delegations[at]
@@ -60,7 +60,7 @@ def delegation_view(
         figures=_figures(known.of(delegation, crossing)),
         between=_figures(between) if between is not None else None,
         again=again.kind if again is not None else "",
-        again_id=again.first.delegation_id.hex() if again is not None else "",
+        again_id=again.first.own_id.hex() if again is not None else "",
         contents=list(_contents(rows, delegation, content_limit)),
         alerts=_alerts(rows, drawn[at]),
         previous_id=drawn[at - 1].delegation_id if at else "",
@@ -144,5 +144,5 @@ def _contents(rows: TraceRows, delegation: Delegation, limit: int) -> Iterable[C
 
 def _alerts(rows: TraceRows, row: DelegationRow) -> list[AlertRow]:
     """The alerts that are about this hand-over."""
-    ids = {row.delegation_id, row.target_span_id} - {""}
-    return [a for a in alert_rows(rows) if row.delegation_id == a.root_span_id or a.span_id in ids][:_MAX_ALERTS_COUNT]
+    ids = {row.span_id, row.target_span_id} - {""}
+    return [a for a in alert_rows(rows) if row.span_id == a.root_span_id or a.span_id in ids][:_MAX_ALERTS_COUNT]

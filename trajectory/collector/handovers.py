@@ -74,7 +74,7 @@ class Handovers:
             wanted = [
                 d
                 for d in folded.trace.delegations()[:_MAX_DELEGATIONS]
-                if d.returned_ns and d.delegation_id not in folded.tally.crossings
+                if d.returned_ns and d.own_id not in folded.tally.crossings
             ]
             if wanted:
                 self._now = folded, effectiveness_of(folded.trace), wanted
@@ -89,4 +89,4 @@ class Handovers:
             if figures.needed is not None:
                 items = figures.needed, figures.arrived or 0
         finally:
-            folded.tally.crossed(delegation.delegation_id, items)
+            folded.tally.crossed(delegation.own_id, items)

@@ -226,7 +226,7 @@ class TraceRows:
         path = self._roots | self._carried
         touched = (delegation.delegation_id in path) or (target is not None and self._lane_on_path(delegation))
         return DelegationRow(
-            delegation_id=delegation.delegation_id.hex(),
+            delegation_id=delegation.own_id.hex(),
             source=self._end(delegation.source, delegation.source_agent),
             target=self._end(delegation.target, delegation.target_agent),
             mode=clean(str(delegation.mode)),

@@ -44,7 +44,7 @@ class Line(NamedTuple):
     def key(self) -> str:
         """What it is known by, as long as the trace is."""
         at = f" {self.event.name[:40]} {self.event.at_ns}" if self.event is not None else ""
-        by = f" {self.delegation.delegation_id.hex()}" if self.delegation is not None else ""
+        by = f" {self.delegation.own_id.hex()}" if self.delegation is not None else ""
         return f"{self.what} {self.span.span_id.hex()}{at}{by}"
 
 

@@ -73,7 +73,7 @@ class Effectiveness:
         self._trace = trace
         self._spending = Spending(trace)
         self._crossings = Crossings(trace)
-        self._known: dict[Delegation, Figures] = {}  # a call that is shared is several, under one id
+        self._known: dict[bytes, Figures] = {}
 
     @cached_property
     def _again(self) -> dict[bytes, Again]:
@@ -85,14 +85,14 @@ class Effectiveness:
 
     def again(self, delegation: Delegation) -> Again | None:
         """What a delegation does again."""
-        return self._again.get(delegation.delegation_id)
+        return self._again.get(delegation.own_id)
 
     def of(self, delegation: Delegation, crossing: Crossing | None = None) -> Figures:
         """The figures of one delegation; `crossing` where it is at hand."""
-        known = self._known.get(delegation)
+        known = self._known.get(delegation.own_id)
         if known is None:
             known = self._of(delegation, crossing or self.crossing(delegation))
-            self._known[delegation] = known
+            self._known[delegation.own_id] = known
         return known
 
     def total(self, delegations: Iterable[Delegation]) -> Figures | None:
@@ -144,7 +144,7 @@ class Effectiveness:
         has_answer = "back" not in hidden
         back = [i for i in items if i.change == BACK]
         is_heard = has_answer and (not back or "used" not in hidden)
-        again = self._again.get(delegation.delegation_id)
+        again = self._again.get(delegation.own_id)
         kind = again.kind if again is not None else ""
         return Figures(
             needed=sum(count.values()) if is_seen else None,

@@ -41,14 +41,14 @@ def rework_of(trace: Trace) -> dict[bytes, Again]:
     for delegation in trace.delegations():
         linked = _linked(delegation, before)
         if linked is not None:
-            found[delegation.delegation_id] = Again(RETRY, linked)
+            found[delegation.own_id] = Again(RETRY, linked)
         work = _work(delegation, reader)
         if work is None:
             continue
         if linked is None:
             again = next(_agains(work, before, asks), None)
             if again is not None:
-                found[delegation.delegation_id] = again
+                found[delegation.own_id] = again
         before.append(work)
     return found
 

@@ -68,6 +68,12 @@ class Delegation:
         return self.span.span_id
 
     @property
+    def own_id(self) -> bytes:
+        """By which it is told from all others: of a call that is shared, the target's span."""
+        target = self.target_span
+        return target.span_id if self.is_shared and target is not None else self.delegation_id
+
+    @property
     def is_transfer(self) -> bool:
         """Whether control passed: nothing comes back to the sender."""
         return self.mode == DelegationMode.TRANSFER

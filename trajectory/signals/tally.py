@@ -151,7 +151,7 @@ class TraceTally:
         for delegation in self._trace.delegations():
             measure = delegation_measure(delegation)
             if measure is not None:
-                items = self.crossings.get(delegation.delegation_id)
+                items = self.crossings.get(delegation.own_id)
                 if items is not None:
                     measure = msgspec.structs.replace(measure, needed=items[0], arrived=items[1])
                 measures.append(measure)
