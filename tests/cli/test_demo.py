@@ -1,6 +1,7 @@
 """The main job, end to end over real processes: the demo's story is found, and a killed collector loses nothing."""
 
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -162,8 +163,13 @@ def wait_for_facts(store: Path) -> None:
 
 
 def test_a_demo_without_a_terminal_ends_by_itself_and_prints(tmp_path: Path) -> None:
-    done = trajectory("demo", "--seed", "7", XDG_DATA_HOME=str(tmp_path), TRAJECTORY_STORE="")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"  # where another collector takes OTLP: the demo wants none
+        done = trajectory(
+            "demo", "--seed", "7", XDG_DATA_HOME=str(tmp_path), TRAJECTORY_STORE="", TRAJECTORY_OTLP_HTTP=taken
+        )
     assert done.code == 0, done.err
+    assert "OTLP" not in done.err and "the collector:" not in done.err
     assert "Delegations" in done.out
     assert (tmp_path / "trajectory" / "demo.db").exists()
     assert (tmp_path / "trajectory" / "demo.db").stat().st_mode & 0o077 == 0

@@ -303,7 +303,7 @@ def test_a_detector_that_cannot_be_loaded_or_is_none_stops_nobody_and_is_told_in
     ("code", "said"),
     [
         ("os.kill(writer_of(Path(sys.argv[1]))[0], 9)", "the collector ended too early: what it had not taken waits"),
-        ("tell_nonsense()", "stopped after 2 facts: 0 lost, 1 quarantined"),
+        ("tell_nonsense()", "the collector: stopped after 2 facts: 0 lost, 1 quarantined"),
         ("pass", ""),
     ],
     ids=["killed", "nonsense", "well"],

@@ -35,6 +35,7 @@ _STOP_S = 10.0
 _SETTLE_S = 8.0
 _SAID_LINES = 40  # of a collector, the last
 _HEARD_S = 2.0
+_NO_OTLP = ("--otlp-http", "off", "--otlp-grpc", "off")  # its usual places may be another collector's
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     for name in VARIABLES:
         os.environ.pop(name, None)  # the demo's own collector takes no keys
     policy = policy_file(args.policy) if args.policy else None
-    with told_by_own(policy, store) as words, collector_process(store, *words) as endpoint:
+    with told_by_own(policy, store) as words, collector_process(store, *_NO_OTLP, *words) as endpoint:
         code = _play(args, endpoint, "" if headless else store, pace, headless)
         if headless and code == 0:
             _settled(endpoint, args.trace_id)
@@ -157,7 +158,7 @@ def collector_process(store: str, *words: str, stop_s: float = _STOP_S) -> Itera
         if listener.ident is not None:
             listener.join(_HEARD_S)
             for line in list(said):
-                say(line)
+                say(f"the collector: {line}")
             if is_over:
                 say("the collector ended too early: what it had not taken waits on disk for the next one of this store")
         for stream in (process.stdin, process.stderr):
