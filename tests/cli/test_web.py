@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,10 @@ from tests.tui.pilots import driving
 
 aiohttp = pytest.importorskip("aiohttp")
 pytest.importorskip("textual_serve")
+from textual_serve.download_manager import DownloadManager  # noqa: E402
+
 from tests.cli.chromium import PROGRAM, Page, browsing  # noqa: E402  # needs aiohttp
+from trajectory.cli import web  # noqa: E402
 
 UNFINISHED = re.compile(rb"\x1b(\[[?<>=0-9;$]*)?\Z")  # a code of which the rest has not come yet
 
@@ -61,6 +65,75 @@ async def test_without_the_token_nothing_is_answered(address: str) -> None:
                 assert token not in await answer.text()
         async with session.get(address + "ws", headers={"Origin": "http://evil.example"}) as answer:
             assert answer.status == 403
+
+
+@pytest.mark.parametrize("asked", ["OPTIONS *", "CONNECT evil.example:443", "GET //"])
+async def test_odd_requests_learn_nothing_either(address: str, asked: str) -> None:
+    assert b"403 Forbidden" in await _said(
+        address, f"{asked} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    )
+
+
+async def test_by_another_name_it_answers_to_no_token(address: str) -> None:
+    """A name that somebody else made resolve to this machine."""
+    path = "/" + address.split("/", 3)[3]
+    port = address.split(":")[2].partition("/")[0]
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port}.evil.example", ""):
+        said = await _said(address, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        assert b"403 Forbidden" in said, host
+
+
+async def test_a_connection_that_shows_no_token_is_ended(address: str) -> None:
+    for begun in ("", "GET / HTTP/1.1\r\nX: ", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"):
+        await _said(address, begun)
+
+
+async def _said(address: str, asked: str) -> bytes:
+    """All that is answered until the other side ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(address.split(":")[2].partition("/")[0]))
+    writer.write(asked.encode())
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "said", ["{}", "[]", "no JSON", '["stdin", 5]', '["stdin", "\\ud800"]', '["resize", {"width": "x"}]']
+)
+async def test_a_page_that_speaks_as_none_of_ours_is_closed(address: str, said: str) -> None:
+    at = address.replace("http", "ws", 1) + "ws"
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session, session.ws_connect(at) as page_socket:
+        await page_socket.send_str(said)
+        async for _ in page_socket:
+            pass
+        assert page_socket.close_code == aiohttp.WSCloseCode.OK
+
+
+async def test_no_page_is_larger_than_a_screen() -> None:
+    assert web._screen(10**9, 10**9) == (web.MAX_COLUMNS, web.MAX_ROWS)
+    assert web._screen(-5, 0) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "does", ["while True: os.write(1, b'D' + (60_000).to_bytes(4, 'big') + bytes(60_000))", "time.sleep(600)"]
+)
+async def test_a_process_ends_with_its_page_whatever_it_is_at(monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    monkeypatch.setattr(web, "END_S", 0.2)
+    script = f"import os, time; os.write(1, b'__GANGLION__\\n')\n{does}"
+
+    async def gone(_: object = None) -> None:
+        raise ConnectionError
+
+    page = web._Dashboard(
+        shlex.join(["exec", sys.executable, "-c", script]),
+        write_bytes=gone, write_str=gone, close=gone, download_manager=DownloadManager(),
+    )  # fmt: skip
+    await page.start(80, 24)
+    await asyncio.wait_for(page.end(), 10)
+    assert await asyncio.wait_for(page.process.wait(), 10) == -signal.SIGKILL
 
 
 async def test_with_the_token_the_page_is_the_dashboard(address: str) -> None:

@@ -1,11 +1,14 @@
 """`trajectory watch --web`: the same dashboard in a browser on this machine, each page a process of its own.
 
 Invariant: it listens on loopback, and answers nothing but to the random token that is in the address which it prints; what asks
-without it learns nothing. Nothing is fetched from elsewhere. Needs the extra `web`; called by `watch`.
+without it learns nothing, and is let go. A page's process ends with its page. Nothing is fetched from elsewhere. Needs the extra
+`web`; called by `watch`.
 """
 
 import asyncio
+import contextlib
 import hmac
+import logging
 import os
 import secrets
 import shlex
@@ -18,6 +21,7 @@ from trajectory.errors import ConfigError
 
 try:
     from aiohttp import web
+    from textual_serve.app_service import AppService
     from textual_serve.server import Server
 except ImportError as error:
     raise ConfigError(
@@ -27,6 +31,11 @@ except ImportError as error:
 
 HOST = "127.0.0.1"
 MAX_PAGES_COUNT = 8
+MAX_COLUMNS, MAX_ROWS = 1000, 500  # of a page: what is drawn costs memory by its size
+END_S = 3.0  # for a page's process, once its page is gone
+SILENCE_S = 2.0  # for a connection to show the token; half of it at least
+_BACKLOG = 16
+_MISSPOKEN = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError)
 # Without it what is typed goes nowhere until somebody clicks.
 _TAKE_KEYBOARD = """<script>
 new MutationObserver((_, watch) => {
@@ -38,10 +47,44 @@ new MutationObserver((_, watch) => {
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; frame-ancestors 'none'",
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class _Dashboard(AppService):
+    """The process of one page. No larger than a screen, and it ends with the page, whatever it is at."""
+
+    process: asyncio.subprocess.Process
+
+    async def _open_app_process(self, width: int = 80, height: int = 24) -> asyncio.subprocess.Process:
+        self.process = await super()._open_app_process(*_screen(width, height))
+        return self.process
+
+    async def set_terminal_size(self, width: int, height: int) -> None:
+        await super().set_terminal_size(*_screen(width, height))
+
+    async def end(self) -> None:
+        """Tells it to leave, and ends it where it does not."""
+        leaving = asyncio.create_task(self._leave())
+        try:
+            await asyncio.wait({leaving}, timeout=END_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+        await leaving
+
+    async def _leave(self) -> None:
+        assert self.process.stdout is not None
+        with contextlib.suppress(ConnectionError):  # its page was gone while it drew
+            await self.stop()
+        while await self.process.stdout.read(65536):  # or it waits for ever to be read
+            pass
+
+
+def _screen(width: int, height: int) -> tuple[int, int]:
+    return max(1, min(int(width), MAX_COLUMNS)), max(1, min(int(height), MAX_ROWS))
 
 
 class Pages(Server):
@@ -51,6 +94,7 @@ class Pages(Server):
         super().__init__(command, host=HOST, port=port, title="trajectory")
         self.token = secrets.token_urlsafe(24)
         self._page_count = 0
+        self._known: set[object] = set()  # connections that showed the token
 
     @property
     def address(self) -> str:
@@ -66,11 +110,14 @@ class Pages(Server):
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        given = request.path.split("/", 2)[1]
+        given = request.path.strip("/").partition("/")[0]
         if not hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode()):
             raise web.HTTPForbidden(
                 text="the address is the one that `trajectory watch --web` printed, token and all\n"
             )
+        self._known.add(request.protocol)
+        if f"http://{request.host}" != self.public_url:
+            raise web.HTTPForbidden(text="this is asked for by another name than its own\n")
         if request.headers.get("Origin", self.public_url) != self.public_url:
             raise web.HTTPForbidden(text="another page cannot ask\n")
         response: web.StreamResponse = await handler(request)
@@ -92,9 +139,48 @@ class Pages(Server):
             raise web.HTTPServiceUnavailable(text=f"there are {MAX_PAGES_COUNT} pages open already\n")
         self._page_count += 1
         try:
-            return await super().handle_websocket(request)
+            return await self._page(request)
         finally:
             self._page_count -= 1
+
+    async def _page(self, request: web.Request) -> web.WebSocketResponse:
+        page = web.WebSocketResponse(heartbeat=15)
+        await page.prepare(request)
+
+        async def leave() -> None:
+            await page.close()
+
+        app = _Dashboard(
+            self.command,
+            write_bytes=page.send_bytes,
+            write_str=page.send_str,
+            close=leave,
+            download_manager=self.download_manager,
+        )
+        size = [request.query.get("width", ""), request.query.get("height", "")]
+        width, height = (
+            int(cells) if cells.isdecimal() else usual for cells, usual in zip(size, (80, 24), strict=True)
+        )
+        await app.start(width, height)
+        try:
+            await self._process_messages(page, app)
+        except _MISSPOKEN:  # no page of ours says that
+            await page.close()
+        finally:
+            await app.end()
+        return page
+
+    async def let_go_of_silent(self, server: web.Server) -> None:
+        """Ends connections that have not shown the token, again and again: they would use up the files of the process."""
+        silent: set[object] = set()
+        while True:
+            await asyncio.sleep(SILENCE_S / 2)
+            self._known.intersection_update(server.connections)
+            unknown = [each for each in server.connections if each not in self._known]
+            for each in unknown:
+                if each in silent and each.transport is not None:
+                    each.transport.abort()
+            silent = set(unknown)
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -110,6 +196,8 @@ def serve(words: list[str], port: int) -> int:
 
 async def _serve(words: list[str], port: int) -> int:
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    for room in ("aiohttp", "textual-serve", "asyncio"):  # whoever sends nonsense would write on this terminal
+        logging.getLogger(room).addHandler(logging.NullHandler())
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(name, _end, ended, name)
     with _listening(port) as listener:
@@ -117,11 +205,14 @@ async def _serve(words: list[str], port: int) -> int:
         pages = Pages(f"exec {command}", listener.getsockname()[1])
         runner = web.AppRunner(await pages.application(), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
+        assert runner.server is not None
+        letting_go = asyncio.create_task(pages.let_go_of_silent(runner.server))
         try:
-            await web.SockSite(runner, listener).start()
+            await web.SockSite(runner, listener, backlog=_BACKLOG).start()
             print(f"the dashboard is at {pages.address}", flush=True)
             number = await ended
         finally:
+            letting_go.cancel()
             await runner.cleanup()
     return 0 if number == signal.SIGINT else 128 + number
 
@@ -136,7 +227,7 @@ def _listening(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
-        listener.listen(16)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigError(f"cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}", "port") from None
