@@ -1,5 +1,6 @@
 """Damaged stores, full disks and read-only files at the command line: one line that says what to do, and nothing gets worse."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -100,11 +101,13 @@ def test_a_store_that_is_served_while_its_middle_is_damaged_is_served(sound: Pat
 
 
 def limited(store: Path, blocks: int, *words: str) -> Done:
-    """A command that may write no file beyond so many blocks of 512 bytes: what a full disk does to it."""
+    """A command that may write no file beyond so many blocks of 512 bytes: what a full disk does to it. Nor any bytecode: Python
+    would leave it cut, for every other process to fail at."""
     command = f'ulimit -f {blocks}; exec "$@"'
     run = subprocess.run(
         ["sh", "-c", command, "sh", sys.executable, "-P", "-m", "trajectory", *words, "--store", str(store)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     return Done(run.returncode, run.stdout, run.stderr)
 

@@ -308,7 +308,10 @@ def test_sigterm_without_a_collector_spools(spool_dir: Path) -> None:
 
 
 def test_a_disk_that_fills_up_costs_only_what_it_had_no_room_for_and_that_is_counted(spool_dir: Path) -> None:
-    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+    limited = (
+        "import resource, sys; sys.dont_write_bytecode = True\n"  # Python would leave it cut, for every other process to fail at
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+    )
     with FakeCollector() as collector:
         endpoint = collector.endpoint
     said = run(limited + EMIT, endpoint, 5000)
