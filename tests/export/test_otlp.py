@@ -220,3 +220,14 @@ def _cascading() -> Trace:
     for finding in said:
         trace.apply(Found(run.now_ns, finding), run.source)
     return trace
+
+
+def test_a_hand_over_to_several_agents_names_none_of_them_as_whom_it_went_to() -> None:
+    scene = Scene()
+    asks = scene.span("delegation", "ask both", scene.span("agent", "boss", agent="boss"), task=["find one"])
+    for name in ("researcher", "scout"):
+        scene.span("agent", name, asks, agent=name)
+    assert [d.target_agent for d in scene.trace().delegations()] == ["researcher", "scout"]
+    (span,) = [s for s in spans_of(parsed(scene)).values() if s.name == "ask both"]
+    assert not {"researcher", "scout"} & set(strings(span).values())
+    assert told(fold(read_request(written(OTLP_JSON, scene), "json").batches)) == told(scene.trace())
