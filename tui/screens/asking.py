@@ -38,6 +38,7 @@ class AskingScreen(Screen[None]):
         self.said = ""
         self.missing = ""
         self._prompt_for: Callable[[str], None] | None = None
+        self._filter_before = ""  # as it was when one began to type another
         self._pane_before: Pane | None = None  # had the focus before the prompt
         self._observed: tuple[object, dict[str, list[str]]] = (None, {})  # values for the prompt, of a view
         self._arrival: tuple[str, str, str] | None = None  # a pane, and a row of it by key or by span, to go to

@@ -118,15 +118,17 @@ class DataScreen(FramedScreen):
         self.update_bars()
 
     def close_prompt(self) -> None:
-        """Closes the prompt and gives the pane its focus back."""
+        """Closes the prompt and gives the pane its focus back. A filter with a fault is left for what was there before it."""
         self.query_one(Prompt).display = False
         self.query_one("#hint").styles.width = "1fr"
-        self.filter_error = None  # what does not parse was not applied
+        if self.filter_error:
+            self.apply_filter(self._filter_before)
         self._prompt_for = None
         self.set_focus(self._pane_before or self.panes()[0], scroll_visible=False)
         self.plan()
 
     def action_filter(self) -> None:
+        self._filter_before = self.filter_text
         self.ask("/", self.filter_text, lambda text: self.tui.tell(self.tui.settings.keep_filter(text)))
 
     def on_input_changed(self, event: Input.Changed) -> None:
