@@ -193,3 +193,44 @@ def test_hostile_attributes_and_bodies_make_no_ends_and_no_trouble() -> None:
     assert {e.kind for e in ends_of(trace).gives if e.span_id == part.span_id(9)} == {"call"}
     assert Trace(b"t" * 16).spans == {} and ends_of(Trace(b"t" * 16)) == Ends()
     assert BEGIN_NS < ends_of(trace).last_ns < BEGIN_NS + 60 * SECOND_NS
+
+
+def beginning(at_s: int, *, session: bytes = b"session", worker: bytes = b"planner") -> Ends:
+    start_ns = BEGIN_NS + at_s * SECOND_NS
+    return Ends(start_ns, start_ns + 10 * SECOND_NS, session=session, worker=worker, workers=[worker], is_whole=True)
+
+
+def answer(at_s: int) -> Ends:
+    start_ns = BEGIN_NS + at_s * SECOND_NS
+    return Ends(start_ns, start_ns + SECOND_NS, is_answer=True, session=b"session", worker=b"clerk", workers=[b"clerk"])
+
+
+def test_what_something_must_have_caused_is_of_the_only_beginning_in_its_session() -> None:
+    stitching = Stitching()
+    stitching.put(b"begun", beginning(0))
+    stitching.put(b"answer", answer(1))
+    (joint,) = stitching.causes(b"answer")
+    assert (joint.cause, joint.grade, joint.reason) == (b"begun", "inferred", "the only beginning in its session")
+    assert not joint.is_delegation and stitching.run_of(b"answer").root == b"begun"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [beginning(5), beginning(2, session=b"", worker=b"clerk"), beginning(2, session=b"")],
+    ids=["another beginning", "its agent elsewhere without a session", "the beginning's agent elsewhere, too"],
+)
+def test_where_another_could_have_caused_it_as_well_a_session_joins_nothing(other: Ends) -> None:
+    stitching = Stitching()
+    stitching.put(b"begun", beginning(0))
+    stitching.put(b"answer", answer(1))
+    stitching.put(b"other", other)
+    assert stitching.causes(b"answer") == []
+    stitching.forget(b"other")
+    assert len(stitching.causes(b"answer")) == 1
+
+
+def test_a_session_joins_nothing_to_what_began_after_it() -> None:
+    stitching = Stitching()
+    stitching.put(b"begun", beginning(30))
+    stitching.put(b"answer", answer(1))
+    assert stitching.causes(b"answer") == []

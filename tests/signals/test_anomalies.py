@@ -1,5 +1,6 @@
 """Rules of what is told of a model, a tool or an agent over many runs: once, with evidence, and by more than one of them."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -25,7 +26,7 @@ from trajectory.model.words import (
     Severity,
 )
 from trajectory.signals import watch as watches
-from trajectory.signals.anomalies import Anomalies
+from trajectory.signals.anomalies import Anomalies, message_of
 from trajectory.signals.anomaly import ERROR_RATE, LATENCY, TOOL_FREQUENCY, Anomaly, Ended, Graver
 from trajectory.signals.baseline import RETURNED, SETTLED
 from trajectory.signals.measures import Measure
@@ -89,6 +90,28 @@ def over(watch: Watch) -> list[tuple[str, str]]:
     return [(end.series, end.why) for end in watch.take_news() if isinstance(end, Ended)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "agent", "said"),
+    [
+        ("agent", "research", "research", "Runs of research take "),
+        ("delegation", "booker", "planner", "Delegations from planner to booker take "),
+        ("delegation", "booker", "", "Delegations to booker take "),
+        ("model", "", "planner", "Calls of a model by planner take "),
+    ],
+)
+def test_whose_runs_calls_and_delegations_left_what_is_usual_is_said(
+    kind: str, name: str, agent: str, said: str
+) -> None:
+    team = Team()
+    told: list[Anomaly] = []
+    for _ in range(450):
+        team.count += 1
+        seconds = (9.0 if team.count > 400 else 1.0) * team.chance.lognormvariate(0, 0.3)
+        one = Measure(kind, name, agent, "svc", "1", "", team.now_ns, b"12345678", duration_s=seconds)
+        told += team.watch.put(team.trace_id, [one], team.now_ns)
+    assert [message_of(each).startswith(said) for each in told] == [True]
+
+
 @pytest.mark.parametrize(("seconds", "failing", "metric"), [(9, 0, LATENCY), (1, 1, ERROR_RATE)])
 def test_a_large_sudden_change_is_told_on_few_values_and_is_grave_when_it_goes_on(
     seconds: float, failing: float, metric: str
@@ -116,10 +139,13 @@ def test_a_tool_that_fails_and_an_agent_that_calls_another_are_told() -> None:
     team.runs(400, calls=3)
     told = team.runs(30, calls=3, failing=0.7)
     assert [one.key.metric for one in told] == [ERROR_RATE] and told[0].alarm.seen > 0.3
+    assert re.match(r"\d+ % of calls of search by research fail, usually \d+ %", message_of(told[0]))
     other = Team()
     other.runs(100, calls=3)
     told = other.runs(30, calls=3, tool="browse")
     assert [(one.key.metric, one.alarm.seen > 0.3) for one in told] == [(TOOL_FREQUENCY, True)]
+    mixed = message_of(told[0])
+    assert re.match(r"\d+ % of the tool calls of research are of [\w-]+, usually ", mixed) and mixed.endswith(" runs)")
 
 
 def test_a_step_that_came_with_a_version_says_so_and_is_not_told_at_once() -> None:
@@ -127,6 +153,7 @@ def test_a_step_that_came_with_a_version_says_so_and_is_not_told_at_once() -> No
     team.runs(400, version="1")
     assert team.runs(watches._VERSION_COUNT - 1, seconds=5, version="2") == []
     (told,) = team.runs(20, seconds=5, version="2")
+    assert message_of(told).endswith(", when version 2 came after 1")
     assert told.deploy is not None and (told.deploy.before, told.deploy.after) == ("1", "2")
     assert team.runs(100, seconds=5, version="2") == []
 
