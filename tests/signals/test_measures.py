@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from tests.scenarios import Scenario
 from trajectory.errors import ConfigError
-from trajectory.graph.trace import Trace
+from trajectory.graph.trace import ROLLUP_INPUT_TOKENS, ROLLUP_OUTPUT_TOKENS, Trace
+from trajectory.model.fact import SpanEnded, SpanStarted
 from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
 from trajectory.signals.figures import SECONDS, Figures, Spread, group_of
 from trajectory.signals.measures import CACHED_TOKENS, FIRST_CHUNK_S, Measure, delegation_measure, measures_of
 from trajectory.signals.prices import load_prices
+from trajectory.signals.tally import TraceTally
 
 PRICES = load_prices()
 
@@ -183,3 +185,28 @@ def test_a_group_has_the_minute_in_which_the_work_ended() -> None:
     measure = Measure("tool", "t", "a", "s", "1", "", 61_000_000_000, b"s")
     assert group_of(measure).window == 1
     assert Figures().cost_unknown == 0
+
+
+def sums_of(tally: TraceTally) -> dict[str, tuple[int | None, int | None]]:
+    """What work used, tokens in and out, by its name."""
+    return {m.name: (m.input_tokens, m.output_tokens) for m in tally.current() if m.kind != "delegation"}
+
+
+def test_an_agents_own_sum_counts_where_no_model_call_says_what_was_used_and_no_longer_when_one_does() -> None:
+    run = Scenario()
+    with run.agent("planner"):
+        clerk = run.opens(
+            "agent", "clerk", agent="clerk", attributes={ROLLUP_INPUT_TOKENS: 500, ROLLUP_OUTPUT_TOKENS: 70}
+        )
+        run.ends(clerk)
+    trace = run.trace()
+    tally = TraceTally(trace, PRICES)
+    assert tally.look()
+    sums = sums_of(tally)
+    assert sums["clerk"] == (500, 70) and not any(sums["planner"])
+    asked = {"kind": "model", "name": "chat", "attributes": used("gpt-4o", 300, 30)}
+    trace.apply(SpanStarted(trace.trace_id, b"its-call", clerk, trace.last_ns, 1, **asked), run.source)
+    trace.apply(SpanEnded(trace.trace_id, b"its-call", trace.last_ns + 1, 2, "ok"), run.source)
+    tally.look()
+    sums = sums_of(tally)
+    assert sums["gpt-4o"] == (300, 30) and not any(sums["clerk"])
