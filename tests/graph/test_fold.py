@@ -181,6 +181,15 @@ def test_a_cycle_of_parents_is_cut_at_its_earliest_span() -> None:
         assert len(list(trace.spans[span_id(3)].ancestors())) == 2
 
 
+def test_a_second_start_that_opens_a_cycle_gives_the_cut_span_its_parent_back() -> None:
+    cycle = [started(1, parent=3), started(2, parent=1), started(3, parent=2)]
+    opens = started(3, at_ns=1)  # of two starts the earlier stands
+    assert picture(folded([*cycle, opens])) == picture(folded([opens, *cycle]))
+    trace = folded([*cycle, opens])
+    assert [r.span_id for r in trace.roots] == [span_id(3)]
+    assert trace.spans[span_id(1)].parent is trace.spans[span_id(3)]
+
+
 @pytest.mark.parametrize("kind", [kind for kind in SpanKind if kind != SpanKind.OTHER])
 def test_a_span_that_is_told_of_before_it_is_known_what_it_is_becomes_that(kind: SpanKind) -> None:
     bare = started(1)
