@@ -11,6 +11,8 @@ from tests.scenarios import Scenario
 from trajectory.collector import held
 from trajectory.collector.importing import through_pipeline
 from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.rows import TraceRows
+from trajectory.collector.sums import Sums
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact
 from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
@@ -219,3 +221,61 @@ def test_a_trace_that_memory_forgot_is_not_held_until_what_crossed_in_it_is_comp
     pipeline.make_room()
     assert pipeline.traces() == [] and left() is None
     assert total(pipeline.sums.book, "delegation").count == 1
+
+
+def hits(trace_id: bytes, does: Callable[..., object]) -> Callable[..., object]:
+    """What raises for one trace, as its hostile facts might, and does for all others what it does."""
+
+    def raising(itself: object, *words: object) -> object:
+        folded = getattr(itself, "folded", None) or (words[0] if words else None)
+        trace = getattr(folded, "trace", None) or getattr(itself, "trace", None)
+        if getattr(trace, "trace_id", b"") == trace_id:
+            raise RuntimeError("a fact that nobody thought of")
+        return does(itself, *words)
+
+    return raising
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "where"),
+    [(TraceRows, "trace_row", "a summary"), (Sums, "look", "counting a trace")],
+    ids=["a row", "sums"],
+)
+def test_a_trace_whose_facts_we_cannot_sum_up_costs_no_other_one_and_is_told(
+    owner: type, name: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = b"another-trace-of"
+    monkeypatch.setattr(owner, name, hits(TRACE, getattr(owner, name)))
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    take(pipeline, started(1), *call(2), ended(1))
+    take(pipeline, started(3, trace_id=other), *call(4, parent=3, trace_id=other), ended(3, trace_id=other))
+    pipeline.finish()
+    assert other.hex() in {row.trace_id for row in pipeline.runs.rows()}
+    assert saved(store, "model") == (1, 1000)
+    assert pipeline.vitals.fault == f"{where}: RuntimeError: a fact that nobody thought of"
+
+
+def test_what_cannot_be_compared_at_delegations_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(*_: object) -> None:
+        raise RuntimeError("a text that nobody thought of")
+
+    monkeypatch.setattr(Sums, "work_out", raising)
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    take(pipeline, started(1), *call(2), ended(1))
+    pipeline.finish()
+    assert pipeline.vitals.fault == "comparing what crossed: RuntimeError: a text that nobody thought of"
+    assert saved(store, "model") == (1, 1000)
+
+
+def test_sums_that_a_full_disk_does_not_take_are_saved_when_there_is_room() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    take(pipeline, started(1), *call(2), ended(1))
+    store.is_full = True
+    with pytest.raises(StoreError):
+        pipeline.finish()
+    store.is_full = False
+    pipeline.finish()
+    assert saved(store, "model") == (1, 1000)
