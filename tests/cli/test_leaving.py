@@ -17,7 +17,7 @@ from tests.cli.terminal import trajectory, until
 from tests.tui.story import StoryFeed
 from tui.app import TrajectoryApp
 
-COMMAND = [sys.executable, "-P", "-m", "trajectory", "watch", "--no-settings", "--store"]
+WATCH = ("-m", "trajectory", "watch", "--no-settings", "--store")
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Window:
     """A terminal window with a dashboard in it; `leads` is whether the dashboard is told by a signal that it closes."""
 
-    def __init__(self, store: Path, leads: bool = True) -> None:
+    def __init__(self, *words: object, leads: bool = True) -> None:
         self.pid, self._master = pty.fork() if leads else _without_signal()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", LANG="C.UTF-8")
-            os.execv(sys.executable, [*COMMAND, str(store)])
+            os.execv(sys.executable, [sys.executable, "-P", *map(str, words)])
         termios.tcsetwinsize(self._master, (36, 120))
         self.is_open = True
 
@@ -87,16 +87,47 @@ def windows() -> Iterator[list[Window]]:
 
 def test_a_terminal_that_closes_ends_the_dashboard_however_early(store: Path, windows: list[Window]) -> None:
     byte_counts = (1, 40, 400, 4000)
-    windows += [Window(store) for _ in byte_counts]
-    windows.append(Window(store, leads=False))
+    windows += [Window(*WATCH, store) for _ in byte_counts]
+    windows.append(Window(*WATCH, store, leads=False))
     for window, count in zip(windows, (*byte_counts, 1), strict=True):
         window.read(count)
         window.close()
     assert {window.code() for window in windows} == {128 + signal.SIGHUP}
 
 
+# What an app does that was still writing when its terminal went: to tell of it, it writes there once more.
+WRITES_ON = """
+import os, sys
+from trajectory.cli.leaving import Ending
+
+class App:
+    async def run_async(self, *, mouse=True):
+        print("begun", flush=True)
+        while True:
+            os.write(1, b"\\0" * 4096)
+
+    def exit(self):
+        pass
+
+ending = Ending(App())
+ending.run(False)
+ending.done()
+sys.exit(128 + ending.number)
+"""
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_an_app_that_writes_to_a_terminal_that_is_gone_ends_as_the_terminal_did(
+    leads: bool, windows: list[Window]
+) -> None:
+    windows.append(Window("-c", WRITES_ON, leads=leads))
+    windows[0].read(10)
+    windows[0].close()
+    assert windows[0].code() == 128 + signal.SIGHUP
+
+
 def test_a_terminal_that_takes_no_output_does_not_keep_the_dashboard(store: Path, windows: list[Window]) -> None:
-    window = Window(store)
+    window = Window(*WATCH, store)
     windows.append(window)
     window.read(1)  # and no more: what is drawn fills the terminal
     os.kill(window.pid, signal.SIGTERM)

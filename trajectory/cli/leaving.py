@@ -56,7 +56,14 @@ class Ending:
         self._loop = asyncio.get_running_loop()
         if self.number:
             return
-        await self._app.run_async(mouse=mouse)
+        try:
+            await self._app.run_async(mouse=mouse)
+        except (OSError, termios.error):
+            if not _is_hung_up(0):
+                raise
+            self.number = (
+                self.number or signal.SIGHUP
+            )  # the toolkit wrote to a terminal that is gone, and said so there
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._end(number)
@@ -71,9 +78,7 @@ class Ending:
 
     def _watch_terminal(self) -> None:
         """Ends the app when the terminal hangs up: no signal comes to a process that is not in its foreground."""
-        watched = select.poll()
-        watched.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, 0)  # hang-ups and errors are told in any case
-        if any(what & select.POLLHUP for _, what in watched.poll()):
+        if _is_hung_up():
             self._end(signal.SIGHUP)
 
     def _force(self) -> None:
@@ -81,6 +86,13 @@ class Ending:
             return
         _give_back(self._attributes)
         os._exit(128 + self.number)
+
+
+def _is_hung_up(within_ms: int | None = None) -> bool:
+    """Whether the terminal is gone; waits until it is, or something is wrong with it, where no time is given."""
+    watched = select.poll()
+    watched.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, 0)  # hang-ups and errors are told in any case
+    return any(what & select.POLLHUP for _, what in watched.poll(within_ms))
 
 
 def _attributes() -> "list[object] | None":
