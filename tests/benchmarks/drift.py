@@ -37,7 +37,7 @@ def run() -> list[Row]:
         Row(name, "named", f"{sum(_is_named(tell(seed)) for seed in range(count))} of {count}", "", None)
         for name, tell in kinds.items()
     ]
-    clean = [test_flow_promises.story(name) for name in test_flow_promises.CLEAN]
+    clean = [story() for story in test_flow_promises.CLEAN.values()]
     rows.append(Row("clean stories of the flow", "named", f"{sum(map(_is_named, clean))} of {len(clean)}", "", None))
     for name in ("agentrx_tau", "tau_airline", "who_and_when", "bioagent"):
         rows += _conversations(name)

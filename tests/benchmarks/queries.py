@@ -34,6 +34,12 @@ LATE_PARTS = 8
 ASKED = 15
 PAGE = 200
 RARE = "xylophone"
+LEARNED = (
+    "Late / early is 1.5x or less on some runs and up to 1.7x on others of the same code: what is early takes 2.3 to 4.5 µs a "
+    "fact, as the machine is, and what is late 3.8 to 6.8.",
+    "A page cache of 64 MB instead of 8: 0.96x. Not taken: the memory of the collector misses its goal, and this is 56 MB more.",
+    "The file mapped into memory (256 MB): 1.42x beside 1.18x without, and lists take longer. Not taken.",
+)
 SOURCE = Source(EMITTER_ID, b"benchmark-boot-1", {"service.name": "benchmark"})
 
 
