@@ -343,3 +343,42 @@ def test_a_damaged_text_is_told_as_a_damaged_state(folder: Path) -> None:
     assert reading is not None
     with closing(reading), pytest.raises(StoreError, match=r"is damaged.*alerts begin anew"):
         incidents_in(reading, closed=False)
+
+
+class Slow(Scripted):
+    """A channel that says nothing of a letter until it is let."""
+
+    is_held = True
+
+    def done(self) -> tuple[object, Failure | None] | None:
+        return None if self.is_held else super().done()
+
+
+def test_a_policy_that_changes_while_a_letter_is_under_way_sends_nothing_twice(folder: Path) -> None:
+    slow, after = Slow(), Scripted()
+    desk = Desk(folder, ops=slow)
+    first, second = many(2)
+    desk.find(first)
+    assert desk.dispatch.is_waiting
+    desk.dispatch.use(desk.policy, {"ops": after})  # type: ignore[dict-item]
+    desk.find(second)
+    assert after.got == []  # until it is known what became of the first
+    slow.is_held = False
+    desk.run()
+    assert (len(slow.got), len(after.got)) == (1, 1) and slow.said() != after.said()
+    assert not desk.dispatch.is_waiting
+
+
+def test_alerts_for_a_channel_that_the_policy_no_longer_has_are_told_and_kept(folder: Path) -> None:
+    slow, other = Slow(), Scripted()
+    desk = Desk(folder, ops=slow)
+    for one in many(2):
+        desk.find(one)
+    without = parse_policy(POLICY.replace("ops", "night"))
+    desk.dispatch.use(without, {"night": other})  # type: ignore[dict-item]
+    slow.is_held = False
+    desk.run()
+    assert desk.dispatch.notices() == ["1 alerts wait for ops, a channel that the policy no longer has"]
+    desk.dispatch.use(desk.policy, {"ops": slow})  # type: ignore[dict-item]
+    desk.run()
+    assert len(slow.got) == 2 and desk.dispatch.notices() == []
