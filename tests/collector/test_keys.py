@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import zmq
 
 from tests.collector.builders import SOURCE, TRACE, SaysOnEnd, finding, started, wait_for
 from trajectory.collector.guard import Guard
@@ -112,6 +113,26 @@ def _ask_late(endpoint: str) -> None:
     assert feed._connect()[1].monitor.poll(10_000), "the collector refused nobody"
     assert "asks for a key" in told(NotAdmitted, lambda: feed.pull(RunsQuery(), -1))
     feed.close()
+
+
+def test_a_connection_that_is_refused_between_a_look_and_a_send_is_told_as_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise zmq.Again
+
+    looked = {"pulls": iter([True]), "delivers": iter([True])}  # one could send, and by now one cannot
+    monkeypatch.setattr(zmq.Socket, "send", gone)
+    feed = RemoteFeed("tcp://127.0.0.1:9", timeout_s=10)
+    _, handshakes = feed._connect()
+    handshakes.wait = lambda left_s, events: next(looked["pulls"], False)
+    handshakes.fault = lambda: "it asks for a key"
+    assert told(NotAdmitted, lambda: feed.pull(RunsQuery(), -1)) == "it asks for a key"
+    feed.close()
+    with WireDelivery("tcp://127.0.0.1:9") as delivery:
+        delivery._handshakes.wait = lambda left_s, events: next(looked["delivers"], False)
+        delivery._handshakes.fault = lambda: "it asks for a key"
+        assert told(WireError, lambda: delivery([Batch(SOURCE, 0, [started(1)])])) == "it asks for a key"
 
 
 def test_an_emitters_key_writes_and_cannot_read(tmp_path: Path, keyring: Keyring) -> None:

@@ -4,6 +4,7 @@ Invariant: the same file imported twice is stored once, because a batch's boot i
 Called by `trajectory import`.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -124,8 +125,12 @@ class WireDelivery:
         return int(answer[3])
 
     def _send(self, frame: bytes) -> None:
-        self._wait_for(zmq.POLLOUT)
-        self._socket.send(frame, zmq.NOBLOCK)
+        is_sent = False
+        while not is_sent:
+            self._wait_for(zmq.POLLOUT)
+            with contextlib.suppress(zmq.Again):  # refused since it was looked at: why is told in a moment
+                self._socket.send(frame, zmq.NOBLOCK)
+                is_sent = True
 
     def _wait_for(self, event: int) -> None:
         deadline_s = time.monotonic() + _ANSWER_S

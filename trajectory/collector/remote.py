@@ -5,6 +5,7 @@ socket is made anew, so a collector that comes back is not met by a queue of old
 busy stays, and is not asked again.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -98,8 +99,9 @@ class RemoteFeed:
             if not handshakes.wait(left_s, zmq.POLLIN if self._is_sent else zmq.POLLOUT):
                 self._give_up_on(handshakes.fault())
             elif not self._is_sent:
-                socket.send(frame, zmq.NOBLOCK)
-                self._is_sent = True
+                with contextlib.suppress(zmq.Again):  # refused since it was looked at: why is told in a moment
+                    socket.send(frame, zmq.NOBLOCK)
+                    self._is_sent = True
             else:
                 answer = watching.read_answer(socket.recv(zmq.NOBLOCK))
                 if isinstance(answer.request_id, str):
