@@ -223,7 +223,7 @@ def test_a_trace_that_memory_forgot_is_not_held_until_what_crossed_in_it_is_comp
     assert total(pipeline.sums.book, "delegation").count == 1
 
 
-def hits(trace_id: bytes, does: Callable[..., object]) -> Callable[..., object]:
+def raising_for(trace_id: bytes, does: Callable[..., object]) -> Callable[..., object]:
     """What raises for one trace, as its hostile facts might, and does for all others what it does."""
 
     def raising(itself: object, *words: object) -> object:
@@ -245,7 +245,7 @@ def test_a_trace_whose_facts_we_cannot_sum_up_costs_no_other_one_and_is_told(
     owner: type, name: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = b"another-trace-of"
-    monkeypatch.setattr(owner, name, hits(TRACE, getattr(owner, name)))
+    monkeypatch.setattr(owner, name, raising_for(TRACE, getattr(owner, name)))
     store = FailingStore()
     pipeline = Pipeline(store, [], Clock())
     take(pipeline, started(1), *call(2), ended(1))
@@ -266,16 +266,4 @@ def test_what_cannot_be_compared_at_delegations_is_told_and_the_rest_goes_on(mon
     take(pipeline, started(1), *call(2), ended(1))
     pipeline.finish()
     assert pipeline.vitals.fault == "comparing what crossed: RuntimeError: a text that nobody thought of"
-    assert saved(store, "model") == (1, 1000)
-
-
-def test_sums_that_a_full_disk_does_not_take_are_saved_when_there_is_room() -> None:
-    store = FailingStore()
-    pipeline = Pipeline(store, [], Clock())
-    take(pipeline, started(1), *call(2), ended(1))
-    store.is_full = True
-    with pytest.raises(StoreError):
-        pipeline.finish()
-    store.is_full = False
-    pipeline.finish()
     assert saved(store, "model") == (1, 1000)

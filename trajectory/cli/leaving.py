@@ -61,9 +61,8 @@ class Ending:
         except (OSError, termios.error):
             if not _is_hung_up(0):
                 raise
-            self.number = (
-                self.number or signal.SIGHUP
-            )  # the toolkit wrote to a terminal that is gone, and said so there
+            # The toolkit wrote to a terminal that is gone, and told of it there once more.
+            self.number = self.number or signal.SIGHUP
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._end(number)

@@ -120,9 +120,8 @@ class _Followed:
         if escape is not None:
             return _Judged(root, escape, (), frozenset(span.span_id for span in escape.path))
         spreads = tuple(self._spreads.judge(root))
-        return _Judged(
-            root, None, spreads, frozenset(o.span.span_id for o in spreads[0].trail) if spreads else frozenset()
-        )
+        trail = spreads[0].trail if spreads else ()
+        return _Judged(root, None, spreads, frozenset(occurrence.span.span_id for occurrence in trail))
 
     def _tell(self) -> list[Finding]:
         """One cascade for each failure that spread, but none for what an earlier one brought about, and one for a value that

@@ -106,9 +106,8 @@ def request_of(
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     request = ExportTraceServiceRequest()
-    delegations = {
-        d.delegation_id: d for d in trace.delegations() if not d.is_shared
-    }  # of several no one is whom it went to
+    # Of a span that put several agents to work no one of them is whom it went to.
+    delegations = {d.delegation_id: d for d in trace.delegations() if not d.is_shared}
     groups: dict[tuple[bytes, bytes], Any] = {}
     for span in sorted(trace.spans.values() if spans is None else spans, key=lambda s: s.order_key):
         if span.is_unheard:

@@ -28,9 +28,8 @@ _MARGIN, _HEAD, _FOOT = 28.0, 44.0, 44.0
 _LINE, _PAD = 17.0, 14.0
 _WIDE_FAN = 6  # so many edges from one box lie together in the middle: their labels stand where they part
 _PILL = 15.0  # the height of a label's ground
-_ASIDE = tuple(
-    step * side for step in (0.07, 0.14, 0.21, 0.28, 0.35) for side in (-1, 1)
-)  # along the line, for want of room
+# How far along its line a label may move for want of room, the nearest first.
+_ASIDE = tuple(step * side for step in (0.07, 0.14, 0.21, 0.28, 0.35) for side in (-1, 1))
 _LABEL_CELL, _NAME_CELL, _TEXT_CELL = 6.2, 8.3, 6.9  # pixels per character cell, on the wide side of common fonts
 
 _STYLE = """
@@ -151,9 +150,8 @@ def _classes(data: dict[str, Any]) -> list[str]:
     return [*sorted(said & {"transfer", "declared", "inferred"}), *link]
 
 
-_Taken = dict[
-    tuple[float, int], list[tuple[float, float, float]]
-]  # by gap and height: labels' left and right ends, and middles
+# By gap and height: labels' left and right ends, and middles.
+_Taken = dict[tuple[float, int], list[tuple[float, float, float]]]
 
 
 def _edge_mark(body: Element, points: Sequence[Point], data: dict[str, Any], at: float, taken: _Taken) -> None:
