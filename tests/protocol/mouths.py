@@ -155,7 +155,7 @@ def _read_baton(raw: bytes) -> None:
 
 
 def _read_body(raw: bytes) -> None:
-    plain = bodies.expand(raw[0] & 3 if raw else 0, raw[1:])
+    plain = bodies.expand_facts(raw[0] & 3 if raw else 0, raw[1:])
     bodies.unreadable_count(plain)
     bodies.read_facts(plain)
     bodies.read_resource(plain)

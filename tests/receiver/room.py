@@ -5,6 +5,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -14,6 +15,7 @@ from tests.dialects.build import otel_span, request
 from trajectory.collector.server import Collector
 from trajectory.graph.trace import Trace
 from trajectory.receiver.beside import ReceiverProcess
+from trajectory.store.sqlite import open_reader
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
@@ -51,6 +53,14 @@ class Room(NamedTuple):
         found = self.has(trace_id)
         assert found is not None
         return found
+
+    def stored_count(self, trace_id: bytes) -> int:
+        """How many facts of a trace are stored."""
+        reader = open_reader(Path(self.collector.store))
+        try:
+            return sum(len(batch.facts) for batch in reader.facts(trace_id))
+        finally:
+            reader.close()
 
     def quarantined(self) -> int:
         return self.collector.pipeline.vitals.quarantined_count

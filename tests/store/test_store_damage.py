@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tests.store.builders import SOURCE, TRACE_A, TRACE_B, TRACE_C, ended, finding, payload, started
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Heartbeat
+from trajectory.store import bodies
 from trajectory.store.contract import TraceSummary, Writer
 from trajectory.store.journal import journal_of
 from trajectory.store.lock import earlier_endpoints, writer_of
@@ -31,6 +33,7 @@ READINGS: list[Callable[[SqliteReader], Any]] = [
     lambda r: r.findings(),
     lambda r: r.next_seq(SOURCE.emitter_id, SOURCE.boot_id) + r.last_frame() + r.data_version(),
     lambda r: r.counts(),
+    lambda r: [*r.tallies(), r.tally(TRACE_A)],
     lambda r: r.check(),
 ]
 WRITINGS: list[Callable[[Writer], Any]] = [
@@ -145,6 +148,40 @@ def test_any_value_in_any_column_is_answered_or_refused(tmp_path: Path, sound: b
         raw.close()
         refused += bool(assert_answers_or_refuses(path))
     assert refused > 0
+
+
+def zeros(count: int) -> bytes:
+    """An array of so many numbers in msgpack."""
+    return b"\xdd" + count.to_bytes(4, "big") + bytes(count)
+
+
+BOMBS = {
+    "a frame of many numbers": ("frames", zeros(12_000_000)),
+    "a frame beyond what a frame may be": ("frames", zeros(255) + bytes(20_000_000)),
+    "a pack": ("packs", bytes(60_000_000)),
+    "sums": ("tallies", bytes(100_000_000)),
+}
+
+
+@pytest.mark.parametrize(("table", "plain"), BOMBS.values(), ids=BOMBS)
+def test_a_small_row_that_inflates_takes_no_memory(tmp_path: Path, sound: bytes, table: str, plain: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound)
+    raw = sqlite3.connect(path)
+    bomb = bodies.zstd.compress(plain)
+    assert len(bomb) < len(plain) / 1000
+    raw.execute("INSERT OR IGNORE INTO tallies (trace_id, last_ns, codec, body) VALUES (?, 1, 2, x'')", (TRACE_A,))
+    raw.execute(f"UPDATE {table} SET codec = 2, body = ?", (bomb,))
+    raw.commit()
+    raw.close()
+    del plain
+    tracemalloc.start()
+    try:
+        refusals = assert_answers_or_refuses(path)
+        assert any("damaged" in line for line in refusals)
+        assert tracemalloc.get_traced_memory()[1] < 70_000_000
+    finally:
+        tracemalloc.stop()
 
 
 STRANGERS = {

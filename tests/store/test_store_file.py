@@ -445,7 +445,7 @@ def test_a_damaged_frame_is_named_by_the_check(path: Path, damage: str, said: st
 
 def test_a_body_that_inflates_without_end_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store_with(path, [payload("again " * 10_000)])
-    monkeypatch.setattr("trajectory.store.bodies.MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr("trajectory.store.packs.MAX_INFLATED_BYTES", 1000)
     with pytest.raises(StoreError, match="without end"):
         open_reader(path).payload(payload("again " * 10_000).digest)
 

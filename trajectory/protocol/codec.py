@@ -34,13 +34,8 @@ class FactsFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def count(self) -> int:
-        """How many facts there are, read off the array's header. Raises WireError where it is no array."""
-        head = bytes(memoryview(self.facts)[:5])
-        if head and head[0] & 0xF0 == 0x90:
-            return head[0] & 0x0F
-        if head[:1] in (b"\xdc", b"\xdd"):
-            return int.from_bytes(head[1 : 3 if head[0] == 0xDC else 5], "big")
-        raise WireError("corrupt frame: its facts are no array")
+        """How many facts there are. Raises WireError where it is no array."""
+        return count_of(self.facts)
 
     def each(self) -> list[msgspec.Raw]:
         """The facts one by one, each still to be read by `decode_fact`. Raises WireError."""
@@ -95,6 +90,16 @@ _facts: msgspec.msgpack.Decoder[list[Fact]] = msgspec.msgpack.Decoder(list[Fact]
 _raws: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 AnyFrame = FactsFrame | HelloFrame | ByeFrame | AskFrame | TellFrame
+
+
+def count_of(facts: bytes | msgspec.Raw) -> int:
+    """How many facts an array says that it holds, read off its header. Raises WireError where it is no array."""
+    head = bytes(memoryview(facts)[:5])
+    if head and head[0] & 0xF0 == 0x90:
+        return head[0] & 0x0F
+    if head[:1] in (b"\xdc", b"\xdd"):
+        return int.from_bytes(head[1 : 3 if head[0] == 0xDC else 5], "big")
+    raise WireError("corrupt frame: its facts are no array")
 
 
 def read_frame(frame: bytes) -> AnyFrame:

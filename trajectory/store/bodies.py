@@ -14,8 +14,8 @@ import msgspec
 
 from trajectory.errors import StoreError, WireError
 from trajectory.model.fact import Fact, Gap
-from trajectory.protocol.codec import decode_fact, decode_facts, encode_facts
-from trajectory.protocol.frames import pack
+from trajectory.protocol.codec import count_of, decode_fact, decode_facts, encode_facts
+from trajectory.protocol.frames import MAX_FACTS, MAX_FRAME_BYTES, pack
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -24,7 +24,7 @@ else:
 
 PLAIN, DEFLATED, ZSTD = 0, 1, 2  # deflated by zlib: the first format's
 MAX_INTEGER = (1 << 63) - 1
-MAX_BODY_BYTES = 1_000_000_000  # SQLite's own limit of a value, so a small row cannot fill the memory
+MAX_INFLATED_BYTES = 64 * 1024 * 1024  # a small row cannot fill the memory
 _WORTH_DEFLATING_BYTES = 64
 _QUICK: dict[int, int] = {zstd.CompressionParameter.compression_level: 1, zstd.CompressionParameter.checksum_flag: 1}
 _UNWRITABLE = (UnicodeEncodeError, TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
@@ -36,28 +36,41 @@ _raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def shrink(body: bytes) -> tuple[int, bytes]:
-    """A body as (codec, bytes): deflated at zstd's level 1 where that is smaller, else as it is."""
-    if len(body) >= _WORTH_DEFLATING_BYTES:
+    """A body as (codec, bytes): deflated at zstd's level 1 where that is smaller, else as it is, as is one beyond what a frame
+    may have: `expand` inflates no more."""
+    if _WORTH_DEFLATING_BYTES <= len(body) <= MAX_FRAME_BYTES:
         small = _compressor.compress(body, zstd.ZstdCompressor.FLUSH_FRAME)
         if len(small) < len(body):
             return ZSTD, small
     return PLAIN, body
 
 
-def expand(codec: int, body: bytes) -> bytes:
-    """What `shrink` was given. Raises StoreError on bytes that are damaged."""
+def expand(codec: int, body: bytes, most_bytes: int = MAX_INFLATED_BYTES) -> bytes:
+    """What `shrink` was given. Raises StoreError on bytes that are damaged, or inflate to more than `most_bytes`."""
     if codec == PLAIN:
         return body
     if codec not in (DEFLATED, ZSTD):
         raise StoreError(f"a row has the unknown codec {codec}: upgrade, or run `trajectory doctor`")
     try:
         inflater = zstd.ZstdDecompressor() if codec == ZSTD else zlib.decompressobj()
-        plain: bytes = inflater.decompress(body, MAX_BODY_BYTES)
+        plain: bytes = inflater.decompress(body, most_bytes + 1)
     except (zlib.error, zstd.ZstdError) as fault:
         raise StoreError(f"a row is damaged and cannot be inflated ({fault}): restore a copy of the store") from None
-    if not inflater.eof:
+    if not inflater.eof or len(plain) > most_bytes:
         raise StoreError("a row is damaged, it ends early or inflates without end: restore a copy of the store")
     return plain
+
+
+def expand_facts(codec: int, body: bytes) -> bytes:
+    """The facts of a frame as `write_facts` wrote them. Raises StoreError on bytes that are damaged, and before they are read
+    where they are more than a frame holds: what is read takes far more memory than its bytes."""
+    plain = expand(codec, body, MAX_FRAME_BYTES)
+    try:
+        if count_of(plain) <= MAX_FACTS:
+            return plain
+        raise StoreError("a frame is damaged, it holds more facts than a frame may: restore a copy of the store")
+    except WireError as fault:
+        raise StoreError(f"a frame is damaged ({fault}): restore a copy of the store") from None
 
 
 def write_facts(facts: list[Fact]) -> tuple[list[Fact], bytes]:

@@ -13,7 +13,7 @@ from time import monotonic
 from trajectory.errors import StoreError
 from trajectory.model import lists
 from trajectory.model.fact import Fact, trace_of
-from trajectory.store.bodies import expand, read_facts, shrink, write_facts
+from trajectory.store.bodies import expand_facts, read_facts, shrink, write_facts
 from trajectory.store.database import Database
 from trajectory.store.indexing import Indexing
 from trajectory.store.matching import digests_of
@@ -93,7 +93,7 @@ class Erasing:
         """Removes the facts of all hidden traces from a frame, and notes the bodies that they named."""
         row = self._database.row("SELECT codec, body FROM frames WHERE id = ?", (frame,), _BODY)
         try:
-            facts = read_facts(expand(*row)) if row else []
+            facts = read_facts(expand_facts(*row)) if row else []
         except StoreError:  # nobody can read it: it goes when it is old
             connection.execute("INSERT OR IGNORE INTO loose_frames VALUES (?)", (frame,))
             return

@@ -15,7 +15,7 @@ import msgspec
 from trajectory.errors import StoreError
 from trajectory.model.content import DIGEST_BYTES
 from trajectory.model.fact import Payload
-from trajectory.store.bodies import expand, mended, read_struct, shrink, write_struct
+from trajectory.store.bodies import MAX_INFLATED_BYTES, expand, mended, read_struct, shrink, write_struct
 from trajectory.store.database import Database
 
 MAX_SLOTS = 256
@@ -117,7 +117,9 @@ def columns(pack: Pack) -> tuple[int, bytes, int, bytes]:
 
 def opened(head: bytes, codec: int, body: bytes) -> Pack:
     """A pack from its row. Raises StoreError where it is damaged."""
-    return Pack(read_struct(head, PackHead), expand(codec, body))
+    known = read_struct(head, PackHead)
+    said_bytes = sum(size for size in known.sizes if size != _GONE)
+    return Pack(known, expand(codec, body, min(max(said_bytes, 0), MAX_INFLATED_BYTES)))
 
 
 def entries_in(head: bytes, codec: int, body: bytes) -> list[tuple[int, bytes, str, bytes]]:

@@ -10,7 +10,16 @@ from typing import Any
 from trajectory.errors import StoreError
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Finding, Source, trace_of
-from trajectory.store.bodies import MAX_INTEGER, expand, read_facts, read_resource, read_struct, unreadable_count
+from trajectory.protocol.frames import MAX_FRAME_BYTES
+from trajectory.store.bodies import (
+    MAX_INTEGER,
+    expand,
+    expand_facts,
+    read_facts,
+    read_resource,
+    read_struct,
+    unreadable_count,
+)
 from trajectory.store.contract import Activity, Hits, Pin, Retired, Room, TallyRow, TraceSummary
 from trajectory.store.database import Database, Kinds, Row
 from trajectory.store.faults import one_line
@@ -66,7 +75,7 @@ class SqliteReader:
 
     def tally(self, trace_id: bytes) -> TallyRow | None:
         row = self._database.row("SELECT last_ns, codec, body FROM tallies WHERE trace_id = ?", (trace_id,), _TALLY)
-        return TallyRow(trace_id, row[0], expand(row[1], row[2])) if row else None
+        return TallyRow(trace_id, row[0], expand(row[1], row[2], MAX_FRAME_BYTES)) if row else None
 
     def tallies(self, since_ns: int = 0) -> Iterator[TallyRow]:
         query = """SELECT trace_id, last_ns, codec, body FROM tallies
@@ -74,7 +83,7 @@ class SqliteReader:
         last_ns, last = MAX_INTEGER, b"\xff" * 17
         while rows := self._database.rows(query, (since_ns, last_ns, last, _PAGE_TALLIES), (bytes, *_TALLY)):
             for last, last_ns, codec, body in rows:
-                yield TallyRow(last, last_ns, expand(codec, body))
+                yield TallyRow(last, last_ns, expand(codec, body, MAX_FRAME_BYTES))
 
     def untallied(self) -> list[bytes]:
         rows = self._database.rows(
@@ -262,7 +271,7 @@ class SqliteReader:
             for after, source, first_seq, codec, body in rows:  # noqa: B007 (the last one is where the next page starts)
                 if source not in known:
                     known[source] = self._source(source)
-                yield known[source], first_seq, read_facts(expand(codec, body))
+                yield known[source], first_seq, read_facts(expand_facts(codec, body))
 
     def _source(self, source: int) -> Source:
         query = "SELECT emitter_id, boot_id, resource FROM sources WHERE id = ?"
@@ -274,7 +283,7 @@ class SqliteReader:
         query = "SELECT id, codec, body FROM frames WHERE id > ? ORDER BY id LIMIT 32"
         for frame, codec, body in self._walk(query, (int, int, bytes)):
             try:
-                if count := unreadable_count(expand(codec, body)):
+                if count := unreadable_count(expand_facts(codec, body)):
                     yield f"frame {frame}: {count} facts cannot be read"
             except StoreError as fault:
                 yield f"frame {frame}: {fault}"

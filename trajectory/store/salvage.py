@@ -19,7 +19,7 @@ from trajectory.model import lists
 from trajectory.model.content import digest as digest_of
 from trajectory.model.fact import Batch, Fact, Gap, Payload, Source
 from trajectory.model.hashing import blake2b
-from trajectory.store.bodies import expand, read_facts
+from trajectory.store.bodies import expand_facts, read_facts
 from trajectory.store.contract import Pin
 from trajectory.store.database import Database, Kinds, Row
 from trajectory.store.location import prepare_file
@@ -102,7 +102,7 @@ class Salvage(SqliteReader):
 
     def _facts(self, codec: int, body: bytes) -> list[Fact]:
         try:
-            return [fact for fact in read_facts(expand(codec, body)) if not _is_unread(fact)]
+            return [fact for fact in read_facts(expand_facts(codec, body)) if not _is_unread(fact)]
         except StoreError:
             self.lost_frame_count += 1
             return []

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from trajectory.errors import StoreError
 from trajectory.model.fact import Fact
-from trajectory.store.bodies import expand, read_facts
+from trajectory.store.bodies import expand, expand_facts, read_facts
 from trajectory.store.database import Database
 from trajectory.store.packs import entries_in, place_of
 
@@ -48,7 +48,7 @@ class Stretch:
         top = self.until.frame
         while rows := database.rows(query, (self.after.frame, top), (int, int, bytes)):
             for frame, codec, body in rows:
-                if (plain := _sound(partial(expand, codec, body))) is not None:
+                if (plain := _sound(partial(expand_facts, codec, body))) is not None:
                     yield frame, plain
             top = rows[-1][0] - 1
 
