@@ -2,9 +2,9 @@
 
     python -m coverage run -m pytest; python -m coverage combine -q; python -m tests.untested [PATH...]
 
-Prints each function with lines or branches that no test reached and that has no reason, and exits with 1 if there is one. A reason
-stands for a function whose rest is tested: what cannot be brought about in a test, or what a test would only repeat. An outcome of a
-branch counts here when both its ends were reached and the way between them was not.
+Prints each function with lines or branches that no test reached and that has no reason, and exits with 1 if there is one. A
+reason stands for a function whose rest is tested: what cannot be brought about in a test, or what a test would only repeat. A way
+of a branch counts here when both its ends were reached and the way between them was not.
 """
 
 import ast
