@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.builders import SOURCE, TRACE, Clock, SaysOnEnd, wait_for
-from tests.collector.test_feeds import failed_run, running
+from tests.collector.builders import SOURCE, TRACE, Clock, SaysOnEnd, started, wait_for
+from tests.collector.test_feeds import failed_run, running, written
+from tests.store.memory import MemoryStore
 from trajectory.collector.exporting import formats, store_here
 from trajectory.collector.importing import WireDelivery, through_pipeline
 from trajectory.collector.pipeline import Pipeline
@@ -16,10 +17,11 @@ from trajectory.errors import StoreError, TrajectoryError
 from trajectory.export.contract import choose
 from trajectory.model.fact import Batch
 from trajectory.store.sqlite import open_reader, open_writer
-from trajectory.view.feed import Format
+from trajectory.view.feed import FeedBusy, Format
 from trajectory.view.link import Link
-from trajectory.view.reaching import reached, whole_trace
-from trajectory.view.views import RunsQuery, RunsView
+from trajectory.view.reaching import pulled, reached, whole_trace
+from trajectory.view.rows import Health
+from trajectory.view.views import Missing, Query, RunsQuery, RunsView, View
 
 REPORT = Format(".md", "trace", "a report")
 DRAWING = Format(".mmd", "spans", "a graph")
@@ -94,9 +96,40 @@ def test_a_store_that_is_not_served_here_is_not_opened_and_the_command_for_there
         store_here(endpoint, str(store), "ab" * 16, DRAWING)
 
 
+def test_a_span_is_reached_by_the_beginning_of_its_id_where_no_other_begins_so() -> None:
+    memory = MemoryStore()
+    written(memory, [started(0xABCD << 48, agent="a"), started(0xAB12 << 48, agent="b")])
+    feed = StoreFeed(memory, "the-store")
+    assert reached(feed, Link(TRACE.hex(), "abcd")).span == "abcd" + "0" * 12
+    assert reached(feed, Link(TRACE.hex(), agent="ab12")).agent == "ab12" + "0" * 12
+    feed.close()
+
+
+class Busy:
+    """A feed that has so much to do that it answers the third time."""
+
+    def __init__(self, busy_count: int) -> None:
+        self.left = busy_count
+
+    def pull(self, query: Query, since: int) -> View | None:
+        self.left -= 1
+        if self.left >= 0:
+            raise FeedBusy("busy")
+        return Missing(1, Health(), "an answer")
+
+
+def test_a_feed_that_is_busy_is_asked_again_a_few_times() -> None:
+    assert pulled(Busy(2), RunsQuery()) == Missing(1, Health(), "an answer")  # type: ignore[arg-type]
+    with pytest.raises(FeedBusy):
+        pulled(Busy(9), RunsQuery())  # type: ignore[arg-type]
+
+
 def test_the_beginning_of_an_id_is_the_one_that_it_can_be(store: Path) -> None:
     feed = StoreFeed(open_reader(store), "the-store")
     assert whole_trace(feed, TRACE.hex()[:3]) == TRACE.hex()
+    assert reached(feed, Link(TRACE.hex()[:6], "f" * 16)).span == "f" * 16  # it may come yet
+    signals = Link("all", view="signals")
+    assert reached(feed, signals) is signals
     with pytest.raises(StoreError, match="several spans that begin with 0000"):
         reached(feed, Link(TRACE.hex(), "0000"))
     with pytest.raises(StoreError, match="no span that begins with ffff"):

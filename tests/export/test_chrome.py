@@ -87,3 +87,12 @@ def test_slices_of_one_track_nest_or_follow(some: list[tuple[int, int, bool, str
 
 def test_a_trace_without_a_single_span_has_no_event() -> None:
     assert events_of(Scene()) == []
+
+
+def test_what_was_never_seen_has_no_slice_and_no_arrow() -> None:
+    scene = Scene()
+    scene.span("tool", "late", b"\xaa" * 8, attributes={"gen_ai.tool.name": "late"})
+    scene.span("delegation", "to nobody", attributes={"trajectory.delegation.target": "nobody"}, task=["lost"])
+    events = events_of(scene)
+    assert [event["name"] for event in slices(events)] == ["late", "to nobody"]
+    assert not [event for event in events if event.get("cat") == "delegation" and event["ph"] in "sf"]

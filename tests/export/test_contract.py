@@ -14,6 +14,7 @@ from tests.export.build import fold, trip
 from trajectory.dialects.jsonl import read_jsonl
 from trajectory.errors import ConfigError
 from trajectory.export.contract import ENTRY_POINT, GRAPHS, TRACE, Exporter, Subject, choose, write_file
+from trajectory.export.formats import formats
 from trajectory.export.jsonl import JSONL
 from trajectory.model.fact import Payload
 
@@ -55,6 +56,16 @@ CSV = Csv()
 STRANGERS = [EntryPoint("csv", f"{__name__}:CSV", ENTRY_POINT), EntryPoint("bad", "no.such.module:X", ENTRY_POINT)]
 
 
+class Flat(Csv):
+    """One that draws spans and nothing else."""
+
+    suffix = ".flat"
+    of = frozenset({"spans"})
+
+
+FLAT = EntryPoint("flat", f"{__name__}:Flat", ENTRY_POINT)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_every_exporter_is_registered_under_its_suffix_and_writes(name: str, tmp_path: Path) -> None:
     exporter: Exporter = EntryPoint(name, OURS[name], ENTRY_POINT).load()
@@ -94,6 +105,8 @@ def test_an_unknown_suffix_is_refused_with_those_that_are_known() -> None:
         choose("x.md", "spans", ENTRIES)
     with pytest.raises(ConfigError, match=r"writes a trace as 'x.html': .* \.trace\.json$"):
         choose("x.html", TRACE, ENTRIES)
+    with pytest.raises(ConfigError, match=r"^no exporter writes a graph of delegations as 'x.flat': [^,]*(, \.\w+)*$"):
+        choose("x.flat", "delegations", [*ENTRIES, FLAT])
     with pytest.raises(ConfigError, match=r"\.dot, \.gexf, \.graphml, \.gv, \.json, \.mermaid, \.mmd, \.svg$"):
         choose("noSuffix", "spans", ENTRIES)
 
@@ -186,3 +199,12 @@ def test_a_file_that_is_shown_in_a_terminal_drives_it_nowhere(name: str, tmp_pat
         assert not [c for c in said if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
         if "json" in name:
             assert "日👩" in said
+
+
+def test_a_strangers_formats_are_offered_beside_ours_and_what_cannot_be_loaded_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = formats()
+    monkeypatch.setattr("trajectory.export.formats.entry_points", lambda group: [*ENTRIES, *STRANGERS, FLAT])
+    others = [(each.suffix, each.of, each.title) for each in formats() if each not in ours]
+    assert others == [(".csv", TRACE, "by an exporter of yours"), (".flat", "spans", "by an exporter of yours")]

@@ -233,3 +233,26 @@ def test_a_kind_that_nobody_knows_is_drawn_without_a_control_code(exporter: Expo
     scene.span("agent\x1b[2J\x9b31m\u202e", "planner")
     drawn = written(exporter, scene.subject("spans")).decode()
     assert not {"\x1b", "\x9b", "\u202e"} & set(drawn)
+
+
+def test_large_counts_are_short_and_a_span_that_was_not_seen_says_so() -> None:
+    scene = Scene()
+    root = scene.span("agent", "boss", b"\xaa" * 8, agent="boss")
+    used = {"gen_ai.usage.input_tokens": 1_234, "gen_ai.usage.output_tokens": 5_600_000}
+    scene.span("model", "chat", root, attributes=used)
+    root_of = ElementTree.fromstring(written(SVG, scene.subject("delegations")))
+    texts = ["".join(text.itertext()) for text in root_of.iter("{http://www.w3.org/2000/svg}text")]
+    assert "1.2k in · 5.6M out tokens" in texts
+    assert b"not seen" in written(SVG, scene.subject("spans"))
+
+
+def test_where_a_value_went_from_a_cascades_root_to_its_first_step_that_is_the_edge() -> None:
+    scene = Scene()
+    root = scene.span("agent", "boss", agent="boss", end=9)
+    ids = [scene.span("tool", name, root, at=at, end=at + 0.5) for at, name in enumerate(("first", "second", "third"))]
+    scene.link(ids[1], "used_value_of", ids[0])
+    scene.found("cascade", ids[1], "went on", path=ids[:2], root_span_id=ids[0])
+    scene.found("cascade", ids[2], "went on too", path=[ids[1], ids[2]], root_span_id=ids[1])
+    edges = graph_of(scene.subject("provenance")).edges(data="relation")
+    names = {span_id.hex(): name for span_id, name in zip(ids, "abc", strict=True)}
+    assert {(names[u], names[v], said) for u, v, said in edges} == {("a", "b", "used_value_of"), ("b", "c", "caused")}

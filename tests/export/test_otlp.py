@@ -231,3 +231,18 @@ def test_a_hand_over_to_several_agents_names_none_of_them_as_whom_it_went_to() -
     (span,) = [s for s in spans_of(parsed(scene)).values() if s.name == "ask both"]
     assert not {"researcher", "scout"} & set(strings(span).values())
     assert told(fold(read_request(written(OTLP_JSON, scene), "json").batches)) == told(scene.trace())
+
+
+def test_a_body_that_is_not_at_hand_is_left_out_and_one_that_is_no_json_is_told_as_its_text() -> None:
+    scene = Scene()
+    tool = scene.span("tool", "t", attributes={"gen_ai.tool.name": "t"}, arguments=["gone"], result=[{"a": 1}])
+    scene.event(tool, "thought", 1, said="gone too")
+    bodies = dict(scene.bodies)
+    scene.bodies.clear()
+    for key, (media, body) in bodies.items():
+        if b"gone" not in body:
+            scene.bodies[key] = (media, b"{no json")
+    (span,) = spans_of(parsed(scene)).values()
+    assert strings(span)["gen_ai.tool.call.result"] == "{no json"
+    assert "gone" not in str(span) and "gen_ai.tool.call.arguments" not in strings(span)
+    assert [event.name for event in span.events] == ["thought"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import pytest
 from hypothesis import given
@@ -121,3 +122,37 @@ def test_an_endless_content_is_said_and_not_followed() -> None:
     import itertools
 
     assert b"count(0)" in content.encode_message({"role": "user", "content": itertools.count()})[1]
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("bare text", {"type": "text", "content": "bare text"}),
+        ({"text": "no type"}, {"type": "text", "content": "no type"}),
+        (
+            {"type": "tool_result", "tool_use_id": "c1", "content": "503"},
+            {"type": "tool_call_response", "id": "c1", "response": "503"},
+        ),
+        ({"type": "image", "source": "s"}, {"type": "image", "source": "s"}),
+    ],
+)
+def test_a_part_of_a_message_is_told_in_one_shape_and_one_that_nobody_knows_as_it_came(
+    part: object, said: object
+) -> None:
+    assert content.normal_message({"role": "user", "content": [part]})["parts"] == [said]
+
+
+class Dumped:
+    """A message as pydantic has it."""
+
+    def model_dump(self) -> object:
+        return {"role": "assistant", "content": "I look."}
+
+
+def test_a_message_that_is_an_object_is_what_it_says_of_itself() -> None:
+    message = content.normal_message(Dumped())
+    assert message == {"role": "assistant", "parts": [{"type": "text", "content": "I look."}]}
+
+
+def test_a_mapping_that_is_no_dict_is_encoded_as_one() -> None:
+    assert content.encode({"held": types.MappingProxyType({1: "a"})}) == content.encode({"held": {"1": "a"}})

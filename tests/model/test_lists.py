@@ -61,6 +61,26 @@ def test_a_list_that_is_not_at_hand_hides_only_itself() -> None:
     assert lists.expand([b"\x01" + b"x" * 16, b"a" * 16], {}.get) == [b"a" * 16]
 
 
+def test_a_conversation_that_grew_by_much_at_once_still_extends_what_is_known() -> None:
+    known = lists.Lists()
+    said = [bytes([n]) * 16 for n in range(40)]
+    known.entry(said[:10])
+    assert len(known.entry(said)[1]) == (1 + 30) * 16
+
+
+@given(conversations, st.integers(1, 9))
+def test_the_newest_are_the_end_of_all(calls: list[list[bytes]], count: int) -> None:
+    shelf, known, entries = Shelf(), lists.Lists(), []
+    for call in calls:
+        entry, body = known.entry(call)
+        entries += [entry, call[-1]]
+        if body:
+            shelf.put(body)
+    whole = lists.expand(entries, shelf.bodies.get)
+    assert lists.newest(entries, shelf.bodies.get, count) == whole[::-1][:count]
+    assert lists.newest([b"\x01" + b"x" * 16, b"a" * 16], {}.get, count) == lists.newest([b"a" * 16], {}.get, count)
+
+
 @given(st.binary())
 def test_any_body_reads_as_a_list(body: bytes) -> None:
     base, added = lists.read(body)

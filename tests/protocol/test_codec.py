@@ -242,3 +242,13 @@ def test_a_hello_nested_too_deeply_is_refused() -> None:
 
 def test_text_that_is_no_unicode_is_mended_and_sent() -> None:
     assert frames.unpack(frames.pack("a\udc80b")) == "a?b"
+
+
+def test_what_is_longer_than_a_frame_or_shorter_than_its_facts_is_refused_before_it_is_read() -> None:
+    with pytest.raises(ValueError, match="over the limit of"):
+        frames.unpack(bytes(frames.MAX_FRAME_BYTES + 1))
+    packed = [frames.pack(("a", 1)), frames.pack(("b", 2))]
+    assert frames.facts_in(b"".join(packed), 2) == packed
+    for cut in (b"".join(packed), b"".join(packed)[:-1] + packed[0][:2]):
+        with pytest.raises(ValueError, match="are fewer than 3 facts"):
+            frames.facts_in(cut, 3)

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import zmq
 
 from trajectory.errors import ConfigError
+from trajectory.protocol.handshake import Verdict
 from trajectory.protocol.keys import (
     KEY,
     KEY_FILE,
@@ -90,3 +92,25 @@ def test_a_new_key_is_another_one_with_a_public_half_of_its_own() -> None:
     one, other = new_secret(), new_secret()
     assert one != other and len(one) == len(public_of(one)) == 32
     assert public_of(one) == public_of(one) != public_of(other)
+
+
+@pytest.mark.parametrize(
+    ("event", "value", "has_keys", "said"),
+    [
+        (
+            zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+            zmq.PROTOCOL_ERROR_ZMTP_UNSPECIFIED,
+            False,
+            "does not speak as a collector",
+        ),
+        (zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH, True, "takes no keys"),
+        (zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH, False, "asks for a key"),
+        (zmq.EVENT_HANDSHAKE_FAILED_AUTH, 0, True, "does not know this key"),
+        (zmq.EVENT_HANDSHAKE_SUCCEEDED, 0, True, ""),
+    ],
+)
+def test_each_way_in_which_a_handshake_fails_says_what_is_to_be_done(
+    event: int, value: int, has_keys: bool, said: str
+) -> None:
+    found = Verdict("tcp://there:5570", has_keys).of(int(event), int(value))
+    assert said in found and bool(found) == bool(said)

@@ -89,3 +89,12 @@ def test_what_nobody_knows_is_not_compared_and_an_empty_histogram_has_no_middle(
     assert compared(empty, empty, BOUNDS) == []
     assert quantile([], 0.5, BOUNDS) is None and quantile([0] * 15, 0.5, BOUNDS) is None
     assert quantile([0] * 14 + [3], 1.0, BOUNDS) == 2 * BOUNDS[-1]
+
+
+def test_what_one_side_lacks_and_what_it_had_for_nothing_has_no_share_to_differ_by() -> None:
+    found = measure(compared(series("a", 1), SignalSeries("b", "model", SignalPoint()), BOUNDS), "latency p50")
+    assert found.first is not None and found.second is None and found.change is None
+    points = [SignalPoint(at_ns=at, calls=20, input_tokens=1_000 * (at == 0)) for at in range(20)]
+    seldom = SignalSeries("a", "model", SignalPoint(calls=400), points, "", [], [])
+    tokens = measure(compared(seldom, series("b", 2), BOUNDS), "tokens a call")
+    assert tokens.verdict == "more" and tokens.low is not None  # of the windows drawn, some hold no token at all

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.tui.rows import HOSTILE
 from tests.tui.story import ALERTS, LANES, RUNS, START_NS, STEPS, TRACE_ID
 from trajectory.errors import ConfigError
-from trajectory.view.link import SCHEME, Link, alert_mark, parse_link
+from trajectory.view.link import SCHEME, Link, alert_mark, link_text, parse_link
 from trajectory.view.times import offset_ns, offset_text
 from tui.links import is_alert, link_to
 
@@ -59,6 +59,13 @@ def test_any_text_is_a_link_that_is_written_so_or_an_error_of_ours(text: str) ->
         "7f3a" + "0" * 300,
         f"7f3a/span/{HOSTILE}",
         "https://7f3a",
+        "all?v=signals&m=A_B",
+        "all?v=signals&agent=%zz",
+        "all?v=signals&agent=%1B",
+        f"all?v=signals&agent={'a' * 121}",
+        "all?v=signals&w=31d",
+        "all?v=signals&w=60m",
+        "all?v=signals&at=-1",
     ],
 )
 def test_what_is_no_link_of_ours_is_refused(text: str) -> None:
@@ -102,3 +109,8 @@ def test_a_time_is_read_as_it_was_written(ns: int) -> None:
 )
 def test_times_are_amounts_or_clocks(text: str, ns: int | None) -> None:
     assert offset_ns(text) == ns
+
+
+def test_a_span_without_an_id_as_ours_are_is_linked_to_by_its_run() -> None:
+    assert link_text("7f3a90c1", "91c4") == f"{SCHEME}7f3a90c1/span/91c4"
+    assert link_text("7f3a90c1", "91") == f"{SCHEME}7f3a90c1"

@@ -9,6 +9,7 @@ from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, STE
 from trajectory.errors import QueryError
 from trajectory.view.query import FIELDS, LONGEST_FILTER, Row, parse
 from trajectory.view.rows import TraceRow
+from trajectory.view.signal_rows import SignalPoint, SignalSeries
 
 EVERY_ROW: list[Row] = [*RUNS, *SPANS, *STEPS, *LANES, *DELEGATIONS, *ALERTS]
 words = st.sampled_from(
@@ -111,6 +112,9 @@ def test_a_filter_keeps_what_it_says(text: str, kept: list[str]) -> None:
         ('say "this', 4),
         ("title~(", 6),
         ("last:soon", 5),
+        ("title>3", 5),
+        ("id>7f", 2),
+        ("err~3", 3),
     ],
 )
 def test_a_fault_is_placed_where_it_is(text: str, position: int) -> None:
@@ -135,6 +139,13 @@ def test_a_mistyped_field_is_answered_with_what_is_nearest(text: str, nearest: s
 
 def test_rows_without_a_field_do_not_match_it() -> None:
     assert not any(parse("tokens>=0")(row) for row in DELEGATIONS)
+    series = SignalSeries("gpt-4o", "model", SignalPoint(calls=1))
+    assert parse("gpt")(series) and not parse("dur>=0")(series) and not parse("at:0s..1h")(series)
+
+
+def test_a_step_is_as_long_as_it_says() -> None:
+    step = msgspec.structs.replace(STEPS[0], duration_ns=2_500_000_000)
+    assert parse("dur>2s")(step) and not parse("dur>3s")(step)
 
 
 def test_spans_are_filtered_by_kind_agent_and_error() -> None:

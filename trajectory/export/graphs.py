@@ -28,9 +28,8 @@ def graph_of(subject: Subject) -> Any:
 def _weighed(graph: Any, trace: Trace) -> Any:
     """The graph of delegations with the figures of each edge, `needed` to `cost_usd`; what is not known is left out."""
     for (source, target, mode, grade), figures in effectiveness_of(trace).edges():
-        edge = graph.get_edge_data(source or UNKNOWN, target or UNKNOWN, f"{mode}/{grade}")
-        if edge is not None:
-            edge.update({name: value for name, value in figures.known.items() if name != "delegations"})
+        edge = graph.edges[source or UNKNOWN, target or UNKNOWN, f"{mode}/{grade}"]
+        edge.update({name: value for name, value in figures.known.items() if name != "delegations"})
     return graph
 
 
