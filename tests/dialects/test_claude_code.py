@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.dialects.build import edges
 from tests.dialects.coding_build import Claude, Clock, fold, read, shop, state, text, thinking, use
+from trajectory.dialects import claude_code
 from trajectory.dialects.coding_logs import CodingLogs
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
@@ -78,6 +81,39 @@ def test_a_tool_has_its_arguments_its_result_and_how_it_went() -> None:
     assert told(trace, run, "arguments") == ['{"command":"pytest -q"}']
     assert told(trace, run, "result") == ["Exit code 1\n1 failed"]
     assert run.duration_ns // 1000 == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "result"),
+    [
+        ([{"type": "web_search_result", "url": "https://a.example"}], "unset", "a.example"),
+        ({"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}, "error", "max_uses_exceeded"),
+    ],
+)
+def test_a_tool_that_the_models_own_side_ran_has_its_result_in_the_answer(
+    content: Any, status: str, result: str
+) -> None:
+    asked = use("srv1", "web_search", query="x") | {"type": "server_tool_use"}
+    log = Claude()
+    log.prompt("Search")
+    log.answer("m1", asked, {"type": "web_search_tool_result", "tool_use_id": "srv1", "content": content})
+    log.answer("m1", text("So it is."), stop="end_turn")
+    trace = only(read(("s", log.text())))
+    (run,) = named(trace, "web_search")
+    assert (run.status, run.is_open, run.attributes.get(INTERRUPTED)) == (status, False, None)
+    assert result in told(trace, run, "result")[0]
+    assert trace.agents()["Claude Code"].model_calls == 1
+
+
+def test_a_call_that_is_told_again_is_one_call() -> None:
+    log = Claude()
+    log.prompt("Look")
+    log.answer("m1", use("c1", "Read", file_path="a"), use("c1", "Read", file_path="a"))
+    log.answer("m1", use("c1", "Read", file_path="a", limit=5), stop="tool_use")  # the same, told more fully
+    log.result("c1", "A")
+    trace = only(read(("s", log.text())))
+    (run,) = named(trace, "Read")
+    assert told(trace, run, "arguments") == ['{"file_path":"a"}']
 
 
 def test_a_tool_that_the_user_refuses_did_not_fail() -> None:
@@ -154,6 +190,45 @@ def test_progress_and_a_description_name_the_call_of_a_sub_agent_too() -> None:
         ]
 
 
+def test_a_sub_agent_that_goes_on_by_itself_has_not_answered_yet() -> None:
+    main = Claude()
+    main.prompt("Go")
+    main.answer("m1", use("c1", "Task", subagent_type="reviewer", prompt="Review"), stop="tool_use")
+    main.result("c1", "Launched in the background", told={"agentId": "a1", "status": "async_launched"})
+    sub = Claude(agent="a1", clock=Clock(main.clock.now_s))
+    sub.prompt("Review")
+    sub.answer("n1", text("I begin."))
+    logs = CodingLogs()
+    logs.feed("s", main.text())
+    logs.feed("a", sub.text())
+    trace = only(fold(logs.take()))
+    (delegation,) = trace.delegations()
+    assert (delegation.target_agent, delegation.grade) == ("reviewer", "observed")
+    assert told(trace, delegation.span, "returned") == []
+    assert delegation.target_span is not None and delegation.target_span.is_open
+
+
+def test_a_sub_agent_whose_result_does_not_name_it_has_answered_all_the_same() -> None:
+    main = Claude()
+    main.prompt("Go")
+    main.answer("m1", use("c1", "Task", subagent_type="reviewer", prompt="Review"), stop="tool_use")
+    main.result("c1", "It is fine.")
+    trace = only(read(("s", main.text())))
+    assert [told(trace, d.span, "returned") for d in trace.delegations()] == [["It is fine."]]
+
+
+def test_of_a_sub_agent_whose_call_is_not_known_only_so_much_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claude_code, "MAX_HELD", 2)
+    sub = Claude(agent="a9")
+    sub.prompt("Nobody asked for this")
+    for n in range(4):
+        sub.answer(f"n{n}", text("Done"))
+    logs = CodingLogs()
+    logs.feed("a", sub.text())
+    assert logs.held_count == 2
+    assert logs.notes() == ["3 entries in no span: of a sub-agent whose call is not known"]
+
+
 def test_a_side_chain_within_the_file_is_a_sub_agent() -> None:
     main, sub = shop()
     for line in sub.lines:
@@ -212,6 +287,15 @@ def test_a_compaction_is_an_event_and_what_was_said_before_is_gone_from_the_cont
     assert told(trace, named(trace, "chat claude-x")[1], "input") == ["We were asked to remember 7."]
 
 
+def test_a_log_that_begins_with_a_summary_has_it_in_the_context() -> None:
+    log = Claude()
+    log.prompt("We were asked to remember 7.", isCompactSummary=True)
+    log.prompt("Go on")
+    log.answer("m1", text("Going on."), stop="end_turn")
+    trace = only(read(("s", log.text())))
+    assert told(trace, named(trace, "chat claude-x")[0], "input") == ["We were asked to remember 7.", "Go on"]
+
+
 def test_an_api_error_that_ends_the_turn_fails_it_and_one_that_is_retried_does_not() -> None:
     log = Claude()
     log.prompt("Go")
@@ -219,8 +303,12 @@ def test_an_api_error_that_ends_the_turn_fails_it_and_one_that_is_retried_does_n
     log.answer("m1", text("Done"), stop="end_turn")
     log.prompt("Again")
     log.answer("m2", text("API Error: 500"), isApiErrorMessage=True)
-    retried, failed = read(("s", log.text())).values()
-    assert (retried.state, failed.state) == ("done", "failed")
+    log.prompt("Once more")
+    log.answer("m3", text("API Error: 500"), isApiErrorMessage=True)
+    log.answer("m4", text("Done after all"), stop="end_turn")
+    retried, failed, went_on = read(("s", log.text())).values()
+    assert (retried.state, failed.state, went_on.state) == ("done", "failed", "done")
+    assert went_on.root is not None and (went_on.root.status, went_on.root.error_type) == ("unset", "")
     assert retried.root is not None and [e.name for e in retried.root.events] == ["api_error"]
     assert [s.message for s in failed.root_errors()] == ["API Error: 500"]
 
@@ -241,6 +329,14 @@ def test_a_command_that_the_model_answers_is_a_turn_called_as_it_was_typed() -> 
     log.prompt("Review the code in src with care", isMeta=True)
     log.answer("m1", text("Fine."), stop="end_turn")
     assert only(read(("s", log.text()))).title == "/review src"
+
+
+def test_a_command_of_the_shell_that_the_model_answers_is_a_turn_too() -> None:
+    log = Claude()
+    log.prompt("<bash-input>ls</bash-input>")
+    log.prompt("<bash-stdout>a.py</bash-stdout><bash-stderr></bash-stderr>")
+    log.answer("m1", text("One file."), stop="end_turn")
+    assert only(read(("s", log.text()))).title == "!ls"
 
 
 def test_work_is_open_while_it_goes_on() -> None:
@@ -295,6 +391,16 @@ def test_entries_of_no_known_kind_are_events_or_counted() -> None:
     assert logs.notes() == [
         "2 lines that are no JSON", "1 entries in no span: brand-new-entry", "1 entries in no span: summary"
     ]  # fmt: skip
+
+
+def test_what_comes_before_the_first_prompt_is_counted_and_begins_no_turn() -> None:
+    log = Claude()
+    log.add("system", subtype="local_command", content="hello")
+    log.prompt("[Request interrupted by user]")
+    logs = CodingLogs()
+    logs.feed("s", log.text())
+    logs.finish()
+    assert (logs.take(), logs.notes()) == ([], ["1 entries in no span: system local_command"])
 
 
 def test_a_picture_is_named_by_its_size() -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.dialects.build import edges
 from tests.dialects.coding_build import Clock, Rollout, fold, read
+from trajectory.dialects import codex
+from trajectory.dialects.coding import REASONING_TOKENS
 from trajectory.dialects.coding_logs import CodingLogs
 from trajectory.graph.trace import Trace
 from trajectory.model.words import INPUT_TOKENS, INTERRUPTED
@@ -66,6 +68,20 @@ def test_tokens_that_are_counted_after_the_tools_output_are_the_calls() -> None:
     assert [c.number(INPUT_TOKENS) for c in calls] == [100, 120]
 
 
+def test_tokens_are_counted_from_totals_where_nothing_else_is_told() -> None:
+    log = Rollout()
+    log.prompt("Go")
+    for total, thought in ((100, 4), (130, 9)):
+        log.say("Done")
+        told = {"input_tokens": total, "output_tokens": 10, "reasoning_output_tokens": thought}
+        log.event("token_count", info={"total_token_usage": told})
+    trace = only(read(("r", log.text())))
+    calls = sorted((s for s in trace.spans.values() if s.kind == "model"), key=lambda s: s.order_key)
+    assert [c.number(INPUT_TOKENS) for c in calls] == [100, 30]
+    assert [c.attributes[REASONING_TOKENS] for c in calls] == [4, 5]
+    assert "codex.context_window" not in calls[0].attributes
+
+
 @pytest.mark.parametrize(
     ("output", "code", "status"),
     [
@@ -94,6 +110,38 @@ def test_an_exit_code_beside_the_output_counts() -> None:
     log.output("k1", "")
     (tool,) = (s for s in only(read(("r", log.text()))).spans.values() if s.kind == "tool")
     assert (tool.status, tool.error_type) == ("error", "exit code 1")
+
+
+def test_a_call_that_is_told_twice_is_one_and_an_end_without_a_code_says_nothing() -> None:
+    log = Rollout()
+    log.prompt("Go")
+    log.call("k1", "shell", command=["ls"])
+    log.call("k1", "shell", command=["ls"])
+    log.event("mcp_tool_call_end", call_id="k1")
+    log.event("exec_command_end", call_id="k9", exit_code=1)
+    log.output("k1", "a")
+    (tool,) = (s for s in only(read(("r", log.text()))).spans.values() if s.kind == "tool")
+    assert (tool.status, tool.is_open, tool.attributes.get("process.exit.code")) == ("unset", False, None)
+
+
+def test_entries_of_no_known_kind_are_events_or_counted() -> None:
+    log = Rollout()
+    log.prompt("Go")
+    log.event("warning", message="slow")
+    log.item("ghost_snapshot", ghost_commit={})
+    picture = [{"type": "input_image", "image_url": "data:image/png;base64," + "A" * 100_000}]
+    log.item("message", role="user", content=picture)
+    log.say("Done")
+    logs = CodingLogs()
+    logs.feed("r", log.text())
+    logs.finish()
+    trace = only(fold(logs.take()))
+    assert trace.root is not None and [(e.name, e.attributes) for e in trace.root.events] == [
+        ("warning", {"message": "slow"})
+    ]  # fmt: skip
+    assert "1 entries in no span: item ghost_snapshot" in logs.notes()
+    (call,) = (s for s in trace.spans.values() if s.kind == "model")
+    assert all(len(body) < 500 for body in trace.texts(call, "input"))
 
 
 def test_other_calls_are_tools_too() -> None:
@@ -146,9 +194,60 @@ def test_a_spawned_thread_works_below_the_call_that_began_it(is_child_first: boo
     assert trace.agents()["explorer"].input_tokens == 20
 
 
+def test_a_spawned_thread_may_be_named_by_an_event() -> None:
+    log, child = spawned()
+    (at,) = [
+        n for n, line in enumerate(log.lines) if line["payload"].get("call_id") == "k1" and "output" in line["payload"]
+    ]
+    log.lines[at] |= {
+        "type": "event_msg",
+        "payload": {"type": "collab_agent_spawn_end", "call_id": "k1", "new_thread_id": "t-2"},
+    }
+    trace = only(read(("r", log.text()), ("c", child.text())))
+    assert edges(trace) == [("Codex", "explorer", "call", "observed")]
+
+
+def test_a_spawned_thread_stays_with_its_call_while_another_waits_no_longer_for_its_own() -> None:
+    log, child = spawned()
+    lost = Rollout("t-3", Clock(child.clock.now_s), parent_thread_id="t-0")
+    lost.prompt("Nobody asked for this", "turn-5")
+    logs = CodingLogs()
+    for name, data in (("r", log.text()), ("c", child.text()), ("l", lost.text())):
+        logs.feed(name, data)
+    assert logs.held_count > 0
+    logs.release()
+    assert logs.held_count == 0
+    fed = len(child.lines)
+    child.prompt("Look again", "turn-10")
+    child.say("Still fine.")
+    child.done("Still fine.", "turn-10")
+    logs.feed("c", child.text().split(b"\n", fed)[fed])
+    logs.finish()
+    assert [sorted(trace.agents()) for trace in fold(logs.take()).values()] == [["Codex", "explorer"], ["sub-agent"]]
+
+
+def test_of_a_thread_whose_parent_is_not_known_only_so_much_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codex, "MAX_HELD", 2)
+    logs = CodingLogs()
+    child = spawned()[1]
+    logs.feed("c", child.text())
+    assert logs.held_count == 2
+    left_out = len(child.lines) - 3  # its first line says whose it is
+    assert logs.notes() == [f"{left_out} entries in no span: of a sub-agent whose call is not known"]
+
+
 def test_a_spawned_thread_whose_parent_is_not_there_is_a_trace_of_its_own() -> None:
     trace = only(read(("c", spawned()[1].text())))
     assert (trace.title, list(trace.agents())) == ("Look into a.py", ["explorer"])
+
+
+def test_a_thread_that_is_taken_up_again_says_so_and_copies_nothing() -> None:
+    log = counted()
+    log.add("session_meta", {"id": "t-1"})
+    log.prompt("And folders?", "turn-2")
+    log.say("None.")
+    log.done("None.", "turn-2")
+    assert [t.title for t in read(("r", log.text())).values()] == ["Count the files", "And folders?"]
 
 
 def test_history_that_a_fork_copied_counts_nothing() -> None:
@@ -191,6 +290,16 @@ def test_a_compaction_is_an_event_and_empties_the_context() -> None:
     assert (event.name, event.attributes["kept_count"], bool(event.contents)) == ("compaction", 2, True)
     last = max((s for s in trace.spans.values() if s.kind == "model"), key=lambda s: s.order_key)
     assert trace.texts(last, "input") == ["The user said 7."]
+
+
+def test_a_thread_that_begins_with_a_summary_has_it_in_the_context() -> None:
+    log = Rollout()
+    log.add("compacted", {"message": "The user said 7."})
+    log.prompt("Go on")
+    log.say("Going on")
+    trace = only(read(("r", log.text())))
+    (call,) = (s for s in trace.spans.values() if s.kind == "model")
+    assert trace.texts(call, "input")[0] == "The user said 7."
 
 
 def test_a_message_into_a_turn_that_goes_on_is_an_event_of_it() -> None:

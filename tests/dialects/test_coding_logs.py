@@ -116,6 +116,15 @@ def test_a_log_that_is_read_twice_or_begins_anew_changes_nothing(name: str) -> N
     assert end_of([*first, *again.take()]) == WHOLE[name]
 
 
+@pytest.mark.parametrize("log", [Claude(), Rollout()], ids=["claude", "codex"])
+def test_of_kinds_without_end_the_first_are_counted_by_name(log: Claude | Rollout) -> None:
+    for number in range(150):
+        log.lines.append({"type": f"kind-{number}", "sessionId": "s-1", "timestamp": log.clock.tick()})
+    logs = CodingLogs()
+    logs.feed("f", log.text() * 2)
+    assert len(logs.notes()) == 100
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from([
         "user", "assistant", "system", "tool_use", "tool_result", "thinking", "compact_boundary", "api_error", "a1", "c2",

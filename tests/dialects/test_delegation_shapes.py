@@ -64,6 +64,17 @@ def test_a_handoff_span_with_both_ends_and_a_sibling_that_names_its_parent_are_o
     assert task_of(trace) == ["find a hotel"]
 
 
+def test_a_tool_whose_metadata_names_a_destination_hands_over_to_it():
+    metadata = json.dumps({"__handoff_destination": "buyer"})
+    trace = fold(
+        agent(1, "lead"),
+        openinference(2, "TOOL", "switch", 1, 1, metadata=metadata, input__value="{}", output__value="ok"),
+        agent(3, "buyer", 1, 3, 2),
+    )
+    assert edges(trace) == [("lead", "buyer", "transfer", "observed")]
+    assert task_of(trace) == []  # no arguments are no task
+
+
 def test_a_handoff_span_without_a_target_goes_to_the_next_agent():
     workflow = otel_span(1, "Agent Workflow", lasts=9, traceloop__span__kind="workflow")
     trace = fold(

@@ -32,10 +32,16 @@ def said(reading, slot: str) -> list[str]:
         ({"gen_ai__operation__name": "execute_tool"}, "tool"),
         ({"gen_ai__operation__name": "retrieval"}, "retrieval"),
         ({"gen_ai__operation__name": "something new"}, "other"),
+        ({"gen_ai__system": "mcp", "mcp__method__name": "tools/call"}, "tool"),
+        ({"gen_ai__request__model": "m", "gen_ai__usage__output_tokens": 4}, "model"),
+        ({"gen_ai__request__model": "m", "gen_ai__usage__output_tokens": 0}, "other"),
         ({"openinference__span__kind": "LLM"}, "model"),
         ({"openinference__span__kind": "LLM", "output__value": "prepared"}, "other"),
         ({"openinference__span__kind": "LLM", "output__value": "said", "llm__token_count__prompt": 3}, "model"),
         ({"openinference__span__kind": "TOOL"}, "tool"),
+        ({"openinference__span__kind": "TOOL", "tool__name": "final_answer"}, "other"),
+        ({"tool__name": "search", "tool__result": "found"}, "tool"),
+        ({"tool__name": "search"}, "other"),
         ({"openinference__span__kind": "RETRIEVER"}, "retrieval"),
         ({"openinference__span__kind": "AGENT"}, "other"),
         ({"openinference__span__kind": "AGENT", "agent__name": "a"}, "agent"),
@@ -61,6 +67,11 @@ def said(reading, slot: str) -> list[str]:
         ({"ai__operationId": "ai.generateText", "ai__telemetry__functionId": "f"}, "agent"),
         ({"ai__operationId": "ai.generateText.doGenerate"}, "model"),
         ({"ai__operationId": "ai.toolCall", "ai__toolCall__name": "t"}, "tool"),
+        ({"ai__operationId": "ai.embedMany.doEmbed"}, "retrieval"),
+        ({"ai__operationId": "ai.somethingNew"}, "other"),
+        ({"trajectory__span__kind": "delegation"}, "delegation"),
+        ({"trajectory__span__kind": "model", "gen_ai__operation__name": "execute_tool"}, "model"),
+        ({"trajectory__span__kind": "something new", "gen_ai__operation__name": "execute_tool"}, "tool"),
         ({"http__request__method": "GET"}, "other"),
         ({}, "other"),
     ],
@@ -101,6 +112,28 @@ def test_a_spans_kind_follows_from_its_meaning(attributes, kind):
             "agent",
             "buyer",
         ),
+        (
+            "AgentWorkflow.run_agent_step",
+            {"openinference__span__kind": "CHAIN", "input__value": "AgentSetup(current_agent_name='buyer')"},
+            "agent",
+            "buyer",
+        ),
+        (
+            "AgentWorkflow.run_agent_step",
+            {
+                "openinference__span__kind": "CHAIN",
+                "input__value": "a start",
+                "output__value": "AgentOutput(current_agent_name='buyer')",
+            },
+            "agent",
+            "buyer",
+        ),
+        (
+            "AgentWorkflow.run_agent_step",
+            {"openinference__span__kind": "CHAIN", "input__value": "a start"},
+            "other",
+            "",
+        ),
     ],
 )
 def test_an_agents_name_is_found_wherever_it_is(name, attributes, kind, agent):
@@ -126,6 +159,52 @@ def test_two_dialects_on_one_span_agree_by_meaning():
         )
     )  # fmt: skip
     assert (str(reading.kind), reading.agent, reading.input_tokens) == ("agent", "planner", 5)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "surface"),
+    [
+        ({"gen_ai__operation__name": "plan"}, "cognitive"),
+        ({"gen_ai__operation__name": "retrieval"}, "contextual"),
+        ({"gen_ai__operation__name": "retrieval", "openinference__span__kind": "RETRIEVER"}, "contextual"),
+        ({"trajectory__span__kind": "other", "trajectory__span__surface": "cognitive"}, "cognitive"),
+        ({"trajectory__span__kind": "other", "trajectory__span__surface": "a new one"}, "operational"),
+    ],
+)
+def test_a_spans_surface_follows_from_its_meaning(attributes, surface):
+    assert str(read(raw(**attributes)).surface) == surface
+
+
+def test_a_span_that_names_its_kind_in_our_words_is_believed_in_that_alone():
+    given = {
+        "trajectory__span__kind": "delegation", "trajectory__span__agent": "lead",
+        "trajectory__delegation__source": "lead", "trajectory__delegation__target": "buyer",
+        "trajectory__delegation__mode": "transfer", "trajectory__delegation__grade": "no such grade",
+        "trajectory__slot__task": '[{"media": "text/plain", "text": "order a seal kit"}]',
+        "trajectory__slot__result": '[{"media": "text/plain", "base64": "no base64"}]',
+        "trajectory__slot__returned": "no JSON",
+    }  # fmt: skip
+    reading = read(raw("lead asks\nthe buyer", **given))
+    assert (reading.agent, said(reading, "task"), said(reading, "result")) == ("lead", ["order a seal kit"], [])
+    over = reading.hand_over
+    assert (over.source, over.target, str(over.mode), str(over.grade)) == ("lead", "buyer", "transfer", "inferred")
+    fact = started(otel_span(1, "lead asks\nthe buyer", **given))
+    assert (fact.name, fact.agent) == ("lead asks the buyer", "lead")
+    failed = ended(otel_span(1, "x", trajectory__span__kind="tool", error="boom", error__type="Timeout"))
+    assert (str(failed.status), failed.message, failed.attributes["error.type"]) == ("error", "boom", "Timeout")
+
+
+def test_the_agent_that_a_span_in_our_words_came_from_handed_over_to_it():
+    given = {"trajectory__span__kind": "agent", "trajectory__span__agent": "buyer"}
+    assert read(raw(**given)).hand_over is None
+    over = read(raw(**given, trajectory__delegation__source="lead")).hand_over
+    assert (over.source, str(over.mode), str(over.grade)) == ("lead", "call", "inferred")
+
+
+@pytest.mark.parametrize("key", ["gen_ai__agent__handoff_parent", "gen_ai__handoff__parent_agent"])
+def test_an_agents_span_may_name_who_handed_over_to_it(key):
+    over = read(raw(gen_ai__operation__name="invoke_agent", gen_ai__agent__name="buyer", **{key: "lead"})).hand_over
+    assert (over.source, str(over.mode), str(over.grade)) == ("lead", "transfer", "declared")
 
 
 def test_a_constant_agent_name_names_nobody():
@@ -179,6 +258,50 @@ def test_a_model_calls_tokens_have_one_name(attributes):
     fact = ended(otel_span(1, "x", **attributes))
     assert fact.attributes["gen_ai.usage.input_tokens"] == 9
     assert fact.attributes["gen_ai.usage.output_tokens"] == 4
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        (
+            {
+                "openinference__span__kind": "LLM", "llm__model_name": "m", "llm__provider": "openai",
+                "llm__token_count__prompt_details__cache_read": 3, "llm__token_count__completion_details__reasoning": 2,
+                "llm__finish_reason": "stop",
+            },
+            {
+                "gen_ai.request.model": "m", "gen_ai.provider.name": "openai", "gen_ai.usage.cache_read.input_tokens": 3,
+                "gen_ai.usage.reasoning.output_tokens": 2, "gen_ai.response.finish_reasons": ["stop"],
+            },
+        ),
+        (
+            {
+                "ai__operationId": "ai.generateText.doGenerate", "ai__model__id": "m", "ai__model__provider": "openai.chat",
+                "ai__response__finishReason": "tool-calls",
+            },
+            {
+                "gen_ai.request.model": "m", "gen_ai.provider.name": "openai.chat",
+                "gen_ai.response.finish_reasons": ["tool-calls"],
+            },
+        ),
+        ({"llm__request__type": "chat", "llm__request__model": "m"}, {"gen_ai.request.model": "m"}),
+        (
+            {"gen_ai__operation__name": "chat", "gen_ai__usage__cache_creation__input_tokens": 5},
+            {"gen_ai.usage.cache_write.input_tokens": 5},
+        ),
+        ({"openinference__span__kind": "TOOL", "tool_call__id": "c1"}, {"gen_ai.tool.call.id": "c1"}),
+        ({"ai__operationId": "ai.toolCall", "ai__toolCall__id": "c1"}, {"gen_ai.tool.call.id": "c1"}),
+    ],
+)  # fmt: skip
+def test_what_dialects_say_of_a_call_has_one_name(attributes, expected):
+    told = read(raw(**attributes)).attributes
+    assert {key: told.get(key) for key in expected} == expected
+
+
+def test_two_dialects_that_count_otherwise_count_once_by_the_one_that_is_nearer():
+    given = {"openinference__span__kind": "LLM", "llm__token_count__prompt": 9, "llm__token_count__completion": 4}
+    reading = read(raw(**given, gen_ai__usage__input_tokens=90, gen_ai__usage__output_tokens=40))
+    assert (reading.input_tokens, reading.output_tokens) == (9, 4)
 
 
 def test_an_agents_sum_is_a_rollup_and_counts_nowhere_twice():
@@ -275,11 +398,114 @@ def test_the_details_event_carries_messages():
         {"traceloop__span__kind": "tool", "traceloop__entity__input": '{"input_str": "{\'a\': 1}", "tags": []}',
          "traceloop__entity__output": '{"output": "2", "kwargs": {}}'},
         {"ai__operationId": "ai.toolCall", "ai__toolCall__args": '{"a": 1}', "ai__toolCall__result": "2"},
+        {"openinference__span__kind": "TOOL", "input__value": '{"args": [], "kwargs": {"a": 1}}',
+         "output__value": '{"type": "tool", "content": "2"}'},
+        {"openinference__span__kind": "TOOL", "input__value": '{"args": [{"a": 1}], "kwargs": {}}',
+         "output__value": '{"type": "tool", "data": {"content": "2"}}'},
+        {"traceloop__span__kind": "tool", "traceloop__entity__input": '{"input_str": "", "inputs": {"a": 1}}',
+         "traceloop__entity__output": '{"output": {"lc": 1, "kwargs": {"type": "tool", "content": "2"}}}'},
+        {"gen_ai__tool__name": "f", "gen_ai__tool__call__arguments": '{"a": 1}',
+         "gen_ai__tool__call__result": '[{"text": "2"}]'},
+        {"gen_ai__tool__name": "f", "events": [
+            RawEvent("gen_ai.tool.message", 1, {"content": '{"a": 1}'}),
+            RawEvent("retry", 1, {"content": "no result"}),
+            RawEvent("gen_ai.choice", 2, {"message": '[{"text": "2"}]'}),
+        ]},
+        {"gen_ai__tool__name": "f", "events": [RawEvent("gen_ai.client.inference.operation.details", 1, {
+            "gen_ai.input.messages":
+                '[{"role": "assistant", "parts": [{"type": "tool_call", "name": "f", "arguments": {"a": 1}}]}]',
+            "gen_ai.output.messages": '[{"role": "tool", "parts": [{"type": "tool_call_response", "response": "2"}]}]',
+        })]},
     ],
 )  # fmt: skip
 def test_a_tools_arguments_and_result_are_found_and_unwrapped(attributes):
     reading = read(raw(**attributes))
     assert (said(reading, "arguments"), said(reading, "result")) == (['{"a":1}'], ["2"])
+
+
+def test_arguments_that_are_none_stay_none():
+    reading = read(raw(openinference__span__kind="TOOL", tool__name="f", input__value="{}"))
+    assert said(reading, "arguments") == ["{}"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"retrieval.documents.0.document.content": "a", "retrieval.documents.1.document.content": "b"},
+        {"retrieval.documents": '[{"document": {"content": "a"}}, {"content": "b"}]'},
+        {"retrieval.documents": '["a", "b"]'},
+    ],
+)
+def test_documents_that_were_found_are_context(given):
+    assert said(read(raw(openinference__span__kind="RETRIEVER", **given)), "context") == ["a", "b"]
+
+
+def test_documents_that_are_no_list_are_left_as_they_are():
+    reading = read(raw(openinference__span__kind="RETRIEVER", **{"retrieval.documents": "none"}))
+    assert "context" not in reading.contents
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"openinference__span__kind": "LLM", "llm.tools.0.tool.json_schema": '{"name": "f", "parameters": {}}'},
+        {"llm__request__type": "chat", "llm.request.functions.0.name": "f", "llm.request.functions.0.parameters": "{}"},
+        {"ai__operationId": "ai.generateText.doGenerate", "ai.prompt.tools": ['{"name": "f", "parameters": {}}']},
+    ],
+)
+def test_the_tools_on_offer_are_listed(attributes):
+    assert [json.loads(text) for text in said(read(raw(**attributes)), "tools")] == [[{"name": "f", "parameters": {}}]]
+
+
+def test_a_function_without_parameters_is_on_offer_too():
+    reading = read(raw(llm__request__type="chat", **{"llm.request.functions.0.name": "f"}))
+    assert [json.loads(text) for text in said(reading, "tools")] == [[{"name": "f"}]]
+
+
+def test_messages_by_the_conventions_stand_before_what_a_task_says_it_was_given():
+    answer = MESSAGES.replace("user", "assistant").replace("hi", "ho")
+    reading = read(
+        raw(
+            traceloop__span__kind="task", traceloop__entity__input="state", traceloop__entity__output="state",
+            gen_ai__input__messages=MESSAGES, gen_ai__output__messages=answer,
+        )
+    )  # fmt: skip
+    assert (said(reading, "input"), said(reading, "output")) == (["hi"], ["ho"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "system"),
+    [
+        ('{"system": "be brief", "messages": [{"role": "user", "content": "hi"}]}', ["be brief"]),
+        ('{"system": "be brief", "prompt": "hi"}', ["be brief"]),
+        ('{"prompt": "hi"}', []),
+        ("hi", []),
+    ],
+)
+def test_a_prompt_of_the_ai_sdk_is_read_in_all_its_forms(prompt, system):
+    calls = '[{"toolCallId": "1", "toolName": "f", "args": {"a": 1}}]'
+    reading = read(
+        raw(ai__operationId="ai.generateText.doGenerate", ai__prompt=prompt, ai__response__text="ho",
+            ai__response__toolCalls=calls)
+    )  # fmt: skip
+    assert (said(reading, "system"), said(reading, "input")) == (system, ["hi"])
+    assert said(reading, "output") == ["ho", 'f({"a":1})']
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"content": "hi"}, "hi"),
+        ({"content": '{"content": "hi"}'}, "hi"),
+        ({"message": '{"role": "user", "content": "hi"}'}, "hi"),
+        ({"content": 5}, "5"),
+        ({"content": True}, "True"),
+        ({"content": "hi", "tool_calls": '[{"id": "1", "function": {"name": "f", "arguments": "{}"}}]'}, "hi\nf({})"),
+    ],
+)
+def test_a_message_of_an_event_is_read_in_all_its_forms(told, expected):
+    reading = read(raw(gen_ai__operation__name="chat", events=[RawEvent("gen_ai.user.message", 1, told)]))
+    assert said(reading, "input") == [expected]
 
 
 def test_a_bare_text_argument_stays_text():
@@ -321,6 +547,17 @@ def test_reasoning_in_an_answer_is_a_thought():
     told = facts(otel_span(1, "x", gen_ai__operation__name="chat", gen_ai__output__messages=answer))
     (thought,) = [fact for fact in told if isinstance(fact, SpanEvent)]
     assert (thought.name, thought.surface) == ("thought", "cognitive")
+
+
+def test_reasoning_of_a_span_in_our_words_is_no_thought_a_second_time():
+    from tests.dialects.build import facts
+    from trajectory.model.content import MESSAGE
+    from trajectory.model.fact import SpanEvent
+
+    said = {"role": "assistant", "parts": [{"type": "reasoning", "content": "hmm"}]}
+    bodies = json.dumps([{"media": MESSAGE, "text": json.dumps(said)}])
+    told = facts(otel_span(1, "x", trajectory__span__kind="model", trajectory__slot__output=bodies))
+    assert [fact for fact in told if isinstance(fact, SpanEvent)] == []
 
 
 def test_finish_reasons_are_a_list_however_they_came():

@@ -72,6 +72,23 @@ def test_a_tool_that_is_given_a_conversation_and_answers_with_text_stays_a_tool(
     assert list(trace.tools()) == ["summarise"]
 
 
+def test_a_model_that_is_given_no_conversation_and_gives_no_reply_is_none():
+    given = {"step__llm__input": "a table", "step__llm__output": '{"replies": "none"}'}
+    assert fold(named(1, "stack.step.llm", 0, 0, 1, **given)).usage().model_calls == 0
+
+
+def test_replies_that_do_not_say_what_they_used_are_read_all_the_same():
+    replies = [
+        {"role": "assistant", "content": [{"text": "one"}]},
+        {"role": "assistant", "content": [{"text": "two"}], "meta": {"usage": {"input_tokens": 3, "output_tokens": 4}}},
+    ]
+    given = {"step__llm__input": "a table", "step__llm__output": json.dumps({"replies": replies})}
+    trace = fold(named(1, "stack.step.llm", 0, 0, 1, **given))
+    (call,) = trace.spans.values()
+    assert (call.kind, trace.texts(call, "output"), trace.usage().output_tokens) == ("model", ["one", "two"], 4)
+    assert "gen_ai.request.model" not in call.attributes
+
+
 def test_a_tool_s_name_without_what_it_was_given_makes_no_call():
     trace = fold(named(1, "stack.list", 0, 0, 1, tool__name="order_part"))
     assert trace.tools() == {}

@@ -26,6 +26,9 @@ ANSWER = {"role": "tool", "parts": [{"type": "tool_call_response", "id": "1", "r
         {"role": "user", "parts": [{"text": "hi"}]},
         {"role": "user", "contents": [{"message_content": {"type": "text", "text": "hi"}}]},
         {"message": {"role": "user", "content": "hi"}},
+        {"role": "user", "content": '[{"type": "text", "text": "hi"}]'},
+        {"role": "user", "content": ["{'role': 'user', 'content': 'hi'}"]},
+        {"role": "user", "content": ['{"content": "hi", "role": "user"}']},
     ],
 )
 def test_a_text_is_one_message_in_every_shape(value):
@@ -95,6 +98,18 @@ def test_instructions_are_parted_from_the_conversation_at_its_head_only():
 
 def test_bodies_are_those_that_the_emitter_would_make():
     assert bodies([TEXT, CALL]) == [encode_message(TEXT), encode_message(CALL)]
+
+
+@pytest.mark.parametrize("said", ['[{"a": 1}]', "[ 1, 2", "{'role': 'user', 'x': 'hi'}", "{'content': cut"])
+def test_text_that_only_looks_like_parts_or_a_message_stays_text(said):
+    assert message_of({"role": "user", "content": [said]}) == {
+        "role": "user", "parts": [{"type": "text", "content": said}]
+    }  # fmt: skip
+    assert message_of({"role": "user", "content": said}) == message_of({"role": "user", "content": [said]})
+
+
+def test_a_message_with_a_number_of_any_length_is_read():
+    assert messages_of([{"role": "user", "content": [{"type": "text", "text": "hi", "n": 1 << 70}]}])[0]["parts"]
 
 
 def test_tool_calls_are_listed_with_their_arguments():

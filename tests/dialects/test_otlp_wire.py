@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import json_format
 
 from tests.dialects.build import BASE_NS, SECOND_NS, TRACE_ID, facts, otel_span, request, span_id, traces
-from trajectory.dialects.otlp import read_request
+from trajectory.dialects.otlp import MAX_REASONS, read_request
 from trajectory.errors import WireError
 from trajectory.model.fact import Payload, SpanEnded, SpanEvent, SpanLinked, SpanStarted
 from trajectory.protocol.codec import decode_facts, encode_facts
@@ -70,6 +70,38 @@ def test_json_takes_numbers_or_text_enumeration_names_and_unknown_fields():
     assert read_json(document) == expected
 
 
+def test_json_takes_whole_fractions_enumerations_in_digits_and_maps():
+    document = as_json(rich())
+    expected = read_json(document)
+    first, second = document["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    first["endTimeUnixNano"] = float(first["endTimeUnixNano"])
+    second["status"]["code"] = "2"
+    second["parentSpanId"] = first["spanId"]
+    first["links"].append({"traceId": "zz", "spanId": "00"})
+    first["parentSpanId"] = "0" * 16
+    assert read_json(document) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ({"intValue": "12"}, 12),
+        ({"intValue": "twelve"}, "twelve"),
+        ({"intValue": 12.0}, 12),
+        ({"intValue": [1]}, None),
+        ({"someValue": 1, "stringValue": "x"}, "x"),
+        ({"someValue": 1}, None),
+        ({"kvlistValue": {"values": [{"key": "a", "value": {"boolValue": True}}]}}, {"a": True}),
+        ({"arrayValue": {"values": [{"doubleValue": 0.5}, {"bytesValue": "aGk="}]}}, [0.5, "aGk="]),
+    ],
+)
+def test_a_value_in_json_is_read_in_all_its_forms(value, read):
+    document = as_json(request(otel_span(1, "x", note="y")))
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"][0]["value"] = value
+    (batch,) = read_json(document).batches
+    assert batch.facts[0].attributes.get("note") == read
+
+
 def test_a_span_becomes_start_events_links_and_end():
     told = facts(*rich().resource_spans[0].scope_spans[0].spans)
     kinds = [type(fact) for fact in told]
@@ -115,6 +147,13 @@ def test_a_pending_record_opens_the_span_above_it_and_the_final_one_ends_it():
     assert (len(trace.spans), trace.open_count) == (1, 0)
 
 
+@pytest.mark.parametrize("above", ["", "zz", "12", "0" * 16])
+def test_a_pending_record_that_names_no_span_above_opens_a_root(above):
+    pending = otel_span(9, "work", 1, 0, 0, logfire__span_type="pending_span", logfire__pending_parent_id=above)
+    start = facts(pending)[0]
+    assert (start.span_id, start.parent_id) == (span_id(1), b"")
+
+
 def test_the_same_bytes_again_change_nothing():
     batches = read_request(rich().SerializeToString(), "protobuf").batches
     (once,), (twice,) = traces(batches), traces([*batches, *batches])
@@ -138,6 +177,14 @@ def test_a_bad_span_is_set_aside_with_its_reason_and_its_neighbours_are_kept(spo
     assert [f.name for f in result.batches[0].facts if isinstance(f, SpanStarted)] == ["good"]
     (reason,) = result.quarantined
     assert "bad one" in reason
+
+
+def test_of_many_bad_spans_the_first_reasons_are_kept_and_all_are_counted():
+    bad = [otel_span(number, "bad", trace_id_is=number) for number in range(1, 300)]
+    for span in bad:
+        span.trace_id = b"short"
+    result = read_request(request(*bad).SerializeToString(), "protobuf")
+    assert (len(result.quarantined), result.rejected_count) == (MAX_REASONS, 299)
 
 
 def test_a_bad_span_in_json_is_set_aside_too():

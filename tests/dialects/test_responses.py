@@ -57,6 +57,10 @@ def test_responses_of_several_calls_are_all_kept():
     assert talk_of(value, "assistant") == [text("Let me look."), text("I may not.")]
 
 
+def test_a_message_of_bare_text_is_read_too():
+    assert talk_of(json.dumps(response(SAYS | {"content": "Let me look."})), "assistant") == [text("Let me look.")]
+
+
 def test_an_output_item_of_an_unknown_kind_stays_a_part_beside_the_others():
     drawn = {"type": "hologram", "id": "h1", "depth": 3}
     (message,) = talk_of(json.dumps(response(drawn, SAYS)), "assistant")

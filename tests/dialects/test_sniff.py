@@ -7,6 +7,7 @@ import pytest
 
 from tests.dialects.build import otel_span, request, traces
 from tests.dialects.test_otlp_wire import as_json
+from trajectory.dialects import sniff
 from trajectory.dialects.jsonl import write_jsonl
 from trajectory.dialects.sniff import read_file
 from trajectory.errors import ImportFormatError
@@ -57,6 +58,7 @@ LISTED = {
         (json.dumps(LISTED).encode(), "otlp"),
         (CHAT, "chat"),
         (CHAT + b"\n" + CHAT, "chat"),
+        (CHAT + b"\r" + CHAT, "chat"),
         (json.dumps([json.loads(CHAT)]).encode(), "chat"),
         (json.dumps([{"role": "assistant", "content": "x", "name": "a"}]).encode(), "chat"),
         (b"".join(write_jsonl(read_file(PROTOBUF, "x").batches)), "jsonl"),
@@ -92,6 +94,7 @@ def test_a_format_is_told_by_its_content(data, found):
         (b'{"resourceLogs": []}', 0, "hold no spans"),
         (b"[" * 100_000, 1, "deep"),
         (b'{"x": "\xff"}', 1, "UTF-8"),
+        (CHAT + b"\n" + b"[" * 100_000, 2, "deep"),
     ],
 )
 def test_anything_else_is_refused_with_its_line_and_a_reason(data, line, reason):
@@ -99,6 +102,13 @@ def test_anything_else_is_refused_with_its_line_and_a_reason(data, line, reason)
         read_file(data, "some/file")
     assert (refused.value.path, refused.value.line) == ("some/file", line)
     assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_inflates_to_more_than_is_read_is_refused(monkeypatch):
+    monkeypatch.setattr(sniff, "MAX_INFLATED_BYTES", 1000)
+    assert read_file(gzip.compress(CHAT.ljust(1000), mtime=0), "file").format == "chat"
+    with pytest.raises(ImportFormatError, match="inflates to more than 1000 bytes"):
+        read_file(gzip.compress(CHAT.ljust(1001), mtime=0), "file")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,33 @@ def test_a_bad_span_is_noted_and_its_neighbours_are_read():
     contents = read_file(json.dumps(document).encode(), "file")
     assert len(contents.notes) == 1 and "bad" in contents.notes[0]
     assert len(contents.batches) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ({"trace_id": 5}, "id is no text"),
+        ({"span_id": "zz"}, "id is not hexadecimal"),
+        ({"start_time_unix_ns": "a Tuesday"}, "neither a number nor ISO"),
+        ({"end_time_unix_ns": [1, 2, 3]}, "time is not a whole number"),
+        ({"start_time_unix_ns": [1 << 62, 0]}, "time out of range"),
+    ],
+)
+def test_what_is_wrong_with_a_span_of_a_list_is_said(field, reason):
+    bad = LISTED["spans"][0] | {"name": "bad"} | field
+    contents = read_file(json.dumps({"spans": [*LISTED["spans"], bad, "no span"]}).encode(), "file")
+    assert [reason in note for note in contents.notes] == [True, False] and "not an object" in contents.notes[1]
+
+
+def test_a_span_of_a_list_has_its_time_kind_and_status_in_numbers_too():
+    told = {"start_time_unix_ns": [7, 5], "end_time_unix_ns": [8, 0], "kind": 3, "status": {"code": 2}}
+    bad_link = {"context": {"trace_id": "zz", "span_id": "2"}}
+    told["links"] = [bad_link, {"trace_id": "3" * 32, "span_id": "4" * 16}]
+    contents = read_file(json.dumps({"spans": [LISTED["spans"][0] | told]}).encode(), "file")
+    span = traces(contents.batches)[0].root
+    assert (span.start_ns, span.end_ns) == (7_000_000_005, 8_000_000_000)
+    assert (str(span.status), span.attributes["otel.span.kind"]) == ("error", "client")
+    assert [link.to_span_id.hex() for link in span.links] == ["4" * 16]
 
 
 def test_console_spans_keep_times_status_and_resource():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,13 @@ from trajectory.errors import ImportFormatError
 from trajectory.model.fact import Batch, Payload, Source, SpanUpdated
 
 SOURCE = Source(b"e" * 16, b"b" * 16, {"service.name": "travel"})
+
+
+IDS = b'"trace_id": "' + b"74" * 16 + b'", "span_id": "' + b"73" * 8 + b'"'
+UPDATED = b'{"type": "span_updated", "at_ns": 1, "mono_ns": 0, ' + IDS + b", %s}"
+FOUND = (
+    b'{"type": "found", "at_ns": 1, "finding": {"kind": "x", "severity": "info", "confidence": "much", ' + IDS + b"}}"
+)
 
 
 def one(attributes: dict[str, object]) -> Batch:
@@ -68,6 +76,11 @@ def test_a_value_nested_without_end_is_cut_and_its_fact_kept() -> None:
     assert len(next(iter(read_jsonl(lines))).facts) == 1
 
 
+def test_a_value_that_json_has_no_word_for_is_said_by_its_text() -> None:
+    lines = written(one({"at": date(2026, 3, 1)}))
+    assert list(read_jsonl(lines)) == [one({"at": "2026-03-01"})]
+
+
 def test_files_joined_end_to_end_are_read_as_both() -> None:
     assert list(read_jsonl(written(one({"a": 1})) + written(one({"b": 2})))) == [one({"a": 1}), one({"b": 2})]
 
@@ -87,12 +100,18 @@ def test_a_file_cut_anywhere_is_refused() -> None:
         (1, b'{"run_id": 1}', "x.jsonl:1: not a Trajectory export"),
         (1, b'{"format": "trajectory", "version": 2}', "x.jsonl:1: version 2 of the format"),
         (3, b'{"type": "batch", "source": 4, "first_seq": 0}', "type 'batch' cannot be read: it names source 4"),
+        (3, b'{"type": "gap", "at_ns": 1, "count": 1, "reason": ""}', "cannot be read: a fact before the first batch"),
+        (3, b'{"type": "batch", "source": 0, "first_seq": -1}', "type 'batch' cannot be read: a number from 0 up"),
         (3, b'{"type": "batch", "source": 0}', "type 'batch' cannot be read: a whole number"),
         (4, b'{"type": "gap", "at_ns": -1, "count": 1, "reason": ""}', "type 'gap' cannot be read: at_ns: time out"),
         (4, b'{"type": "gap", "at_ns": 1, "count": true, "reason": ""}', "type 'gap' cannot be read: count: a whole"),
         (4, b'{"type": "gap", "at_ns": 1, "count": NaN, "reason": ""}', "x.jsonl:4: not a line of JSON"),
         (4, b'{"type": "span_ended", "trace_id": "00"}', "type 'span_ended' cannot be read: trace_id: 1 bytes"),
         (4, b'{"type": "span_ended"}', "type 'span_ended' cannot be read: trace_id is missing"),
+        (4, UPDATED % b'"attributes": []', "attributes: an object expected, not list"),
+        (4, UPDATED % b'"attributes": {"a": {"$new": 1}}', "attributes: unknown form '$new'"),
+        (4, UPDATED % b'"contents": {"input": "x"}', "contents: a list expected, not str"),
+        (4, FOUND, "finding: confidence: a number expected, not str"),
         (4, b'{"type": "secret"}', "type 'secret' cannot be read: no such"),
         (4, b"[" * 5000, "x.jsonl:4: not a line of JSON"),
         (5, b'{"type": "end", "facts": 9}', "type 'end' cannot be read: it counts 9 facts, 1 came"),

@@ -25,6 +25,7 @@ from trajectory.dialects.coding import (
     MAX_HELD,
     Joins,
     Ledger,
+    Sent,
     Work,
     agent_attributes,
     graded,
@@ -300,26 +301,25 @@ class ClaudeCode:
             return
         told = mapping(entry.get("toolUseResult")) if is_only else {}
         content = light(plain(block.get("content")))
-        if self._joins.sent(call_id) is not None:
-            self._read_return(call_id, work, told, text_of(content))
+        sent = self._joins.sent(call_id)
+        if sent is not None:
+            self._read_return(call_id, sent, work, told, text_of(content))
         claude_tools.end(work, block, told, content, at_ns)
 
-    def _read_return(self, call_id: str, work: Work, told: Mapping[str, Any], text: str) -> None:
+    def _read_return(self, call_id: str, sent: Sent, work: Work, told: Mapping[str, Any], text: str) -> None:
         """What a sub-agent's call came to: whose it was, and what it gave back."""
         agent_id = first_name(told, "agentId", "agent_id")
         if agent_id:
             self._joins.name(agent_id, call_id)
             work.attributes |= graded(Grade.OBSERVED, "the log names the sub-agent of this call")
             work.attributes["claude_code.agent.id"] = agent_id
-        sent = self._joins.sent(call_id)
         taker = self._chains.get(agent_id)
         if taker is not None and taker.held:
             self._take_up(taker, taker.held[0])
         if first_name(told, "status") == "async_launched":  # it goes on by itself: this is no answer
             return
         work.got[str(Slot.RETURNED)] = [encode(text)] if text else []
-        if sent is not None:
-            sent.is_returned = True
+        sent.is_returned = True
         if taker is not None and taker.agent is not None:
             taker.agent.close(taker.last_ns)
 

@@ -136,8 +136,7 @@ class Chain:
         """Ends the calls and tools that nothing more is to come of."""
         self.close_call()
         for work in self.tools.values():
-            if not work.is_closed:
-                work.interrupt(at_ns, CUT)
+            work.interrupt(at_ns, CUT)
         self.calls.clear()
         self.tools.clear()
 

@@ -109,14 +109,14 @@ class Codex:
             self._read(entry, kind, payload)
 
     def release(self) -> None:
-        """Gives a spawned thread whose call is not known a trace of its own."""
-        self._parent_id = ""
-        self._read_held()
+        """Gives a spawned thread whose call is still not known a trace of its own."""
+        if self._held and not self._take_up():
+            self._parent_id = ""
+            self._read_held()
 
     def finish(self) -> None:
         """Ends what the log does not end: nothing more is to come."""
-        if self._held and not self._take_up():
-            self.release()
+        self.release()
         self._end_calls(self._calls.last_ns)
         if self._agent is not None and not self._agent.is_closed:
             self._agent.interrupt(self._calls.last_ns, CUT)
