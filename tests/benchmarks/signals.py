@@ -40,12 +40,12 @@ GOAL = "sums take less than 3 % of the collector's time; 10,000 lines are scrape
 ROUNDS = 15
 LEARNED = (
     "For a while the side without sums had them too, unnoticed, and the difference of two equal things was told as 3.3 %.",
-    "What a call is measured as (2.8 µs of some 105 a fact) is shared with what looks for anomalies. The sums' own: the book 1.7 µs, "
-    "what crossed at delegations 0.8, a trace's tally 0.7, delegations 0.5, the rows saved 0.3.",
+    "What a call is measured as (2.8 µs of some 105 a fact) is shared with what looks for anomalies. The sums' own: the book "
+    "1.7 µs, what crossed at delegations 0.8, a trace's tally 0.7, delegations 0.5, the rows saved 0.3.",
     "Putting a trace's groups into the book instead of each measure: 2.1 µs a fact instead of 1.7, since 7,811 measures make "
     "5,936 groups, and to add one takes longer than to put one.",
-    "The book without its ageing, its own sums, its points, its windows and its labels, one after the other: 1.3, 0.8, 0.5, 0.4 and 0.3 "
-    "µs. No part of it alone is worth what leaving it out would save.",
+    "The book without its ageing, its own sums, its points, its windows and its labels, one after the other: 1.3, 0.8, 0.5, 0.4 "
+    "and 0.3 µs. No part of it alone is worth what leaving it out would save.",
 )
 FACTS = 30_000
 ROUND_FACTS = 2048
