@@ -19,11 +19,12 @@ class Says(NamedTuple):
     body: bytes = b""
 
 
-EARLY, DRIPS, CUT_OFF, ENDLESS = -1, -2, -3, -4
+EARLY, DRIPS, CUT_OFF, ENDLESS, DRIPS_ON = -1, -2, -3, -4, -5
 _MISDEEDS = {  # what comes at once, and what comes from then on until the server is closed
     EARLY: (b"", b""),
     DRIPS: (b"", b"H"),
     CUT_OFF: (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfine", b""),
+    DRIPS_ON: (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
     ENDLESS: (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536),
 }
 

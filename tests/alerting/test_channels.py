@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from tests.alerting.mailing import mail_server
-from tests.alerting.servers import CUT_OFF, DRIPS, EARLY, ENDLESS, Says, Seen, http_server, talking
+from tests.alerting.servers import CUT_OFF, DRIPS, DRIPS_ON, EARLY, ENDLESS, Says, Seen, http_server, talking
 from tests.collector.builders import NOW_NS, SECOND_NS
 from trajectory.alerting.channels.bell import Bell
 from trajectory.alerting.channels.bell import Options as BellOptions
@@ -247,6 +247,7 @@ TROUBLE = [
     (Says(CUT_OFF), "it broke off", False),
     (Says(0), "no whole answer within 0.2 s", False),
     (Says(DRIPS), "no whole answer within 0.2 s", False),
+    (Says(DRIPS_ON), "no whole answer within 0.2 s", False),
     (Says(200, body=b"x" * 5_000_000), None, False),
     (Says(ENDLESS), None, False),
 ]
@@ -255,7 +256,7 @@ TROUBLE = [
 @pytest.mark.parametrize(
     ("says", "reason", "is_final"),
     TROUBLE,
-    ids=["500", "503", "400", "401", "early", "cut off", "hang", "drip", "huge", "endless"],
+    ids=["500", "503", "400", "401", "early", "cut off", "hang", "drip", "drip on", "huge", "endless"],
 )
 def test_whatever_the_other_end_does_is_one_failure_in_bounded_time(
     says: Says, reason: str | None, is_final: bool
@@ -311,7 +312,10 @@ def test_nobody_at_the_other_end_is_a_failure_that_says_so() -> None:
         ({"type": "pagerduty", "routing_key": "0123456789abcdef"}, "expected env:NAME or file:PATH"),
         ({"type": "slack", "url": "env:NOT_SET_ANYWHERE"}, "the environment has no NOT_SET_ANYWHERE"),
         ({"type": "slack", "url": "file:/nowhere/at/all"}, "cannot be read"),
+        ({"type": "slack", "url": "file:/dev/null"}, "is empty; expected a secret in it"),
         ({"type": "slack", "url": "ftp://x/"}, "expected https://HOST"),
+        ({"type": "slack", "url": "https://[x/"}, "expected https://HOST"),
+        ({"type": "slack", "url": "https://x:99999/"}, "expected https://HOST"),
         ({"type": "webhook", "url": "http://x/", "timeout_s": 0}, "expected seconds"),
     ],
 )
@@ -339,3 +343,18 @@ def test_secrets_never_leave_in_what_is_said_of_a_failure(monkeypatch: pytest.Mo
         vault = Vault()
         assert "[secret]" in str(failure(channel(vault, type="webhook", url=seen.url, token="env:TOKEN"), vault=vault))
         assert isinstance(seen, Seen) and issubclass(Unsent, Exception)
+
+
+@pytest.mark.parametrize(("said", "is_final"), [("554 no such words here", True), ("452 no room just now", False)])
+def test_a_mail_whose_content_is_refused_is_sent_again_only_where_that_may_help(said: str, is_final: bool) -> None:
+    with mail_server(of_content=said) as box:
+        failed = failure(channel(**mail(box.port, tls="none")))
+    assert failed is not None and failed.is_final == is_final and said[4:] in failed.reason
+
+
+def test_a_secret_of_a_few_characters_does_not_blot_out_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHORT", "is")
+    monkeypatch.setenv("LONG", "s3cret-9")
+    vault = Vault()
+    assert (vault.text("url", "env:SHORT"), vault.text("url", "env:LONG")) == ("is", "s3cret-9")
+    assert vault.scrub("this is s3cret-9") == "this is [secret]"

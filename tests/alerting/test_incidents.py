@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -176,6 +177,16 @@ def test_what_is_muted_before_it_comes_is_told_when_the_mute_ends() -> None:
     assert told(incidents.take(found, "svc", NOW_NS + 1, ANY)) == []
     assert told(incidents.take(finding(1, trace_id=trace(2), agent="b"), "svc", NOW_NS + 1, ANY)) == ["open"]
     assert told(incidents.pass_time(NOW_NS + MINUTE_NS, ANY)) == ["open"]
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trajectory.alerting.incidents.MAX_INCIDENTS", 2)
+    monkeypatch.setattr("trajectory.alerting.incidents._MAX_MUTES", 2)
+    incidents, said = fold(ANY, *((finding(n, agent=f"a{n}"), NOW_NS + n) for n in range(3)))
+    assert said == ["open", "open", "open", "close"] and [one.agent for one in incidents.all] == ["a1", "a2"]
+    for n in range(3):
+        incidents.mark(Marked(trace(9), NOW_NS, f"key-{n}", "mute"))
+    assert [name.split()[1] for name, _ in incidents.mutes] == ["key-1", "key-2"]
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.sampled_from(["info", "warning", "critical"]),

@@ -11,6 +11,7 @@ import pytest
 
 from tests.collector.builders import Clock, finding
 from trajectory.alerting.alerts import alert_key
+from trajectory.alerting.book import kept_alerts
 from trajectory.alerting.channels.contract import Refused, Unsent
 from trajectory.alerting.channels.mail import Options as MailOptions
 from trajectory.alerting.channels.mail import mail_of
@@ -26,7 +27,9 @@ from trajectory.collector.own import OWN_ID
 from trajectory.errors import StoreError
 from trajectory.messenger.courier import Courier, Failure, attempt
 from trajectory.messenger.dispatch import Dispatch
-from trajectory.model.fact import Batch, Fact, Finding, Found, Marked, Source
+from trajectory.model.fact import Batch, Fact, Finding, Found, Gap, Marked, Source
+from trajectory.view.rows import Health
+from trajectory.view.views import AlertsQuery
 
 OWN = Source(OWN_ID, b"boot-of-a-test-1", {})
 HOOK = '[channels.{}]\ntype = "webhook"\nurl = "http://127.0.0.1:9"\n'
@@ -226,6 +229,49 @@ def test_a_message_that_is_refused_holds_up_no_other_and_one_that_asks_for_a_pau
     assert len(desk.channels["ops"].got) == 1
 
 
+def test_what_a_minute_has_no_room_for_waits_for_the_next_one(folder: Path) -> None:
+    desk = Desk(folder, POLICY.replace("5", "1"))
+    desk.find(finding(1, agent="a"))
+    desk.find(finding(2, agent="b"))
+    assert [message.agent for message in desk.channels["ops"].got] == ["a"]
+    desk.run(61)
+    assert [message.agent for message in desk.channels["ops"].got] == ["a", "b"]
+
+
+def test_a_digest_of_what_is_over_by_now_is_told_to_be_over(folder: Path) -> None:
+    desk = Desk(folder, POLICY.replace("5", "1"), ops=Scripted(Unsent("HTTP 429", 3_000.0)))
+    first, *others = many(4)
+    desk.find(first)
+    desk.find(*others)
+    desk.run(2_000)
+    assert desk.incidents() == [] and desk.channels["ops"].got == []
+    for _ in range(8):
+        desk.run(301)
+    said = desk.channels["ops"].said()
+    opened = [key for action, key in said if action == "open"]
+    assert sorted(said) == sorted([*(("open", key) for key in opened), *(("close", key) for key in opened)])
+    assert sum(1 + message.others for message in desk.channels["ops"].got if message.action == "open") == 4
+    assert standings(desk.state.database)[0].waiting == 0
+
+
+def test_what_was_given_up_is_named_at_its_alert(folder: Path) -> None:
+    desk = Desk(folder, ops=Scripted(Refused("HTTP 400")))
+    desk.find(finding(1))
+    view = kept_alerts(desk.path, AlertsQuery(), desk.clock(), Health())
+    assert view is not None
+    assert [(row.told, row.untold) for row in view.open] == [(["ops"], [("ops", "HTTP 400")])]
+
+
+def test_a_service_is_known_again_after_it_was_forgotten_and_no_other_fact_is_a_finding(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trajectory.messenger.dispatch._MAX_SERVICES", 1)
+    desk = Desk(folder)
+    desk.frames.add(Gap(desk.clock(), 1, "queue_full"))  # said in the collector's name, by whoever
+    desk.find(*many(2), *many(2))
+    assert [(one.service, one.count) for one in desk.incidents()] == [("svc", 1)] * 2
+
+
 def test_one_channel_in_trouble_holds_up_no_other(folder: Path) -> None:
     hung, dead, well = Scripted(), Scripted(*(Unsent("closed early") for _ in range(99))), Scripted()
     hung.done = lambda: None  # type: ignore[method-assign]
@@ -299,6 +345,16 @@ def test_a_second_process_with_the_same_state_is_told_who_has_it_and_a_foreign_f
     other = folder / "other"
     with closing(sqlite3.connect(other)) as foreign:
         foreign.execute("CREATE TABLE mine (a)")
+    (folder / "link").symlink_to(desk.path)
+    with pytest.raises(StoreError, match=r"the state of alerts in .*link cannot be opened: "):
+        State(folder / "link")
+    newer = folder / "newer"
+    State(newer).close()
+    with closing(sqlite3.connect(newer)) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    for opened in (State, read_state):
+        with pytest.raises(StoreError, match="was written by a newer Trajectory: upgrade"):
+            opened(newer)
     before = other.read_bytes()
     with pytest.raises(StoreError, match=r"is no state of alerts"):
         State(other)

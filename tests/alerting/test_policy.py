@@ -1,6 +1,7 @@
 """Rules of policies: what is wrong is said with its line, its key and what was expected; who is told of what, and when not."""
 
 from datetime import datetime
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,14 +9,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.collector.builders import finding
+from trajectory.alerting.channels import registry
 from trajectory.alerting.channels.registry import kinds, options_of
 from trajectory.alerting.policy import Check, Quiet, Rule
-from trajectory.alerting.policy_file import _Common, _File, parse_policy, read_policy
+from trajectory.alerting.policy_file import MAX_BYTES, _Common, _File, parse_policy, read_policy
 from trajectory.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "alerts.toml"
 BERLIN = ZoneInfo("Europe/Berlin")
 SLACK = '[channels.ops]\ntype = "slack"\nurl = "env:OPS"\n'
+MAIL = "[channels.m]\ntype = 'email'\nhost = 'x'\nfrom = 'a@x'\n"
 
 WRONG = [
     ("[[rule]]\nkind = 'a'\nseverity = 'hihg'", 3, "rule[0].severity", "critical"),
@@ -44,6 +47,21 @@ WRONG = [
     ("[[check]]\nname = 'x'", 1, "check[0].kind", "expected one of both"),
     ("[[check]]\nmeasure = 'euros'", 2, "check[0].measure", "expected one of cost_usd, tokens"),
     ("[[check]]\nkind = 'a'\nat_most = nan", 3, "check[0].at_most", "expected a number"),
+    ("[[rule]]\nclose_after = ''", 2, "rule[0].close_after", "such as 30m"),
+    ("[[quiet]]\nfrom = '22:00'\nto = '22:00'", 3, "quiet[0].to", "expected another time of day"),
+    ("[[check]]\nmeasure = 'call_s'\nof = 'all'", 3, "check[0].of", 'expected of = "trace"'),
+    ("[channels.'a b']\ntype = 'bell'", 1, "channels", "expected letters, digits"),
+    (
+        SLACK + "[channels.w]\ntype = 'webhook'\nurl = 'x'\nformat = 'alertmanger'",
+        7,
+        "channels.w.format",
+        "mean alertmanager?",
+    ),
+    ("[channels.c]\ntype = 'command'\nargv = []", 3, "channels.c.argv", "expected a program and its arguments"),
+    ("[channels.c]\ntype = 'command'\nargv = ['x']\ntimeout_s = 121", 4, "channels.c.timeout_s", "120 at most"),
+    (MAIL + "to = ['nobody']", 5, "channels.m.to", "'nobody' is no address; expected NAME@HOST"),
+    (MAIL + "to = ['b@x']\nport = 0", 6, "channels.m.port", "expected 1 to 65535"),
+    (MAIL + "to = ['b@x']\ntimeout_s = 0", 6, "channels.m.timeout_s", "more than 0"),
     ("colour = 1", 1, "colour", "expected rule, quiet, check, channels"),
     ("[[rule]]\nname = ", 2, "no TOML", "Invalid value"),
 ]
@@ -120,3 +138,20 @@ def test_critical_ones_go_through_quiet_hours_unless_it_is_said() -> None:
     assert policy.quiet_until_ns("ops", "warning", now_ns) == at("2026-11-27T07:00")
     assert policy.quiet_until_ns("ops", "critical", now_ns) == 0
     assert deaf.quiet_until_ns("ops", "critical", now_ns) == at("2026-11-27T07:00")
+
+
+def test_a_file_that_is_too_large_for_a_policy_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "alerts.toml").write_bytes(b"#" * (MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match="it is no policy of alerts"):
+        read_policy(tmp_path / "alerts.toml")
+
+
+def test_a_strangers_channel_that_cannot_be_loaded_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = EntryPoint("pigeon", "no_such_module_at_all:Pigeon", "trajectory.channels")
+    monkeypatch.setattr(registry, "kinds", lambda: ("pigeon",))
+    monkeypatch.setattr("trajectory.alerting.policy_file.kinds", lambda: ("pigeon",))
+    monkeypatch.setattr(registry, "entry_points", lambda group, name: [stranger] * (name == "pigeon"))
+    with pytest.raises(ConfigError, match="channels of kind pigeon cannot be loaded: ModuleNotFoundError: No module"):
+        parse_policy("[channels.it]\ntype = 'pigeon'")
+    with pytest.raises(ConfigError, match="'owl' is no kind of channel; expected one of pigeon"):
+        options_of("owl")  # it was installed when the policy was read

@@ -2,13 +2,27 @@
 
 from collections.abc import Sequence
 
+import msgspec
+import pytest
+
 from tests.collector.builders import Clock
 from tests.export.build import START_NS, TRACE_ID, Scene, trip
 from tests.store.memory import MemoryStore
 from trajectory.dialects.otlp import read_request
 from trajectory.forwarder.backlog import FRAMES, LOOK_NS, MARK, SILENT_NS, Backlog, marks_of
 from trajectory.forwarder.requests import Portion, requests_of
-from trajectory.model.fact import Batch, Fact, Payload, Source, SpanEnded, SpanEvent, SpanStarted
+from trajectory.model.fact import (
+    Batch,
+    Fact,
+    Gap,
+    Heartbeat,
+    Payload,
+    Source,
+    SpanEnded,
+    SpanEvent,
+    SpanStarted,
+    SpanUpdated,
+)
 
 SOURCE = Source(b"e" * 16, b"b" * 16, {"service.name": "svc"})
 SILENCE_S = (SILENT_NS + LOOK_NS) / 1e9 + 60
@@ -100,6 +114,44 @@ def test_what_is_open_when_nothing_more_is_heard_is_sent_open_and_once() -> None
     assert [type(fact) for fact in facts if not isinstance(fact, Payload)] == [SpanStarted]  # and open again, for us
     bench.append(ended(1))
     assert bench.taken() == ["span 1"]
+
+
+def test_what_is_still_heard_of_is_waited_for_however_long() -> None:
+    bench = Bench()
+    bench.append(started(1), of(2, started(2)), of(2, ended(2)))
+    assert bench.taken() == ["span 2"]
+    bench.clock.passes(SILENT_NS / 1e9 + 1)
+    bench.append(Heartbeat(bench.clock(), 1, [key(1)]), Gap(bench.clock(), 1, "queue_full"))
+    assert bench.taken() == []
+    bench.clock.passes(LOOK_NS / 1e9 + 1)
+    assert bench.backlog.take() is None and bench.backlog.open_traces == [TRACE_ID]
+    bench.clock.passes(SILENCE_S)
+    assert bench.taken() == ["span 1"] and bench.backlog.open_traces == []
+
+
+def of(trace: int, fact: SpanStarted | SpanEnded) -> Fact:
+    return msgspec.structs.replace(fact, trace_id=trace.to_bytes(16, "big"))
+
+
+def test_of_more_traces_than_are_kept_each_span_is_sent_once_and_those_open_for_longest_are_waited_for_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trajectory.forwarder.backlog.KEPT_TRACES", 1)
+    monkeypatch.setattr("trajectory.forwarder.backlog.OPEN_TRACES", 2)
+    bench, traces = Bench(), range(1, 5)
+    for trace in traces:
+        bench.append(of(trace, started(trace)), of(trace, started(10 * trace, trace)), of(trace, ended(10 * trace)))
+        assert bench.taken() == [f"span {10 * trace}"]
+    assert bench.backlog.open_traces == [trace.to_bytes(16, "big") for trace in (3, 4)]
+    bench.append(of(1, ended(1)))
+    assert bench.taken() == ["span 1"]  # its trace was let go, and is read again
+    bench.clock.passes(SILENCE_S)
+    assert bench.taken() == ["span 3", "span 4"]
+    bench.append(of(2, SpanUpdated(TRACE_ID, key(20), START_NS, 0)))
+    bench.clock.passes(SILENCE_S)
+    assert bench.taken() == ["span 20"]
+    bench.clock.passes(SILENCE_S)
+    assert bench.taken() == ["span 2"]
 
 
 def test_what_this_forwarder_sent_before_is_not_sent_again_and_what_others_sent_is() -> None:

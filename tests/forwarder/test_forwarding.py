@@ -127,6 +127,8 @@ def test_what_is_stored_already_goes_by_command_with_open_spans_marked(tmp_path:
         ]
         assert marked == ["quote"]
         assert trajectory("forward", "00", url, "--store", store).code == 0 and len(seen.taken) == 18
+    lone = trajectory("forward", url, "--store", store)
+    assert (lone.code, "give a trace and a URL, or --all and a URL" in lone.err) == (2, True)
     gone = trajectory("forward", "--all", url, "--store", store, "--patience", "0.1")
     assert gone.code == 1 and "gave up" in gone.err
     with http_backend(Says(400), *[Says(400)] * 20) as seen:

@@ -1,20 +1,34 @@
 """One request on its way: what each answer of a real backend makes of it, how long it waits, and what is said."""
 
+import sys
 import time
+from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.cli.terminal import free_endpoint
+from tests.collector.builders import Clock
 from tests.export.build import trip
 from tests.forwarder.backends import Aborts, Says, dripping, grpc_backend, http_backend, partly
+from tests.store.memory import MemoryStore
+from trajectory.cli.forward import _Patience
+from trajectory.errors import ConfigError, StoreError
 from trajectory.forwarder.answers import LONGEST_PAUSE_S, Backend, Verdict, of_http, pause_in, pause_of
+from trajectory.forwarder.backlog import FRAMES
+from trajectory.forwarder.forwarder import AGAIN_S, LATE_S, LOOK_S, Forwarder
 from trajectory.forwarder.http import HttpBackend
+from trajectory.forwarder.position import Position, PositionFile, directory_of
+from trajectory.forwarder.process import Settings, _Ending, _forward
 from trajectory.forwarder.requests import MAX_SPANS, Portion, halves, requests_of, span_count
 from trajectory.forwarder.rpc import GrpcBackend
 from trajectory.forwarder.sending import FIRST_PAUSE_S, LAST_PAUSE_S, UNSURE_TRIES, Sending, backend_of
 from trajectory.forwarder.target import Target, target_of
+from trajectory.model.fact import Batch, Source, SpanEnded, SpanStarted
 
 
 class Pauses:
@@ -263,3 +277,124 @@ def test_a_retry_after_is_a_number_or_a_date_and_anything_else_is_none() -> None
     assert [pause_of(said, lambda: 0.0) for said in ("", "soon", "nan", "-3", "1e999")] == [0, 0, 0, 0, LONGEST_PAUSE_S]
     assert pause_in(b"\xff\xff\xff") is None
     assert of_http(200, {"content-type": "application/x-protobuf"}, b"\xff\xff", lambda: 0.0).verdict is Verdict.TAKEN
+
+
+class Forwards:
+    """A forwarder of a store in memory, what it said, and a clock that a backend may let pass."""
+
+    def __init__(self, folder: Path, port: int, pauses: Pauses, *faults: str) -> None:
+        self.store, self.clock, self.faults = MemoryStore(), Clock(), list(faults)
+        self.told: list[list[str]] = []
+        target = at(port)
+        self.forwarder = Forwarder(
+            folder / "store", self.opened, target, backend_of(target), 0, pauses, self.told.append, self.clock
+        )
+
+    def opened(self) -> MemoryStore:
+        if self.faults:
+            raise StoreError(self.faults.pop(0))
+        return self.store
+
+    def run(self, frame_count: int) -> None:
+        for number in range(frame_count):
+            facts = [SpanStarted(b"t" * 16, number.to_bytes(8, "big"), b"", 1, 0, "tool", f"span {number}"),
+                     SpanEnded(b"t" * 16, number.to_bytes(8, "big"), 2, 0, "ok")]  # fmt: skip
+            self.store.append([Batch(Source(b"e" * 16, b"b" * 16), 2 * number, facts)])
+        self.forwarder.run()
+
+
+def test_a_store_that_cannot_be_read_is_tried_again_until_the_end_and_that_is_told(tmp_path: Path) -> None:
+    with http_backend() as seen:
+        pauses = Pauses(2)
+        forwards = Forwards(tmp_path, seen.port, pauses, "the store is busy")
+        forwards.run(1)
+        assert pauses.seconds == [AGAIN_S, LOOK_S] and seen.names() == ["span 0"]
+        assert [[line.partition(" waits: ")[2] for line in said] for said in forwards.told] == [
+            ["the store is busy"],
+            [],
+        ]
+        Forwards(tmp_path, seen.port, Pauses(1), "the store is busy").run(0)
+        assert len(seen.requests) == 1
+
+
+def test_who_takes_less_than_comes_is_told_of_and_what_was_refused_too(tmp_path: Path) -> None:
+    def slowly(came: ExportTraceServiceRequest) -> Says:
+        forwards.clock.passes(LATE_S + 1)
+        return Says()
+
+    with http_backend(slowly, slowly, partly(2, "too old")) as seen:
+        forwards = Forwards(tmp_path, seen.port, Pauses(1))
+        forwards.run(2 * FRAMES + 7)
+    behind = "is behind since 31 s, 7 frames: it takes less than comes"
+    assert any(behind in line for said in forwards.told for line in said), forwards.told
+    assert [line.partition(" refused ")[2] for line in forwards.told[-1]] == ["2 spans, the last: too old"]
+
+
+def test_who_is_told_to_end_while_a_backend_is_away_goes_on_there_the_next_time(tmp_path: Path) -> None:
+    with http_backend(Says(503)) as seen:
+        Forwards(tmp_path, seen.port, Pauses(1)).run(1)
+        assert seen.taken == []
+        Forwards(tmp_path, seen.port, Pauses(1)).run(1)
+        assert seen.names() == ["span 0"]
+
+
+@pytest.mark.parametrize("said", [b"{", b"\xff", b'{"target": "x", "frame": 1, "open": ["no hex"]}', b"[" * 9_999])
+def test_a_position_that_cannot_be_read_is_none_and_one_that_is_no_file_is_told(said: bytes, tmp_path: Path) -> None:
+    position = PositionFile(tmp_path / "store", at(1))
+    position.write(7, [b"t" * 16])
+    assert position.read() == Position(at(1).name, 7, [(b"t" * 16).hex()])
+    (path,) = directory_of(tmp_path / "store").iterdir()
+    path.write_bytes(said)
+    assert position.read() is None
+    path.rename(path.with_suffix(".old"))
+    path.symlink_to(path.with_suffix(".old"))
+    with pytest.raises(StoreError, match=r"cannot be read, .*: check its permissions"):
+        position.read()
+    path.with_suffix(".new").mkdir()
+    with pytest.raises(StoreError, match=r"cannot be written, .*: free some space"):
+        position.write(8, [])
+
+
+def test_grpc_says_whose_fault_it_was_and_a_message_that_is_too_large_is_sent_in_halves() -> None:
+    large = request()
+    large.resource_spans[0].scope_spans[0].spans[0].name = "x" * 5_000_000
+    with grpc_backend(Aborts(grpc.StatusCode.INTERNAL)) as seen:
+        backend = GrpcBackend(at(seen.port, "grpc"))
+        assert backend.send(request()).verdict is Verdict.UNSURE
+        assert backend.send(large).verdict is Verdict.REFUSED
+        assert backend.send(request()).verdict is Verdict.TAKEN
+        backend.close()
+        answer = backend.send(request())
+        assert (answer.verdict, "closed" in answer.reason) == (Verdict.AGAIN, True)
+        with_tls = GrpcBackend(at(seen.port, "grpcs"), deadline_s=0.3).send(request())
+        assert with_tls.verdict is Verdict.AGAIN and len(seen.requests) == 2
+
+
+def test_without_grpcio_forwarding_by_grpc_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trajectory.forwarder.rpc", None)
+    told: list[list[str]] = []
+    _forward(Settings("store", 0, []), at(4317, "grpc"), _Ending(), told.append)
+    assert told == [[f"nothing is forwarded to {at(4317, 'grpc').name}: forwarding by gRPC needs grpcio: "
+                     "pip install 'trajectory-tracing[grpc]', or give an http URL"]]  # fmt: skip
+
+
+def test_a_refusal_that_cannot_be_read_is_its_status_and_a_pause_is_found_among_other_details() -> None:
+    headers = {"content-type": "application/x-protobuf"}
+    assert of_http(400, headers, b"\xff\xff", lambda: 0.0).reason == "HTTP 400"
+    status = Status()
+    for detail in (ErrorInfo(reason="busy"), RetryInfo(retry_delay=Duration(seconds=7))):
+        status.details.add().Pack(detail)
+    assert pause_in(status.SerializeToString()) == 7.0
+    assert list(requests_of([Portion(trip().trace(), [])], lambda resource: {})) == []
+
+
+@pytest.mark.parametrize("url", ["http://h:0", "http://h/a b", "http://h/\u202e"])
+def test_a_url_with_no_such_port_or_with_what_is_not_seen_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="no such port, or blanks in it"):
+        target_of(url)
+
+
+def test_patience_is_for_a_spell_of_trouble_and_not_for_longer() -> None:
+    patience = _Patience(60.0)
+    assert patience.pause(0.001) is False
+    assert patience.pause(61.0) is True

@@ -133,6 +133,24 @@ def test_a_policy_is_read_again_when_it_changes_and_a_wrong_one_is_told_of_and_t
             assert len(first.got) == 2
 
 
+def test_a_policy_that_is_not_there_yet_is_waited_for_and_one_with_another_state_begins_anew(tmp_path: Path) -> None:
+    store, policy, other = tmp_path / "store", tmp_path / "alerts.toml", tmp_path / "other.state"
+    with http_server() as seen, judged(store) as deliver:
+        deliver(0)
+        with telling(store, policy) as process:
+            until(lambda: any("cannot be read" in notice for notice in process.notices), lambda: str(process.notices))
+            policy.write_text(hook(seen.url) + RULE)
+            process.read_again()
+            until(lambda: len(seen.got) == 1)
+            policy.write_text(f'state = "{other}"\n' + hook(seen.url) + RULE)
+            process.read_again()
+            until(other.exists)
+            until(lambda: len(seen.got) == 2)
+            assert process.notices == []
+        process.read_again()  # it is gone, and nobody is told
+    assert len({got.json["trace_id"] for got in seen.got}) == 1
+
+
 def test_two_with_one_state_are_told_so_and_the_second_sends_when_the_first_is_gone(tmp_path: Path) -> None:
     policy, stores = tmp_path / "alerts.toml", [tmp_path / "a", tmp_path / "b"]
     with http_server() as seen, judged(stores[0]), judged(stores[1]) as deliver:

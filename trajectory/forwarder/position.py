@@ -38,9 +38,12 @@ class PositionFile:
         """None where nothing was forwarded there yet, or what was written cannot be read."""
         said = _read(self._path)
         try:
-            return msgspec.json.decode(said, type=Position) if said else None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            known = msgspec.json.decode(said, type=Position) if said else None
+            if known is not None:
+                list(map(bytes.fromhex, known.open))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
+        return known
 
     def write(self, frame: int, open_traces: list[bytes]) -> None:
         position = Position(self._name, frame, [trace_id.hex() for trace_id in open_traces])

@@ -38,10 +38,8 @@ class _Ending:
 
     def __init__(self) -> None:
         self._begun = threading.Event()
-        self._ends_by_s = 0.0
 
     def begin(self) -> None:
-        self._ends_by_s = time.monotonic() + DRAIN_S
         self._begun.set()
 
     def pause(self, seconds: float) -> bool:

@@ -155,10 +155,7 @@ class Dispatch:
         self.policy, self.couriers = policy, dict(couriers)
 
     def _next(self, name: str) -> Letter | None:
-        configured = self.policy.channels.get(name)
-        if configured is None:
-            return None
-        return self._outbox.next_for(name, configured.per_minute, self.policy, self._now_ns())
+        return self._outbox.next_for(name, self.policy.channels[name].per_minute, self.policy, self._now_ns())
 
     @property
     def is_waiting(self) -> bool:
