@@ -132,7 +132,9 @@ class Settings:
         for name, value in found.items():
             if name == "panels" or (name in ("keys", "filters") and isinstance(value, dict)):
                 continue
-            if name not in _KNOWN:
+            if name in ("keys", "filters"):
+                fault("", name, f"{name} is to be a table: [{name}]")
+            elif name not in _KNOWN:
                 fault("", name, f"there is no setting {name[:40]}{meant(name, _NAMES, _THERE_ARE)}")
             elif not _KNOWN[name](value):
                 fault("", name, f"{name} is to be {_MEANT[name]}")

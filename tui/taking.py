@@ -165,7 +165,10 @@ class Taking(Going):
         path = new_file("trajectory", ".svg")
         if path is None:
             return _NOWHERE
-        path.write_text(self.export_screenshot(title="trajectory"), encoding="utf-8", errors="replace")
+        try:
+            path.write_text(self.export_screenshot(title="trajectory"), encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f"nothing saved: {error.strerror}"
         return f"saved {path}"
 
     def edit(self, text: str, suffix: str) -> str:
@@ -247,7 +250,7 @@ _NOWHERE = "nothing could be saved: neither here nor in the temporary directory 
 def new_file(stem: str, suffix: str) -> Path | None:
     """Makes an empty file of the user's alone in the current directory, or in the temporary one; None where neither can be."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    for directory in (Path.cwd(), Path(tempfile.gettempdir())):
+    for directory in (Path(), Path(tempfile.gettempdir())):
         for again in range(1, 10):
             path = directory / f"{stem}-{stamp}{f'-{again}' if again > 1 else ''}{suffix}"
             try:
@@ -256,7 +259,7 @@ def new_file(stem: str, suffix: str) -> Path | None:
                 continue
             except OSError:
                 break
-            return path
+            return path.absolute()
     return None
 
 

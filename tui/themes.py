@@ -129,11 +129,8 @@ def legible(colour: Color, background: Color, least: float = LEAST_CONTRAST) -> 
     """The colour, or as much nearer to black or white as makes a contrast of `least` on the background."""
     black, white = Color(0, 0, 0), Color(255, 255, 255)
     end = max(black, white, key=lambda each: contrast(each, background))
-    for step in range(21):
-        nearer = colour.blend(end, step / 20)
-        if contrast(nearer, background) >= least:
-            return nearer
-    return end
+    nearer = (colour.blend(end, step / 20) for step in range(21))
+    return next((each for each in nearer if contrast(each, background) >= least), end)
 
 
 def contrast(one: Color, other: Color) -> float:

@@ -9,7 +9,7 @@ from tests.tui import rows
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import DELEGATIONS, ITEMS, TRACE_ID, StoryFeed, delegation_view
 from tests.tui.test_drawing import holds, levels
-from trajectory.view.rows import ItemRow, UsedRow
+from trajectory.view.rows import FiguresRow, ItemRow, UsedRow
 from trajectory.view.views import DelegationQuery, DelegationView
 from tui.drawing.delegation import (
     MODES,
@@ -99,6 +99,16 @@ def test_figures_that_are_not_known_are_never_nothing() -> None:
     assert "sent not observable" in line and "back ?" in line and "? tok" in line and " 0" not in line
     assert "Not observable: " in plain(item_lines(view, "needed", 100, UNICODE)[0].line)
     assert sum("? " in plain(each.line)[:2] for each in verdict_lines(view, 60, UNICODE)) == 4
+
+
+def test_where_nothing_was_needed_there_is_no_share_and_of_several_it_is_said_how_many_are_not_known() -> None:
+    figures = FiguresRow(needed=0, arrived=0, unseen=3, delegations=5)
+    view = msgspec.structs.replace(told(), figures=figures)
+    assert "sent 0 of 0 needed" in plain(figures_line(figures, 120, UNICODE)) and "%" not in plain(
+        figures_line(figures, 120, UNICODE)
+    )
+    text = [plain(line.line).strip() for line in verdict_lines(view, 60, UNICODE)]
+    assert "3 delegations of them not observable" in text
 
 
 def test_a_span_belongs_to_the_delegation_that_it_carries_begins_or_was_done_for() -> None:

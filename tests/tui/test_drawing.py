@@ -1,25 +1,30 @@
 """Drawings: whatever the rows, every line has its width, and nothing of an agent's text drives the terminal."""
 
 from collections.abc import Sequence
+from datetime import UTC
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.tui import rows
-from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, START_NS, STEPS
-from trajectory.view.rows import DelegationRow, Health, Lane, LaneBar, SpanRow
+from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, START_NS, STEPS, span_view
+from trajectory.view.rows import Content, DelegationRow, Health, Lane, LaneBar, SpanRow
 from trajectory.view.scale import Scale
 from trajectory.view.text import clean
 from trajectory.view.views import Outline
 from tui.drawing import bars, numbers
 from tui.drawing.alerts import alert_line, preview_line
+from tui.drawing.canvas import window
 from tui.drawing.density import density_lines
 from tui.drawing.entries import entries, trace_end_ns
-from tui.drawing.frame import bottom_edge, top_edge
+from tui.drawing.frame import bottom_edge, tabs_edge, top_edge
+from tui.drawing.inspector import inspector_lines
 from tui.drawing.lanes import draw_lanes
 from tui.drawing.line import Line, cut, measure, plain, put_label, spread
-from tui.drawing.runs import run_line, runs_header
+from tui.drawing.runs import changes, run_line, runs_header
 from tui.drawing.spark import spark
 from tui.drawing.tail import step_line
 from tui.drawing.tree import branch_line, branches
@@ -230,6 +235,17 @@ def test_quantities_are_written_one_way() -> None:
     ]
     assert [numbers.coarse(count) for count in (412, 2600, 184_200, 1_200_000)] == ["412", "2.6k", "184k", "1.2M"]
     assert [numbers.elapsed(seconds * NS) for seconds in (0, 102, 3723)] == ["00:00", "01:42", "1:02:03"]
+    assert numbers.elapsed(4 * 86_400 * NS + 4 * 3600 * NS) == "4d 04h"
+    assert [numbers.coarse(count) for count in (999.4, 999.5, 9_949, 9_951, 999_499, 999_500, 3e9, 4e13)] == [
+        "999",
+        "1.0k",
+        "9.9k",
+        "10k",
+        "999k",
+        "1.0M",
+        "3.0G",
+        "40000G",
+    ]
     assert numbers.stamp(33_500_000_000) == "00:33.500"
     assert numbers.many(1, "run") == "1 run"
 
@@ -239,6 +255,11 @@ def test_a_duration_has_at_most_three_digits_and_a_unit(ns: int) -> None:
     value, unit = numbers.duration(ns).split(" ")
     assert unit in ("µs", "ms", "s", "min", "h")
     assert sum(char.isdigit() for char in value) <= 3 or unit == "h"
+
+
+def test_an_instant_that_no_clock_knows_is_written_as_such() -> None:
+    assert numbers.wall(NOW_NS, UTC, millis=True) == "14:02:11.000"
+    assert {numbers.wall(at_ns, UTC) for at_ns in (10**22, 10**30, -(10**30), 10**400)} == {"--:--:--"}
 
 
 def test_a_stale_run_is_a_question() -> None:
@@ -273,3 +294,59 @@ def test_a_run_that_was_over_within_a_second_says_its_milliseconds() -> None:
     assert numbers.took(2800 * NS // 1000) == "2.8 s"
     assert numbers.instant(719 * NS // 1000, 3 * NS) == "00:00.719"
     assert numbers.instant(719 * NS // 1000, 300 * NS) == "00:00"
+
+
+def test_of_completions_that_do_not_fit_the_chosen_one_is_shown_and_what_is_left_out_before_it_is_said() -> None:
+    offers = [f"agent:worker-{number}" for number in range(30)]
+    for chosen in (-1, 0, 3, 17, 29):
+        line = bars.offers_line(offers, chosen, 60, UNICODE)
+        shown = "".join(text for text, _, _ in line)
+        assert cell_len(shown) == 60
+        assert [text for text, role, _ in line if role == "found"] == offers[chosen : chosen + 1][:1]
+        assert shown.startswith(" … ") == (chosen > 2)
+
+
+def test_half_of_a_wide_character_at_either_end_of_a_part_is_a_space() -> None:
+    row = [("a", ""), ("日", "strong"), ("", "strong"), ("本", ""), ("", ""), ("b", "")]
+    parts = [plain(window(row, left, 3)) for left in range(-1, 6)]
+    assert parts == [" a ", "a日", "日 ", " 本", "本b", " b ", "b  "]
+
+
+@pytest.mark.parametrize("width", [6, 10, 20, 60])
+def test_tabs_that_do_not_fit_lose_their_names_and_then_are_cut(width: int) -> None:
+    tabs = [("a", "agents"), ("b", "graph"), ("c", "a name of an agent's own")]
+    line = tabs_edge(tabs, "a", "1 of 9", width, UNICODE)
+    holds([line], width)
+    assert plain(line).startswith("[1 agents]"[: width - 1])
+    assert ("2 graph" in plain(line), "1 of 9" in plain(line)) == (width == 60, width == 60)
+
+
+def test_nothing_is_drawn_of_a_run_of_which_no_outline_came() -> None:
+    assert density_lines(Outline(), 40, UNICODE) == [[], []]
+
+
+def test_what_was_found_since_a_run_was_opened_is_counted() -> None:
+    seen = msgspec.structs.replace(RUNS[0], steps=RUNS[0].steps - 1, errors=RUNS[0].errors - 2)
+    assert [plain(line) for line in changes(RUNS[0], seen, None, UNICODE)] == [
+        "Since you last opened it",
+        "+  1 step",
+        "+  2 errors",
+    ]
+
+
+def test_of_equal_siblings_their_count_is_drawn() -> None:
+    found = entries([span(str(index), index, index + 1) for index in range(6)], set(), 6 * NS)
+    assert "×6" in plain(waterfall_line(found[0], 80, Scale(0, 6 * NS, 20), UNICODE, 6 * NS))
+
+
+def test_beside_the_lanes_a_span_says_what_went_wrong_and_how_much_more_of_a_body_there_is() -> None:
+    view = span_view("3002")
+    assert view is not None
+    cut_one = Content("result", "text/plain", "d", "first\nsecond\nthird\nfourth", 5_000_000, True)
+    whole = msgspec.structs.replace(cut_one, is_cut=False)
+    for content, rest in ((cut_one, "more of 5.0 MB"), (whole, "2 more lines")):
+        shown = msgspec.structs.replace(view, message="HTTP 503 \x1b[2J", contents=[content])
+        lines = inspector_lines(shown, 50, UNICODE, start_ns=START_NS, when="00:31", now_ns=NOW_NS, most=2)
+        failed = next(line for line in lines if line.is_error)
+        assert "HTTP 503" in plain(failed.line) and failed.value == shown.message
+        assert any(f"… {rest}: ⏎ opens it" in plain(line.line) for line in lines)

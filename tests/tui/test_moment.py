@@ -85,6 +85,8 @@ def test_every_kind_has_a_sentence_on_what_to_do_and_a_cascade_names_its_root_an
     with_lost = msgspec.structs.replace(ALERTS[0], related=[lost.key])
     *_, handed = advice(with_lost, Way.of(with_lost), [lost])
     assert lost.alert_id in handed and "lost FY25" in handed
+    alone = msgspec.structs.replace(ALERTS[0], path=ALERTS[0].path[:1])
+    assert len(advice(alone, Way.of(alone))) == 1, "nothing crossed, so there is nowhere to stop it"
     assert "read_cache S3, research#2" in root and "research#2" in gate
     assert value_name("context.pressure") == "" and value_name("unheard of") == "value"
     assert advice(msgspec.structs.replace(ALERTS[0], kind="unheard of"), None) == []

@@ -111,6 +111,16 @@ def test_a_hop_hides_neither_a_failure_nor_another_hop() -> None:
     assert text[5 + 10 : 5 + 16] == "✗◆━1━2"
 
 
+def test_hops_that_have_no_room_are_left_out_and_so_is_the_gate() -> None:
+    lanes = [lane("a", 0, 40, ("tool", 0, 40, "ok")), lane("b", 0, 40, ("tool", 0, 40, "ok"))]
+    crowd = [PathStep(str(n), "a", "x", 10 * NS) for n in range(15)]
+    steps = [*crowd, PathStep("last", "b", "x", 10 * NS, way="words")]
+    alert = msgspec.structs.replace(CASCADE, path=steps, affected_agents=[])
+    a, b = draw_lanes(lanes, [], 49, UNICODE, start_ns=0, now_ns=40 * NS, way=way_of(alert)).lines
+    assert plain(a)[5 + 8 : 5 + 17] == "45◆617283" and "9" not in plain(a)
+    assert "f" in plain(b) and "╫" not in plain(a) + plain(b)
+
+
 def test_who_only_carried_it_stands_in_the_path_at_its_time_and_not_again_beside_it() -> None:
     path = [PathStep("1", "b", "fetch", 10 * NS), PathStep("2", "a", "chat", 30 * NS, way="answer")]
     beside = [

@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import TRACE_ID, StoryFeed
 from trajectory.view.rows import Content
 from trajectory.view.views import Query, SpanQuery, SpanView, View
-from tui.drawing.content import content_lines, content_title
+from tui.drawing.content import content_lines, content_text, content_title
 from tui.drawing.line import plain, put_middle
 from tui.screens.alert import AlertScreen
 from tui.screens.span import SpanScreen
@@ -126,6 +127,21 @@ def test_every_line_of_a_body_has_its_own_key_and_a_long_one_takes_no_long_time(
     for is_raw in (False, True):
         lines = content_lines(Content("r", "", "d", text, len(text)), 66, UNICODE, wrap=True, is_raw=is_raw)
         assert len({line.key for line in lines}) == len(lines) > 10_000
+
+
+@pytest.mark.parametrize("depth", [150, 300, 950, 5_000, 200_000])
+@pytest.mark.parametrize("opens", ["[", '{"a":'])
+def test_json_that_is_nested_too_deep_to_be_written_again_is_a_text_and_can_be_copied(depth: int, opens: str) -> None:
+    text = opens * depth + "1" + ("]" if opens == "[" else "}") * depth
+    content = Content("result", "application/json", "d", text, len(text))
+    lines = content_lines(content, 60, UNICODE, wrap=False)
+    assert json.loads(lines[0].copied) if depth == 150 else lines[0].copied == text
+    assert content_text(content)[1] is (depth == 150)
+
+
+@pytest.mark.parametrize("text", ['{"a": ', "[1, 2", "{broken}"])
+def test_what_begins_like_json_and_is_none_is_a_text(text: str) -> None:
+    assert content_text(Content("result", "application/json", "d", text, len(text))) == (text, False)
 
 
 async def test_u_tells_where_a_value_went_and_enter_opens_what_used_it() -> None:

@@ -18,6 +18,7 @@ from tui.drawing.numbers import duration, many, size
 from tui.signs import Signs, mark_sign, state_sign
 
 _LONGEST_JSON = 4_000_000
+_DEEPEST_JSON = 200  # writing what is deeper takes more of the stack than there is
 _FOLDED_DEPTH = 3  # lists and objects from here on are folded until they are opened
 _ROLE = re.compile(r"\w{1,20}: (?=[{\[])")
 _JSON_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(\btrue\b|\bfalse\b|\bnull\b)')
@@ -43,22 +44,31 @@ class ContentLine:
 def content_text(content: Content) -> tuple[str, bool]:
     """The text to show, and whether it is JSON: indented where it parses, as it is where it does not."""
     parsed = _parsed(content.text)
-    if parsed is not None:
-        try:
-            return json.dumps(parsed, indent=2, ensure_ascii=False), True
-        except RecursionError:
-            return content.text, False
-    return content.text, False
+    if parsed is None:
+        return content.text, False
+    return json.dumps(parsed, indent=2, ensure_ascii=False), True
 
 
 def _parsed(text: str) -> Any:
-    """The list or object that a text is; None where it is none."""
+    """The list or object that a text is; None where it is none, or one too deep to be written again."""
     if len(text) > _LONGEST_JSON or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        return json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return parsed if _is_shallow(parsed) else None
+
+
+def _is_shallow(value: Any) -> bool:
+    """Whether no more than so many lists and objects are in one another."""
+    level = [value]
+    for _ in range(_DEEPEST_JSON):
+        inside = (one for each in level for one in (each.values() if isinstance(each, dict) else each))
+        level = [each for each in inside if isinstance(each, dict | list)]
+        if not level:
+            return True
+    return False
 
 
 def content_lines(
@@ -72,10 +82,7 @@ def content_lines(
         parsed = _parsed(content.text[role.end() :] if role else content.text)
         if parsed is not None:
             head = [ContentLine(role[0].strip(), "title", "role", content.text)] if role else []
-            try:
-                lines = [*head, *_json_lines(parsed, turned, signs)]
-            except RecursionError:
-                lines = None
+            lines = [*head, *_json_lines(parsed, turned, signs)]
     if lines is None:
         texts = content.text.expandtabs(4).splitlines() or [""]
         role_of = "json" if content.text.lstrip()[:1] in ("{", "[") and not is_raw else ""

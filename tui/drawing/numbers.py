@@ -73,13 +73,9 @@ def coarse(count: float) -> str:
     """`412`, `2.6k`, `184k`: at most four characters below a billion."""
     if count < 999.5:
         return str(round(count))
-    for unit, size in (("k", 1e3), ("M", 1e6), ("G", 1e9)):
-        value = count / size
-        if value < 9.95:
-            return f"{value:.1f}{unit}"
-        if value < 999.5 or unit == "G":
-            return f"{round(value)}{unit}"
-    return str(count)
+    unit, size = next(((unit, size) for unit, size in (("k", 1e3), ("M", 1e6)) if count < 999.5 * size), ("G", 1e9))
+    value = count / size
+    return f"{value:.1f}{unit}" if value < 9.95 else f"{round(value)}{unit}"
 
 
 def grouped(count: int) -> str:

@@ -106,7 +106,8 @@ def way_line(way: Way, width: int, signs: Signs) -> Line:
 
 def _fitting(hops: list[Line], room: int, signs: Signs) -> Line:
     """The hops one after the other; where they do not fit, those in the middle give way, and how many is said."""
-    for left_out in range(len(hops)):
+    left_out = 0
+    while True:
         first = max(1, (len(hops) - left_out + 1) // 2)
         shown = hops[:first] + hops[first + left_out :]
         skipped: Line = [(f" {signs.crumb} {left_out} more", "dim")] if left_out else []
@@ -117,4 +118,4 @@ def _fitting(hops: list[Line], room: int, signs: Signs) -> Line:
         )
         if measure(whole) <= room or len(shown) <= 2:
             return whole if measure(whole) <= room else cut(whole, max(0, room))
-    return []
+        left_out += 1

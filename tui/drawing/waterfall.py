@@ -171,13 +171,9 @@ def _bar(entry: Entry, scale: Scale, signs: Signs, now_ns: int) -> Line:
     kind = "retry" if row.is_retry else row.kind
     size = last - first + 1
     bits: Line = [(" " * first, ""), *_body(row, kind, size, signs)]
-    after = scale.cells - last - 1
-    if not entry.end_ns and after:
-        bits.append((signs.goes_on, "running"))
-        after -= 1
-    elif (row.status == "error" or entry.errors) and end_ns <= scale.end_ns:
+    if (row.status == "error" or entry.errors) and end_ns <= scale.end_ns:
         bits = [(" " * first, ""), *_body(row, kind, size - 1, signs), (signs.error, "error")]
-    return [*bits, (" " * after, "")]
+    return [*bits, (" " * (scale.cells - last - 1), "")]
 
 
 def _beyond(start_ns: int, end_ns: int, scale: Scale, signs: Signs) -> Line:

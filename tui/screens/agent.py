@@ -130,10 +130,7 @@ class AgentScreen(DataScreen):
     def _when(self, at_ns: int) -> str:
         return self.when(at_ns, self.view.trace.started_ns if self.view else 0)
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def draw_view(self, view: AgentView) -> None:
         is_first = self._trace is None or not self.steps.keys
         self._trace = view.trace
         self.agent, self._offset, around, self._around = view.facts.span_id, view.offset, self._around, ""

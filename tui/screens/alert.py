@@ -168,10 +168,7 @@ class AlertScreen(PagedScreen):
     def _when(self, at_ns: int) -> str:
         return self.when(at_ns, self._trace.started_ns if self._trace else 0)
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def draw_view(self, view: TraceView) -> None:
         self._trace = view.trace
         if not self.alert_key:
             named = (row.key for row in view.alerts if is_alert(self._alert_id, row.key, row.alert_id))

@@ -5,7 +5,7 @@ last truth stays. `barred` adds the lines around the panes, `framed` the panes.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -74,8 +74,8 @@ class AskingScreen(Screen[None]):
         """The panes, in their containers."""
         raise NotImplementedError
 
-    def draw_view(self) -> None:
-        """Hands the rows of `self.view` to the panes."""
+    def draw_view(self, view: Any) -> None:
+        """Hands the rows of `view`, which is the screen's own, to the panes."""
         raise NotImplementedError
 
     def lay_out(self, width: int, height: int) -> None:
@@ -84,7 +84,7 @@ class AskingScreen(Screen[None]):
 
     def summary(self, width: int) -> list[Line]:
         """The lines below the header."""
-        return []
+        raise NotImplementedError
 
     def summary_height(self, width: int) -> int:
         """How many lines the summary takes."""
@@ -100,7 +100,7 @@ class AskingScreen(Screen[None]):
 
     def value_of(self, pane: Pane) -> str:
         """What `y` copies."""
-        return pane.selected
+        raise NotImplementedError
 
     def link(self) -> Link | None:
         """The link to what is under the cursor, or nothing where there is nothing."""
@@ -124,7 +124,7 @@ class AskingScreen(Screen[None]):
 
     def counted(self) -> str:
         """What a filter leaves over: `3 of 214`."""
-        return ""
+        raise NotImplementedError
 
     @property
     def pane(self) -> Pane:
@@ -144,12 +144,7 @@ class AskingScreen(Screen[None]):
     @property
     def tui(self) -> "TrajectoryApp":
         """The app, by its own type."""
-        from tui.app import TrajectoryApp
-
-        app = self.app
-        if not isinstance(app, TrajectoryApp):
-            raise TypeError("this screen belongs to another app")
-        return app
+        return cast("TrajectoryApp", self.app)
 
     @property
     def signs(self) -> Signs:

@@ -121,7 +121,7 @@ class BarredScreen(AskingScreen):
 
     def told_of_key(self, event: KeyEvent) -> str:
         """What is to be said of a key that does nothing here; nothing of one that does something."""
-        return ""
+        raise NotImplementedError
 
     def on_key(self, event: KeyEvent) -> None:
         told = self.told_of_key(event)

@@ -69,7 +69,8 @@ class DataScreen(FramedScreen):
             self.focus_pane(int(number) - 1)
 
     def action_open(self) -> None:
-        self.say("nothing to open here")
+        """Opens what is under the cursor."""
+        raise NotImplementedError
 
     def action_back(self) -> None:
         if self.is_prompting:
@@ -275,7 +276,7 @@ class DataScreen(FramedScreen):
 
     def alert_here(self) -> AlertRow | str:
         """The alert that the keys of alerts are about; else why there is none."""
-        return "no alert is under the cursor"
+        raise NotImplementedError
 
     def action_acknowledge(self) -> None:
         alert = self.alert_here()

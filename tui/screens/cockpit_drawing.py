@@ -87,10 +87,7 @@ class CockpitDrawing(CockpitLayout):
 
     # Drawing
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def draw_view(self, view: TraceView) -> None:
         self.run_title = view.trace.title
         self.tui.seen[self.trace_id] = view.trace
         before = self._counts

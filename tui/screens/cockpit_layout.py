@@ -132,7 +132,7 @@ class CockpitLayout(InspectingScreen, TimedScreen):
     @property
     def has_way(self) -> bool:
         """Whether the path of an alert is drawn."""
-        return False
+        raise NotImplementedError
 
     def suspect_lines(self, width: int) -> list[PageLine]:
         """The lines of the suspects' pane."""

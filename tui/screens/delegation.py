@@ -120,10 +120,7 @@ class DelegationScreen(PagedScreen):
     def _when(self, at_ns: int) -> str:
         return self.when(at_ns, self.view.trace.started_ns if self.view else 0)
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def draw_view(self, view: DelegationView) -> None:
         self._trace = view.trace
         before = [len(pane.lines) for pane in self.pages]
         self.fill()

@@ -153,7 +153,7 @@ class FramedScreen(BarredScreen):
             pane.banner = []
         self.banner_pane().banner = self.banner()
         if self.view is not None:
-            self.draw_view()
+            self.draw_view(self.view)
         for pane in self.panes():
             pane.redraw()
         if self._arrival and self.view is not None:

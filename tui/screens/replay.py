@@ -10,6 +10,7 @@ from textual.binding import Binding
 
 from trajectory.view.link import Link
 from trajectory.view.rows import AlertAt, HeldRow, KnownRow, LaneAt, StepRow
+from trajectory.view.views import InstantView
 from tui.keys import bindings_on
 from tui.links import link_to_instant
 from tui.playhead import STRIDES
@@ -27,16 +28,14 @@ class ReplayScreen(ReplayDrawing):
 
     # Moving through time
 
-    def go_to_instant(self, at_ns: int) -> None:
-        """Moves to an instant of the run, as near as it has one."""
-        if self.view is None:
-            return
-        self.head.at_ns = max(self.view.start_ns, min(at_ns, self.end_ns))
+    def go_to_instant(self, view: InstantView, at_ns: int) -> None:
+        """Moves to an instant of the run that `view` is of, as near as it has one."""
+        self.head.at_ns = max(view.start_ns, min(at_ns, self.end_ns))
         self.update_bars()
         self.tui.ask_now()
 
-    def draw_view(self) -> None:
-        super().draw_view()
+    def draw_view(self, view: InstantView) -> None:
+        super().draw_view(view)
         self._go_to_wanted()
 
     def go_to_time(self, at_ns: int) -> bool:
@@ -47,7 +46,7 @@ class ReplayScreen(ReplayDrawing):
     def _go_to_wanted(self) -> None:
         if self.view is not None and self._wanted_ns is not None:
             wanted, self._wanted_ns = self._wanted_ns, None
-            self.go_to_instant(self.view.start_ns + wanted)
+            self.go_to_instant(self.view, self.view.start_ns + wanted)
 
     def link(self) -> Link | None:
         start_ns = self.view.start_ns if self.view else 0
@@ -61,7 +60,7 @@ class ReplayScreen(ReplayDrawing):
     def action_play(self) -> None:
         if self.view is not None:
             self.head.play(self.tui.clock(), self.view.start_ns, self.end_ns, goes_on=self.goes_on)
-            self.go_to_instant(self.head.at_ns)
+            self.go_to_instant(self.view, self.head.at_ns)
 
     def action_speed(self, delta: int) -> None:
         self.head.faster(delta)
@@ -73,13 +72,14 @@ class ReplayScreen(ReplayDrawing):
         self.head.is_playing = False
         found = self.head.step(self.view, delta)
         if found:
-            self.go_to_instant(found)
+            self.go_to_instant(self.view, found)
         elif self.head.at_ns == self.view.at_ns:
             self.say("nothing came before this" if delta < 0 else "nothing came after this")
 
     def action_stride(self, delta: int) -> None:
         if self.view is not None:
-            self.go_to_instant(self.head.at_ns + delta * max(1, (self.end_ns - self.view.start_ns) // STRIDES))
+            stride_ns = max(1, (self.end_ns - self.view.start_ns) // STRIDES)
+            self.go_to_instant(self.view, self.head.at_ns + delta * stride_ns)
 
     def action_tick(self, delta: int) -> None:
         self._to_tick(delta, "", "no event")
@@ -88,12 +88,13 @@ class ReplayScreen(ReplayDrawing):
         self._to_tick(1, "error", "no error")
 
     def _to_tick(self, delta: int, what: str, none: str) -> None:
-        tick = self.head.tick(self.view, delta, what) if self.view is not None else None
-        if tick is None:
+        view = self.view
+        tick = self.head.tick(view, delta, what) if view is not None else None
+        if view is None or tick is None:
             self.say(f"{none} {'after' if delta > 0 else 'before'} this")
             return
         self.head.is_playing = False
-        self.go_to_instant(tick.at_ns)
+        self.go_to_instant(view, tick.at_ns)
         self.say(f"{tick.what} {tick.text}")
 
     def action_live(self) -> None:
@@ -104,9 +105,9 @@ class ReplayScreen(ReplayDrawing):
 
     def on_scrubber_dragged(self, event: Scrubber.Dragged) -> None:
         event.stop()
-        if self._bar is not None:
+        if self._bar is not None and self.view is not None:
             self.head.is_playing = False
-            self.go_to_instant(self._bar.instant(event.column))
+            self.go_to_instant(self.view, self._bar.instant(event.column))
 
     # Keys
 
@@ -133,9 +134,6 @@ class ReplayScreen(ReplayDrawing):
         if isinstance(row, AlertAt):
             return row.summary
         return row.text if isinstance(row, StepRow | KnownRow) else pane.selected
-
-    def is_error(self, pane: Pane, index: int) -> bool:
-        return False
 
     def action_open(self) -> None:
         row, start_ns = self.row_of(self.pane), self.view.start_ns if self.view else 0

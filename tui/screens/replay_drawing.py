@@ -7,7 +7,6 @@ agents. `replay` moves through time and adds the keys.
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from trajectory.errors import QueryError
 from trajectory.view.query import parse
 from trajectory.view.rows import StepRow, TraceRow
 from trajectory.view.views import InstantQuery, InstantView, Query, View
@@ -179,16 +178,17 @@ class ReplayDrawing(DataScreen):
         self._bar = draw_scrubber(self.view.ticks, self.view.start_ns, self.end_ns, self.head.at_ns, width, self.signs)
         return self._bar.lines
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def draw_view(self, view: InstantView) -> None:
         is_first = self._trace is None or not self.agents.keys
         self._trace = view.whole
         if self._wanted_lane:
             self._look_at(view)
         self.agents.title = f"Agents at {self._when(view.at_ns)}"
-        self.agents.show([each.lane.span_id for each in view.lanes], self._lane_line, self._axis)
+        self.agents.show(
+            [each.lane.span_id for each in view.lanes],
+            lambda index, width: self._lane_line(view, index, width),
+            lambda width: self._lanes(view, width).axis,
+        )
         before = len(self.items.lines)
         self._draw_known(view)
         self._draw_items(view)
@@ -225,13 +225,7 @@ class ReplayDrawing(DataScreen):
             self._drawn = (view, width, drawn)
         return drawn
 
-    def _axis(self, width: int) -> list[Line]:
-        return self._lanes(self.view, width).axis if self.view else []
-
-    def _lane_line(self, index: int, width: int) -> Line:
-        view = self.view
-        if view is None:
-            return []
+    def _lane_line(self, view: InstantView, index: int, width: int) -> Line:
         said = doing_line(view.lanes[index], view.at_ns, self._said_width(width), self.signs)
         return [*self._lanes(view, width).lines[index], (" ", ""), *said]
 
@@ -240,8 +234,7 @@ class ReplayDrawing(DataScreen):
         self.known.title = f"{view.known_of or 'Nobody'} knows"
         tokens = f"{coarse(view.known_tokens)} tok {self.signs.dot} " if view.known_tokens else ""
         self.known.status = f"{tokens}{many(view.known_count, 'item')}"
-        if self.known is not self.banner_pane():
-            self.known.banner = [] if rows else [[("nothing was recorded of what it knew by then", "dim")]]
+        self.known.banner = [] if rows else [[("nothing was recorded of what it knew by then", "dim")]]
         self.known.show(
             [f"{number} {row.what} {row.span_id}" for number, row in enumerate(rows)],
             lambda index, width: known_line(rows[index], width, self.signs),
@@ -269,10 +262,7 @@ class ReplayDrawing(DataScreen):
         return lines or [PageLine("none", [(none, "dim")])]
 
     def _draw_steps(self, view: InstantView) -> None:
-        try:
-            keep = parse(self.filter_text)
-        except QueryError:
-            keep = parse("")
+        keep = parse(self.filter_text, start_ns=view.start_ns)
         steps = self._steps = [row for row in view.tail if keep(row, view.at_ns)]
         self.steps.title = f"Steps up to {self._when(view.at_ns)}"
         self.steps.status = f"{grouped(view.open_count)} open"

@@ -127,11 +127,9 @@ class RunsScreen(DataScreen):
 
     # Drawing
 
-    def draw_view(self) -> None:
-        if self.view is None:
-            return
+    def draw_view(self, view: RunsView) -> None:
         before = len(self.rows)
-        self.rows = self._in_order(self._in_place(self.view.rows))
+        self.rows = self._in_order(self._in_place(view.rows))
         self._ids = id_width(self.rows)
         keys = [row.trace_id for row in self.rows]
         if self.follows_newest:

@@ -25,19 +25,18 @@ class SignalsScreen(SignalsDrawing):
     name_here = "signals"
     BINDINGS: ClassVar[list[Binding]] = bindings_on("signals")  # type: ignore[assignment]
 
-    def _to(self, at: int) -> None:
-        view = self._shown
-        if view is not None:
-            self._at_ns = view.begin_ns + at * view.window_ns
-            self._again()
+    def _to_time(self, at_ns: int) -> None:
+        self._at_ns = at_ns
+        if self.view is not None:
+            self._again(self.view)
 
     def action_at(self, delta: int) -> None:
-        count = count_of(self._shown)
-        at = self._cursor(count)
-        if not 0 <= at + delta < count:
+        view = self._shown
+        at = self._cursor(view) + delta if view is not None else -1
+        if view is None or not 0 <= at < count_of(view):
             self.say("no time before this one is shown: w shows more" if delta < 0 else "this is the newest")
             return
-        self._to(at + delta)
+        self._to_time(view.begin_ns + at * view.window_ns)
 
     def action_spike(self, direction: int) -> None:
         view = self._shown
@@ -53,7 +52,7 @@ class SignalsScreen(SignalsDrawing):
             )
             return
         at = min(further) if direction > 0 else max(further)
-        self._to(at)
+        self._to_time(view.begin_ns + at * view.window_ns)
         found = ", ".join(mark.kind for mark in view.marks if (mark.at_ns - view.begin_ns) // view.window_ns == at)
         self.say(f"{axis.when(at)}: {found or 'far above what is usual here'}")
 
@@ -65,11 +64,11 @@ class SignalsScreen(SignalsDrawing):
             if view
             else []
         )
-        if not failed:
+        if view is None or not failed:
             self.say("nothing failed in this time")
             return
-        cursor = self._cursor(count_of(view))
-        self._to(next((at for at in failed if at > cursor), failed[0]))
+        cursor = self._cursor(view)
+        self._to_time(view.begin_ns + next((at for at in failed if at > cursor), failed[0]) * view.window_ns)
 
     def action_mode(self) -> None:
         if self.panel is not None:
@@ -154,8 +153,7 @@ class SignalsScreen(SignalsDrawing):
         if self._trace is None:
             self.say("of all runs times are by the clock: h and l walk them")
         else:
-            self._at_ns = self._trace.started_ns + at_ns
-            self._again()
+            self._to_time(self._trace.started_ns + at_ns)
         return True
 
     @property
@@ -180,5 +178,5 @@ class SignalsScreen(SignalsDrawing):
         view = self._shown
         columns = Axis(count_of(view), str, {}).columns(room_for(self.plot.inner_width))
         at = event.x - (self.plot.inner_width - room_for(self.plot.inner_width))
-        if 0 <= at < len(columns):
-            self._to(columns[at].start)
+        if view is not None and 0 <= at < len(columns):
+            self._to_time(view.begin_ns + columns[at].start * view.window_ns)

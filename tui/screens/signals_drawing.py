@@ -192,7 +192,13 @@ class SignalsDrawing(SignalsPlace):
                 ((_values(each, metric, view), each) for each in view.series), key=lambda pair: -_most(pair[0])
             )
             return [
-                Band(f"{metric.title}  {each.name}", values, metric.write, panel.threshold, self._note(values, metric))
+                Band(
+                    f"{metric.title}  {each.name}",
+                    values,
+                    metric.write,
+                    panel.threshold,
+                    self._note(view, values, metric),
+                )
                 for values, each in ranked
                 if _most(values) >= 0
             ]
@@ -202,18 +208,19 @@ class SignalsDrawing(SignalsPlace):
         for each in (metric, *(other for other in METRICS if other is not metric)):
             values = _values(here, each, view)
             if each is metric or any(values):
-                found.append(Band(f"{each.title}  {here.name}", values, each.write, None, self._note(values, each)))
+                found.append(
+                    Band(f"{each.title}  {here.name}", values, each.write, None, self._note(view, values, each))
+                )
         return found
 
-    def _note(self, values: Values, metric: Metric) -> Line:
-        at = self._cursor(len(values))
-        value = values[at] if 0 <= at < len(values) else None
+    def _note(self, view: SignalsView, values: Values, metric: Metric) -> Line:
+        value = values[self._cursor(view)] if values else None
         return [("here ", "dim"), (self.signs.dash if value is None else metric.write(value), "strong")]
 
-    def _cursor(self, count: int) -> int:
-        """The window under the time's cursor."""
-        view = self._shown
-        if view is None or count <= 0:
+    def _cursor(self, view: SignalsView) -> int:
+        """The window under the time's cursor; -1 where the view has none."""
+        count = count_of(view)
+        if not count:
             return -1
         if self._at_ns is not None:
             return max(0, min((self._at_ns - view.begin_ns) // max(1, view.window_ns), count - 1))
@@ -231,7 +238,7 @@ class SignalsDrawing(SignalsPlace):
     def _stretch(self) -> tuple[int, int]:
         """From when to before when goes the window under the time's cursor; nothing while nothing is known."""
         view = self._shown
-        at = self._cursor(count_of(view)) if view is not None else -1
+        at = self._cursor(view) if view is not None else -1
         if view is None or at < 0:
             return 0, 0
         at_ns = view.begin_ns + at * view.window_ns
@@ -240,7 +247,7 @@ class SignalsDrawing(SignalsPlace):
     def _axis(self, view: SignalsView, bands: list[Band]) -> Axis:
         stood_out = spikes(bands[0].values) if bands else []
         others = [m for m in view.marks if m.of and not any(self._is_about(m, each) for each in self._plotted)]
-        return axis_of(view, count_of(view), stood_out, self._cursor(count_of(view)), self.tui.zone, self.signs, others)
+        return axis_of(view, count_of(view), stood_out, self._cursor(view), self.tui.zone, self.signs, others)
 
     def _plot_lines(self, width: int, height: int) -> list[Line]:
         view = self._shown
@@ -257,10 +264,7 @@ class SignalsDrawing(SignalsPlace):
 
     # Drawing
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def draw_view(self, view: SignalsView) -> None:
         self._arrive_at_place(view)
         before = len(self.series.keys), len(self.runs.keys)
         panels = [f"panel {number}" for number in range(len(self._panels))]
@@ -271,7 +275,7 @@ class SignalsDrawing(SignalsPlace):
             self.series.banner = [*self.banner(), *nothing_lines(view.is_loading, view.uncounted)]
         self._chosen = [key for key in self._chosen if key in listed]
         self.plot.fill()
-        self._draw_runs()
+        self._draw_runs(view)
         if before != (len(self.series.keys), len(self.runs.keys)):
             self.plan()
 
@@ -325,10 +329,7 @@ class SignalsDrawing(SignalsPlace):
     def _is_comparing(self) -> bool:
         return len(self._chosen) == 2
 
-    def _draw_runs(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def _draw_runs(self, view: SignalsView) -> None:
         self.runs.banner = []
         if self._is_comparing:
             self._draw_comparison(view)
@@ -384,12 +385,12 @@ class SignalsDrawing(SignalsPlace):
 
     def moved(self, pane: Pane) -> None:
         if pane is self.series and self.view is not None:
-            self._again()
+            self._again(self.view)
 
-    def _again(self) -> None:
+    def _again(self, view: SignalsView) -> None:
         """Draws what follows from another time, or another series, and asks for its runs."""
         self.plot.fill()
-        self._draw_runs()
+        self._draw_runs(view)
         self.tui.ask_now()
         self.update_bars()
 

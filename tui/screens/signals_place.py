@@ -60,8 +60,6 @@ class SignalsPlace(DataScreen):
     def _find_place(self, now_ns: int) -> None:
         """Once it is known what time it is, the window is made to hold the time that was asked for."""
         at_ns, self._wanted_at_s = self._wanted_at_s * 1_000_000_000, 0
-        if not at_ns:
-            return
         age = (now_ns - at_ns) // _MINUTE_NS + 1
         fitting = [name for name in WINDOWS if WINDOWS[name] > age]
         if self.trace_id and self._window == ALL:

@@ -69,7 +69,7 @@ class SpanDrawing(DataScreen):
         self.fields = Pane("fields", signs, title="Fields", number=1)
         self.content = Pane("content", signs, title="Content")
         self.used = PagePane("used", signs, "Used later by", 0, self._used_lines, self.plan)
-        self.fields.refit = self.content.refit = self.draw_view  # their lines are broken for their width
+        self.fields.refit = self.content.refit = self._refit  # their lines are broken for their width
         yield Container(self.fields, self.content, id="both", classes="columns")
         yield Container(self.used, id="below", classes="columns")
 
@@ -157,10 +157,11 @@ class SpanDrawing(DataScreen):
 
     # Drawing
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def _refit(self) -> None:
+        if self.view is not None:
+            self.draw_view(self.view)
+
+    def draw_view(self, view: SpanView) -> None:
         start_ns = self._start_ns or view.row.start_ns
         width = self.fields.inner_width
         when = self.when(view.row.start_ns, start_ns)

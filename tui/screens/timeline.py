@@ -124,10 +124,7 @@ class TimelineScreen(TimedScreen):
 
     # Drawing
 
-    def draw_view(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def draw_view(self, view: TraceView) -> None:
         self._trace = view.trace
         self._start_ns = view.trace.started_ns
         live_ns = self.tui.now_ns if view.trace.state == "live" else view.trace.ended_ns
@@ -138,7 +135,7 @@ class TimelineScreen(TimedScreen):
         if self._left is not None and self._left is not view:
             self._left = None
             self.spans.move(len(self._keys))
-        self._titles()
+        self._titles(view)
 
     def _enter(self, view: TraceView) -> None:
         """Makes the lines; once for each view and folding, because a run may have thousands of spans."""
@@ -188,10 +185,7 @@ class TimelineScreen(TimedScreen):
         entry = self._entries[index]
         return waterfall_line(entry, width, self._scale(width), self.signs, self._end_ns, self._measure)
 
-    def _titles(self) -> None:
-        view = self.view
-        if view is None:
-            return
+    def _titles(self, view: TraceView) -> None:
         total = grouped(view.spans_total)
         at = f"span {self.spans.cursor + 1} of {total}" if self._entries else f"0 of {total}"
         path = "critical path" if self.tui.shows_critical else ""
@@ -220,15 +214,12 @@ class TimelineScreen(TimedScreen):
         return self._entries[at].row if 0 <= at < len(self._entries) else None
 
     def moved(self, pane: Pane) -> None:
-        if pane is self.spans:
-            self._titles()
-            self._slide()
+        if pane is self.spans and self.view is not None:
+            self._titles(self.view)
+            self._slide(self.view)
 
-    def _slide(self) -> None:
+    def _slide(self, view: TraceView) -> None:
         """Moves the window over the spans when the cursor reaches its end or its beginning, and there are more."""
-        view = self.view
-        if view is None or not self._entries:
-            return
         if self.spans.cursor == len(self._entries) - 1 and self._offset + len(view.spans) < view.spans_matching:
             self._offset += _WINDOW // 2
         elif self.spans.cursor == 0 and self._offset and self.spans.is_touched:
@@ -342,7 +333,7 @@ class TimelineScreen(TimedScreen):
                 self.spans.want(above)
 
     def _refold(self, span_id: str) -> None:
-        self.draw_view()
+        self.redraw()
         self.spans.want(span_id)
         self.update_bars()
 

@@ -25,12 +25,13 @@ class Bar(Drawn):
         self._clicked = clicked  # gets the text of a bit that is clicked
 
     def on_click(self, event: Click) -> None:
+        if self._clicked is None or event.y >= len(self._lines):
+            return
         end = 0
-        for text, _role in self._lines[event.y] if self._clicked and event.y < len(self._lines) else []:
+        for text, _role in self._lines[event.y]:
             end += cells(text)
             if event.x < end:
-                if self._clicked:
-                    self._clicked(text)
+                self._clicked(text)
                 return
 
     def update(self) -> None:
