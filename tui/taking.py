@@ -168,6 +168,7 @@ class Taking(Going):
         try:
             path.write_text(self.export_screenshot(title="trajectory"), encoding="utf-8", errors="replace")
         except OSError as error:
+            path.unlink(missing_ok=True)
             return f"nothing saved: {error.strerror}"
         return f"saved {path}"
 

@@ -8,9 +8,10 @@ from textual.events import Key
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
-from tests.tui.story import ALERTS, TRACE_ID, StoryFeed
+from tests.tui.story import ALERTS, DELEGATIONS, LANES, TRACE_ID, StoryFeed
 from trajectory.view.link import Link, alert_mark, parse_link
 from tui.keys import DATA_SCREENS
+from tui.links import link_to, link_to_agent, link_to_delegation, link_to_instant, link_to_signals
 from tui.marks import Marks
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
@@ -83,6 +84,20 @@ async def test_a_hostile_link_is_told_of_as_text_and_goes_nowhere() -> None:
         assert "no link of ours" in driver.text
         await driver.press("colon", *keys("trajectory://ffff"), "enter")
         assert "no run here begins with ffff" in driver.text
+
+
+@pytest.mark.parametrize("theirs", ["", "../x", HOSTILE, "no hex", "f" * 33])
+def test_an_id_that_no_link_can_hold_has_none(theirs: str) -> None:
+    links = [
+        link_to(msgspec.structs.replace(LANES[0], span_id=theirs or "?"), TRACE_ID, 0, "agents"),
+        link_to(DELEGATIONS[0], theirs, 0, ""),
+        link_to_delegation(TRACE_ID, theirs or "?"),
+        link_to_agent(TRACE_ID, theirs or "?"),
+        link_to_instant(theirs, 0),
+        link_to_instant(TRACE_ID, -1),
+        link_to_signals(theirs),
+    ]
+    assert links == [None] * len(links)
 
 
 # Times and words
@@ -191,8 +206,15 @@ async def test_marks_are_there_after_a_restart_and_hold_nothing_that_was_said(tm
         await driver.press("q")
         await driver.beat(2)
         assert here(driver) == there
-    kept.write_bytes(kept.read_bytes().replace(b"trajectory://", b"elsewhere://"))
-    assert not Marks(kept).of(TRACE_ID)
+    whole = kept.read_bytes()
+    for before, after in (
+        (b"trajectory://", b"elsewhere://"),
+        (b'"q"', b'"qq"'),
+        (b'"q"', b'"1"'),
+        (b"://7f3a", b"://7f3b"),
+    ):
+        kept.write_bytes(whole.replace(before, after))
+        assert not Marks(kept).of(TRACE_ID), after
 
 
 async def test_a_delegation_is_gone_to_by_its_number() -> None:

@@ -11,7 +11,7 @@ from tests.tui.pilots import driving
 from tests.tui.story import StoryFeed
 from trajectory.errors import ConfigError
 from tui.app import TrajectoryApp
-from tui.themes import LEAST_CONTRAST, OURS, contrast, roles_of
+from tui.themes import LEAST_CONTRAST, OURS, contrast, legible, roles_of
 
 TOLD_APART = ("kind-model", "kind-tool", "kind-delegation", "good", "bad", "attention")
 TEXT = (*TOLD_APART, "loud", "quiet")
@@ -31,6 +31,13 @@ def test_roles_can_be_read_and_told_apart_in_every_theme(theme) -> None:  # type
 def test_a_theme_keeps_its_own_colours_where_they_can_be_read() -> None:
     assert roles_of(BUILTIN_THEMES["nord"])["kind-model"] == "#88C0D0"
     assert roles_of(BUILTIN_THEMES["dracula"])["good"] == "#50FA7B"
+
+
+@pytest.mark.parametrize("grey", [0, 60, 119, 128, 200, 255])
+def test_a_colour_that_cannot_be_told_from_its_ground_becomes_what_stands_out_most(grey: int) -> None:
+    ground = Color(grey, grey, grey)
+    most = max(contrast(end, ground) for end in (Color(0, 0, 0), Color(255, 255, 255)))
+    assert contrast(legible(ground, ground, 7), ground) >= min(7, most)
 
 
 @pytest.mark.parametrize("theme", ["ansi-dark", "ansi-light"])

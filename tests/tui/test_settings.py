@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from tests.tui.pilots import Driver, driving
-from tests.tui.story import RUNS
+from tests.tui.story import RUNS, StoryFeed
 from trajectory.errors import QueryError
+from tui.app import TrajectoryApp
 from tui.key_words import footer_keys, help_groups
 from tui.keymap import moved_keys
 from tui.keys import KEYS, SCREENS, key_id, keys_on, moved_row
 from tui.screens.runs import _ORDERS
 from tui.seen import MAX_RUNS_COUNT, Seen
-from tui.settings import SORTS, Settings
+from tui.settings import MAX_FILTERS_COUNT, SORTS, Settings, replace_file
 from tui.signs import UNICODE
+from tui.themes import OURS
 
 WRITTEN = """\
 # mine
@@ -74,6 +76,62 @@ def test_a_change_is_written_in_place_and_for_the_user_alone(path: Path, tmp_pat
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["settings.toml"]
 
 
+@pytest.mark.parametrize("body", ["filters = 3", "keys = ['o']"])
+def test_a_table_that_is_none_is_told_and_what_is_to_stand_in_it_is_not_saved(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(body)
+    settings, name = Settings(path), body.split()[0]
+    assert settings.told == f"settings.toml:1: {name} is to be a table: [{name}]"
+    assert settings._write(name, "mine", "err>0").startswith("not saved: ")
+    assert path.read_text() == body
+
+
+def test_filters_are_bounded_whether_they_are_read_or_saved(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("[filters]\n" + "".join(f'f{number} = "err>{number}"\n' for number in range(MAX_FILTERS_COUNT + 5)))
+    settings = Settings(path)
+    assert len(settings.filters) == MAX_FILTERS_COUNT
+    assert settings.keep_filter("err>0 @one-more") == f"not saved: there are {MAX_FILTERS_COUNT} filters already"
+    assert settings.keep_filter("err>7 @f3") == "saved as @f3" and settings.meant("@f3") == "err>7"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('"a b" = "err>0"', "a filter's name has letters"),
+        (f'{"x" * 41} = "err>0"', "40 at most"),
+        ("mine = 3", "@mine is to be a filter in quotes"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_told_with_its_line(tmp_path: Path, line: str, why: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(f"[filters]\n{line}\n")
+    settings = Settings(path)
+    assert settings.told.startswith("settings.toml:2: ") and why in settings.told and not settings.filters
+
+
+def test_a_fault_whose_line_is_not_found_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('keys.srot = "o"\n')
+    assert Settings(path).told.startswith("settings.toml: there is no key called srot")
+
+
+def test_a_theme_that_is_set_and_does_not_exist_is_told_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('theme = "nrod"\n')
+    app = TrajectoryApp(StoryFeed(), settings=Settings(path))
+    assert app.settings.told == "there is no theme 'nrod'; did you mean nord?" and app.theme == OURS[0].name
+
+
+def test_what_does_not_fit_on_the_disk_leaves_the_file_as_it_was_and_nothing_beside_it(
+    path: Path, full_disk: None
+) -> None:
+    with pytest.raises(OSError, match="File too large"):
+        replace_file(path, b"x" * 10)
+    assert Settings(path).set("theme", "dracula") == "not saved: File too large"
+    assert path.read_text() == WRITTEN and [each.name for each in path.parent.iterdir()] == [path.name]
+
+
 def test_a_filter_that_is_not_saved_is_told_with_those_that_are(path: Path) -> None:
     with pytest.raises(QueryError, match="no filter is saved as @other; there are @bad"):
         Settings(path).meant("@other")
@@ -108,6 +166,7 @@ def test_every_row_has_an_id_of_its_own_on_a_screen() -> None:
         ("sort", "3", "pane already"),
         ("sort", "q", "quit already"),
         ("pane", "a", "many keys at once"),
+        ("sort", "hyper+s", "is to be a key"),
     ],
 )
 def test_a_move_that_would_break_something_is_left_out(name: str, value: object, why: str) -> None:

@@ -9,6 +9,7 @@ from tests.tui.story import TRACE_ID
 from trajectory.view.link import Link, parse_link
 from trajectory.view.spikes import LEAST_COUNT, spikes
 from trajectory.view.views import SignalsQuery
+from tui.panels import MAX_PANELS_COUNT
 from tui.screens.signals import SignalsScreen
 from tui.settings import _KNOWN, Settings
 
@@ -178,6 +179,15 @@ def test_the_example_of_settings_has_every_setting_and_no_fault() -> None:
     read = Settings(EXAMPLE)
     assert read.faults == [] and set(read.values) == set(_KNOWN)
     assert read.filters and read.moved and [panel.minutes for panel in read.panels] == [60, 30 * 24 * 60]
+
+
+def test_more_panels_than_can_be_shown_are_left_out_and_each_value_is_of_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('[[panels]]\nmetric = "p95"\n' * (MAX_PANELS_COUNT + 1) + "[[panels]]\nmetric = 95\n")
+    read = Settings(path)
+    assert len(read.panels) == MAX_PANELS_COUNT and len(read.faults) == 2
+    many = f"settings.toml:{2 * MAX_PANELS_COUNT + 1}: there are more than {MAX_PANELS_COUNT} panels"
+    assert read.faults[0].startswith(many) and "metric is to be one of p95" in read.faults[1]
 
 
 @pytest.mark.parametrize(

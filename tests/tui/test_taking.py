@@ -4,6 +4,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,9 +13,11 @@ import pytest
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
 from tests.tui.story import TRACE_ID, StoryFeed
+from trajectory.view.feed import FeedLost, Format
 from trajectory.view.rows import Content
 from trajectory.view.views import Query, SpanQuery, SpanView, View
 from tui.app import TrajectoryApp
+from tui.taking import Exported, new_file
 
 EDITOR = """#!/bin/sh
 for last; do :; done
@@ -79,6 +83,77 @@ async def test_an_export_that_fails_says_why_and_leaves_nothing(
         await exported(driver)
         assert "nothing exported: nobody answers" in driver.text
         assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_second_export_waits_for_the_first_and_one_that_has_nowhere_to_go_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    goes_on = Event()
+
+    class Slow(StoryFeed):
+        def export(self, *what: Any) -> None:
+            goes_on.wait(10)
+            super().export(*what)
+
+        def formats(self) -> list[Format]:
+            if self.lost:
+                raise FeedLost("nobody answers")
+            return super().formats()
+
+    feed = Slow()
+    async with driving(feed) as driver:
+        await driver.press("e", "enter", "e", "enter")
+        assert "one export is still under way" in driver.text
+        goes_on.set()
+        await exported(driver)
+        (written,) = tmp_path.iterdir()
+        written.unlink()
+        driver.app.on_exported(Exported(path=str(written)))  # somebody took it in the meantime
+        assert "(gone again)" in driver.app.screen.said
+        nowhere(tmp_path, monkeypatch)
+        await driver.press("e", "enter")
+        assert "neither here nor in the temporary directory" in driver.text
+        assert driver.app.save_picture().startswith("nothing could be saved")
+        feed.lost = True
+        await driver.press("e")
+        assert driver.where == "runs" and "nothing exported: nobody answers" in driver.text
+        feed.lost = False
+        await driver.press("slash", *"zzz", "enter", "e")
+        assert driver.where == "runs" and "no run to export here" in driver.text
+
+
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes away the directory that one is in, and that of temporary files."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "never"))
+
+
+def test_from_a_directory_that_is_gone_files_go_into_the_temporary_one_and_ten_of_a_second_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere(tmp_path, monkeypatch)
+    assert new_file("a", ".md") is None
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made = new_file("a", ".md")
+    assert made is not None and made.parent == tmp_path and stat.S_IMODE(made.stat().st_mode) == 0o600
+    monkeypatch.setattr("time.strftime", lambda _format: "now")
+    names = [path.name if (path := new_file("b", ".md")) else "" for _ in range(10)]
+    assert names == ["b-now.md", *(f"b-now-{again}.md" for again in range(2, 10)), ""]
+
+
+async def test_on_a_full_disk_a_picture_and_the_file_of_a_copy_are_told_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with driving() as driver:
+        await driver.press("y")
+        assert driver.app.clipboard == TRACE_ID and "copied 32 characters (no file: File too large)" in driver.text
+        await driver.press("S")
+        assert "nothing saved: File too large" in driver.text and not [*tmp_path.glob("*.svg")]
 
 
 @contextmanager
@@ -154,6 +229,9 @@ async def test_without_an_editor_that_is_said(editor: Path, monkeypatch: pytest.
         monkeypatch.setenv("EDITOR", "/nowhere/vi")
         await driver.press("o")
         assert "/nowhere/vi cannot be run: No such file" in driver.text
+        monkeypatch.setenv("EDITOR", "false")
+        await driver.press("o")
+        assert "false ended with code 1" in driver.text
         monkeypatch.setenv("EDITOR", '"')
         await driver.press("o")
         assert "no editor is set: VISUAL or EDITOR names one" in driver.text
