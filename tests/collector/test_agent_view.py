@@ -1,5 +1,6 @@
 """One agent's trajectory as rows: what it was given, each step once, what it gave back, and how it did before."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,8 +8,12 @@ import pytest
 from tests.collector.builders import NOW_NS, SECOND_NS, SOURCE, TRACE, Bench, bench, ended, started
 from tests.collector.test_views import HOSTILE, run, tell
 from tests.scenarios import Scenario
+from trajectory.collector import agent_view, earlier
+from trajectory.collector.agent_facts import CONTEXT_PARTS
 from trajectory.collector.earlier import ENOUGH, Sample, usual_rows
-from trajectory.model.fact import Batch, Fact, Finding, Found
+from trajectory.model.content import MESSAGE, digest, encode_message
+from trajectory.model.fact import Batch, Fact, Finding, Found, Payload
+from trajectory.model.words import INPUT_TOKENS
 from trajectory.view.views import AgentQuery, AgentView, Missing
 
 
@@ -127,3 +132,87 @@ def test_of_an_agent_with_very_many_steps_a_window_is_made() -> None:
         collector.pipeline.fold([Batch(SOURCE, 0, facts)])
         view = agent(collector, "worker", offset=2000)
         assert view.rows_total == 3001 and len(view.steps) == 300 and view.offset == 2000
+
+
+def test_of_very_many_model_calls_the_context_is_shown_by_its_peaks_and_so_many_failures_are_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agent_view, "MAX_FAILED", 5)
+    facts: list[Fact] = [started(1, agent="worker")]
+    for n in range(2, 2 + 3 * CONTEXT_PARTS):
+        used = {INPUT_TOKENS: n % 3 * 10 + n}
+        facts += [started(n, parent=1, kind="model"), ended(n, status="error", attributes=used)]
+    with bench() as collector:
+        tell(collector, facts)
+        view = agent(collector, "worker")
+        assert len(view.facts.context) == CONTEXT_PARTS and max(view.facts.context) == view.facts.context_peak
+        assert len(view.failed) == 5
+
+
+def test_an_agent_that_nobody_told_its_task_is_shown_what_its_first_call_was_asked() -> None:
+    body = encode_message({"role": "user", "content": "Find a hotel"})[1]
+    asked, gone = digest(MESSAGE, body), digest(MESSAGE, b"never stored")
+    told: list[Fact] = [
+        Payload(asked, MESSAGE, body),
+        started(1, agent="worker"),
+        started(2, parent=1, kind="model", contents={"input": [gone, asked]}),
+        ended(2, contents={"output": [gone]}),
+    ]
+    with bench() as collector:
+        tell(collector, told)
+        view = agent(collector, "worker")
+        assert [(m.who, m.text) for m in view.messages] == [
+            ("task", "Find a hotel")
+        ]  # a body that is not there says nothing
+        assert view.arrived is None
+        (raw,) = agent(collector, "worker", raw=True).messages
+        assert json.loads(raw.text) == json.loads(body)
+
+
+def test_how_many_items_arrived_is_not_said_where_no_contents_were_recorded() -> None:
+    with bench() as collector:
+        told = Scenario(TRACE, captures_content=False)
+        told.now_ns = NOW_NS
+        with told.agent("planner", task="Find"), told.delegate("research", task="Find H"):
+            told.says("H1")
+        tell(collector, told.facts)
+        view = agent(collector, "research")
+        assert view.given and view.arrived is None
+
+
+def test_of_agents_and_earlier_runs_only_so_many_are_kept_and_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier, "_KEPT_RUNS", 2)
+    monkeypatch.setattr(earlier, "_KEPT_AGENTS", 1)
+    monkeypatch.setattr(earlier, "RUNS", ENOUGH + 1)
+    monkeypatch.setattr(earlier, "_PART_NS", 0)  # each answer reads one part
+    with bench() as collector:
+        for n in range(ENOUGH + 3):
+            assert agent_history(collector, n) == (min(n, ENOUGH + 1), n >= ENOUGH)
+        last = f"run-of-history-{ENOUGH + 2:x}".encode()
+        tell(collector, [started(90, agent="scout", trace_id=last), ended(90, trace_id=last)])
+        assert agent(collector, "scout", last).usual_of == 0  # no earlier run had it
+        assert agent(collector, "worker", last).usual_of == -1  # it is read again, and not in one answer
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_over", "whats", "steps_of_other"),
+    [
+        ("call", True, ["receive", "delegate", "answer", "return"], ["receive", "model", "return"]),
+        ("spawn", True, ["receive", "delegate", "return"], ["receive", "model", "return"]),
+        ("call", False, ["receive", "delegate"], ["receive", "model"]),
+    ],
+)
+def test_what_is_not_answered_or_not_yet_has_no_line_for_an_answer(
+    mode: str, is_over: bool, whats: list[str], steps_of_other: list[str]
+) -> None:
+    told = Scenario(TRACE)
+    told.now_ns = NOW_NS
+    with told.agent("planner", task="Find"):
+        with told.delegate("research", task="Find H", mode=mode):
+            told.says("H1")
+            until = len(told.facts)
+        told.returns("H1")
+    with bench() as collector:
+        tell(collector, told.facts if is_over else told.facts[:until])
+        assert [s.what for s in agent(collector, "planner").steps] == whats
+        assert [s.what for s in agent(collector, "research").steps] == steps_of_other

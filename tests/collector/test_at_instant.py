@@ -17,6 +17,8 @@ from trajectory.collector.moments import Moments, Standing, Work
 from trajectory.collector.reading import Reading
 from trajectory.collector.rows import TraceRows
 from trajectory.graph.span import Span
+from trajectory.graph.trace import ROLLUP_INPUT_TOKENS, ROLLUP_OUTPUT_TOKENS
+from trajectory.model.content import MESSAGE, TEXT, digest
 from trajectory.model.fact import Fact, Finding, Found, Payload, SpanEnded, SpanStarted
 from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS
 from trajectory.view.rows import Health
@@ -247,3 +249,114 @@ def test_the_items_of_a_very_large_run_are_not_compared_and_that_is_said(monkeyp
         pass
     view = instant_view(reading, InstantQuery("", 0), 1, Health())
     assert view.held == [] and "up to 1 steps" in view.held_why_not
+
+
+def test_only_so_many_runs_are_kept_as_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_instant, "_MAX_HELD", 1)
+    instants = Instants()
+    for n in range(2):
+        trace = FoldedTrace(bytes([n]) * 16, lambda digest: None, ())
+        trace.apply(SpanStarted(trace.trace.trace_id, b"s" * 8, b"", 10, 1, "agent", "a"), SOURCE)
+        assert instants.answer(InstantQuery("", 10), trace, Health(), -1, 0, is_live=False) is not None
+    assert len(instants._held) == 1
+
+
+def test_an_agent_without_a_span_of_its_own_stands_by_what_it_did() -> None:
+    trace_id = Scenario().trace_id
+    root = SpanStarted(trace_id, b"s" * 8, b"", 10, 1, "agent", "planner", "planner")
+    tool = SpanStarted(trace_id, b"t" * 8, b"", 20, 2, "tool", "dig", "digger")
+    reading = read(
+        [root, tool, SpanEnded(trace_id, b"t" * 8, 30, 3, "error"), SpanEnded(trace_id, b"s" * 8, 40, 4, "ok")]
+    )
+    assert [each.lane.agent for each in at(reading, 40).lanes] == ["planner", "digger"]
+    assert [at(reading, at_ns).lanes[1].lane.state for at_ns in (15, 25, 35)] == ["ahead", "running", "error"]
+    for status in ("ok", "error"):
+        ends: list[Fact] = [root, tool, SpanEnded(trace_id, b"t" * 8, 30, 3, status)]
+        assert [lane.state for lane in TraceRows(folded(ends), 40, is_live=True).lanes()] == ["running", status]
+    assert [lane.state for lane in TraceRows(folded([root, tool]), 40, is_live=True).lanes()] == ["running"] * 2
+
+
+def test_a_delegation_that_fails_is_told_as_failed_from_then_on() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find"):
+        with run.delegate("research", task="Find H", error=("TimeoutError", "too slow")):
+            run.says("I look.")
+            before_ns = run.now_ns
+        run.says("It failed.")
+    reading = read(run.facts)
+    states = [[row.state for row in at(reading, at_ns).delegations] for at_ns in (before_ns, reading.end_ns)]
+    assert states == [["received"], ["failed"]]
+
+
+def test_ticks_are_thinned_where_there_are_very_many() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find"):
+        for n in range(900):
+            run.delegates_unseen("scout", f"part {n}", "found")
+    reading = read(run.facts)
+    sent = [tick.at_ns for tick in reading.ticks if tick.what == "delegation"]
+    assert 300 <= len(sent) < 900 and sent == sorted(sent) and sent[0] == reading.handovers[0].row.sent_ns
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "what"),
+    [
+        (MESSAGE, b'{"role": "user", "content": "Find"}', "user"),
+        (MESSAGE, b'["no object"]', "message"),
+        (MESSAGE, b"{", "message"),
+        (TEXT, b"Find", "message"),
+        (TEXT, None, "message"),
+    ],
+)
+def test_what_a_call_was_shown_is_said_by_whose_words_it_is(media_type: str, body: bytes | None, what: str) -> None:
+    trace_id, held = Scenario().trace_id, digest(media_type, body or b"gone")
+    facts: list[Fact] = [Payload(held, media_type, body)] if body is not None else []
+    facts += [
+        SpanStarted(trace_id, b"s" * 8, b"", 10, 1, "agent", "planner", "planner", contents={"context": [held]}),
+        SpanStarted(trace_id, b"m" * 8, b"s" * 8, 20, 2, "model", "chat", contents={"input": [held]}),
+    ]
+    reading = read(facts)
+    (row,) = at(reading, 20, (b"s" * 8).hex()).known
+    assert row.what == what and ("not stored" in row.text) == (body is None)
+    assert [row.what for row in at(reading, 10, (b"s" * 8).hex()).known] == ["context"]
+
+
+def test_what_no_agent_did_and_what_nobody_told_of_costs_and_counts_once() -> None:
+    trace_id = Scenario().trace_id
+    orphan = SpanStarted(trace_id, b"o" * 8, b"p" * 8, 10, 1, "model", "chat")
+    reading = read([orphan, SpanEnded(trace_id, b"o" * 8, 20, 2, "ok", attributes=_USED)])
+    assert at(reading, 15).trace.input_tokens in (0, 100)
+    assert (at(reading, 20).trace.input_tokens, at(reading, 20).trace.steps) == (100, 1)
+
+
+def test_no_more_items_are_followed_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "MAX_ITEMS", 1)
+    scenario = trip()
+    reading = Reading(TraceRows(folded(scenario.facts), scenario.now_ns, False), 1)
+    for _ in reading.read():
+        pass
+    assert instant_view(reading, InstantQuery("", 0), 1, Health()).held_total == 1
+
+
+def test_what_an_agent_says_it_used_in_all_counts_from_its_end_on() -> None:
+    trace_id = Scenario().trace_id
+    used = {ROLLUP_INPUT_TOKENS: 70, ROLLUP_OUTPUT_TOKENS: 3}
+    reading = read(
+        [
+            SpanStarted(trace_id, b"s" * 8, b"", 10, 1, "agent", "planner", "planner"),
+            SpanEnded(trace_id, b"s" * 8, 40, 4, "ok", attributes=used),
+        ]
+    )
+    assert [at(reading, at_ns).trace.input_tokens for at_ns in (39, 40)] == [0, 70]
+
+
+def test_of_a_call_whose_question_was_not_recorded_the_answer_is_known_and_of_an_open_one_nothing() -> None:
+    trace_id, said = Scenario().trace_id, digest(TEXT, b"H7")
+    facts: list[Fact] = [
+        Payload(said, TEXT, b"H7"),
+        SpanStarted(trace_id, b"s" * 8, b"", 10, 1, "agent", "planner", "planner"),
+        SpanStarted(trace_id, b"m" * 8, b"s" * 8, 20, 2, "model", "chat"),
+        SpanEnded(trace_id, b"m" * 8, 30, 3, "ok", contents={"output": [said]}),
+        SpanStarted(trace_id, b"t" * 8, b"s" * 8, 40, 4, "tool", "dig", contents={"result": [said]}),
+    ]
+    assert [(row.what, row.text) for row in at(read(facts), 50, (b"s" * 8).hex()).known] == [("assistant", "H7")]

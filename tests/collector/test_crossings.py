@@ -45,6 +45,9 @@ def test_a_value_of_a_span_is_followed_to_the_later_spans_that_went_on_with_it()
     assert followed.value == "H7" and ("planner#1", "passed on") in [(use.label, use.what) for use in followed.uses]
     assert search.span_id.hex() not in [use.span_id for use in followed.uses]
     assert "H7" in [row.value for row in used_rows(rows, search, "")]
+    for span in rows.trace.spans.values():  # each value once, however often the span says it
+        values = [(row.kind, row.value) for row in used_rows(rows, span, "")]
+        assert len(values) == len(set(values))
     assert used_rows(rows, search, "a word") == []
 
 

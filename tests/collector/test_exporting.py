@@ -54,7 +54,9 @@ def test_a_run_of_a_store_at_rest_is_written_privately_by_a_process_that_says_ho
     written = store.parent / "run.md"
     assert f"trajectory open trajectory://{TRACE.hex()}/span/" in written.read_text()
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    assert told[0] == "beginning"
+    assert told[0] == "beginning" and REPORT.suffix in {each.suffix for each in feed.formats()}
+    feed.export(TRACE.hex(), Format(".jsonl", "trace", "facts"), str(store.parent / "run.jsonl"), yes)
+    assert "TimeoutError" in (store.parent / "run.jsonl").read_text()
     with pytest.raises(TrajectoryError, match="has no run"):
         feed.export("ab" * 16, REPORT, str(store.parent / "none.md"), yes)
     assert not (store.parent / "none.md").exists()
@@ -74,6 +76,7 @@ def test_a_run_of_a_collector_on_this_machine_is_written_from_its_store(tmp_path
         feed = RemoteFeed(collector.endpoint, timeout_s=5)
         with pytest.raises(StoreError, match="on another machine"):
             feed.export(TRACE.hex(), REPORT, str(tmp_path / "early.md"), yes)  # nothing was heard of its store yet
+        assert feed.formats() == formats()
         with WireDelivery(collector.endpoint) as delivery:
             delivery([Batch(SOURCE, 0, failed_run().facts)])
         wait_for(lambda: _runs(feed) == 1, lambda: _runs(feed))

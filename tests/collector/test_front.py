@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,13 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import zmq
 
 from tests.collector.builders import SOURCE, started, wait_for
 from tests.collector.test_processes import emitting, free_endpoint, go_on, serving
-from trajectory.collector.front import FrontProcess
+from trajectory.collector import child, front
+from trajectory.collector.front import FrontProcess, await_ready
 from trajectory.collector.importing import WireDelivery
+from trajectory.collector.line import Failed, Line, Message, Ready
 from trajectory.collector.server import Collector
-from trajectory.errors import WireError
+from trajectory.errors import ConfigError, StoreError, TrajectoryError, WireError
 from trajectory.model.fact import Batch
 from trajectory.store.journal import journal_of
 from trajectory.store.sqlite import open_reader
@@ -96,3 +101,64 @@ def test_a_store_with_a_long_path_is_served_too(tmp_path: Path) -> None:
     reader = open_reader(folder / "store")
     assert reader.counts()["facts"] == 1
     reader.close()
+
+
+class Beginning:
+    """An intake that says one thing, or nothing, and lives or not."""
+
+    def __init__(self, line: Line, lives: bool) -> None:
+        self.line = line
+        self._lives = lives
+
+    def is_alive(self) -> bool:
+        return self._lives
+
+    def close(self) -> None:
+        self.line.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "lives", "fault", "words"),
+    [
+        (Failed("ConfigError", "no such keys", "keys"), False, ConfigError, "no such keys"),
+        (Failed("StoreError", "the disk is full"), False, StoreError, "the disk is full"),
+        (Failed("SomethingNew", "what it says"), False, WireError, "what it says"),
+        (None, False, WireError, "the intake ended at its start"),
+        (None, True, WireError, "the intake did not begin within 0 s"),
+    ],
+)
+def test_why_an_intake_did_not_begin_is_raised_as_what_it_is(
+    said: Message | None, lives: bool, fault: type[TrajectoryError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "_START_S", 0.05)
+    monkeypatch.setattr(front, "_LOOK_S", 0.01)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    ours = Line(context, "inproc://line", is_ours=True)
+    theirs = Line(context, "inproc://line", is_ours=False)
+    try:
+        if said is not None:
+            theirs.say(said)
+        with pytest.raises(fault, match=words) as raised:
+            await_ready(Beginning(ours, lives))
+        assert getattr(raised.value, "key", "") == getattr(said, "key", "")
+        theirs.say(Ready("tcp://127.0.0.1:1"))
+        assert await_ready(Beginning(ours, lives=True)) == "tcp://127.0.0.1:1"
+    finally:
+        theirs.close()
+        ours.close()
+        context.term()
+
+
+@pytest.mark.parametrize(
+    "module", ["trajectory.collector.front", "trajectory.collector.exporting", "trajectory.receiver.process"]
+)
+def test_a_child_whose_parent_is_gone_before_it_was_told_anything_ends_in_silence(module: str) -> None:
+    ran = subprocess.run([sys.executable, "-m", module], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+
+
+def test_a_child_that_does_not_end_when_it_is_asked_to_is_killed() -> None:
+    waits = "import signal; signal.pause()"
+    process = subprocess.Popen([sys.executable, "-S", "-c", waits], stdin=subprocess.PIPE)
+    child.end(process, 0.01)
+    assert process.returncode == -signal.SIGKILL

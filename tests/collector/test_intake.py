@@ -427,6 +427,8 @@ def test_one_bad_fact_leaves_a_gap_at_its_place_between_its_neighbours(bad: byte
         Marked(b"short", NOW_NS, "key", "mute"),
         Marked(TRACE, 1 << 63, "key", "mute"),
         Marked(TRACE, NOW_NS, "key", "explode"),
+        Marked(TRACE, NOW_NS, "key", "mute", until_ns=-1),
+        Marked(TRACE, NOW_NS, "key", "mute", until_ns=1 << 63),
         Marked(b"unknown-trace-id", NOW_NS, "key", "mute"),
     ],
 )
@@ -590,3 +592,28 @@ def test_large_frames_of_a_flood_wait_with_who_sends_them() -> None:
     sender.close(linger=0)
     busy.close(linger=0)
     context.term()
+
+
+def test_what_is_no_question_is_not_answered_as_one() -> None:
+    with bench() as collector:
+        answer = frames.unpack(collector.desk.answer(frames.bye(SOURCE.emitter_id, SOURCE.boot_id, 1)))
+        assert answer[1:] == [frames.REFUSED, "that is no question"]
+        assert collector.health().quarantined_count == 1
+
+
+def test_a_journal_stays_at_the_end_while_something_of_it_is_not_stored(tmp_path: Path) -> None:
+    with bench(folder=tmp_path) as collector:
+        peer = collector.peer()
+        collector.store.is_full = True
+        peer.hello()
+        collector.serve()
+        peer.facts(0, started(1))
+        collector.serve()
+        assert peer.acks()[-1] == 1
+        collector.desk.finish()
+        assert [*tmp_path.iterdir()]
+        collector.store.is_full = False
+        collector.clock.passes(60)
+        collector.serve()
+        assert collector.stored() == [started(1)]
+        collector.desk.finish()

@@ -8,11 +8,13 @@ import pytest
 from tests.broken_runs import SHAPES, BrokenRun, linked, messages, texts
 from tests.collector.builders import NOW_NS, Clock, started, wait_for
 from tests.store.memory import MemoryStore
+from trajectory.collector import joined
 from trajectory.collector.at_rest import StoredLibrary, stored_run
 from trajectory.collector.listing import Listing
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.publish import Publisher
 from trajectory.collector.rows import TraceRows
+from trajectory.errors import StoreError
 from trajectory.model.fact import Batch
 from trajectory.store.contract import TraceSummary
 from trajectory.view.rows import Health, TraceRow
@@ -122,3 +124,26 @@ def test_a_trace_of_a_store_is_shown_with_its_run_also_where_nobody_summed_up() 
         found, traces = stored_run(store, TraceRows(folded, NOW_NS, False))
         assert [t.trace_id for t in traces] == found.trace_ids == [part.trace_id for part in run.parts]
         assert [(j.agent, j.to_agent) for j in found.of(run.parts[2].trace_id)] == [("coordinator", "booker")]
+
+
+class Unreadable(MemoryStore):
+    """A store whose summaries are on a damaged page."""
+
+    def summaries(self, *_: object, **__: object) -> list[TraceSummary]:
+        raise StoreError("the store is damaged")
+
+
+def test_summaries_that_cannot_be_read_are_not_joined() -> None:
+    runs = joined.Joined(Unreadable())
+    assert runs.read_on() and not runs.read_on()
+
+
+def test_of_the_parts_of_runs_only_so_many_rows_are_kept_as_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    told(messages(1, 0), linked(1, 100), store=store)
+    runs = StoredLibrary(store).runs
+    rows = listed(runs)
+    monkeypatch.setattr(joined, "MAX_TRACES", 2)
+    again = StoredLibrary(store).runs
+    again.runs.joined = runs.runs.joined
+    assert list(again.rows(by_run=True)) == rows and len(again.runs._parts) == 2

@@ -1,6 +1,7 @@
 """A collector with keys, over real sockets: who is let in, what each role may do, and how fast a wrong key is told."""
 
 import logging
+import os
 import stat
 import threading
 import time
@@ -353,3 +354,31 @@ def test_who_may_emit_may_neither_mark_nor_judge(keyring: Keyring, fact: Fact, w
         assert said(keys, harmless) == ""
         assert ("neither judge nor mark" not in said(keys, harmless, packed)) is may
         assert ("neither judge nor mark" not in said(keys, harmless, by=OWN_ID)) is may
+
+
+def test_a_keyring_that_has_no_place_is_told_and_one_that_is_gone_lets_nobody_in(
+    tmp_path: Path, keyring: Keyring
+) -> None:
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(ConfigError, match="cannot be made: Not a directory"):
+        Keyring(tmp_path / "file" / "keys").begin()
+    keyring.add("one", "emit")
+    path = keyring.directory / "one.pub"
+    path.write_text(path.read_text().replace("ROLE=emit", "ROLE=king"))
+    assert [(client.name, client.role) for client in keyring.clients()] == [("one", "")]
+    before_ns = keyring.changed_ns()
+    keyring.directory.rename(tmp_path / "moved")
+    assert before_ns and keyring.clients() == [] and keyring.changed_ns() == 0
+    with pytest.raises(ConfigError):
+        keyring.add("two", "emit")
+    keyring.directory.mkdir()
+    keyring.directory.joinpath(f".one.key.{os.getpid()}").mkdir()
+    (tmp_path / "moved" / "server.key").rename(keyring.directory / "server.key")
+    with pytest.raises(ConfigError, match=r"one\.key cannot be written: File exists"):
+        keyring.add("one", "emit")
+
+
+def test_a_guard_that_never_listened_is_closed_like_any(keyring: Keyring) -> None:
+    guard = Guard(keyring)
+    guard.close()
+    assert guard.let_in() == []

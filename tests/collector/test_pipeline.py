@@ -21,7 +21,7 @@ from tests.collector.builders import (
     span_id,
     started,
 )
-from trajectory.collector import held
+from trajectory.collector import held, relearning
 from trajectory.collector.alert_rows import alert_rows
 from trajectory.collector.health import Vitals
 from trajectory.collector.pace import NOTHING_NS, QUICK_NS, Pace
@@ -33,6 +33,8 @@ from trajectory.detection.stalled import StalledSpans
 from trajectory.errors import StoreError, TrajectoryError
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Batch, Fact, Finding, Found, Heartbeat, Marked, Source, trace_of
+from trajectory.model.words import CLOCK_OFFSET
+from trajectory.signals.watch import Watch
 from trajectory.view.muting import key_of_kind
 
 FAILED: list[Fact] = [started(1), started(2, parent=1, kind="tool"), ended(2, status="error"), ended(1)]
@@ -295,7 +297,7 @@ def test_a_clock_that_is_set_back_by_an_hour_puts_no_judgement_off() -> None:
 
 def test_facts_of_no_trace_make_no_trace() -> None:
     pipeline = Pipeline(FailingStore(), [], Clock())
-    take(pipeline, Heartbeat(NOW_NS, 0))
+    take(pipeline, Heartbeat(NOW_NS, 0), started(1, trace_id=b""))
     assert pipeline.traces() == [] and trace_of(Heartbeat(NOW_NS, 0)) == b""
 
 
@@ -504,3 +506,65 @@ def test_a_run_that_takes_long_to_judge_is_judged_in_parts_between_which_facts_a
         pipeline.tick()
         seen.append(list(TakesLong.turns))
     assert seen == [["one"], ["one", "two"], ["one", "two"]]
+
+
+def test_a_mark_that_comes_with_the_facts_of_a_file_counts_as_one_that_was_made_here() -> None:
+    store = FailingStore()
+    pipeline = Pipeline(store, [SaysOnEnd], Clock())
+    take(pipeline, *FAILED)
+    pipeline.tick()
+    take(pipeline, Marked(TRACE, NOW_NS, f"cascade:{span_id(2).hex()}", "acknowledge", "known"))
+    (alert,) = alert_rows(TraceRows(pipeline.traces()[0], NOW_NS, is_live=True))
+    assert alert.state == "acknowledged"
+
+
+def test_a_fact_that_our_fold_cannot_take_costs_only_itself_also_when_it_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apply = Trace.apply
+
+    def raising(trace: Trace, fact: Fact, source: Source) -> object:
+        if getattr(fact, "span_id", b"") == span_id(2):
+            raise RuntimeError("a fact that nobody thought of")
+        return apply(trace, fact, source)
+
+    monkeypatch.setattr(Trace, "apply", raising)
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    take(pipeline, started(1), started(2, parent=1), started(3, parent=1), ended(3), ended(1))
+    assert pipeline.vitals.fault == "folding a fact: RuntimeError: a fact that nobody thought of"
+    assert set(pipeline.traces()[0].trace.spans) == {span_id(1), span_id(3)}
+    pipeline.finish()
+    assert len([fact for batch in store.facts(TRACE) for fact in batch.facts]) >= 5
+    learns = relearning.Relearning(store, {}.get, Watch())
+    learns._pace.rests_for(0)
+    assert learns.step(NOW_NS) and len(learns._watch) == 0  # that run is left out, and whatever else there is goes on
+    again = Pipeline(store, [], Clock())
+    folded = again.folded(TRACE)
+    assert folded is not None and set(folded.trace.spans) == {span_id(1), span_id(3)}
+    assert again.vitals.fault == "folding a stored fact: RuntimeError: a fact that nobody thought of"
+
+
+def test_no_more_steps_are_learnt_anew_than_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relearning, "MAX_STEPS", 3)
+    store = FailingStore()
+    pipeline = Pipeline(store, [], Clock())
+    traces = [bytes([n]) * 16 for n in range(1, 4)]
+    for n, trace_id in enumerate(traces):
+        facts = [
+            f for m in (2 * n + 1, 2 * n + 2) for f in (started(m, trace_id=trace_id), ended(m, trace_id=trace_id))
+        ]
+        take(pipeline, *facts)
+    pipeline.finish()
+    chosen = relearning.Relearning(store, {}.get, Watch())._latest()
+    assert [summary.steps for summary in chosen] == [2] and chosen[0].trace_id == store.summaries()[0].trace_id
+
+
+def test_of_clocks_that_are_off_only_so_many_hosts_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trajectory.collector.health._MAX_SKEWED", 2)
+    vitals = Vitals()
+    for n in range(3):
+        host = {"host.name": f"host-{n}", CLOCK_OFFSET: 60 * SECOND_NS}
+        vitals.noted(NOW_NS, Source(bytes([n]) * 16, b"b" * 16, host))
+    said = " ".join(vitals.health(NOW_NS, emitters=3, store="", endpoint="").notices)
+    assert "host-0" not in said and "host-1" in said and "host-2" in said

@@ -84,6 +84,11 @@ def test_an_estimate_stands_until_the_clock_was_set() -> None:
     )  # it waited for half a second
     assert offset_in(noted(NOW_NS + 3600 * SECOND_NS, NOW_NS, first)) == -3600 * SECOND_NS
     assert offset_in(noted(NOW_NS, NOW_NS, first)) == 0
+    for damaged in (
+        b"\xc1",
+        frames.bye(OTHER.emitter_id, OTHER.boot_id, 3),
+    ):  # as if nothing was known of the clock before
+        assert offset_in(noted(NOW_NS - BEHIND_NS, NOW_NS, damaged)) == BEHIND_NS
 
 
 def test_a_hello_without_a_time_or_of_a_right_clock_is_kept_as_it_is() -> None:

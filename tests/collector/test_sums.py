@@ -8,7 +8,7 @@ import pytest
 from tests.collector.builders import NOW_NS, SECOND_NS, SOURCE, TRACE, Clock, FailingStore, SaysOnEnd, ended, started
 from tests.scenarios import SOURCE as TEAM
 from tests.scenarios import Scenario
-from trajectory.collector import held
+from trajectory.collector import handovers, held
 from trajectory.collector.importing import through_pipeline
 from trajectory.collector.pipeline import Pipeline
 from trajectory.collector.rows import TraceRows
@@ -182,9 +182,9 @@ def test_a_trace_of_no_agent_is_counted_too() -> None:
     assert (models.count, models.input_tokens.sum) == (2, 2000)
 
 
-def one_delegation() -> Scenario:
+def one_delegation(trace_id: bytes = b"scenario-trace-1") -> Scenario:
     """A planner asks another agent, and both say what they were given."""
-    run = Scenario()
+    run = Scenario(trace_id)
     with run.agent("planner", task="Cancel the booking BK-20931 in Lyon"):
         with run.delegate("research", task="Cancel the booking BK-20931"):
             run.tool("cancel", {"code": "BK-20931"}, result="cancelled")
@@ -267,3 +267,27 @@ def test_what_cannot_be_compared_at_delegations_is_told_and_the_rest_goes_on(mon
     pipeline.finish()
     assert pipeline.vitals.fault == "comparing what crossed: RuntimeError: a text that nobody thought of"
     assert saved(store, "model") == (1, 1000)
+
+
+def test_of_traces_that_wait_to_be_compared_the_newest_are_kept_and_none_that_memory_forgot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handovers, "_MAX_WAITING", 2)
+    pipeline, traces = Pipeline(FailingStore(), [], Clock()), []
+    for n in range(3):
+        run = one_delegation(bytes([n + 1]) * 16)
+        batch = Batch(TEAM, pipeline.writer.next_seq(TEAM.emitter_id, TEAM.boot_id), run.facts)
+        pipeline.store([batch])
+        pipeline.fold([batch])
+        folded = pipeline.folded(run.trace_id)
+        assert folded is not None
+        traces.append(folded)
+    waiting = handovers.Handovers()
+    pipeline._summarise(traces, is_sweep=True)
+    for folded in traces:
+        waiting.add(folded)
+    assert list(waiting._waiting) == [folded.trace.trace_id for folded in traces[1:]]
+    waiting._begin()
+    assert waiting._now is not None and waiting._now[0] is traces[1]
+    waiting.forget(traces[1].trace.trace_id)
+    assert waiting._now is None

@@ -11,6 +11,7 @@ from trajectory.collector import suspects as room
 from trajectory.collector.suspects import limits, suspects
 from trajectory.detection.blame import Candidate, blame_of
 from trajectory.graph.trace import Trace
+from trajectory.model.fact import Finding
 from trajectory.view.views import RunsQuery, RunsView, TraceView
 
 
@@ -64,6 +65,8 @@ def test_words_of_a_ranking_are_clean_and_bounded(monkeypatch: pytest.MonkeyPatc
 def test_what_cannot_be_seen_in_a_run_is_said() -> None:
     assert limits(rows_of(told())) == []
     assert "No contents were recorded" in limits(rows_of(told(captures_content=False)))[0]
+    missing = Finding("telemetry.gap", "warning", 1.0, TRACE, b"", "facts are missing")
+    assert "Facts of this run are missing" in limits(rows_of(told(), missing))[0]
     going = told()
     going.opens("agent", "late", agent="late")
     assert "The run goes on" in limits(rows_of(going, is_live=True))[0]

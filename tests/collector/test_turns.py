@@ -3,9 +3,11 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trajectory.collector import turns as turning
 from trajectory.collector.turns import Turns
 from trajectory.protocol import frames
 from trajectory.store.journal import Journal, JournalReader
@@ -92,3 +94,19 @@ def test_a_frame_that_the_disk_gives_back_otherwise_is_passed_over_and_counted(t
     assert reader.damaged_count == 1
     turns.settled()
     assert len(turns) == 0
+
+
+def test_what_cannot_be_read_has_a_turn_of_its_own_and_no_more_is_looked_at_than_may_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turning, "MAX_WAITING", 3)
+    journal = Journal(tmp_path)
+    journal.append([frame(1, 0), frame(1, 1), b"no frame"], 1)
+    turns = Turns(JournalReader(tmp_path))
+    turns.look(journal.end)
+    journal.append([frame(2, 0)], 1)
+    turns.look(journal.end)  # three wait
+    assert [record.frame for record in turns.take(9)] == [frame(1, 0), b"no frame", frame(1, 1)]
+    turns.settled()
+    turns.look(journal.end)
+    assert [record.frame for record in turns.take(9)] == [frame(2, 0)]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,23 +23,29 @@ from tests.collector.builders import (
     span_id,
     started,
 )
+from tests.detection.stories import trip
 from tests.scenarios import Scenario
-from trajectory.collector import publish
+from trajectory.collector import publish, spans
+from trajectory.collector.incident_states import IncidentStates
 from trajectory.collector.pace import Pace
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.watching import answer, read_answer
 from trajectory.collector.wording import goal_of
 from trajectory.errors import WireError
-from trajectory.model.content import JSON, MESSAGE, digest
+from trajectory.model.content import JSON, MESSAGE, TEXT, digest
 from trajectory.model.fact import Batch, Fact, Found, Heartbeat, Payload, SpanEvent, SpanLinked
 from trajectory.model.words import DELEGATION_TARGET, EVENT_DELTA
 from trajectory.view.views import (
     OUTLINE_PARTS,
+    AlertsQuery,
+    DelegationQuery,
+    InstantQuery,
     Missing,
     Query,
     RunsQuery,
     RunsView,
+    SignalsQuery,
     SpanQuery,
     SpanView,
     TraceQuery,
@@ -115,6 +122,11 @@ def test_health_that_moves_is_news() -> None:
         (SpanQuery(TRACE.hex(), "ff" * 8), "there is no span ffff"),
         (SpanQuery(TRACE.hex(), "zz"), "there is no span zz"),
         (SpanQuery("ab" * 16, span_id(1).hex()), "there is no span"),
+        (InstantQuery("ab" * 16, NOW_NS), "there is no run abab"),
+        (DelegationQuery("ab" * 16, "cd" * 8), "there is no run abab"),
+        (DelegationQuery(TRACE.hex(), "cd" * 8), "there is no delegation cdcd"),
+        (SignalsQuery(trace_id="ab" * 16), "there is no run abab"),
+        (AlertsQuery(), "this collector keeps no alerts"),
     ],
 )
 def test_what_is_not_there_is_said(query: Query, reason: str) -> None:
@@ -474,6 +486,9 @@ def test_a_run_is_called_by_the_words_of_who_asked_and_not_by_a_frameworks_objec
     only = Scenario()
     only.ends(only.opens("other", "work", contents={"input": [{"rows": [1, 2], "limit": 3}]}))
     assert goal_of(only.trace()).startswith('{"limit"')
+    cut = Scenario()
+    cut.ends(cut.opens("other", "work", contents={"input": ['{"question": "Where to']}))
+    assert goal_of(cut.trace()) == '{"question": "Where to'
 
 
 def test_a_run_is_called_by_the_question_and_not_by_a_models_instructions_or_the_other_arguments() -> None:
@@ -487,3 +502,80 @@ def test_a_run_is_called_by_the_question_and_not_by_a_models_instructions_or_the
         called.opens("agent", "plan", contents={"input": [{"port": 80, "question": "Where to in May?", "mode": "x"}]})
     )
     assert goal_of(called.trace()) == "Where to in May?"
+
+
+def test_what_used_the_values_of_a_span_comes_where_it_is_asked_for() -> None:
+    with bench() as collector:
+        tell(collector, trip().facts)
+        trace_id = trip().trace_id.hex()
+        listed = collector.publisher.answer(TraceQuery(trace_id, spans=100), -1)
+        assert isinstance(listed, TraceView)
+        search = next(row.span_id for row in listed.spans if row.name == "search")
+        plain, used = (
+            collector.publisher.answer(SpanQuery(trace_id, search, used=asked), -1) for asked in (False, True)
+        )
+        assert isinstance(plain, SpanView) and plain.used is None
+        assert isinstance(used, SpanView) and "H7" in [row.value for row in used.used or ()]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "shown"), [(TEXT, b"[1, 2", "[1, 2"), (JSON, b'{"a":1}', '{\n  "a": 1\n}')]
+)
+def test_a_body_is_laid_out_where_it_is_json_and_as_it_is_where_it_only_begins_so(
+    media_type: str, body: bytes, shown: str
+) -> None:
+    held = digest(media_type, body)
+    with bench() as collector:
+        tell(
+            collector,
+            [Payload(held, media_type, body), started(1, contents={"input": [held]}, attributes={"raw": b"x"})],
+        )
+        view = span_view(collector, 1)
+        assert [content.text for content in view.contents] == [shown]
+        assert ("raw", "bytes") in view.attributes
+
+
+def test_the_outline_passes_over_what_was_only_named_and_lists_so_many_failures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spans, "_MAX_FAILED", 2)
+    failing = [fact for n in range(3, 7) for fact in (started(n, parent=9, kind="tool"), ended(n, "error"))]
+    with bench() as collector:
+        tell(collector, [started(1), *failing])
+        view = trace_view(collector, spans=100, outline=True)
+        assert [s.name for s in view.spans if s.span_id == span_id(9).hex()] == ["(not seen yet)"]
+        assert view.outline is not None and len(view.outline.failed) == 2 and max(view.outline.activity) == 5
+
+
+def test_only_so_many_dear_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticking = Clock(0)
+    monkeypatch.setattr(publish.time, "monotonic_ns", ticking)
+    monkeypatch.setattr(publish, "Pace", lambda rests: Pace(rests, ticking))
+    monkeypatch.setattr(publish, "QUICK_NS", -1)  # each is dear
+    monkeypatch.setattr(publish, "_MAX_HELD", 2)
+    with bench() as collector:
+        collector.publisher = publish.Publisher(collector.pipeline, collector.health, is_live=lambda: True)
+        tell(collector, run().facts)
+        before = {limit: collector.publisher.answer(RunsQuery(limit=limit), -1) for limit in (1, 2, 3)}
+        assert len(collector.publisher._held) == 2
+        assert collector.publisher.answer(RunsQuery(limit=1), -1) is not before[1]
+
+
+def test_a_call_that_repeats_a_failed_one_is_linked_to_it_though_nobody_said_so() -> None:
+    with bench() as collector:
+        tell(collector, run().facts)
+        failed, again = (s for s in trace_view(collector, spans=100).spans if s.name == "search")
+        view = collector.publisher.answer(SpanQuery(TRACE.hex(), again.span_id), -1)
+        assert isinstance(view, SpanView)
+        assert [(link.kind, link.span_id) for link in view.links] == [("retry_of", failed.span_id)]
+
+
+def test_how_incidents_stand_is_not_said_where_their_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / "alerts").write_bytes(b"no database at all" * 100)
+    (tmp_path / "folder").mkdir()
+    for name in ("alerts", "folder", "none"):
+        states = IncidentStates(tmp_path / name)
+        assert (
+            not states.look(NOW_NS) and states.of_alert(TRACE.hex(), "key") == states.of_place("cascade", "a", "") == ""
+        )
+        states.close()

@@ -10,7 +10,7 @@ import pytest
 from tests.collector.builders import Clock, FailingStore
 from tests.scenarios import START_NS, STEP_NS, Scenario
 from trajectory.alerting.alerts import alerts_of
-from trajectory.collector import relearning
+from trajectory.collector import endings, relearning
 from trajectory.collector.pipeline import Pipeline
 from trajectory.detection.judge import TraceJudge
 from trajectory.detection.mixed import MixedSessions
@@ -355,3 +355,22 @@ def test_a_collector_tells_it_and_knows_after_a_restart_what_is_usual() -> None:
     collected(store, [told_run(n, 6000 + n % 7) for n in range(110, 115)], clock)
     later = [f for s in store.summaries() for f in store.findings(s.trace_id) if f.kind.startswith("anomaly.")]
     assert later == told
+
+
+def test_an_anomaly_of_which_nothing_is_known_is_over_after_a_while_and_only_so_many_are_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endings, "MAX_LASTING", 2)
+    lasting = endings.Endings(Watch())
+    for number in range(3):
+        attributes = {"series": f"series {number}", ENDED_AT: 0}
+        told = Finding(
+            "anomaly.duration", "warning", 0.9, b"t" * 16, b"s" * 8, "slow", value=str(number), attributes=attributes
+        )
+        lasting.note(told, START_NS)
+    over_at = []
+    for now_ns in (START_NS, START_NS + watches.SILENT_NS):
+        while (grown := lasting.step(now_ns, is_learnt=True)) is not None:
+            over_at.append((grown.attributes["series"], grown.attributes[ENDED_WHY], now_ns))
+            lasting.told()
+    assert over_at == [(f"series {n}", watches.SILENT, START_NS + watches.SILENT_NS) for n in (1, 2)]

@@ -41,16 +41,14 @@ def invocation_at(rows: TraceRows, named: str) -> tuple[int, Invocation] | None:
 
 def agent_view(
     rows: TraceRows,
+    found: tuple[int, Invocation],
     query: AgentQuery,
     keep: Filter,
     version: int,
     health: Health,
     usual: Callable[[AgentFacts], tuple[list[UsualRow], int]],
-) -> AgentView | None:
-    """An agent's trajectory; None where the trace has no such agent."""
-    found = invocation_at(rows, query.agent)
-    if found is None:
-        return None
+) -> AgentView:
+    """An agent's trajectory; `found` is its place among the trace's invocations, and it."""
     place, invocation = found
     lanes = rows.trace.invocations()
     lines = lines_of(rows, invocation)

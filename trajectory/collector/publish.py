@@ -109,7 +109,7 @@ class Publisher:
                     return self._agent(query, since, health)
                 case SignalsQuery():
                     return self._signals(query, since, health)
-                case AlertsQuery():
+                case _:
                     return self._alerts(query, health)
         except QueryError as fault:
             return Missing(self._library.version, health, str(fault), fault.position)
@@ -267,7 +267,7 @@ class Publisher:
         if version <= since:
             return None
         usual = partial(self._earlier.usual, folded.trace, found[1], now_ns=rows.last_ns)
-        return agent_view(rows, query, keep, version, health, usual)
+        return agent_view(rows, found, query, keep, version, health, usual)
 
     def _signals(self, query: SignalsQuery, since: int, health: Health) -> View | None:
         if self._library.version <= since:

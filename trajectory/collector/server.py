@@ -132,18 +132,15 @@ class Collector:
         for one in asked:
             self._front.line.say(Answer(one.routing_id, self._desk.answer(one.frame)))
         self._try(self.pipeline.tick)
-        if self._publication is not None and self._publication.is_due:
-            self._try(lambda: self._publish(self._publication))
+        publication = self._publication
+        if publication is not None and publication.is_due:
+            self._try(lambda: publication.give(self.health(), self._desk.waiting_bytes))
         if not self._front.is_alive() and not self._stop.is_set():
             self._begin_anew()
 
     def stop(self) -> None:
         """Asks `run` to end; from any thread, or a signal handler."""
         self._stop.set()
-
-    def _publish(self, publication: "Publication | None") -> None:
-        if publication is not None:
-            publication.give(self.health(), self._desk.waiting_bytes)
 
     def _begin(self) -> Front:
         if self._is_apart:
