@@ -5,6 +5,7 @@ import pytest
 from tests.graph.pictures import SOURCE, TRACE, edges, folded, numbers
 from tests.graph.test_fold import span_id, started
 from tests.scenarios import Scenario
+from trajectory.graph.echoes import first_telling
 from trajectory.graph.network import delegation_graph, span_graph
 from trajectory.graph.retries import retries
 from trajectory.graph.trace import ROLLUP_INPUT_TOKENS, Trace, is_retry
@@ -166,6 +167,7 @@ def test_an_id_on_both_sides_joins_where_it_is_in_one_place_on_each() -> None:
         parent_id = span_id(parent) if parent else b""
         return SpanStarted(TRACE, span_id(number), parent_id, number, 0, kind, f"n{number}", name, attributes=dict(ids))
 
+    loose = SpanStarted(TRACE, span_id(9), b"", 9, 0, "model", "chat", "c")  # of an agent without a span
     for out, taken in (("gen_ai.tool.call.id", "parent_tool_use_id"), ("a2a.task.id",) * 2, ("a2a.message.id",) * 2):
         facts: list[Fact] = [
             agent(1, "a"),
@@ -180,6 +182,18 @@ def test_an_id_on_both_sides_joins_where_it_is_in_one_place_on_each() -> None:
         assert edges(folded(two_takers)) == []
         late = folded(facts[2:])
         assert edges(late) == [] and [e[:2] for e in edges(folded(facts[:2], late))] == [("a#1", "b#1")]
+        assert [e[:2] for e in edges(folded([*facts, loose]))] == [("a#1", "b#1")]
+        assert edges(folded([spot(2, "tool", 0, **{out: "x"}), *facts[2:]])) == []  # nobody's call
+
+
+def test_an_agent_is_called_by_the_one_tool_that_waited_and_has_its_name() -> None:
+    def tool(number: int, name: str) -> SpanStarted:
+        return SpanStarted(TRACE, span_id(number), span_id(1), number, 0, "tool", name)
+
+    facts = [agent(1, "a"), tool(2, "ask_booker"), agent(4, "booker"), ended(4, 6), ended(2, 7)]
+    assert [(*e[:3],) for e in edges(folded(facts))] == [("a#1", "booker#1", "inferred")]
+    assert [(*e[:2],) for e in edges(folded([*facts, tool(3, "ask_booker")]))] == [("a#1", "booker#1")]
+    assert edges(folded([*facts, tool(3, "stop_booker")])) == []  # two are as good
 
 
 def test_a_span_link_to_another_agents_work_is_an_observed_call() -> None:
@@ -283,6 +297,31 @@ def test_a_roll_up_counts_only_where_no_call_below_says_its_own() -> None:
     assert folded([summed, call(2, 1, 20)]).agents()["a"].input_tokens == 20
 
 
+def test_a_roll_up_over_another_counts_nothing_twice() -> None:
+    inner = SpanStarted(TRACE, span_id(3), span_id(2), 3, 0, "agent", "b", "b", attributes={ROLLUP_INPUT_TOKENS: 50})
+    outer = SpanStarted(TRACE, span_id(1), b"", 1, 0, "agent", "a", "a", attributes={ROLLUP_INPUT_TOKENS: 50})
+    trace = folded([outer, started(2, 1, "tool"), inner])
+    assert {name: usage.input_tokens for name, usage in trace.agents().items()} == {"a": 0, "b": 50}
+
+
+def test_of_a_call_that_is_told_without_end_the_first_tellings_are_one() -> None:
+    named = {TOOL_NAME: "search"}
+    spans = [
+        SpanStarted(TRACE, span_id(n), span_id(n - 1), n, 0, "tool", "search", attributes=named) for n in range(2, 40)
+    ]
+    trace = folded([agent(1, "a"), *spans])
+    assert first_telling(trace.spans[span_id(4)]) is trace.spans[span_id(2)]
+    assert first_telling(trace.spans[span_id(39)]) is not trace.spans[span_id(2)]
+    assert trace.usage().tool_calls < len(spans)
+
+
+def test_a_span_an_invocation_and_a_delegation_say_in_a_console_what_they_are() -> None:
+    trace = story()
+    assert repr(trace.spans[span_id(2)]) == f"<Span {span_id(2).hex()[:8]} delegation 'n2'>"
+    assert repr(trace.invocations()[0]).startswith("<Invocation a ")
+    assert repr(trace.delegations()[0]) == "<Delegation a -> b call observed>"
+
+
 def test_a_tool_span_that_repeats_the_one_around_it_is_one_call() -> None:
     named = {TOOL_NAME: "search"}
     outer = SpanStarted(TRACE, span_id(2), span_id(1), 2, 0, "tool", "run", attributes=named)
@@ -304,8 +343,9 @@ def story() -> Trace:
         told(4, 1, target="c"),
     ]
     linked = SpanLinked(TRACE, span_id(3), 5, "caused", TRACE, span_id(4))
+    outside = SpanLinked(TRACE, span_id(3), 5, "caused", TRACE, span_id(99))
     found = Found(9, Finding("cascade", "critical", 0.9, TRACE, span_id(3), "m", path=[span_id(3), span_id(1)]))
-    return folded([*facts, linked, found, SpanEvent(TRACE, span_id(1), 5, 0, "thought")])
+    return folded([*facts, linked, outside, found, SpanEvent(TRACE, span_id(1), 5, 0, "thought")])
 
 
 def test_the_graph_of_delegations_has_an_edge_for_each_pair_and_says_what_failed() -> None:

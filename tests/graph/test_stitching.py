@@ -10,6 +10,7 @@ from tests.broken_runs import (
     SECOND_NS,
     SHAPES,
     BrokenRun,
+    _part,
     broken,
     linked,
     made,
@@ -18,11 +19,15 @@ from tests.broken_runs import (
     texts,
     traces_of,
 )
+from tests.graph.pictures import folded
 from trajectory.graph.ends import MAX_ENDS, ends_of
-from trajectory.graph.runs import agents_of, delegations_of
+from trajectory.graph.keys import texts_asked
+from trajectory.graph.runs import Joint, Run, agents_of, delegations_of
 from trajectory.graph.stitching import Stitching
 from trajectory.graph.trace import Trace
+from trajectory.model.content import MESSAGE, encode, encode_message
 from trajectory.model.ends import End, Ends, Pointer
+from trajectory.model.fact import SpanStarted
 
 Shape = Callable[[int, float], BrokenRun]
 ALL = frozenset({"links", "ids", "parents", "texts"})
@@ -141,6 +146,111 @@ def test_a_trace_that_batches_two_runs_is_a_part_of_neither_and_names_both() -> 
     assert all(stitching.run_of(name).trace_ids == [name] for name in (b"a", b"b", b"batch"))
 
 
+def test_a_batch_says_what_caused_it_also_where_it_caused_something_itself() -> None:
+    stitching = Stitching()
+    for name in (b"a", b"b"):
+        stitching.put(name, Ends(started_ns=1, last_ns=2))
+    pointers = [
+        Pointer(b"s", b"a", b"x"),
+        Pointer(b"s", b"a", b"y"),
+        Pointer(b"s", b"b", b"y"),
+        Pointer(b"s", b"c", b"z"),
+    ]
+    stitching.put(b"batch", Ends(started_ns=3, last_ns=4, pointers=pointers))
+    stitching.put(b"later", Ends(started_ns=5, last_ns=6, pointers=[Pointer(b"s", b"batch", b"x")]))
+    run = stitching.run_of(b"later")
+    assert run == stitching.run_of(b"batch") and run.trace_ids == [b"batch", b"later"]
+    assert [j.ends for j in run.joints] == [(b"a", b"batch"), (b"b", b"batch"), (b"batch", b"later")]
+    assert [stitching.run_of(name).trace_ids for name in (b"a", b"b")] == [[b"a"], [b"b"]]
+
+
+def workflows(*makers: str) -> BrokenRun:
+    """A workflow's run, and the traces in which each of its makers, in a process of its own, made it."""
+    first = _part("workflow", 1, "run", "graph", "process 1")
+    first.span(1, "agent", "invoke_agent planner", 1, 5, agent="planner", workflow__id="w-1")
+    made_by = [_part("workflow", 1, maker, "graph", maker) for maker in makers]
+    for part in made_by:
+        part.span(1, "other", "workflow.build", 0, 0.1, workflow__id="w-1")
+    return BrokenRun("workflow", [first, *made_by], {m.trace_id: first.trace_id for m in made_by})
+
+
+def test_what_made_a_workflow_is_of_its_run_and_of_two_makers_neither() -> None:
+    run = workflows("maker")
+    assert causes_in(stitched([run]), run) == run.causes
+    two = workflows("maker", "another")
+    assert causes_in(stitched([two]), two) == {}
+
+
+def given(key: bytes, at_ns: int = 10, label: str = "ask") -> End:
+    return End("call", key, label, b"call-1", "a", at_ns, 20)
+
+
+def whole(at_ns: int, **more: object) -> Ends:
+    return Ends(started_ns=at_ns, last_ns=30, **{"is_whole": True, **more})  # type: ignore[arg-type]
+
+
+def test_an_id_that_is_in_many_traces_is_none() -> None:
+    for count, found in ((1, 1), (64, 0), (65, 0)):
+        stitching = Stitching()
+        for n in range(count):
+            stitching.put(b"cause-%d" % n, whole(9, gives=[given(b"id")]))
+        stitching.put(b"effect", whole(11, takes=[End("call", b"id")]))
+        assert len(stitching.causes(b"effect")) == found
+
+
+def test_of_two_traces_that_one_call_may_have_caused_neither_is_its() -> None:
+    stitching = Stitching()
+    stitching.put(b"cause", whole(9, workers=[b"a"], gives=[given(b"id")]))
+    for effect in (b"effect", b"twin"):
+        assert stitching.causes(effect) == []
+        stitching.put(effect, whole(11, worker=b"b", workers=[b"b"], takes=[End("call", b"id")]))
+    assert stitching.causes(b"effect") == stitching.causes(b"twin") == []
+    stitching.forget(b"twin")
+    assert [j.cause for j in stitching.causes(b"effect")] == [b"cause"]
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        (whole(9, workers=[b"a"], is_whole=False), 0),
+        (whole(9, workers=[b"a"]), 1),
+        (whole(9, workers=[b"a"], gives=[given(b"")]), 0),
+        (whole(9, workers=[b"a"], gives=[given(b"another")]), 1),
+    ],
+    ids=["it may not be all there", "it made no such call", "its call may be any", "its call is another"],
+)
+def test_another_trace_of_the_agent_is_a_rival_unless_it_says_otherwise(other: Ends, found: int) -> None:
+    stitching = Stitching()
+    stitching.put(b"cause", whole(9, workers=[b"a"], gives=[given(b"id")]))
+    stitching.put(b"other", other)
+    stitching.put(b"effect", whole(11, worker=b"b", workers=[b"b"], takes=[End("call", b"id")]))
+    assert len(stitching.causes(b"effect")) == found
+
+
+ASKED = "find a hotel in Lyon"
+
+
+@pytest.mark.parametrize(
+    ("held", "texts"),
+    [
+        (("text/plain", ASKED.encode()), [ASKED]),
+        (encode({"task": ASKED, "budget": 3}), [ASKED]),
+        (encode_message(ASKED), [ASKED]),
+        (encode_message({"role": "assistant", "parts": [{"type": "text", "content": ASKED}]}), []),
+        ((MESSAGE, b'{"role": "user", "parts": ["' + ASKED.encode() + b'"]}'), []),
+        ((MESSAGE, b'{"role": "user", "parts": 5}'), []),
+        (("text/plain", ASKED.encode() * 4000), []),
+        (None, []),
+    ],
+)
+def test_what_a_call_asks_is_read_in_each_form_that_it_may_have(
+    held: tuple[str, bytes] | None, texts: list[str]
+) -> None:
+    asking = SpanStarted(b"t" * 16, b"s" * 8, b"", 1, 0, "tool", "ask", "", contents={"task": [b"d" * 16]})
+    trace = folded([asking], Trace(b"t" * 16, lambda digest: held))
+    assert texts_asked(trace.body, trace.spans[b"s" * 8]) == texts
+
+
 def test_a_run_counts_each_of_its_traces_once_and_the_delegations_between_them() -> None:
     run = messages(1, 0)
     traces = traces_of([run])
@@ -152,6 +262,11 @@ def test_a_run_counts_each_of_its_traces_once_and_the_delegations_between_them()
     agents = agents_of(traces, found)
     assert set(agents) == {"coordinator", "researcher", "booker"}
     assert sum(usage.spans for usage in agents.values()) == sum(u.spans for t in traces for u in t.agents().values())
+
+
+def test_an_agent_without_a_name_takes_no_part_in_a_run() -> None:
+    joint = Joint(b"a", b"b", "inferred", "an id of a message on both sides", to_agent="clerk")
+    assert list(agents_of([], Run(b"a", [b"a", b"b"], [joint]))) == ["clerk"]
 
 
 def test_no_more_traces_are_kept_than_the_limit_the_latest_ones() -> None:

@@ -112,6 +112,14 @@ def test_whose_runs_calls_and_delegations_left_what_is_usual_is_said(
     assert [message_of(each).startswith(said) for each in told] == [True]
 
 
+def test_of_what_has_no_time_of_its_own_only_its_failures_are_watched() -> None:
+    team = Team()
+    for number in range(3):
+        one = Measure("tool", "search", "research", "svc", "1", "", team.now_ns, b"%08d" % number)
+        assert team.watch.put(team.trace_id, [one], team.now_ns) == []
+    assert {key.metric for key in team.watch._new} == {ERROR_RATE, TOOL_FREQUENCY}
+
+
 @pytest.mark.parametrize(("seconds", "failing", "metric"), [(9, 0, LATENCY), (1, 1, ERROR_RATE)])
 def test_a_large_sudden_change_is_told_on_few_values_and_is_grave_when_it_goes_on(
     seconds: float, failing: float, metric: str
@@ -144,6 +152,15 @@ def test_a_tool_that_fails_and_an_agent_that_calls_another_are_told() -> None:
     other.runs(100, calls=3)
     told = other.runs(30, calls=3, tool="browse")
     assert [(one.key.metric, one.alarm.seen > 0.3) for one in told] == [(TOOL_FREQUENCY, True)]
+    asked = {told[0].key.series: told[0].alarm.what}
+    standing = other.watch.standings(asked)[told[0].key.series]
+    assert standing.is_lasting and standing.middle == told[0].alarm.usual.middle
+    middles = set()
+    for _ in range(200):
+        other.runs(1, calls=3, tool="browse")
+        middles |= {standing.middle for standing in other.watch.standings(asked).values()} or {None}
+    now = 1.0 if told[0].alarm.what == "browse" else 0.0
+    assert middles == {told[0].alarm.usual.middle, None, now}  # it is learnt anew, and not known meanwhile
     mixed = message_of(told[0])
     assert re.match(r"\d+ % of the tool calls of research are of [\w-]+, usually ", mixed) and mixed.endswith(" runs)")
 

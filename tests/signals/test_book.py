@@ -45,6 +45,17 @@ def test_tens_of_thousands_of_names_of_any_kind_are_counted_under_a_few(monkeypa
     assert len(book._placed) <= 20_001
 
 
+def test_where_there_are_too_many_series_all_others_are_one_of_their_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "MAX_SERIES", 3)
+    book = Book()
+    for n in range(9):
+        put(book, measure(f"n{n}", error="TimeoutError" if n % 2 else ""))
+    assert count(book) == 9
+    assert {(labels.name, labels.error): figures.count for labels, figures in book.totals.items()} == {
+        ("n0", ""): 1, ("n1", "TimeoutError"): 1, ("n2", ""): 1, (OTHER, OTHER): 3, (OTHER, ""): 3,
+    }  # fmt: skip
+
+
 def test_windows_grow_longer_with_age_and_go_after_a_month() -> None:
     book, every = Book(), 5
     for minute in range(0, 32 * DAY_MINUTES, every):
@@ -54,6 +65,8 @@ def test_windows_grow_longer_with_age_and_go_after_a_month() -> None:
     assert 0 <= kept - KEPT_MINUTES // every <= 360 // every and count(book) == 32 * DAY_MINUTES // every
     assert sum(book._counts) == sum(map(len, book.windows.values()))
     newest = (NOW_NS + 32 * DAY_MINUTES * MINUTE_NS) // MINUTE_NS
+    assert {figures.count for _, _, figures in book.since(newest - 60)} == {1}
+    assert sum(1 for _ in book.since(newest - 60)) == 60 // every
     ages = (60, 6 * 60, 3 * DAY_MINUTES, 20 * DAY_MINUTES)
     assert [book.window_minutes(newest - age) for age in ages] == [1, 15, 60, 360]
 
@@ -109,6 +122,19 @@ def test_a_trace_of_many_names_and_hours_has_a_bounded_tally(monkeypatch: pytest
     assert saved is not None and dict(saved.groups) == tally.tally
     again = TraceTally(run.trace(), PRICES, tally.written())
     assert not again.look()
+
+
+def test_a_tool_at_many_hours_is_summed_up_in_longer_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tallies, "MAX_GROUPS", 4)
+    run = Scenario()
+    with run.agent("planner", task="Dig"):
+        for _ in range(30):
+            run.tool("dig", {}, result="ok")
+            run.passes(300)
+        run.returns("Done.")
+    tally = TraceTally(run.trace(), PRICES)
+    assert tally.look()
+    assert sum(f.count for g, f in tally.tally.items() if g.name == "dig") == 30 and len(tally.tally) <= 6
 
 
 def test_a_tally_that_cannot_be_read_is_counted_anew() -> None:

@@ -123,6 +123,21 @@ def test_wrong_prices_are_refused_with_where_and_what_was_expected(text: str, tm
         load_prices(path)
 
 
+def test_a_table_of_prices_that_is_none_or_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_prices(tmp_path / "nowhere.toml")
+    (tmp_path / "large.toml").write_text("#" * 1_000_001)
+    with pytest.raises(ConfigError, match="larger than 1000 kB"):
+        load_prices(tmp_path / "large.toml")
+
+
+def test_names_of_models_without_end_are_forgotten_and_no_price_with_them() -> None:
+    prices = load_prices()
+    for number in range(10_005):
+        assert prices.price_of(f"no-{number}") is None
+    assert len(prices._found) < 100 and prices.price_of("gpt-4o") is not None
+
+
 def test_a_wrong_price_is_told_with_its_line_and_key(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text('# ours\n["a"]\ninput = 1\noutput = 1\n\n["b.c"]\ninput = "x"\noutput = 1\n')
@@ -192,18 +207,40 @@ def sums_of(tally: TraceTally) -> dict[str, tuple[int | None, int | None]]:
     return {m.name: (m.input_tokens, m.output_tokens) for m in tally.current() if m.kind != "delegation"}
 
 
+def test_an_agent_that_turns_out_to_be_the_one_around_it_is_counted_once() -> None:
+    run = Scenario()
+    with run.agent("planner"):
+        above = run.opens("other", "graph")
+        inner = run.opens("agent", "planner", agent="planner", under="graph")
+        run.ends(inner)
+        run.ends(above)
+        run.returns("Done.")
+    late = [f for f in run.facts if isinstance(f, SpanStarted) and f.span_id == above]
+    trace = Trace(run.trace_id)
+    for fact in (f for f in run.facts if f not in late):
+        trace.apply(fact, run.source)
+    tally = TraceTally(trace, PRICES)
+    tally.look()
+    assert [m.name for m in tally.current()] == ["planner", "planner"]
+    for fact in late:
+        trace.apply(fact, run.source)
+    tally.look()
+    assert [m.name for m in tally.current()] == ["planner"]
+
+
 def test_an_agents_own_sum_counts_where_no_model_call_says_what_was_used_and_no_longer_when_one_does() -> None:
     run = Scenario()
     with run.agent("planner"):
         clerk = run.opens(
             "agent", "clerk", agent="clerk", attributes={ROLLUP_INPUT_TOKENS: 500, ROLLUP_OUTPUT_TOKENS: 70}
         )
+        run.tool("file", {}, result="ok")
         run.ends(clerk)
     trace = run.trace()
     tally = TraceTally(trace, PRICES)
     assert tally.look()
     sums = sums_of(tally)
-    assert sums["clerk"] == (500, 70) and not any(sums["planner"])
+    assert sums["clerk"] == (500, 70) and not any(sums["planner"]) and not any(sums["file"])
     asked = {"kind": "model", "name": "chat", "attributes": used("gpt-4o", 300, 30)}
     trace.apply(SpanStarted(trace.trace_id, b"its-call", clerk, trace.last_ns, 1, **asked), run.source)
     trace.apply(SpanEnded(trace.trace_id, b"its-call", trace.last_ns + 1, 2, "ok"), run.source)

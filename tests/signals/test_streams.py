@@ -110,6 +110,16 @@ def test_memory_is_bounded() -> None:
     assert len(runs._runs) <= mix.REFERENCE_COUNT and len(runs._reference) <= 4 * mix.MAX_TOOLS_COUNT
 
 
+@pytest.mark.parametrize("stream", [Baseline(), FailureShare()], ids=["values", "failures"])
+def test_what_is_usual_is_not_known_before_enough_came(stream: Baseline | FailureShare) -> None:
+    for at in range(baseline.WARM_UP_COUNT + 1):
+        assert stream.is_warm is (stream.usual is not None)
+        stream.put(1.0, at)
+    for at in range(300):
+        stream.put(1.0, at)
+    assert stream.usual is not None and stream.usual.middle == 1
+
+
 @pytest.mark.parametrize("usual", [0, 0.02, 0.1, 0.3])
 def test_calls_that_fail_as_they_always_did_are_one_alarm_in_ten_thousand_at_most(usual: float) -> None:
     found = []
@@ -140,6 +150,14 @@ def test_a_tool_that_begins_to_fail_is_told_until_it_works_again() -> None:
 def mixed(chance: Random, **weights: float) -> dict[str, int]:
     called = chance.choices(list(weights), list(weights.values()), k=chance.randint(1, 6))
     return {name: called.count(name) * chance.choice((1, 1, 1, 4)) for name in called}
+
+
+def test_tools_that_are_each_called_once_tell_of_no_change_and_runs_without_calls_of_nothing() -> None:
+    runs = ToolMix()
+    for at in range(mix.WARM_UP_COUNT + mix.WINDOW_COUNT):
+        assert runs.put({f"tool-{at % mix.MAX_TOOLS_COUNT}": 1}, at) is None
+        assert runs.put({}, at) is None and runs.put({"none": 0}, at) is None
+    assert runs.is_warm and runs.share("tool-1") == 1 / mix.WARM_UP_COUNT and runs.share("none") == 0
 
 
 def test_an_agent_that_calls_other_tools_than_before_is_told_with_the_tool() -> None:

@@ -101,8 +101,6 @@ def _echo_in(outer: Span) -> Span | None:
 
 
 def _may_echo(span: Span, outer: Span) -> bool:
-    if span.is_placeholder or outer.is_placeholder:
-        return False
     if span.kind == _TOOL:
         if tool_name(span) != tool_name(outer):
             return False

@@ -74,13 +74,13 @@ def runs_of(joints: Mapping[bytes, list[Joint]], started_ns: Mapping[bytes, int]
 
 
 def _run(parts: set[bytes], joints: Mapping[bytes, list[Joint]], started_ns: Mapping[bytes, int]) -> Run:
-    within = [j for t in parts for j in joints.get(t, ()) if j.cause in parts]
-    caused = {j.effect for j in within}
+    told = [j for t in parts for j in joints.get(t, ())]  # those of a batch are from outside
+    caused = {j.effect for j in told if j.cause in parts}
     first, *others = sorted(parts, key=lambda t: (t in caused, started_ns[t], t))
     others = sorted(others, key=lambda t: (started_ns[t], t))[: MAX_PARTS - 1]
     kept = {first, *others}
-    within = [j for j in within if kept.issuperset(j.ends)]
-    return Run(first, [first, *others], sorted(within, key=lambda j: (started_ns[j.effect], j.effect, j.cause)))
+    told = [j for j in told if j.effect in kept and (j.cause in kept or j.cause not in parts)]
+    return Run(first, [first, *others], sorted(told, key=lambda j: (started_ns[j.effect], j.effect, j.cause)))
 
 
 class _Union:

@@ -169,9 +169,5 @@ class Tree:
     def _continues(span: Span, outer: Span) -> bool:
         """Whether an agent span inside one of the same agent is the same invocation: frameworks wrap an agent's run twice,
         but a delegation or a tool between the two makes it a second run."""
-        for above in span.ancestors():
-            if above is outer:
-                return True
-            if above.kind in (SpanKind.TOOL, SpanKind.DELEGATION):
-                return False
-        return False
+        between = (SpanKind.TOOL, SpanKind.DELEGATION)
+        return next((above is outer for above in span.ancestors() if above is outer or above.kind in between), False)

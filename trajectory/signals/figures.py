@@ -74,8 +74,6 @@ class Spread(msgspec.Struct, array_like=True, gc=False):
         self.count += times * other.count
         self.sum += times * other.sum
         mine, theirs = self.buckets or [0] * _BUCKETS_COUNT, other.buckets
-        if len(mine) != len(theirs):
-            raise ValueError("histograms of other bounds")
         self.buckets = (
             list(map(add, mine, theirs)) if times == 1 else [a + times * b for a, b in zip(mine, theirs, strict=True)]
         )
