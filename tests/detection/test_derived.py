@@ -39,6 +39,8 @@ def test_what_follows_from_known_values_is_derived(value: str, known: str) -> No
         ("2026-03-08", "3 nights from March 3, 2026"),
         ("10 miles", "10 km"),
         ("94178", "94128 and 34 inches"),
+        ("2026-02-30", "3 nights from March 3, 2026"),
+        ("2026-03-06", "3 nights from 2026-02-30"),
     ],
 )
 def test_a_slip_is_not_derived(value: str, known: str) -> None:

@@ -87,6 +87,17 @@ def test_paths_addresses_and_names_are_found() -> None:
     assert "h7" in keys(text, "identifier")
 
 
+@pytest.mark.parametrize("text", ["12345678", "12345678 and more", "12345678 has come", "#12345678", "-12345678"])
+def test_a_long_number_is_an_identifier_whatever_word_comes_after_it(text: str) -> None:
+    assert keys(f"your order {text}.", "identifier") == ["12345678"]
+    assert keys(f"your order {text}.", "number") == []
+
+
+@pytest.mark.parametrize("text", ["at 13pm", "at 0 am", "at 14:30 p.m.", "at 25:10"])
+def test_a_time_that_no_clock_shows_is_none(text: str) -> None:
+    assert keys(text, "time") == []
+
+
 def test_ordinals_and_plain_words_are_no_identifiers() -> None:
     assert keys("the 3rd of 10 one-page memos at 5pm, 2x", "identifier") == []
 

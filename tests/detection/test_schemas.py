@@ -99,6 +99,48 @@ def test_a_branch_with_the_values_type_is_the_one_that_was_meant() -> None:
     assert wrong({"at": "Lyon"}, schema) == []
 
 
+def needing(name: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"type": "object"}}, "required": [name]}
+
+
+@pytest.mark.parametrize(
+    ("forms", "given", "says"),
+    [
+        ([{"type": "integer"}, {"type": "object"}], "5", []),
+        ([{"type": "integer"}, {"type": "object"}], "five", ["at must be an integer or an object, got “five”"]),
+        ([needing("a"), needing("b")], {}, ["at fits none of 2 forms, got {}"]),
+        ([{"enum": [1, 2]}, {"enum": ["x"]}], "1", []),
+    ],
+)
+def test_a_value_of_several_forms_is_judged_by_what_it_may_have_been_meant_as(
+    forms: list[dict[str, Any]], given: Any, says: list[str]
+) -> None:
+    schema = {"type": "object", "properties": {"at": {"anyOf": forms}}}
+    assert [v.says for v in wrong({"at": given}, schema)] == says
+
+
+def test_of_forms_within_forms_only_so_many_are_read() -> None:
+    form: dict[str, Any] = {"type": "integer"}
+    for depth in range(12):
+        schema = {"type": "object", "properties": {"n": form}}
+        assert len(wrong({"n": "two"}, schema)) == (1 if depth <= 8 else 0)
+        form = {"anyOf": [form, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "given", "is_certain"),
+    [({"type": "array"}, None, False), ({"type": "object"}, None, False), ({"type": "array"}, 3, True)],
+)
+def test_nothing_in_place_of_a_list_or_an_object_is_mended_by_some(schema: Any, given: Any, is_certain: bool) -> None:
+    (violation,) = wrong({"at": given}, {"type": "object", "properties": {"at": schema}, "required": ["at"]})
+    assert violation.is_certain is is_certain
+
+
+def test_arguments_nested_without_end_are_not_judged() -> None:
+    assert [v.path for v in wrong(deep(5), needing("b"))] == ["b"]
+    assert wrong(deep(500), needing("b")) == []
+
+
 def test_definitions_are_followed_and_recursive_ones_as_deep_as_the_arguments() -> None:
     node = {
         "type": "object",

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from trajectory.detection.secrets import names_one, redacted, secrets_in
+from trajectory.detection.secrets import MAX_COUNT, names_one, redacted, secrets_in
 
 CARD = "4539 5787 6362 1486"
 
@@ -45,6 +45,11 @@ def test_a_secret_is_known_by_its_form(text: str, kind: str) -> None:
 )
 def test_samples_and_plain_words_are_no_secrets(text: str) -> None:
     assert secrets_in(text) == []
+
+
+def test_of_many_secrets_so_many_are_found() -> None:
+    text = "\n".join(f"password: hunter{n}-Trombone" for n in range(5 * MAX_COUNT))
+    assert len(secrets_in(text)) == MAX_COUNT
 
 
 def test_a_redacted_text_holds_kinds_alone() -> None:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from trajectory.detection.supersession import is_past, superseded_in
+from trajectory.detection.supersession import is_past, superseded_in, updates_in
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,10 @@ def test_the_old_value_and_the_new_one_are_told_apart(text: str) -> None:
         "HR-8841 costs less than HR-9017.",
         '{"from": "2026-03-03", "to": "2026-03-05"}',
         '{"first": "HR-8841", "second": "HR-9017"}',
+        '{"old": "HR-8841", "first": "HR-9017", "second": "HR-9018"}',
+        '{"first": "HR-9017", "second": "HR-9018", "replaces": "HR-8841"}',
+        '{"old": "HR-8841", "other": "Lyon"}',
+        '"HR-8841 and HR-9017"',
         "It was replaced.",
     ],
 )
@@ -48,6 +52,19 @@ def test_a_post_code_may_be_corrected_and_a_year_or_a_count_may_not() -> None:
     (pair,) = superseded_in("60628 has been replaced by 60623.")
     assert (pair.old.text, pair.new.text) == ("60628", "60623")
     assert not superseded_in("2024 has been replaced by 2025, and 12 by 13.")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("From now on it is HR-9017.", ["HR-9017"]),
+        ("From now on HR-9017 and 900 EUR.", ["900 EUR", "HR-9017"]),
+        ("From now on HR-9017 or HR-9018.", []),
+        ("It is HR-9017.", []),
+    ],
+)
+def test_what_is_so_from_now_on_is_the_one_value_of_its_kind(text: str, values: list[str]) -> None:
+    assert sorted(item.text for item, _ in updates_in(text)) == values
 
 
 @pytest.mark.parametrize(

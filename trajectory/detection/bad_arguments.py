@@ -18,6 +18,7 @@ import msgspec
 from trajectory.detection.additions import Additions, unknown_in
 from trajectory.detection.bad_call import KIND, JudgedCall, finding_of
 from trajectory.detection.calls import AskedCall, arguments_in, calls_in, key_of, unwrapped
+from trajectory.detection.contract import Settling
 from trajectory.detection.failure_text import failure_in, first_line
 from trajectory.detection.offers import Offers, is_on_offer, plain_name
 from trajectory.detection.schemas import Schema
@@ -29,7 +30,7 @@ from trajectory.detection.words import shorten
 from trajectory.graph.echoes import is_echo, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Fact, Finding
+from trajectory.model.fact import Finding
 from trajectory.model.words import TOOL_CALL_ID, Severity, Slot, SpanKind
 
 _NO_TOOL = re.compile(
@@ -58,11 +59,10 @@ class _Work:
         self.tools: dict[str, list[_At]] = {}
 
 
-class BadArguments:
+class BadArguments(Settling):
     """The detector of `tool.bad_arguments`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._touched = Touched()
@@ -78,10 +78,6 @@ class BadArguments:
         self._again: dict[bytes, None] = {}
         self._said: dict[tuple[bytes, str], Finding] = {}  # by span, and by call where there is none of its own
         self._held: Counter[str] = Counter()  # how many of those say a finding of one key
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: the trace itself says what changed."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on the calls that are over, by their spans or because their agents have gone on."""

@@ -23,6 +23,7 @@ import msgspec
 
 from trajectory.detection.attempts import PATIENT_COUNT, Attempt, Failed, Run, Series, failed_by
 from trajectory.detection.calls import arguments_in, key_of
+from trajectory.detection.contract import Settling
 from trajectory.detection.failure_text import first_line
 from trajectory.detection.reader import reader_of
 from trajectory.detection.shown import ShownAnswers
@@ -33,7 +34,7 @@ from trajectory.graph.echoes import failed_telling, is_echo, is_failed, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
 from trajectory.model.content import TEXT, digest
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, SYNTHETIC_TIME, Severity, Slot, SpanKind
 
 KIND = "tool.blind_retry"
@@ -78,11 +79,10 @@ class _Kept:
         return self.line, self.call, self.attempt, self.change, self.model
 
 
-class BlindRetries:
+class BlindRetries(Settling):
     """The detector of `tool.blind_retry`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._touched = Touched()
@@ -93,10 +93,6 @@ class BlindRetries:
         self._kept: dict[bytes, _Kept] = {}
         self._keys: dict[bytes, bytes] = {}  # payload → digest of the arguments in it
         self._said: dict[tuple[Line, _Call], dict[bytes, Finding]] = {}
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: the trace itself says what changed."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on the series that have grown since the last time."""

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from trajectory.detection.cascade_wording import KIND, escape_finding, spread_finding
+from trajectory.detection.contract import Settling
 from trajectory.detection.escape import Escape, Escapes
 from trajectory.detection.failures import Failures, Root
 from trajectory.detection.provenance import provenance_of
@@ -23,7 +24,7 @@ from trajectory.detection.route import answer_spans
 from trajectory.detection.spread import Spread
 from trajectory.detection.spreading import Spreads
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Fact, Finding
+from trajectory.model.fact import Finding
 from trajectory.model.words import SpanKind
 
 _TOOLS = (SpanKind.TOOL, SpanKind.RETRIEVAL)
@@ -40,19 +41,14 @@ class _Judged(NamedTuple):
     passed: frozenset[bytes] = frozenset()  # spans on its way: those of them that failed, failed for this reason
 
 
-class Cascades:
+class Cascades(Settling):
     """The detector of `cascade`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._failures: Failures | None = None
         self._followed: _Followed | None = None
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: the trace itself says what changed."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Cascades as far as they have come. Costs what changed, and next to nothing while nothing failed."""

@@ -41,6 +41,16 @@ class Detector(Protocol):
         ...
 
 
+class Settling:
+    """A detector that is asked about no fact: it finds all there is when the trace has settled."""
+
+    reads: tuple[type[Fact], ...] = ()
+
+    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
+        """Nothing: it is not asked."""
+        return ()
+
+
 DetectorFactory = Callable[[], Detector]
 
 

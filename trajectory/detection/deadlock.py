@@ -9,12 +9,13 @@ work after it was asked, is not stuck. Called through the seam of `contract`.
 
 from collections.abc import Iterable, Iterator
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.waits import EVER_NS, Wait, Waits, may_close
 from trajectory.graph.changes import Following
 from trajectory.graph.invocation import Invocation
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import SYNTHETIC_TIME, Severity, SpanKind
 
 KIND = "flow.deadlock"
@@ -23,21 +24,16 @@ SHARED_HELD_NS = 10_000_000_000
 _MAX_CLOSERS_COUNT = 256
 
 
-class Deadlocks:
+class Deadlocks(Settling):
     """The detector of `flow.deadlock`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._following: Following | None = None
         self._closers: dict[bytes, Span] = {}  # those that are open, or were for long enough
         self._noticed_ns: dict[bytes, int] = {}
         self._version = -1
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: the trace itself says what changed."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Cycles that hold as of `now_ns`, and those that held."""

@@ -100,10 +100,7 @@ def _tells(value: float, result: float, least: float) -> bool:
 
 def _value(item: Item) -> float:
     """A number with its scale: `38.9M EUR` is 38,900,000."""
-    try:
-        return float(item.key.partition(" ")[0])
-    except ValueError:
-        return float(item.figure)
+    return float(item.key.partition(" ")[0])
 
 
 def _is_close(value: float, result: float) -> bool:

@@ -12,12 +12,13 @@ honest made-up ones, 4 in the 73 clean stories of the flow of work; it names 3 o
 
 from collections.abc import Iterable, Iterator
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.timeline import ARGUMENT, GIVEN, RESULT, RETURNED, SAID, SHOWN, Entry, Timeline, timeline_of
 from trajectory.detection.words import shorten
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Grade, Severity
 
 KIND = "goal.drift"
@@ -31,19 +32,14 @@ _MAX_TOLD_COUNT = 5
 _MAX_HOPS_COUNT = 50
 
 
-class GoalDrift:
+class GoalDrift(Settling):
     """The detector of `goal.drift`."""
 
     name = KIND
     is_optional = True
-    reads = ()
 
     def __init__(self) -> None:
         self._judged_version = -1
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: one fact is never enough."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Where a run that is over left its task."""

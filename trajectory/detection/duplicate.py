@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from trajectory.detection.boundary import label_of
+from trajectory.detection.contract import Settling
 from trajectory.detection.excuses import TELLING_COUNT, Excuses, Work
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
@@ -23,7 +24,7 @@ from trajectory.detection.sameness import (
 from trajectory.detection.spending import spent_on
 from trajectory.detection.words import shorten
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity
 
 KIND = "flow.duplicate"
@@ -40,19 +41,14 @@ class _Again(NamedTuple):
     excuse: str
 
 
-class Duplicates:
+class Duplicates(Settling):
     """The detector of `flow.duplicate`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._texts: dict[tuple[bytes, ...], Text] = {}
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: one fact is never enough."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Work that was given away more often than once, each under its first delegation."""

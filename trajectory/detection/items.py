@@ -223,10 +223,10 @@ def _quantity(match: re.Match[str]) -> Item:
     value, figure = _number(text)
     if unit and unit.casefold() not in _NOT_UNITS:
         return Item("quantity", f"{value:.12g} {stem(unit)}", text, match.start(), figure)
-    digits = text.lstrip("-−")
+    said = text[: match.start("unit") - match.start() - 1] if unit else text
+    digits = said.lstrip("-−")
     if len(digits) >= 7 and digits.isdigit():
         return Item("identifier", digits, digits, match.start())
-    said = text[: match.start("unit") - match.start() - 1] if unit else text
     return Item("number", f"{value:.12g}", said, match.start(), figure)
 
 
@@ -248,8 +248,7 @@ _FIRST_SCALE = re.compile(r"\s?([A-Za-z]{1,8})\b")
 def _number(text: str) -> tuple[float, str]:
     """A written number's value, and its digits alone in one form."""
     match = _FIRST_NUMBER.search(text)
-    if match is None:
-        return 0.0, ""
+    assert match is not None  # it was read as a number
     digits = match[0].replace("−", "-")
     if "," in digits:
         if _CONTINENTAL.fullmatch(digits):

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.failure_text import failure_in, is_empty_result
 from trajectory.detection.moves import Move, States, sequences
 from trajectory.detection.pace import Pace
@@ -17,7 +18,7 @@ from trajectory.detection.sameness import LOOKING, is_waiting, says
 from trajectory.detection.spending import cost_in_words, spent_on
 from trajectory.detection.words import WORD, shorten, stems
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import INPUT_TOKENS, OUTPUT_TOKENS, SYNTHETIC_TIME, Severity, SpanKind
 
 KIND = "flow.loop"
@@ -50,19 +51,14 @@ class _Run(NamedTuple):
         return len(self.moves) // self.period
 
 
-class Loops:
+class Loops(Settling):
     """The detector of `flow.loop`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._states = States()
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: one fact is never enough."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Circles that agents have gone round in, each as long as it is by now."""

@@ -24,6 +24,7 @@ from msgspec import structs
 from trajectory.detection.altered import Alteration, alterations, turned
 from trajectory.detection.boundary import Boundary, Views, boundary_of, is_ripe, label_of
 from trajectory.detection.constraints import Constraint
+from trajectory.detection.contract import Settling
 from trajectory.detection.copied import LEAST_COPIED_COUNT, as_condition, left_out
 from trajectory.detection.derived import is_derived, make_of
 from trajectory.detection.items import Item
@@ -34,7 +35,7 @@ from trajectory.detection.supersession import superseded_in
 from trajectory.detection.words import around, shorten, stems
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import Severity, Slot
 
 LOST = "context.lost"
@@ -66,19 +67,15 @@ class _Held(NamedTuple):
     digest: bytes
 
 
-class ContextAtBoundaries:
+class ContextAtBoundaries(Settling):
     """The detector of `context.lost` and `context.altered`."""
 
     name = "context.boundary"
-    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._judged_as: dict[bytes, tuple[int, ...]] = {}  # delegation → what its sides held then
         self._loud: dict[bytes, dict[str, Finding]] = {}  # delegation → what was said of it at warning
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on every delegation whose two sides have spoken."""

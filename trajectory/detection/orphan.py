@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from trajectory.detection.boundary import label_of
+from trajectory.detection.contract import Settling
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import reader_of
 from trajectory.detection.words import shorten
@@ -18,7 +19,7 @@ from trajectory.graph.delegations import Delegation
 from trajectory.graph.echoes import told
 from trajectory.graph.pairing import same_agent
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import DelegationMode, Grade, Severity, Slot, SpanKind
 
 KIND = "flow.orphan"
@@ -29,21 +30,16 @@ STRANGE_NS = 120_000_000_000  # since it was sent to one that may work and tell 
 _LEFT_NS = 1_000_000_000  # so much longer than its delegator waits a delegatee may close its span
 
 
-class Orphans:
+class Orphans(Settling):
     """The detector of `flow.orphan`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._pending: list[Delegation] = []
         self._noticed_ns: dict[bytes, tuple[bool, int]] = {}
         self._told: dict[bytes, Finding] = {}
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: one fact is never enough."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Delegations that are left alone as of `now_ns`."""

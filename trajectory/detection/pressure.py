@@ -8,11 +8,12 @@ its window, is not judged. One finding for each agent's work. Called through the
 import re
 from collections.abc import Iterable, Iterator
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.windows import rough_tokens, window_of
 from trajectory.graph.changes import Following
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, Grade, Severity, Slot, SpanKind
 
 KIND = "context.pressure"
@@ -28,19 +29,14 @@ _REFUSED = re.compile(
 _MAX_ROUGH_BYTES = 8 * 1024 * 1024
 
 
-class ContextPressure:
+class ContextPressure(Settling):
     """The detector of `context.pressure`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._following: Following | None = None
         self._worst: dict[bytes, tuple[float, Finding]] = {}  # by the agent's work
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: the trace itself says what changed."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """The fullest call of each agent's work, where it is nearly full."""

@@ -142,8 +142,7 @@ def _patterns() -> Patterns:
 def _by_plugins(line: str) -> Iterator[tuple[str, str]]:
     for plugin in _plugins():
         for said in plugin.analyze_string(line):
-            if isinstance(said, str):
-                yield plugin.secret_type.casefold(), said
+            yield plugin.secret_type.casefold(), said
 
 
 @lru_cache(maxsize=1)

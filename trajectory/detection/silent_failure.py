@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.failure_text import Failure, failure_in, first_line, is_empty_result
 from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.touched import Touched
 from trajectory.graph.echoes import first_telling, is_echo, is_failed, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import LinkKind, Severity, Slot, SpanKind
 
 KIND = "tool.silent_failure"
@@ -34,11 +35,10 @@ _MAX_KEPT_COUNT = 4096
 _MAX_CARRIED_COUNT = 32
 
 
-class SilentFailures:
+class SilentFailures(Settling):
     """The detector of `tool.silent_failure`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._touched = Touched()
@@ -46,10 +46,6 @@ class SilentFailures:
         self._successes: dict[tuple[str, int], dict[str, Span]] = {}  # (tool, owner) → arguments → latest success
         self._kept_count = 0
         self._shown = ShownAnswers()
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: the trace itself says what changed."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on the calls that finished since the last time, and on faults that those calls got over."""

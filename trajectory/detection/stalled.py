@@ -13,11 +13,12 @@ from one that lives and hangs. Called through the seam of `contract`.
 from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.usual import work_of
 from trajectory.graph.changes import Following
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace, tool_name
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import SYNTHETIC_TIME, Severity, SpanKind
 
 KIND = "flow.stalled"
@@ -29,11 +30,10 @@ _MAX_DURATIONS_COUNT = 64  # kept of each kind and name: the latest
 _MAX_NAMES_COUNT = 2000
 
 
-class StalledSpans:
+class StalledSpans(Settling):
     """The detector of `flow.stalled`. `usual_s` maps (kind, name) to a usual duration in seconds, from earlier traces."""
 
     name = KIND
-    reads = ()
 
     def __init__(self, usual_s: Mapping[tuple[str, str], float] | None = None) -> None:
         self._usual_s = usual_s if usual_s is not None else {}  # grows while it is read
@@ -44,10 +44,6 @@ class StalledSpans:
         self._noticed: dict[bytes, tuple[int, int]] = {}  # span id → (its last sign, when a settle first saw that sign)
 
         self._alarmed_s: dict[bytes, float] = {}  # span id → the limit that it was found beyond
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: the trace itself says what changed."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Open work that shows no life as of `now_ns`."""

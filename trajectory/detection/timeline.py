@@ -11,13 +11,14 @@ from itertools import islice
 from operator import itemgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Reader, reader_of
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.echoes import is_echo, tellings, told
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Fact, Finding
+from trajectory.model.fact import Finding
 from trajectory.model.words import EVENT_CONTEXT, EVENT_DELTA, STEP, DelegationMode, Slot, SpanKind, Surface
 
 SHOWN = "shown"  # to a model or an agent: what it was asked, its instructions, its context
@@ -136,19 +137,15 @@ class Resumed(Generic[_W]):
         return walk
 
 
-class Walks(Generic[_W]):
+class Walks(Generic[_W], Settling):
     """A detector that goes through a trace's timeline with a walk of its own. A kind of it says its `name`, how its walk begins
     and what it finds; the walk goes on where it was, at the pace of a trace that grows."""
 
     name = ""
-    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._walk: Resumed[_W] = Resumed()
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """What the walk has found, once it is due."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from trajectory.detection.boundary import Views
 from trajectory.detection.constraints import Constraint
+from trajectory.detection.contract import Settling
 from trajectory.detection.copied import as_condition, left_out
 from trajectory.detection.pace import Pace
 from trajectory.detection.reader import Knowledge, Reader, reader_of
@@ -21,7 +22,7 @@ from trajectory.detection.timeline import GIVEN, RESULT, RETURNED, SAID, SHOWN, 
 from trajectory.detection.words import READ_CHARS, around, shorten
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Invocation, Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import FINISH_REASONS, Severity, Slot, SpanKind
 
 KIND = "context.truncated"
@@ -47,19 +48,15 @@ _MARKED = re.compile(
 _OUR_CUT = re.compile(r"\n\[cut: \d{1,18} bytes of [^\n]{1,100}\]\s{0,4}\Z")
 
 
-class TruncatedContent:
+class TruncatedContent(Settling):
     """The detector of `context.truncated`."""
 
     name = KIND
-    reads = ()
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._walk: Resumed[_Walk] = Resumed()
         self._counts: dict[bytes, int] = {}  # messages that a model call was shown
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Findings on what was cut."""

@@ -12,9 +12,10 @@ from math import floor, log10
 
 import msgspec
 
+from trajectory.detection.contract import Settling
 from trajectory.detection.words import shorten
 from trajectory.graph.trace import Trace
-from trajectory.model.fact import Evidence, Fact, Finding
+from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import ENDED_AT, ENDED_WHY, SYNTHETIC_TIME, Severity
 from trajectory.signals.anomaly import (
     COST,
@@ -39,21 +40,16 @@ _CALLED = {
 }  # fmt: skip
 
 
-class Anomalies:
+class Anomalies(Settling):
     """The detector of `anomaly.<metric>`. `watch` is what is known from all runs."""
 
     name = KIND
-    reads: tuple[type[Fact], ...] = ()
 
     def __init__(self, watch: Watch | None = None) -> None:
         self._watch = watch
         self._version = -1
         self._noticed_ns = 0
         self._measured_version = -1
-
-    def observe(self, fact: Fact, trace: Trace) -> Iterable[Finding]:
-        """Nothing: what is not over is not judged."""
-        return ()
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """What this run, now that it is over, makes sure."""
