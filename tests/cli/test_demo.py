@@ -1,6 +1,10 @@
 """The main job, end to end over real processes: the demo's story is found, and a killed collector loses nothing."""
 
+import argparse
+import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,11 +15,16 @@ import pytest
 
 from tests.alerting.servers import http_server
 from tests.cli.terminal import free_endpoint, serving, trajectory
+from tests.cli.test_leaving import Window
 from tests.demo.truth import truth
 from tests.tui.pilots import driving
 from trajectory.cli import main
+from trajectory.cli.demo import _report_of, _settled, collector_process
 from trajectory.collector.store_feed import StoreFeed
+from trajectory.store.lock import writer_of
 from trajectory.store.sqlite import open_reader
+
+QUIET = ("--otlp-http", "off", "--otlp-grpc", "off")
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +206,48 @@ def test_a_collector_with_a_lifeline_stops_when_its_starter_is_gone(tmp_path: Pa
     process.stdin.close()
     assert process.wait(20) == 0
     process.stderr.close()
+
+
+def test_the_demo_on_a_screen_shows_its_team_and_keeps_the_run_however_early_it_is_left(tmp_path: Path) -> None:
+    words = ("demo", "--no-settings", "--pace", "0.05", "--store", tmp_path / "s.db")
+    window = Window("-m", "trajectory", *words)
+    try:
+        window.read_until(b"revenue")
+        window.write(b"q")
+        window.read_until(f"The run is kept. Look again: trajectory watch --store {tmp_path / 's.db'}".encode())
+        assert window.code() == 0
+    finally:
+        window.kill()
+    assert [row["title"] for row in trajectory("traces", "--json", "--store", tmp_path / "s.db").json_lines()] == [
+        "Q3 revenue memo"
+    ]
+
+
+def test_a_store_that_is_none_ends_the_demo_with_what_its_collector_said(tmp_path: Path) -> None:
+    (tmp_path / "s.db").write_text("no store " * 900)
+    done = trajectory("demo", "--headless", "--store", tmp_path / "s.db")
+    assert done.code == 2 and done.err.startswith("trajectory demo: ") and "is not a Trajectory store" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_collector_that_does_not_end_when_it_is_asked_to_is_killed(tmp_path: Path) -> None:
+    with collector_process(str(tmp_path / "s.db"), *QUIET, stop_s=0.05) as endpoint:
+        pid, served = writer_of(tmp_path / "s.db") or (0, "")
+        assert served == endpoint
+        os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_run_whose_collector_is_elsewhere_or_gone_is_said_to_be_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("trajectory.cli.demo._SETTLE_S", 0.1)
+    asked, gone = argparse.Namespace(trace_id="ab" * 16, answer="memo", json=True), free_endpoint()
+    assert _report_of(asked, gone) == 0
+    shown = capsys.readouterr()
+    assert shown.err == f"the run is abababab at {gone}: trajectory watch --connect {gone}\n"
+    assert json.loads(shown.out) == {"trace_id": "ab" * 16, "answer": "memo", "endpoint": gone}
+    endpoint = free_endpoint()
+    with serving(tmp_path / "s.db", endpoint, *QUIET):
+        assert _settled(endpoint, "ab" * 16) is None  # nothing has come

@@ -3,6 +3,7 @@
 import os
 import pty
 import signal
+import subprocess
 import sys
 import termios
 import threading
@@ -44,6 +45,16 @@ class Window:
         """Takes at least so many bytes of what is drawn."""
         while count > 0:
             count -= len(os.read(self._master, count))
+
+    def read_until(self, text: bytes) -> bytes:
+        """All that is drawn until there is a text."""
+        drawn = b""
+        while text not in drawn:
+            drawn += os.read(self._master, 65536)
+        return drawn
+
+    def write(self, keys: bytes) -> None:
+        os.write(self._master, keys)
 
     def close(self) -> None:
         if self.is_open:
@@ -124,6 +135,85 @@ def test_an_app_that_writes_to_a_terminal_that_is_gone_ends_as_the_terminal_did(
     windows[0].read(10)
     windows[0].close()
     assert windows[0].code() == 128 + signal.SIGHUP
+
+
+# What an app does that hears nothing any more, or that fails: a word says which.
+STUCK = """
+import os, signal, sys, time
+from trajectory.cli import leaving
+
+class App:
+    async def run_async(self, *, mouse=True):
+        if sys.argv[1] == "fails":
+            raise OSError("no such screen")
+        assert sys.argv[1] != "told before"
+        print("begun", flush=True)
+        while True:
+            time.sleep(0.05)
+
+    def exit(self):
+        pass
+
+leaving.DEADLINE_S = 0.1
+ending = leaving.Ending(App())
+if sys.argv[1] == "told before":
+    leaving.DEADLINE_S = 60.0
+    ending._on_signal(signal.SIGTERM, None)
+ending.run(False)
+ending.done()
+sys.exit(128 + ending.number)
+"""
+
+
+def test_an_app_that_hears_nothing_is_ended_and_the_terminal_is_given_back(windows: list[Window]) -> None:
+    for closes in (False, True):
+        window = Window("-c", STUCK, "hears nothing")
+        windows.append(window)
+        said = window.read_until(b"begun")
+        if closes:
+            window.close()
+            assert window.code() == 128 + signal.SIGHUP
+        else:
+            os.kill(window.pid, signal.SIGTERM)
+            assert window.read_until(b"\x1b[?1049l\x1b[?25h").count(b"\x1b[?1049l") == 1 and b"\x1b" not in said
+            assert window.code() == 128 + signal.SIGTERM
+    piped = subprocess.Popen(
+        [sys.executable, "-P", "-c", STUCK, "hears nothing"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with piped:
+        assert piped.stdout is not None and piped.stdout.readline() == b"begun\n"
+        piped.terminate()
+        assert (piped.wait(30), piped.stdout.read()) == (128 + signal.SIGTERM, b"")
+
+
+def test_who_is_told_to_end_before_it_began_does_not_begin_and_a_fault_of_the_app_is_passed_on(
+    windows: list[Window],
+) -> None:
+    windows += [Window("-c", STUCK, "told before"), Window("-c", STUCK, "fails")]
+    assert windows[0].code() == 128 + signal.SIGTERM
+    assert b"OSError: no such screen" in windows[1].read_until(b"OSError: no such screen")
+    assert windows[1].code() == 1
+
+
+def test_a_link_is_opened_and_what_leads_nowhere_is_said_before_the_screen_is_taken(
+    store: Path, windows: list[Window]
+) -> None:
+    (trace_id,) = trajectory("traces", "--ids", "--store", store).out.split()
+    here = ("--no-settings", "--store", store)
+    for words, said in (
+        (("open", "trajectory://ffff", *here), b"has no run that begins with ffff"),
+        (("watch", "--trace", "ffff", *here), b"has no run that begins with ffff"),
+        (("watch", "--theme", "no-such-theme", *here), b"no-such-theme"),
+    ):
+        window = Window("-m", "trajectory", *words)
+        windows.append(window)
+        assert b"\x1b[?1049h" not in window.read_until(said)
+        assert window.code() == 2
+    window = Window("-m", "trajectory", "open", f"trajectory://{trace_id[:8]}", *here)
+    windows.append(window)
+    window.read_until(b"answer")  # of the run, and not of the list of runs
+    window.write(b"q")
+    assert window.code() == 0
 
 
 def test_a_terminal_that_takes_no_output_does_not_keep_the_dashboard(store: Path, windows: list[Window]) -> None:

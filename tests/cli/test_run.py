@@ -1,22 +1,30 @@
 """`trajectory run`: a program runs as it would without, its agents are heard, and what could not be heard is said."""
 
+import argparse
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.alerting.servers import http_server
 from tests.cli.terminal import Done, free_endpoint, serving, trajectory, until
-from trajectory.cli.run_place import Place
+from tests.cli.test_leaving import Window
+from tests.collector.builders import SOURCE, ended, started
+from trajectory.cli.run import _replay, _Run, _stop, _wait
+from trajectory.cli.run_place import Place, _store_of_collector
 from trajectory.cli.wiring import environment_for, service_of
+from trajectory.collector.pipeline import Pipeline
 from trajectory.emitter.api import instrument
+from trajectory.model.fact import Batch
+from trajectory.store.sqlite import open_writer
 
 PROGRAM = """
 import sys
@@ -433,3 +441,133 @@ with tracer.start_as_current_span("create_agent planner") as span:
 """
     done = run(tmp_path / "s.db", "--headless", "--", sys.executable, program(tmp_path, made + PROGRAM))
     assert "planner" in done.out and "create_agent" not in done.out and "1 more trace" in done.err
+
+
+def test_on_a_screen_the_dashboard_is_over_it_and_what_it_printed_comes_after(tmp_path: Path) -> None:
+    code = PROGRAM + "import pathlib, time\nwhile not pathlib.Path(sys.argv[1]).exists():\n    time.sleep(0.02)\n"
+    app = program(tmp_path, code.replace("sys.exit(len(sys.argv) - 1)", "") + "sys.exit(1)")
+    words = ("run", "--no-settings", "--store", tmp_path / "s.db", "--", sys.executable, app, tmp_path / "left")
+    window = Window("-m", "trajectory", *words)
+    try:
+        window.read_until(b"planner")
+        window.write(b"q")
+        window.read_until(b"the program goes on; ctrl-c stops it")
+        (tmp_path / "left").touch()
+        printed = window.read_until(b"look again: trajectory watch")
+        assert window.code() == 1
+    finally:
+        window.kill()
+    assert f"said {tmp_path / 'left'}\r\n".encode() in printed and b"the program ended with 1" in printed
+    assert not (Path(os.environ["XDG_CONFIG_HOME"]) / "trajectory" / "settings.toml").exists()
+
+
+class Interrupted:
+    """A program that is waited for, while somebody presses ctrl-c so many times."""
+
+    def __init__(self, count: int) -> None:
+        self.left, self.is_ended = count, False
+
+    def wait(self) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise KeyboardInterrupt
+
+    def terminate(self) -> None:
+        self.is_ended = True
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_first_ctrl_c_is_the_programs_and_the_second_ends_it(count: int) -> None:
+    process = Interrupted(count)
+    _wait(process)  # type: ignore[arg-type]
+    assert process.is_ended == (count == 2)
+
+
+def test_a_program_that_does_not_end_when_it_is_asked_to_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trajectory.cli.run._GRACE_S", 0.05)
+    command = ["/bin/sh", "-c", "trap '' TERM; echo ready; read x; echo still there"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        _stop(process)
+        assert process.returncode == -signal.SIGKILL and process.stdout.read() == b""
+
+
+def test_of_much_that_was_printed_behind_the_dashboard_the_end_comes_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "output").write_bytes(b"first\n" + b"\xff" * 65_535 + b"\n")
+    _replay(tmp_path / "output")
+    shown = capsys.readouterr()
+    assert (
+        shown.err == "the last 64 kB of what it printed:\n" and shown.out == "\N{REPLACEMENT CHARACTER}" * 65_535 + "\n"
+    )
+
+
+def reported(folder: Path, there: Place, *command: str) -> int:
+    asked = argparse.Namespace(headless=True, json=False, fail_on=None)
+    return _Run(asked, [*command], str(folder)).report(there, 0)
+
+
+def test_a_summary_that_cannot_be_had_is_said_and_a_report_that_cannot_be_read_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, text in enumerate(('{"instrumented": ["x by y"', "[]", '{"instrumented": 3}', '{"trouble": ["z"]}')):
+        (tmp_path / f"{number}.json").write_text(text)
+    there = Place("tcp://127.0.0.1:1", "", str(tmp_path / "gone.db"), True)
+    assert reported(tmp_path, there, "node", "app.js") == 0
+    said = capsys.readouterr().err
+    assert "there is no summary: no store at" in said and "not instrumented: z\n" in said and "x by y" not in said
+    assert "npm install @opentelemetry/api" in said and "no agent was heard of" in said
+
+
+def test_of_a_shared_store_neither_older_runs_nor_those_of_others_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later_ns = time.time_ns() + 60_000_000_000
+    with closing(open_writer(str(tmp_path / "s.db"))) as writer:
+        pipeline = Pipeline(writer, [], time.time_ns)
+        facts = [
+            each
+            for number, at_ns in (
+                (1, later_ns),
+                (2, later_ns - 3_600_000_000_000),
+                (3, later_ns - 50 * 3_600_000_000_000),
+            )
+            for each in (
+                started(number, agent=f"agent-{number}", at_ns=at_ns, trace_id=bytes([number]) * 16),
+                ended(number, at_ns=at_ns + 1, trace_id=bytes([number]) * 16),
+            )
+        ]
+        pipeline.store([Batch(SOURCE, 0, facts)])
+        pipeline.fold([Batch(SOURCE, 0, facts)])
+        pipeline.finish()
+    for is_ours in (True, False):
+        reported(tmp_path, Place("tcp://127.0.0.1:1", "", str(tmp_path / "s.db"), is_ours), "python", "app.py")
+        shown = capsys.readouterr().out
+        assert ("agent-1" in shown) == is_ours and "agent-2" not in shown and "agent-3" not in shown
+
+
+def test_a_collector_that_goes_while_the_program_runs_costs_the_rest_and_no_more(tmp_path: Path) -> None:
+    endpoint, store = free_endpoint(), tmp_path / "there.db"
+    code = "import os, sys\nos.kill(int(sys.argv[1]), 9)\nprint('said')"
+    with serving(store, endpoint) as collector:
+        words = ("--connect", endpoint, "--", sys.executable, program(tmp_path, code), collector.pid)
+        done = run(tmp_path / "x.db", *words)
+    assert done.code == 0 and done.out == "said\n" and "Traceback" not in done.err
+
+
+def test_only_an_endpoint_that_was_named_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _store_of_collector(free_endpoint(), "", is_named=False, must=False) is None
+    assert capsys.readouterr().err == ""
+
+
+def test_whatever_is_broken_where_the_program_runs_it_starts_and_that_is_told(tmp_path: Path) -> None:
+    about = tmp_path / "site" / "broken-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[opentelemetry_instrumentor]\nno entry\n")
+    script = f'PYTHONPATH="$PYTHONPATH:{about.parent}" exec "{sys.executable}" "$@"'
+    done = run(tmp_path / "s.db", "--", "/bin/sh", "-c", script, "sh", program(tmp_path, "print('said')"))
+    assert (
+        done.code == 0 and done.out.startswith("said\n") and "not instrumented: nothing was switched on: " in done.err
+    )

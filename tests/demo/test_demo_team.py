@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.demo.truth import Truth, truth
-from trajectory.cli.demo_team.team import ROLES, Team, TeamResult, run_team
+from trajectory.cli.demo_team.team import ROLES, Team, TeamResult, _Member, run_team
 from trajectory.errors import TrajectoryError
 from trajectory.model import words
 from trajectory.model.content import text_of
@@ -319,3 +319,32 @@ def test_agents_end_when_the_process_that_started_them_is_killed() -> None:
     deadline = time.monotonic() + 10.0
     while not all(map(_refuses, addresses)):
         assert time.monotonic() < deadline, "agents outlive the process that started them"
+
+
+def test_a_member_that_is_gone_is_noticed_where_it_is_asked_and_its_last_words_are_told(tmp_path: Path) -> None:
+    with (tmp_path / "errors").open("w+b") as errors:
+        member = _Member("planner", ["--nonsense"], errors)
+        team = Team("tcp://127.0.0.1:1", 0, 0.0)
+        member.address, team._members["planner"] = "127.0.0.1:1", member
+        assert member._process.wait(30) == 2
+        member.tell("{}")
+        with pytest.raises(TrajectoryError, match=r"gave no answer: .* \(planner: .* are required: --endpoint"):
+            team.ask()
+        member.end()
+        assert member.wait(0.0) == 2
+
+
+def test_a_member_whose_team_goes_before_it_begins_ends_well() -> None:
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "trajectory.cli.demo_team.member",
+        "reviewer",
+        "--endpoint",
+        "tcp://127.0.0.1:1",
+    ]
+    done = subprocess.run(
+        [*command, "--seed", "0", "--pace", "0"], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=True
+    )
+    assert done.stdout.startswith(b"ready 127.0.0.1:") and done.stderr == b""

@@ -58,30 +58,30 @@ def run(args: argparse.Namespace) -> int:
     if args.connect and args.policy:
         raise ConfigError("--alerts goes without --connect: a running collector tells as its own policy says", "alerts")
     if args.connect:
-        code = _play(args, args.connect, store if args.store else "", pace, headless)
-        return _report_of(args, args.connect) if headless and code == 0 else code
+        _play(args, args.connect, store if args.store else "", pace, headless)
+        return _report_of(args, args.connect) if headless else 0
     for name in VARIABLES:
         os.environ.pop(name, None)  # the demo's own collector takes no keys
     policy = policy_file(args.policy) if args.policy else None
     with told_by_own(policy, store) as words, collector_process(store, *_NO_OTLP, *words) as endpoint:
-        code = _play(args, endpoint, "" if headless else store, pace, headless)
-        if headless and code == 0:
+        _play(args, endpoint, "" if headless else store, pace, headless)
+        if headless:
             _settled(endpoint, args.trace_id)
-    return _report(args, store) if headless and code == 0 else code
+    return _report(args, store) if headless else 0
 
 
-def _play(args: argparse.Namespace, endpoint: str, store: str, pace: float, headless: bool) -> int:
+def _play(args: argparse.Namespace, endpoint: str, store: str, pace: float, headless: bool) -> None:
     """Runs the team against a collector, with the dashboard on it unless headless."""
     from trajectory.cli.demo_team.team import run_team
 
     if headless:
         result = run_team(endpoint, args.seed, pace, None if args.json else say)
         args.trace_id, args.answer = result.trace_id, result.answer
-        return 0
-    return _play_on_screen(args, endpoint, store, pace)
+    else:
+        _play_on_screen(args, endpoint, store, pace)
 
 
-def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: float) -> int:
+def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: float) -> None:
     from trajectory.cli.demo_team.team import Team
     from trajectory.cli.watch import looks_of, show
     from trajectory.collector.remote import RemoteFeed
@@ -110,7 +110,6 @@ def _play_on_screen(args: argparse.Namespace, endpoint: str, store: str, pace: f
         raise TrajectoryError(faults[0])
     if store:
         say(f"The run is kept. Look again: trajectory watch --store {store}")
-    return 0
 
 
 @contextmanager
@@ -161,9 +160,8 @@ def collector_process(store: str, *words: str, stop_s: float = _STOP_S) -> Itera
                 say(f"the collector: {line}")
             if is_over:
                 say("the collector ended too early: what it had not taken waits on disk for the next one of this store")
-        for stream in (process.stdin, process.stderr):
-            if stream is not None:
-                stream.close()
+        for stream in filter(None, (process.stdin, process.stderr)):
+            stream.close()
 
 
 def _wait_listening(process: "subprocess.Popen[str]") -> None:

@@ -5,7 +5,6 @@ else one is started for as long as it takes. What could not be instrumented is s
 """
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
 
 from trajectory.cli.alerting import add_policy
 from trajectory.cli.output import json_line, plural, say
@@ -150,7 +151,7 @@ class _Run:
 
     def _behind_the_dashboard(self, there: Place) -> int:
         """What it prints comes when the dashboard is left."""
-        from trajectory.cli.watch import show
+        from trajectory.cli.watch import looks_of, show
         from trajectory.collector.remote import RemoteFeed
         from trajectory.protocol.keys import client_keys
 
@@ -160,7 +161,7 @@ class _Run:
             threading.Thread(target=process.wait, daemon=True).start()
             try:
                 feed = RemoteFeed(there.endpoint, keys=client_keys(self._args.key))
-                show(feed, glyphs=self._args.glyphs, theme=self._args.theme)
+                show(feed, **looks_of(self._args))
                 if process.poll() is None:
                     say("the program goes on; ctrl-c stops it")
                 _wait(process)
@@ -236,11 +237,16 @@ class _Run:
         told: dict[str, dict[str, None]] = {"instrumented": {}, "trouble": {}, "missing": {}}
         for path in sorted(Path(self._folder).glob("*.json")):
             try:
-                report = json.loads(path.read_text())
-            except (OSError, ValueError):
+                report = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+            except (
+                OSError,
+                msgspec.MsgspecError,
+                UnicodeDecodeError,
+                RecursionError,
+            ):  # a program may write there, too
                 continue
             for key, lines in told.items():
-                lines.update(dict.fromkeys(clean(str(line))[:300] for line in report.get(key, [])))
+                lines.update(dict.fromkeys(clean(line)[:300] for line in report.get(key, [])))
         if told["instrumented"]:
             say(f"instrumented: {', '.join(told['instrumented'])}")
         for line in told["trouble"]:

@@ -194,8 +194,8 @@ class _Member:
         except subprocess.TimeoutExpired:
             self.kill()
         code = self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         return code
 
     def kill(self) -> None:
