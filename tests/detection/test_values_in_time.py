@@ -98,6 +98,39 @@ def test_a_result_that_is_used_or_not_spoken_of_is_not_ignored(answer: str) -> N
     assert found(_asks(answer), IgnoredResults) == []
 
 
+def test_a_result_that_was_used_once_is_used_whatever_comes_after() -> None:
+    run = Scenario()
+    with run.agent("editor", task="Write a memo on the revenue of Norvia in Q2, and have it printed."):
+        with run.delegate("analyst", "Find the revenue of Norvia in Q2."):
+            run.tool("filings", {"company": "Norvia"}, {"revenue": "38.9M EUR"})
+            run.says("Revenue was 38.9M EUR.")
+        with run.delegate("writer", "Write a memo: revenue of Norvia was 38.9M EUR in Q2."):
+            run.says("Written.")
+        with run.delegate("printer", "Print the memo on the revenue of Norvia, for at most 12.50 EUR."):
+            run.says("Printed.")
+        run.says("It is written and printed.")
+    assert found(run, IgnoredResults) == []
+
+
+def test_a_sentence_of_a_result_that_the_answer_takes_over_with_another_value_is_ignored() -> None:
+    back = "The quiet room R-1207 on the top floor costs 340 EUR a night. It looks on the garden."
+    (finding,) = found(_asks(back.replace("340", "430"), back, "Find a quiet room."), IgnoredResults)
+    assert (finding.value, finding.agent, finding.peer_agent) == ("340 EUR", "editor", "analyst")
+    assert "430 EUR" in finding.message
+    assert found(_asks(back, back, "Find a quiet room."), IgnoredResults) == []
+
+
+def test_a_denial_after_something_else_failed_is_of_that() -> None:
+    run = Scenario()
+    with run.agent("editor", task="Write a memo on the revenue of Norvia in Q2."):
+        with run.delegate("analyst", "Find the revenue of Norvia in Q2."):
+            run.tool("filings", {"company": "Norvia"}, {"revenue": "38.9M EUR"})
+            run.says("Revenue was 38.9M EUR.")
+        run.tool("archive", {"q": "earlier revenue of Norvia"}, "Error: 503 Service Unavailable")
+        run.says("I could not find the revenue of Norvia for Q2.")
+    assert found(run, IgnoredResults) == []
+
+
 # --- stale ---------------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +178,56 @@ def test_what_a_person_asks_for_anew_stands_in_place_of_the_old() -> None:
     assert finding.value == "2026-03-03"
 
 
+def test_a_superseded_value_in_the_answer_is_stale() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Which offer is it?"):
+        run.tool("check", {"offer": "HR-8841"}, "Notice: offer HR-8841 was replaced by HR-9017.")
+        run.says("It is HR-8841.")
+    (finding,) = found(run, StaleValues)
+    assert (finding.value, finding.agent, finding.peer_agent) == ("HR-8841", "planner", "")
+
+
+def test_of_two_values_that_may_be_meant_none_is_stale() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Book a table at the quay for 2026-03-03 or for 2026-03-04."):
+        run.says("Will do.")
+        run.hears("Actually, make it 2026-03-05 for the table.")
+        run.says("Sure.")
+        with run.delegate("booker", "Book a table at the quay for 2026-03-03."):
+            run.says("Booked.")
+        run.says("Booked.")
+    assert found(run, StaleValues) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "passed", "count"),
+    [
+        (
+            {"price": "640 EUR", "free": True, "tags": ["a"], "note": None},
+            {"price": "710 EUR", "free": False},
+            "640 EUR",
+            1,
+        ),
+        ({"price": "640 EUR"}, {"price": "710 EUR", "deposit": "640 EUR"}, "640 EUR", 0),
+        ({"stay": "3 nights"}, {"stay": "4 nights"}, "3 nights", 0),
+        ("640 EUR", "710 EUR", "640 EUR", 0),
+    ],
+    ids=["a price among other things", "told beside the old", "a count is met anywhere", "no fields"],
+)
+def test_what_the_same_call_says_otherwise_is_stale_where_it_can_be_told(
+    was: object, now: object, passed: str, count: int
+) -> None:
+    run = Scenario()
+    with run.agent("planner", task="Book the room."):
+        for told in (was, now):
+            run.tool("price", {"room": "R7"}, told)
+            run.says("Noted.")
+        with run.delegate("booker", f"Book room R7 for {passed}."):
+            run.says("Booked.")
+        run.says("Booked.")
+    assert len(found(run, StaleValues)) == count
+
+
 def test_undoing_the_old_value_is_not_stale() -> None:
     run = Scenario()
     with run.agent("planner", task="Book the cheapest room."):
@@ -166,7 +249,7 @@ def test_no_part_of_a_finding_holds_the_secret() -> None:
     assert (finding.agent, finding.peer_agent, finding.severity) == ("lead", "writer", "critical")
 
 
-def _calls(tool: str, arguments: dict[str, str], asked: str = "Look after the archive.", system: str = "") -> Scenario:
+def _calls(tool: str, arguments: object, asked: str = "Look after the archive.", system: str = "") -> Scenario:
     run = Scenario()
     with run.agent("clerk", task=asked, system=system):
         run.says("On it.")
@@ -181,9 +264,12 @@ def _calls(tool: str, arguments: dict[str, str], asked: str = "Look after the ar
         ("web_search", {"query": f"what is {KEY}"}, "Look after the archive."),
         ("post_message", {"text": f"the key is {KEY}"}, f"Open the archive with {KEY}."),
         ("save_note", {"body": f"guest card {CARD}"}, "Look after the guest."),
+        ("web_search", {"queries": ["tides", f"what is {KEY}"]}, "Look after the archive."),
+        ("web_search", f"what is {KEY}", "Look after the archive."),
+        ("web_search", {f"what is {KEY}": True}, "Look after the archive."),
     ],
 )
-def test_a_secret_in_a_field_that_is_not_made_for_one_leaks(tool: str, arguments: dict[str, str], asked: str) -> None:
+def test_a_secret_in_a_field_that_is_not_made_for_one_leaks(tool: str, arguments: object, asked: str) -> None:
     (finding,) = found(_calls(tool, arguments, asked), LeakedSecrets)
     assert tool in finding.message
 
@@ -231,13 +317,90 @@ def test_one_that_is_continued_is_no_alarm_at_any_time() -> None:
     assert {f.severity for f in said} == {"info"}
 
 
+TASK = (
+    "Find a step-free hotel in Lyon for two people and two nights at no more than 900 EUR in all, and say what a quiet room "
+    "costs there. Then write to the hotel and ask for the key.\n\nReference T-77, for the trip of the board in spring."
+)
+
+
+@pytest.mark.parametrize(
+    ("length", "mark", "is_cut"),
+    [
+        (100, "", True),
+        (100, "…", True),
+        (TASK.index("Then"), "", False),
+        (TASK.index("Then"), "[…]", True),
+        (TASK.index("\n"), "", False),
+        (len(TASK) - 9, "", False),
+        (40, "", False),
+        (100, "\n[cut: 120 bytes of text/plain, digest 00]", False),
+    ],
+    ids=["a text", "with a mark", "whole sentences", "marked", "whole paragraphs", "little", "a start", "by ourselves"],
+)
+def test_a_task_or_an_answer_that_arrives_without_its_end_is_cut(length: int, mark: str, is_cut: bool) -> None:
+    asked, answered = Scenario(), Scenario()
+    with asked.agent("lead", task="Plan the trip."):
+        with asked.delegate("researcher", TASK, hears=TASK[:length] + mark):
+            asked.says("H7.")
+        asked.says("H7.")
+    with answered.agent("lead", task="Plan the trip."):
+        with answered.delegate("researcher", "Say what to do."):
+            answered.says(TASK)
+            answered.returns(TASK[:length] + mark)
+        answered.says("H7.")
+    for run, where in ((asked, "the task of researcher#1"), (answered, "an answer to lead#1")):
+        told = [(f.value, f.message.startswith(where)) for f in found(run, TruncatedContent)]
+        assert [(TASK[length:].split()[0] in value, begins) for value, begins in told] == [(True, True)] * is_cut
+
+
+def test_an_answer_of_the_run_that_ends_in_the_middle_of_its_json_is_cut() -> None:
+    run = Scenario()
+    with run.agent("lead", task="List the hotels."):
+        run.says('{"hotels": [{"id": "HR-8841", "name": "Grand Rhone"}, {"id": "HR-9017", "na')
+    (finding,) = found(run, TruncatedContent)
+    assert finding.message.startswith("the answer of lead#1 ends in the middle of its JSON")
+
+
+def shortened(*left: str, answered: bool = True) -> Scenario:
+    """A conversation with a request of several sentences, of which `left` are there when it is shorter."""
+    request = [
+        "Write a report on tides for the harbour.",
+        "Name each source that was read.",
+        "The harbour opens in May.",
+    ]
+    request += ["The harbour master in Porto wants a copy on thick paper.", "It is for the new quay."]
+    run = Scenario()
+    with run.agent("writer", task=" ".join(request)):
+        for source in ("S1", "S2", "S3"):
+            run.says(f"Reading {source}.")
+            run.tool("read", {"source": source}, f"{source} says that tides rise and fall.")
+        tail = [{"role": "user", "content": " ".join(left or request)}, *(run.heard[-2:] if answered else [])]
+        run.says("Tides rise and fall.", knows=tail)
+    return run
+
+
+def test_a_sentence_that_asks_and_is_not_in_the_shorter_conversation_was_dropped() -> None:
+    kept = ("Write a report on tides for the harbour.", "Name each source that was read.", "The harbour opens in May.")
+    (finding,) = found(shortened(*kept, "It is for the new quay."), TruncatedContent)
+    assert "harbour master in Porto" in finding.value
+    assert found(shortened(), TruncatedContent) == []
+    assert found(shortened(*kept, answered=False), TruncatedContent) == []  # another question to the model
+
+
 def test_json_that_ends_in_the_middle_is_cut() -> None:
     whole = '{"hotels": [{"id": "HR-8841", "name": "Grand Rhone"}, {"id": "HR-9017", "name": "Petit Quai"}]}'
     assert is_cut_json(whole[:-20]) and is_cut_json(whole[:-24])
     assert not any(
         map(
             is_cut_json,
-            (whole, whole[:30], "{'a': 1, 'b': 2, 'hotels': ['HR-8841', 'HR-9017', 'HR-1930'", "[note] " * 20),
+            (
+                "[see the list of all the hotels that were found, in the file",
+                '["a", ' + "[" * 9_000,
+                whole,
+                whole[:30],
+                "{'a': 1, 'b': 2, 'hotels': ['HR-8841', 'HR-9017', 'HR-1930'",
+                "[note] " * 20,
+            ),
         )
     )
     assert not is_cut_json(f"{whole[:-20]}\n[cut: 120 bytes of application/json, digest 00]")

@@ -36,8 +36,8 @@ class _First(NamedTuple):
 
     item: Item
     entry: Entry
-    rival: Item | None
-    rival_entry: Entry | None
+    rival: Item
+    rival_entry: Entry
 
 
 class InventedValues(Walks["_Walk"]):
@@ -110,20 +110,20 @@ class _Walk:
         self._known.add(i for i in self._reader.items(entry.digest) if key_of(i) not in self._first)
 
     def _note(self, item: Item, entry: Entry) -> None:
-        rival, rival_entry = self._rival(item, entry)
+        rival = self._rival(item, entry)
         if rival is not None:
-            self._first[key_of(item)] = _First(item, entry, rival, rival_entry)
+            self._first[key_of(item)] = _First(item, entry, *rival)
             self._use(key_of(item), entry)
 
     def _use(self, key: Key, entry: Entry) -> None:
         if entry.role in (GIVEN, ARGUMENT):
             self._used.setdefault(key, entry)
 
-    def _rival(self, item: Item, entry: Entry) -> tuple[Item | None, Entry | None]:
+    def _rival(self, item: Item, entry: Entry) -> tuple[Item, Entry] | None:
         """The one value of a source that the words about a new one are about, and that does not stand beside it."""
         held = self._sources.get((item.kind, shape_of(item)), {})
         if not held:
-            return None, None
+            return None
         beside = {key for other in self._reader.items(entry.digest) for key in asking_keys(other)}
         rivals = [(i, e) for key, (i, e) in held.items() if key not in beside and key != key_of(item)]
         if entry.role == GIVEN:  # what was asked and is passed on changed is altered, which is said as such
@@ -131,19 +131,19 @@ class _Walk:
         if item.kind != "identifier":
             near = words_near(item, self._reader.plain(entry.digest))
             rivals = [(i, e) for i, e in rivals if near & words_near(i, self._reader.plain(e.digest))]
-            return rivals[0] if len(rivals) == 1 else (None, None)
-        return rivals[-1] if 0 < len(rivals) <= _MAX_RIVALS_COUNT else (None, None)
+            return rivals[0] if len(rivals) == 1 else None
+        return rivals[-1] if 0 < len(rivals) <= _MAX_RIVALS_COUNT else None
 
 
 def _finding(first: _First, used: Entry, reader: Reader, trace: Trace) -> Finding:
     entry, item = first.entry, first.item
     who = trace.span_label(trace.spans[entry.span_id]) or "an agent"
     path = list(dict.fromkeys((entry.span_id, used.span_id)))
-    evidence = [Evidence(entry.span_id, _quote(item, entry, reader))]
-    because = ""
-    if first.rival is not None and first.rival_entry is not None:
-        because = f"; {_origin(first.rival_entry, trace)} has “{shorten(first.rival.text, 60)}” there"
-        evidence.append(Evidence(first.rival_entry.span_id, _quote(first.rival, first.rival_entry, reader)))
+    because = f"; {_origin(first.rival_entry, trace)} has “{shorten(first.rival.text, 60)}” there"
+    evidence = [
+        Evidence(entry.span_id, _quote(item, entry, reader)),
+        Evidence(first.rival_entry.span_id, _quote(first.rival, first.rival_entry, reader)),
+    ]
     return Finding(
         kind=KIND,
         severity=Severity.WARNING,

@@ -236,7 +236,7 @@ def is_cut_json(text: str) -> bool:
     except json.JSONDecodeError as fault:
         return fault.pos >= len(said) or fault.msg.startswith("Unterminated string")
     except RecursionError:
-        return False
+        pass
     return False
 
 
@@ -282,7 +282,7 @@ def _dropped(before: Span, after: Span, invocation: Invocation, reader: Reader, 
     held = set(now)
     talk = {*was, *before.digests(Slot.OUTPUT)}
     gone = [d for d in was if d not in held]
-    if len(was) < _LEAST_LONG_COUNT or len(now) >= len(was) or len(gone) < _LEAST_DROPPED_COUNT:
+    if len(was) < _LEAST_LONG_COUNT or len(gone) < _LEAST_DROPPED_COUNT:
         return
     if not talk & held:
         return  # another question to the model, and not the same talk made shorter
