@@ -8,6 +8,7 @@ import pytest
 
 from tests.detection.asking import calls_to_judge, judged, last
 from tests.scenarios import Scenario
+from trajectory.detection.additions import Additions
 from trajectory.detection.bad_arguments import BadArguments
 from trajectory.model.fact import Finding, Payload, SpanUpdated
 from trajectory.model.words import Severity, Slot, SpanKind
@@ -103,6 +104,63 @@ def test_definitions_are_read_in_every_usual_shape(tools: Any) -> None:
 )
 def test_arguments_are_read_in_every_usual_writing(arguments: Any) -> None:
     assert [f.value for f in found(one_call(arguments))] == ['search({"city":"Lyon","nights":"two"})']
+
+
+def test_arguments_wrapped_in_text_without_end_are_not_known() -> None:
+    given: Any = WRONG
+    for _ in range(8):
+        given = json.dumps(given)
+    assert found(one_call(given)) == []
+
+
+def test_of_two_definitions_under_one_name_the_first_counts() -> None:
+    loose = {"type": "function", "function": {"name": "search", "parameters": {"type": "object", "properties": {}}}}
+    assert len(found(one_call(tools=[*OPENAI, loose]))) == 1
+    assert found(one_call(tools=[loose, *OPENAI])) == []
+
+
+def test_a_tool_of_the_provider_s_own_is_on_offer_by_its_type() -> None:
+    tools = [*OPENAI, {"type": "web_search"}]
+    gone = "Error: no such tool"
+    (finding,) = found(one_call({"q": 1}, tools, "nope", result=gone, runs=False))
+    assert "on offer were only search, web_search" in finding.message
+    assert found(one_call({"q": 1}, tools, "web_search", result=gone, runs=False)) == []
+
+
+@pytest.mark.parametrize(("said", "count"), [("Error: no rooms left", 0), ("Error: Tool 'quote' not found", 1)])
+def test_a_call_that_no_model_asked_for_may_be_of_a_tool_that_was_not_on_offer(said: str, count: int) -> None:
+    run = Scenario()
+    with run.agent("worker"):
+        run.says("", tools=OPENAI)
+        run.tool("quote", {"id": 1}, said)
+    assert len(found(run)) == count
+
+
+def test_model_spans_within_each_other_without_end_tell_of_some_call() -> None:
+    run = Scenario()
+    with run.agent("worker"):
+        outer = [run.opens(SpanKind.MODEL, "llm 0")]
+        outer += [run.opens(SpanKind.MODEL, f"llm {n}", under=f"llm {n - 1}") for n in range(1, 40)]
+        run._stack.append(outer[-1])
+        run.says("", tools=OPENAI, calls=[("c1", "search", WRONG)])
+        run._stack.pop()
+        for span_id in reversed(outer):
+            run.ends(span_id)
+        run.tool("search", WRONG, "ok", call_id="c1")
+    assert len(found(run)) == 1
+
+
+def test_a_name_that_comes_with_two_tools_is_no_longer_shared_when_one_call_is_told_otherwise() -> None:
+    additions = Additions()
+    for number in range(300):  # more than are kept of one name
+        additions.note(number.to_bytes(8, "big"), "search", ["locale"])
+    assert additions.take() == {} and additions.is_a_model_s("locale", {"locale": "fr"}, [])
+    other = Additions()
+    other.note(b"call-1", "search", ["locale"])
+    other.note(b"call-2", "quote", ["locale", "locale"])
+    assert list(other.take()) == [b"call-1"] and not other.is_a_model_s("locale", {"locale": "fr"}, [])
+    other.note(b"call-2", "quote", [])
+    assert list(other.take()) == [b"call-1"] and other.is_a_model_s("locale", {"locale": "fr"}, [])
 
 
 def test_what_the_model_asked_for_counts_and_not_what_a_framework_made_of_it() -> None:

@@ -11,7 +11,7 @@ from tests.detection.stories import DOWN
 from tests.scenarios import Scenario
 from trajectory.detection.attempts import failed_by
 from trajectory.detection.blind_retry import BlindRetries
-from trajectory.model.fact import Finding, Payload, SpanEnded
+from trajectory.model.fact import Finding, Payload, SpanEnded, SpanStarted
 from trajectory.model.words import INPUT_TOKENS, Severity, SpanKind
 
 BAD = "Error: 404 Not Found: no hotel H99"
@@ -135,6 +135,12 @@ def between(*steps: Any) -> Scenario:
     return run
 
 
+def _tool_that_asks_an_agent(run: Scenario) -> None:
+    asks = run.opens(SpanKind.TOOL, "ask_helper", contents={"arguments": [{"task": "Mend it."}]})
+    run.ends(run.opens(SpanKind.AGENT, "helper", agent="helper", under="ask_helper"))
+    run.ends(asks, result="Mended.")
+
+
 def _delegates(run: Scenario) -> None:
     with run.delegate("helper", "Mend it."):
         run.says("Mended.")
@@ -147,6 +153,7 @@ def _delegates(run: Scenario) -> None:
         (lambda run: run.tool("login", {}, "welcome"), 0),
         (lambda run: run.tool("shell", {"run": "make"}, "exitcode: 2 (execution failed)"), 0),
         (_delegates, 0),
+        (_tool_that_asks_an_agent, 0),
         (lambda run: run.hears("Try it now, I have restarted it."), 0),
         (lambda run: run.tool("read_file", {"path": "a"}, "x = 1"), 1),
         (lambda run: run.tool("think", {"thought": "hm"}, ""), 1),
@@ -177,6 +184,27 @@ def test_another_writing_of_the_same_arguments_is_the_same_call() -> None:
     assert severities(run) == [Severity.WARNING]
 
 
+def test_arguments_that_are_not_at_hand_are_the_same_where_their_digest_is() -> None:
+    run = tried(BAD, BAD)
+    given = {d for f in run.facts if isinstance(f, SpanStarted) for d in f.contents.get("arguments", [])}
+    run.facts = [f for f in run.facts if not (isinstance(f, Payload) and f.digest in given)]
+    (finding,) = found(run)
+    assert finding.evidence[0].text == "arguments: "
+
+
+def test_a_call_that_waited_for_an_agent_is_a_delegation_s_matter() -> None:
+    run = tried(BAD, BAD, name="ask_booker")
+    assert len(found(run)) == 1
+    calls = [s for s in run.trace().spans.values() if s.kind == SpanKind.TOOL]
+    at_ns = calls[-1].start_ns + 1
+    run.facts += [
+        SpanStarted(run.trace_id, b"a-worker", b"", at_ns, 0, "agent", "booker", "booker"),
+        SpanEnded(run.trace_id, b"a-worker", at_ns + 1, 0, "ok"),
+    ]
+    assert [d.target_agent for d in run.trace().delegations()] == ["booker"]
+    assert judged(run, [BlindRetries], settle_every=10**6)[1] == []
+
+
 def test_calls_at_the_same_time_are_no_repetition() -> None:
     run = Scenario()
     with run.agent("worker"):
@@ -203,6 +231,18 @@ def test_the_tokens_of_the_model_calls_that_asked_again_are_counted() -> None:
     ]
     (finding,) = found(run)
     assert "(repeating took 2.0 s and 200 tokens)" in finding.message
+
+
+def test_the_tokens_of_a_call_that_is_told_twice_are_counted_once() -> None:
+    run = Scenario()
+    with run.agent("worker", task="Book H99."):
+        for _ in range(3):
+            outer = run.opens(SpanKind.MODEL, "llm", attributes={INPUT_TOKENS: 100})
+            run.ends(run.opens(SpanKind.MODEL, "chat", under="llm", attributes={INPUT_TOKENS: 100}))
+            run.ends(outer)
+            run.tool("book", {"hotel": "H99"}, BAD)
+    (finding,) = found(run)
+    assert finding.message.endswith(" and 200 tokens)")
 
 
 def test_nothing_is_said_where_arguments_or_results_were_not_captured() -> None:

@@ -8,6 +8,7 @@ from tests.detection.asking import judged, last, loud
 from tests.detection.stories import FULL_TASK, REQUEST, trip
 from tests.scenarios import Scenario
 from trajectory.detection.duplicate import Duplicates
+from trajectory.detection.excuses import AGAIN
 from trajectory.model.fact import Finding
 from trajectory.model.words import INPUT_TOKENS, SpanKind
 
@@ -100,6 +101,57 @@ def test_one_call_that_puts_two_agents_to_work_gives_nothing_twice() -> None:
         "scout": ["Is it step-free?"],
     }  # and not the call's arguments, twice
     assert not alarms(run)
+
+
+def test_one_call_that_asks_two_agents_the_same_gives_nothing_twice() -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        asks = run.opens(SpanKind.TOOL, "ask_both", contents={"arguments": [{"task": FULL_TASK}]})
+        for name in ("researcher", "scout"):
+            given = {"input": [FULL_TASK], "output": [FOUND]}
+            run.ends(run.opens(SpanKind.AGENT, name, agent=name, under="ask_both", contents=given))
+        run.ends(asks, result=FOUND)
+    assert not alarms(run)
+
+
+def test_work_that_nobody_known_gave_twice_is_a_duplicate_too() -> None:
+    run = Scenario()
+    for _ in range(2):
+        with run.delegate("researcher", FULL_TASK):
+            run.says(FOUND)
+    (finding,) = alarms(run)
+    assert (finding.agent, finding.peer_agent) == ("researcher", "")
+
+
+@pytest.mark.parametrize(
+    ("task", "mode", "why"),
+    [
+        ("Do it again with fresh data: " + FULL_TASK, "call", AGAIN[0]),
+        (FULL_TASK, "transfer", "control was handed over"),
+    ],
+)
+def test_what_is_given_again_on_purpose_is_for_information(task: str, mode: str, why: str) -> None:
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        for each in (FULL_TASK, task):
+            with run.delegate("researcher", each, mode=mode):
+                run.says(FOUND)
+                run.returns(FOUND)
+            run.says("Now the hotel.")
+    said = [(f.severity, f.message.endswith(why)) for f in last(judged(run, [Duplicates])[1])]
+    assert said == [("info", True)]
+
+
+def test_the_same_work_given_by_two_agents_is_done_twice() -> None:
+    def tell(run: Scenario) -> None:
+        gives(run, "researcher", FULL_TASK, FOUND)
+        with run.delegate("lead", "Plan the days in Lyon by yourself, with all that is to be seen there."):
+            run.says("First the hotel.")
+            gives(run, "scout", FULL_TASK, SAME_FOUND)
+            run.says("Two days.")
+
+    (finding,) = alarms(team(tell))
+    assert finding.agent == "scout"
 
 
 def test_more_of_the_same_grows_one_finding_and_its_cost() -> None:

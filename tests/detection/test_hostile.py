@@ -161,6 +161,47 @@ def test_no_text_makes_a_detector_slow_or_raise(name: str) -> None:
     assert all(len(f.message) < 1000 and "\n" not in f.message for f in found)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'tool_call_response and "tool_call", no JSON',
+        b'["tool_call_response", "tool_call"]',
+        b'{"role": "user", "parts": 7, "said": ["tool_call_response", "tool_call"]}',
+        b'{"role": "user", "parts": "tool_call_response", "type": "tool_call"}',
+        b'{"role": "user", "parts": {"type": "tool_call_response"}, "content": ["tool_call"]}',
+        b'{"role": 7, "parts": [7, {"type": "tool_call"}, {"type": "tool_call", "name": 5}, {"type": "tool_call_response"}]}',
+        b'{"role": "user", "content": {"type": "tool_call_response"}}',
+        b'{"messages": [{"messages": [{"messages": [{"messages": [{"messages": [{"role": "user", "parts": 7}]}]}]}]}]}',
+        b'[{"role": "user", "parts": 7}, {"role": "user", "content": 7}, 7]',
+        b'[7, {"function": 5}, {"function": {"name": 5, "parameters": 5}}, {"name": "ask", "parameters": {"properties": [5]}}]',
+        b'["step", {"step": 5}, {"step": "look"}, 7, [], "!"]',
+        b"[" * 50_000 + b'"tool_call_response", "tool_call"',
+        b'{"a":' * 50_000 + b'"tool_call_response"',
+    ],
+)
+def test_no_body_makes_a_detector_raise(body: bytes) -> None:
+    for media in (MESSAGE, JSON, TEXT):
+        trace = Trace(TRACE_ID, {b"d" * 16: (media, body)}.get)
+        judge = TraceJudge(trace, _ALL)
+        contents = {str(slot): [b"d" * 16] for slot in Slot}
+        kinds = (SpanKind.AGENT, SpanKind.MODEL, SpanKind.TOOL, SpanKind.MODEL, SpanKind.DELEGATION, SpanKind.AGENT)
+        facts: list[Fact] = []
+        for at, kind in enumerate(kinds):
+            above = b"" if at == 0 else SPAN_IDS[4 if at == 5 else 0]
+            named = {TOOL_CALL_ID: "call-1", DELEGATION_TARGET: "scout"}
+            name = "scout" if at == 5 else "planner"
+            start = SpanStarted(
+                TRACE_ID, SPAN_IDS[at], above, at + 1, 0, kind, name, name, attributes=named, contents=contents
+            )
+            facts += [start, SpanEvent(TRACE_ID, SPAN_IDS[at], at + 1, 0, "plan", contents=contents)]
+        facts += [SpanEnded(TRACE_ID, SPAN_IDS[at], at + 2, 0, "ok", "", {}, contents) for at in range(6)]
+        for fact in facts:
+            trace.apply(fact, SOURCE)
+            judge.observe(fact)
+        judge.settle(10**12)
+        assert judge.raised == {}, judge.faults
+
+
 def test_delegations_without_text_are_no_findings() -> None:
     run = Scenario()
     with run.agent("lead", task=""), run.delegate("worker", ""):

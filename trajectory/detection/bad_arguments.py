@@ -237,8 +237,7 @@ class BadArguments(Settling):
                 if schema is not None and plain_name(name) == plain:
                     return [schema], True
         place = call.tool or call.asker
-        if place is None:
-            return [], False
+        assert place is not None  # a call is known by its span, or by the model's that asked for it
         return self._offers.named(plain, line_of(place), place.agent_name), False
 
     def _say(self, span_id: bytes, part: str, call: JudgedCall | None, trace: Trace) -> Iterator[Finding]:

@@ -66,11 +66,6 @@ class Cascades(Settling):
         """Every cascade as it was last told, by when its failure happened."""
         return self._followed.standing if self._followed is not None else []
 
-    @property
-    def left_out_count(self) -> int:
-        """How many failures beyond `MAX_ROOTS_COUNT` are not followed."""
-        return self._followed.left_out_count if self._followed is not None else 0
-
 
 class _Followed:
     """The failures of a trace with what is known of their ways, each judged again only where something of it changed."""
@@ -81,7 +76,6 @@ class _Followed:
         self._provenance = provenance_of(trace)
         self._escapes = Escapes(self._provenance, trace)
         self._spreads = Spreads(failures, self._provenance, trace)
-        self.left_out_count = 0
         self._judged: dict[bytes, _Judged] = {}
         self._told: dict[bytes, tuple[_Judged, Finding]] = {}
         self._generation = -1
@@ -102,7 +96,6 @@ class _Followed:
                 self._judged[span_id] = self._judge(root)
             elif root is None and self._judged.pop(span_id, None) is not None:
                 self._spreads.forget(span_id)
-        self.left_out_count = len(self._failures) - len(self._judged)
         return self._tell() if stale else []
 
     @property

@@ -214,5 +214,5 @@ def _user_text(message: dict[str, Any]) -> str:
     if "parts" not in message:
         content = message.get("content")
         return content if isinstance(content, str) else ""
-    parts = [p for p in message["parts"] or () if isinstance(p, dict) and p.get("type", "text") == "text"]
-    return message_text({"parts": parts})
+    parts = message["parts"] if isinstance(message["parts"], list) else []
+    return message_text({"parts": [p for p in parts if isinstance(p, dict) and p.get("type", "text") == "text"]})

@@ -72,9 +72,9 @@ def answers_in(body: tuple[str, bytes] | None) -> Iterator[tuple[str, str]]:
     if body is None or body[0] != MESSAGE or b"tool_call_response" not in body[1]:
         return
     try:
-        parts = json.loads(body[1]).get("parts") or ()
+        parts = json.loads(body[1]).get("parts")
     except (ValueError, RecursionError, AttributeError):
         return
-    for part in parts:
+    for part in parts if isinstance(parts, list) else ():
         if isinstance(part, dict) and part.get("type") == "tool_call_response":
             yield str(part.get("id", "")), message_text({"parts": [part]})
