@@ -237,17 +237,16 @@ class TrajectoryApp(Taking):
     def pause(self) -> None:
         """Freezes the view, or lets it go on; intake and counters never stop."""
         self.is_paused = not self.is_paused
-        screen = self.data_screen
-        if screen and not self.is_paused:
-            screen.release()
-        elif screen:
-            screen.redraw()
-            screen.update_bars()
+        if not self.is_paused:
+            self.here.release()
+        else:
+            self.here.redraw()
+            self.here.update_bars()
 
     def show_exports(self) -> None:
         """Opens the menu of formats for the run that is open, or under the cursor."""
-        link, screen = self.data_screen.link() if self.data_screen else None, self.data_screen
-        if link is None or screen is None:
+        link = self.here.link()
+        if link is None:
             self.tell("no run to export here")
             return
         try:

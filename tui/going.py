@@ -47,6 +47,11 @@ class Going(Looking):
         """The uppermost screen over data; overlays lie above it."""
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, DataScreen)), None)
 
+    @property
+    def here(self) -> DataScreen:
+        """The same, once the first of them is open: whoever presses a key is on one."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, DataScreen))
+
     def tell(self, text: str) -> None:
         """Says a sentence on the screen over data."""
         if text and self.data_screen is not None and self.data_screen.is_mounted:
@@ -189,8 +194,7 @@ class Going(Looking):
             self.tell(f"no mark {letter} in this run: m and {letter} sets it")
             return
         self.remember()
-        if not self.return_to(place):
-            self.tell(f"what {letter} marked is not known any more")
+        self.return_to(place)
 
     @property
     def marks_here(self) -> dict[str, Place]:
@@ -216,12 +220,10 @@ class Going(Looking):
         screen = self._target(link, trace_id, trace)
         if screen is not None:
             self.push_screen(screen)
-        here = self.data_screen
-        if here is not None:
-            where = pane or (link.view if isinstance(here, screens.CockpitScreen) else "")
-            here.arrive(where, key, link.span)
-            if link.at_ns is not None and (not link.span or link.view == "replay"):
-                here.go_to_time(link.at_ns)
+        here = self.here
+        here.arrive(pane or (link.view if isinstance(here, screens.CockpitScreen) else ""), key, link.span)
+        if link.at_ns is not None and (not link.span or link.view == "replay"):
+            here.go_to_time(link.at_ns)
         return True
 
     def _target(self, link: Link, trace_id: str, trace: TraceRow | None) -> DataScreen | None:
@@ -255,8 +257,7 @@ class Going(Looking):
     def go_to(self, text: str) -> None:
         """Goes to what a text names: `runs`, a word for a screen, a link, a time, a run, an alert, an agent, a span."""
         text = text.strip()
-        screen = self.data_screen
-        if screen is None or not text:
+        if not text:
             return
         wanted = text.casefold()
         if is_link(text):
@@ -271,7 +272,7 @@ class Going(Looking):
             or self._to_run(wanted)
             or self._inside(wanted)
         ):
-            screen.say(f"no run, alert, agent or span is called {clean(text)}")
+            self.tell(f"no run, alert, agent or span is called {clean(text)}")
 
     def _follow_link(self, text: str) -> None:
         try:
@@ -287,17 +288,15 @@ class Going(Looking):
         name = f"action_{wanted}"
         if not hasattr(self.data_screen, name) and not self.back_to(screens.CockpitScreen):
             return False
-        act = getattr(self.data_screen, name, None)
-        if act is not None:
-            self.remember()
-            self.call_after_refresh(act)
-        return act is not None
+        self.remember()
+        self.call_after_refresh(getattr(self.data_screen, name))
+        return True
 
     def _to_time(self, wanted: str) -> bool:
         at_ns = offset_ns(wanted.removeprefix(":"))
-        screen = self.data_screen
-        if at_ns is None or screen is None:
+        if at_ns is None:
             return False
+        screen = self.here
         self.remember()
         if not screen.go_to_time(at_ns):
             link = screen.link()

@@ -11,14 +11,10 @@ def as_json(row: object) -> str:
 
 def to_plain(value: object) -> object:
     """Rows become dictionaries, tuples lists; text, numbers and None stay as they are."""
-    if isinstance(value, str | int | float | bool) or value is None:
-        return value
     names: Sequence[str] = getattr(type(value), "__struct_fields__", ())
     if names:
         return {name: to_plain(getattr(value, name)) for name in names}
-    if isinstance(value, Sequence):
-        return [to_plain(each) for each in value]
-    return str(value)
+    return [to_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 _STATES = ("severity", "state", "status")

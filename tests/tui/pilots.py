@@ -1,11 +1,12 @@
 """Runs the app under test: a manual clock, no timer, and one way to let a tick happen and to read the screen as text."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC
 from typing import Any
 
+import pytest
 from textual import _wait
 from textual._compositor import Compositor
 from textual._context import visible_screen_stack
@@ -161,6 +162,18 @@ def screen_text(app: TrajectoryApp) -> str:
     visible_screen_stack.set(app._background_screens)  # what an overlay lets through
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file grows by a byte meanwhile, of this process; new ones can be made."""
+    resource = pytest.importorskip("resource")
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
 
 
 @asynccontextmanager

@@ -164,6 +164,50 @@ async def test_an_agent_is_reached_from_whatever_tells_of_it() -> None:
         assert isinstance(driver.app.screen, DelegationScreen)
 
 
+async def test_what_is_copied_and_opened_of_an_agent_and_what_it_does_not_have() -> None:
+    feed = StoryFeed()
+    feed.alerts = feed.alerts[1:2]
+    async with driving(feed) as driver:
+        await driver.press(*OPEN, "!", "y", "Y")
+        screen = page(driver)
+        assert screen.step is not None and msgspec.json.decode(driver.app.clipboard)["span_id"] == screen.step.span_id
+        assert screen.value_of(screen.steps) == screen.step.text == "timeout"
+        await driver.press("3", "enter")
+        assert isinstance(driver.app.screen, SpanScreen) and driver.app.screen.span_id == screen.step.span_id
+        await driver.press("escape", "1")
+        screen.facts.go(next(n for n, line in enumerate(screen.facts.lines) if line.alert_key))
+        await driver.press("enter")
+        assert driver.where == "alert"
+        await driver.press("escape", "g", "enter")
+        assert "nothing to open on this line" in driver.text
+        driver.app.open_agent(TRACE_ID, "a01f")
+        await driver.beat(2)
+        await driver.press("a")
+        assert driver.where == "alert", "a task of the planner's lost something"
+        feed.alerts = []
+        feed.moved()
+        await driver.press("escape")
+        await driver.beat(2)
+        await driver.press("a")
+        assert "no alert is on this agent" in driver.text
+        while page(driver).step is not None and page(driver).step.delegation_id:  # type: ignore[union-attr]
+            await driver.press("j")
+        await driver.press("d")
+        assert "no delegation is known by which it got its work" in driver.text
+
+
+@pytest.mark.parametrize("keys", [OPEN, ("enter", "d", "j", "j", "d"), ("p",)])
+async def test_where_there_is_no_room_one_pane_is_shown_and_each_is_one_key_away(keys: tuple[str, ...]) -> None:
+    async with driving(size=(44, 12)) as driver:
+        await driver.press(*keys)
+        screen = driver.app.data_screen
+        assert screen is not None
+        for number, pane in enumerate(screen.panes(), 1):
+            await driver.press(str(number))
+            assert [each for each in screen.panes() if each.display] == [pane] and pane.size.height > 4
+            assert {len(line) <= 44 for line in driver.text.splitlines()} == {True}
+
+
 class _Long(StoryFeed):
     """The story, with one agent of very many steps."""
 
@@ -195,3 +239,10 @@ async def test_an_agent_of_very_many_steps_is_paged_through() -> None:
         await driver.press("g")
         await driver.beat()
         assert "call 0" in driver.text and "1 of 50 000" in driver.text
+        screen = page(driver)
+        for end, offset in ((-1, 150), (-1, 300), (0, 150)):
+            screen.steps.go(end % len(screen.steps.keys))
+            at = screen.step
+            await driver.beat(2)
+            assert screen.view is not None and screen.view.offset == offset, "the window slides with the cursor"
+            assert at is not None and screen.step is not None and screen.step.key == at.key, "which stays on its step"

@@ -10,6 +10,7 @@ from trajectory.view.views import Missing, TraceQuery
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.runs import RunsScreen
+from tui.screens.signals import SignalsScreen
 from tui.screens.span import SpanScreen
 
 SIZES = [(80, 24), (120, 36), (200, 50), (60, 20), (44, 12)]
@@ -92,7 +93,10 @@ async def test_an_alert_is_opened_from_the_list_of_runs() -> None:
         await driver.press("j", "enter")
         assert page(driver).alert_key == ALERTS[1].key
         assert "No path: it is about one place." in driver.text
-        await driver.press("escape", "escape")
+        await driver.press("escape", "!")
+        assert driver.where == "runs" and driver.app.data_screen is not None
+        assert driver.app.data_screen.row_of(driver.app.data_screen.pane) == ALERTS[0], "the next one, and round"
+        await driver.press("escape")
         assert driver.where == "runs"
 
 
@@ -147,6 +151,35 @@ async def test_a_mute_asks_what_and_how_long_and_its_undoing_takes_back_as_much(
         assert driver.where == "cockpit" and "A1 and what was muted with it open again" in driver.text
 
 
+async def test_from_an_anomaly_one_gets_to_its_series_and_from_another_alert_to_the_work_of_its_agent() -> None:
+    feed = StoryFeed()
+    odd = msgspec.structs.replace(feed.alerts[2], kind="anomaly.latency", of="model", series="gpt-4o")
+    feed.alerts[2] = msgspec.structs.replace(odd, path=[], span_id="none", root_span_id="")
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "enter", "p")
+        screen = driver.app.screen
+        assert isinstance(screen, SignalsScreen) and screen.trace_id == TRACE_ID
+        assert screen.asks().agent == feed.alerts[0].agent
+        await driver.press("escape", "]", "]", "p")
+        screen = driver.app.screen
+        assert isinstance(screen, SignalsScreen) and screen.trace_id == "" and screen.here is not None
+        assert screen.here.name == "gpt-4o"
+        await driver.press("escape", "d")
+        assert "this line is about no delegation" in driver.text
+
+
+async def test_of_an_alert_without_an_agent_there_is_one_choice_less_to_mute() -> None:
+    feed = StoryFeed()
+    feed.alerts[0] = msgspec.structs.replace(feed.alerts[0], agent="")
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "M")
+        assert (
+            driver.where == "mute"
+            and "every cascade in this run" in driver.text
+            and "every cascade of" not in driver.text
+        )
+
+
 async def test_an_alert_that_is_no_longer_found_stays_as_it_was_known_and_cannot_be_marked() -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:
@@ -179,6 +212,12 @@ async def test_a_page_that_waits_for_its_run_says_so() -> None:
         await driver.pilot.pause()
         assert "Asking for the alert" in driver.text
         assert "opening alert A1" in driver.text
+        driver.app.open_agent(TRACE_ID, "a07e")
+        await driver.pilot.pause()
+        assert "Asking for the agent" in driver.text
+        driver.app.open_signals(TRACE_ID)
+        await driver.pilot.pause()
+        assert "Asking for the signals" in driver.text
 
 
 async def test_a_run_that_is_gone_is_said_so_on_the_page() -> None:

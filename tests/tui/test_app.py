@@ -1,18 +1,24 @@
 """The app under the hands of an operator: every key on every screen, and what must hold while rows pour in."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from tests.tui.pilots import Driver, driving
-from tests.tui.story import NOW_NS, SPANS, START_NS, TRACE_ID, StoryFeed, health, run
+from tests.tui.story import NOW_NS, RUNS, SPANS, START_NS, TRACE_ID, StoryFeed, health, run
+from trajectory.errors import QueryError
 from trajectory.view.rows import StepRow
-from trajectory.view.views import Missing, RunsQuery, SpanQuery, TraceQuery
+from trajectory.view.views import Missing, Query, RunsQuery, RunsView, SpanQuery, TraceQuery, View
+from tui.app import TrajectoryApp
 from tui.keys import DATA_SCREENS, keys_on
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
+from tui.widgets.pane import Pane
 
 PATHS = {
     "runs": [],
@@ -117,16 +123,20 @@ async def test_a_window_of_the_timeline_slides_to_the_last_span_and_to_the_next_
         await driver.press("G")
         await driver.beat(2)
         assert screen.row is not None and screen.row.span_id == SPANS[-1].span_id
+        last = screen._offset
+        screen.spans.go(0)
+        await driver.beat(2)
+        assert screen._offset == last - 4 and screen.row == SPANS[last], "the window slides back, the cursor stays"
         await driver.press("g")
         await driver.beat(2)
         seen = []
-        for _ in range(3):
+        for _ in range(7):
             await driver.press("!")
             await driver.beat(2)
             assert screen.row is not None
             seen.append(screen.row.span_id)
         failed = [row.span_id for row in SPANS if row.status == "error"]
-        assert seen == failed[:3]
+        assert seen == [*failed, *failed][:7]
 
 
 async def test_t_on_a_lane_opens_the_timeline_on_its_span() -> None:
@@ -350,6 +360,46 @@ async def test_a_run_that_is_not_there_is_said_so() -> None:
         assert "there is no such run" in driver.text
 
 
+OPENED: dict[str, Callable[[TrajectoryApp], None]] = {
+    "cockpit": lambda app: app.open_run(RUNS[0]),
+    "timeline": lambda app: app.open_timeline(TRACE_ID, "91c4", None),
+    "span": lambda app: app.open_span(TRACE_ID, "91c4", 0),
+    "alert": lambda app: app.open_alert(TRACE_ID, "cascade:91c4", "A1"),
+    "delegation": lambda app: app.open_delegation(TRACE_ID, "d2"),
+    "agent": lambda app: app.open_agent(TRACE_ID, "a07e"),
+    "signals": lambda app: app.open_signals(TRACE_ID),
+    "replay": lambda app: app.open_replay(TRACE_ID),
+}
+
+
+@pytest.mark.parametrize("screen", OPENED)
+async def test_no_key_breaks_a_screen_of_a_run_that_is_gone(
+    screen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(StoryFeed):
+        def _answer(self, query: Query) -> View:
+            known = isinstance(query, RunsQuery)
+            return super()._answer(query) if known else Missing(self.version, self.health, "there is no such run")
+
+    monkeypatch.chdir(tmp_path)
+    async with driving(Gone(), size=(160, 45), beats=1) as driver:
+        OPENED[screen](driver.app)
+        await driver.beat(2)
+        here = driver.app.data_screen
+        assert here is not None and driver.where == screen and here.view is None
+        for row in keys_on(screen):
+            if row.name not in ("back", "before", "live") and not row.name.startswith("app."):
+                await driver.app.run_action(row.action.replace("{key}", row.keys[0]), here)
+                while driver.app.screen is not here:
+                    await driver.ready(is_drawn=False)
+                    driver.app.pop_screen()
+                if here.is_prompting:
+                    here.close_prompt()
+        here.plan()
+        await driver.press("escape") if here.zoomed else await driver.beat()
+        assert driver.where == screen and "there is no such run" in driver.text
+
+
 # What must not move
 
 
@@ -463,6 +513,36 @@ async def test_the_next_error_is_one_key_away() -> None:
         assert driver.app.screen.row is not None and driver.app.screen.row.status == "error"
 
 
+async def test_on_an_empty_timeline_and_on_a_leaf_the_keys_of_folds_do_nothing() -> None:
+    async with driving() as driver:
+        await driver.press("t", "slash", *"zzz", "enter")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen) and not screen.spans.keys and "0 of 214" in driver.text
+        await driver.press("l", "h", "enter")
+        assert "no span to open yet" in driver.text
+        await driver.press("+")
+        assert driver.where == "timeline"
+        await driver.press("0", "escape", "j", "l", "h")
+        assert screen.row is not None and screen.row.span_id == SPANS[0].span_id, "from a leaf to what it is in"
+        await driver.press("h", "h")
+        assert screen.row.span_id == SPANS[0].span_id and "1 folded" in driver.text
+
+
+async def test_equal_siblings_are_opened_by_enter_and_by_l() -> None:
+    feed = StoryFeed()
+    feed.spans = [SPANS[0]] + [msgspec.structs.replace(SPANS[1], span_id=f"e{n}", children=0) for n in range(12)]
+    feed.spans[7] = msgspec.structs.replace(feed.spans[7], name="between")
+    async with driving(feed) as driver:
+        await driver.press("t", "j")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen)
+        for key, shown in (("enter", 9), ("j", 9), ("l", 13)):
+            if key == "l":
+                screen.spans.go(len(screen.spans.keys) - 1)
+            await driver.press(key)
+            assert len(screen.spans.keys) == shown, key
+
+
 async def test_folding_keeps_the_cursor_on_its_span() -> None:
     async with driving() as driver:
         await driver.press("t", *["j"] * 5)
@@ -474,6 +554,32 @@ async def test_folding_keeps_the_cursor_on_its_span() -> None:
         assert len(screen.spans.keys) < shown
         await driver.press("l")
         assert len(screen.spans.keys) == shown
+
+
+async def test_n_goes_from_match_to_match_and_round() -> None:
+    async with driving() as driver:
+        await driver.press("t", "slash", *"tool", "enter")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen) and len(screen.spans.keys) > 2
+        await driver.press("N")
+        assert screen.spans.cursor == len(screen.spans.keys) - 1
+        await driver.press("n", "n")
+        assert screen.spans.cursor == 1
+
+
+async def test_a_filter_that_only_the_feed_cannot_read_is_told_with_its_column() -> None:
+    class Older(StoryFeed):
+        def _runs(self, query: RunsQuery) -> RunsView:
+            if "newer" in query.filter:
+                raise QueryError("this collector knows no newer", 3)
+            return super()._runs(query)
+
+    async with driving(Older()) as driver:
+        for key in ("slash", *"newer", "enter"):  # faster than the feed answers
+            await driver.pilot.press(key)
+        await driver.ready()
+        await driver.beat(2)
+        assert "column 4: this collector knows no newer" in driver.text.splitlines()[-2]
 
 
 async def test_a_content_is_searched_line_by_line() -> None:
@@ -531,6 +637,26 @@ async def test_a_picture_is_saved_here_and_is_private(tmp_path, monkeypatch) -> 
         assert "saved" in driver.text
 
 
+def test_an_app_that_never_began_holds_no_feed() -> None:
+    assert TrajectoryApp(StoryFeed()).release()
+
+
+async def test_the_palette_does_what_it_lists() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "ctrl+p", "ctrl+p")
+        assert len(driver.app.screen_stack) == 4, "the default screen, two of ours, and one palette"
+        await driver.press("escape")
+        listed = {
+            each.title.partition("  ")[0]: each.callback for each in driver.app.get_system_commands(driver.app.screen)
+        }
+        listed["timeline"]()
+        await driver.ready()
+        assert driver.where == "timeline"
+        listed["choose a theme"]()
+        await driver.ready()
+        assert "which theme" in driver.text
+
+
 # Text that is not ours
 
 
@@ -556,13 +682,32 @@ async def test_health_shows_the_numbers_and_the_notices() -> None:
         assert "a clock that is 4 s behind" in driver.text
 
 
-async def test_help_is_about_the_screen_it_was_asked_from() -> None:
+async def test_help_is_about_the_screen_it_was_asked_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     async with driving() as driver:
         await driver.press("t", "question_mark")
         assert "fold, unfold" in driver.text
         assert "acknowledge" not in driver.text
         await driver.press("question_mark")
         assert "acknowledge" in driver.text
+        await driver.press("tab", "tab")
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.ready()
+        assert driver.app.screen.focused is driver.app.screen.query_one("#keys-0"), (
+            "the third column is not there any more"
+        )
+        keys = driver.app.screen.query_one("#keys-0", Pane)
+        seen = []
+        for key in ("G", "pageup", "ctrl+d", "ctrl+u", "g", "pagedown"):
+            await driver.press(key)
+            seen.append(keys.cursor)
+        assert seen[0] == len(keys.keys) - 1 > seen[2] > seen[1] == seen[3] and seen[4] == 0 < seen[5]
+        await driver.press("T", "S")
+        assert driver.app.theme == "okabe-light" and len([*tmp_path.glob("*.svg")]) == 1
+        await driver.press("question_mark")
+        assert driver.where == "timeline"
+        await driver.press("i", "question_mark")
+        assert driver.where == "timeline", "the health of the feed is closed by it too"
 
 
 async def test_help_does_what_the_key_under_its_cursor_does_and_says_what_it_cannot() -> None:
@@ -571,7 +716,9 @@ async def test_help_does_what_the_key_under_its_cursor_does_and_says_what_it_can
         assert driver.text.index("acknowledge, reopen") < driver.text.index("next, previous line"), (
             "this pane's keys first"
         )
-        await driver.press("slash", *"timeline")
+        await driver.press("slash", *"zzz", "enter")
+        assert driver.where == "help" and "0 keys" in driver.text
+        await driver.press("escape", "slash", *"timeline")
         assert "keys that say “timeline”" in driver.text and "next, previous line" not in driver.text
         await driver.press("enter")
         assert driver.where == "timeline"

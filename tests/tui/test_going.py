@@ -8,14 +8,16 @@ from textual.events import Key
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.rows import HOSTILE
-from tests.tui.story import ALERTS, DELEGATIONS, LANES, TRACE_ID, StoryFeed
+from tests.tui.story import ALERTS, DELEGATIONS, LANES, START_NS, TRACE_ID, S, StoryFeed
 from trajectory.view.link import Link, alert_mark, parse_link
+from trajectory.view.views import TraceQuery
 from tui.keys import DATA_SCREENS
 from tui.links import link_to, link_to_agent, link_to_delegation, link_to_instant, link_to_signals
 from tui.marks import Marks
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
+from tui.screens.signals import SignalsScreen
 from tui.screens.span import SpanScreen
 from tui.screens.timeline import TimelineScreen
 from tui.widgets.prompt import Entry
@@ -124,6 +126,10 @@ async def test_a_time_opens_the_timeline_from_elsewhere() -> None:
 
 async def test_words_go_where_their_keys_go() -> None:
     async with driving() as driver:
+        await driver.press("colon", *keys("suspects"), "enter")
+        assert driver.where == "runs" and "is called suspects" in driver.text, "no run is open"
+        await driver.press("colon", "space", "enter")
+        assert driver.where == "runs" and "is called" not in driver.text
         for word, where, pane in (("timeline", "timeline", "spans"), ("delegations", "cockpit", "delegations")):
             await driver.press("enter", "a", "enter", "colon", *keys(word), "enter")
             await driver.beat()
@@ -192,6 +198,53 @@ async def test_going_forward_comes_back_to_what_was_gone_back_from_until_one_goe
         assert "nothing was gone back from" in driver.text
         await driver.press("ctrl+o", "escape", "ctrl+f")
         assert "nothing was gone back from" in driver.text
+
+
+async def test_where_no_run_is_there_is_no_link_no_mark_and_no_time_to_go_to() -> None:
+    async with driving() as driver:
+        await driver.press("slash", *"zzz", "enter")
+        for pressed, said in (
+            (("m", "a"), "nothing to mark here"),
+            (("U",), "nothing here has a link"),
+            (("colon", *keys("1:16"), "enter"), "is called 1:16"),
+            (("P",), "no run is under the cursor"),
+            (("enter",), "no run to open yet"),
+            (("t",), "no run to open yet"),
+        ):
+            await driver.press(*pressed)
+            assert driver.where == "runs" and said in driver.text, said
+        await driver.press("p", "escape", "escape", "ctrl+o", "ctrl+o")
+        assert driver.app.is_running
+
+
+async def test_a_link_to_the_signals_of_a_run_goes_to_the_time_that_it_names() -> None:
+    async with driving() as driver:
+        assert driver.app.land(Link(TRACE_ID, at_ns=60 * S, view="signals"))
+        await driver.beat(3)
+        screen = driver.app.screen
+        assert isinstance(screen, SignalsScreen)
+        begin_ns, end_ns = screen._stretch()
+        assert begin_ns <= START_NS + 60 * S < end_ns
+        await driver.press("escape", "escape", "p", "colon", *keys("1:16"), "enter")
+        assert driver.where == "signals" and "times are by the clock" in driver.text
+
+
+async def test_what_is_folded_away_is_asked_for_when_a_mark_leads_to_it() -> None:
+    async with driving() as driver:
+        await driver.press("t", *["j"] * 6, "m", "q")
+        there = here(driver)
+        await driver.press("g", "h", "apostrophe", "q")
+        screen = driver.app.screen
+        assert isinstance(screen, TimelineScreen) and there[2] not in screen.spans.keys
+        assert any(isinstance(query, TraceQuery) and query.around == there[2] for query in driver.app.feed.asked)  # type: ignore[attr-defined]
+        await driver.press("l", "apostrophe", "q")
+        assert here(driver) == there
+
+
+async def test_going_back_while_a_name_is_typed_closes_the_prompt() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "colon", "x", "ctrl+o")
+        assert driver.app.data_screen is not None and not driver.app.data_screen.is_prompting
 
 
 async def test_marks_are_there_after_a_restart_and_hold_nothing_that_was_said(tmp_path: Path) -> None:
@@ -331,7 +384,11 @@ async def test_what_was_entered_comes_back_by_up_and_what_was_being_typed_by_dow
 async def test_places_are_offered_while_a_name_is_typed() -> None:
     feed = StoryFeed()
     feed.alerts[2:] = [msgspec.structs.replace(row, kind=HOSTILE) for row in feed.alerts[2:]]
+    feed.lanes[1] = msgspec.structs.replace(feed.lanes[1], label=HOSTILE)
     async with driving(feed) as driver:
+        await driver.press("enter")
+        assert HOSTILE not in [name for letter in "eogr" for name, _ in driver.app.places_called(letter)]
+        await driver.press("escape")
         await driver.press("enter", "colon", *"rev")
         assert "reviewer#1" in driver.text.splitlines()[-1]
         await driver.press("tab", "enter")

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.tui.pilots import driving
+from tui import screens
 from tui.app import TrajectoryApp
 from tui.key_words import (
     FOOTER_KEYS_NARROW,
@@ -56,6 +57,10 @@ CLASSES = {
 def test_a_key_does_one_thing_on_a_screen(screen: str) -> None:
     pressed = [key for row in keys_on(screen) for key in row.keys]
     assert len(pressed) == len(set(pressed))
+
+
+def test_every_screen_is_loaded_by_its_name_and_no_other() -> None:
+    assert screens.TimelineScreen is TimelineScreen and not hasattr(screens, "NoSuchScreen")
 
 
 @pytest.mark.parametrize("screen", SCREENS)

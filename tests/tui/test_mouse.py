@@ -1,10 +1,12 @@
 """The mouse does what keys do: a crumb goes back, a title sorts, a fold folds, a chip follows, a key in the footer is pressed."""
 
 from msgspec import structs
-from textual.events import MouseScrollDown
+from textual.events import Click, MouseScrollDown, MouseScrollLeft, MouseScrollRight, MouseScrollUp
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import StoryFeed
+from tui.screens.replay import ReplayScreen
+from tui.screens.signals import SignalsScreen
 from tui.widgets.pane import Pane
 
 
@@ -90,6 +92,12 @@ async def test_a_click_selects_two_open_and_the_wheel_scrolls_past_the_cursor() 
         await driver.pilot._post_mouse_events([MouseScrollDown], tail, (5, 3))
         await driver.ready()
         assert tail.top > top and tail.selected == chosen
+        await driver.pilot._post_mouse_events([MouseScrollUp], tail, (5, 3))
+        await driver.pilot._post_mouse_events([MouseScrollUp], tail, (5, 3))
+        await driver.ready()
+        assert tail.top == 0 and tail.selected == chosen
+        await driver.pilot._post_mouse_events([MouseScrollDown], tail, (5, 3))
+        await driver.ready()
         await driver.pilot.click(tail, offset=(5, 2))
         await driver.ready()
         assert tail.selected == tail.keys[tail.top + 1] != chosen
@@ -138,11 +146,120 @@ async def test_what_is_selected_is_copied_as_it_was_even_when_other_rows_came_th
         assert driver.where == "cockpit"
 
 
-async def test_a_tab_of_the_inspector_is_clicked() -> None:
+async def test_a_tab_of_the_inspector_is_clicked_and_what_lies_between_and_below_tabs_is_none() -> None:
     async with driving() as driver:
         await driver.press("enter", "a", "enter", "enter")
         assert driver.where == "span"
         tabs = line_of(driver, "2 arguments │ 3 result")
-        before = driver.app.screen.query_one("#content", Pane).status
+        content = driver.app.screen.query_one("#content", Pane)
+        before = content.status
         await click(driver, "2 arguments", tabs)
-        assert driver.app.screen.query_one("#content", Pane).status != before
+        first = content.status
+        assert first != before
+        await click(driver, "│ 3 result", tabs)
+        await driver.pilot.click(offset=(110, tabs + 1))
+        await driver.ready()
+        assert content.status == first
+        await click(driver, "3 result", tabs)
+        assert content.status == before
+
+
+async def test_a_click_where_no_row_is_changes_nothing_and_one_after_a_drag_keeps_what_is_selected() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "a")
+        screen = driver.app.screen
+        alerts, agents = screen.query_one("#alerts", Pane), screen.query_one("#agents", Pane)
+        chosen = alerts.selected, agents.selected
+        await driver.pilot.click(agents, offset=(20, agents.size.height - 2))
+        await click(driver, "3 A", line_of(driver, "3 Alerts"))  # the title of a pane is no chip of its
+        assert (alerts.selected, agents.selected) == chosen
+        line = line_of(driver, "▲ A1")
+        await drag(driver, (20, line), (30, line + 1))
+        await driver.pilot._post_mouse_events([Click], alerts, (20, 2))
+        await driver.ready()
+        assert driver.app.screen.get_selected_text() and alerts.selected == chosen[0]
+        await driver.press("escape")
+        assert driver.where == "cockpit" and not driver.app.screen.get_selected_text()
+
+
+async def test_the_chips_of_the_list_of_runs_stop_following_and_show_what_is_new() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("f")
+        await click(driver, "following newest", line_of(driver, "following newest"))
+        assert "following newest" not in driver.text
+        await driver.press("j", "j")
+        feed.runs = [structs.replace(feed.runs[3], trace_id="9" * 32), *feed.runs]
+        feed.moved()
+        await driver.beat(2)
+        await click(driver, "1 new", line_of(driver, "1 new"))
+        assert "1 new" not in driver.text and driver.app.screen.query_one("#runs", Pane).selected == "9" * 32
+        await click(driver, "1 of", line_of(driver, "1 of 8"))
+        assert driver.app.screen.query_one("#runs", Pane).selected == "9" * 32
+
+
+async def test_a_click_on_a_plot_goes_to_the_time_under_it() -> None:
+    async with driving() as driver:
+        await driver.press("p")
+        screen = driver.app.screen
+        assert isinstance(screen, SignalsScreen)
+        seen = []
+        for column in (20, 60, 100):
+            await driver.pilot.click("#plot", offset=(column, 3))
+            await driver.ready()
+            seen.append(screen._stretch()[0])
+        assert seen == sorted(set(seen))
+        for aside in ((3, 3), (60, 0)):  # on the scale, and on the edge
+            await driver.pilot.click("#plot", offset=aside)
+            await driver.ready()
+            assert screen._stretch()[0] == seen[-1]
+
+
+async def test_a_graph_is_panned_by_the_wheel_and_a_click_between_its_boxes_changes_nothing() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "d", "v")
+        graph = driver.app.screen.query_one("#graph", Pane)
+        chosen = graph.selected
+        assert "cells 1–42 of 59" in driver.text
+        for event, part in ((MouseScrollRight, "cells 7–48 of 59"), (MouseScrollLeft, "cells 1–42 of 59")):
+            await driver.pilot._post_mouse_events([event], graph, (5, 3))
+            await driver.ready()
+            assert part in driver.text and graph.selected == chosen
+        await driver.pilot.click(graph, offset=(16, 1))
+        await driver.ready()
+        assert graph.selected == chosen
+
+
+async def test_the_bar_of_a_replay_follows_the_mouse_while_its_button_is_down() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "r")
+        screen = driver.app.screen
+        assert isinstance(screen, ReplayScreen) and screen._bar is not None
+        await driver.pilot.hover("#scrubber", offset=(30, 0))
+        await driver.ready()
+        assert screen.head.at_ns == screen.end_ns
+        await driver.pilot.mouse_down("#scrubber", offset=(60, 0))
+        await driver.pilot.hover("#scrubber", offset=(40, 0))
+        await driver.ready()
+        assert screen.head.at_ns == screen._bar.instant(40)
+        await driver.pilot.mouse_up("#scrubber", offset=(40, 0))
+        await driver.pilot.hover("#scrubber", offset=(80, 0))
+        await driver.ready()
+        assert screen.head.at_ns == screen._bar.instant(40)
+
+
+async def test_two_clicks_take_a_line_of_what_lies_over_a_screen() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("enter", "a", "M")
+        await driver.pilot.double_click("#mute", offset=(5, 2))
+        await driver.ready()
+        assert driver.where == "cockpit" and len(feed.marks) == 1 and feed.marks[0][2] == "mute"
+        await driver.press("question_mark", "slash", *"timeline")
+        await driver.pilot.double_click("#keys-0", offset=(5, 1))
+        await driver.ready()
+        assert driver.where == "timeline"
+        await driver.press("e")
+        await driver.pilot.double_click("#export", offset=(5, 9))  # below its lines
+        await driver.ready()
+        assert driver.where == "export"

@@ -35,5 +35,7 @@ async def test_tab_shows_the_next_pane_and_the_error_is_a_word() -> None:
         assert "error, " in driver.text.splitlines()[-2]
         await driver.press("z")
         assert "one pane at a time" in driver.text
+        await driver.press("2", "v")
+        assert "the plain layout reads delegations out as a tree" in driver.text
         await driver.press("escape")
         assert driver.where == "runs"

@@ -1,5 +1,6 @@
 """The replay: a bar that always fits, panes that never tell what came later, and keys that move through time."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from tests.tui.story import START_NS, TRACE_ID, S, StoryFeed, at
 from tests.tui.test_drawing import holds
 from trajectory.view.rows import AlertAt, HeldCell, HeldRow, KnownRow, LaneAt, TickRow
 from trajectory.view.text import cells
-from trajectory.view.views import InstantQuery
+from trajectory.view.views import InstantQuery, InstantView
 from tui.drawing.instant import alert_at_line, doing_line, known_line
 from tui.drawing.knowledge import matrix_head, matrix_lines
 from tui.drawing.lanes import draw_lanes
@@ -193,6 +194,8 @@ async def test_a_click_on_the_bar_goes_there_and_a_run_that_is_being_read_says_h
         driver.app.open_replay(TRACE_ID, at(50))
         await driver.beat(2)
         assert "40 %" in driver.text
+        await driver.pilot.click("#scrubber", offset=(60, 0))
+        assert replay(driver.app.screen).end_ns == at(50), "of a run that is not known yet"
         feed.ratio = 1
         await driver.beat(2)
         screen = replay(driver.app.screen)
@@ -200,6 +203,63 @@ async def test_a_click_on_the_bar_goes_there_and_a_run_that_is_being_read_says_h
         await driver.pilot.click("#scrubber", offset=(60, 0))
         await driver.beat()
         assert screen._bar is not None and screen.head.at_ns == screen._bar.instant(60) == screen.view.at_ns
+
+
+async def test_each_pane_opens_what_it_tells_of_and_what_is_copied_is_what_it_says() -> None:
+    async with driving() as driver:
+        driver.app.open_replay(TRACE_ID, at(1), "nobody#9")
+        await driver.beat(3)
+        screen = replay(driver.app.screen)
+        assert screen.agents.cursor == 0, "an agent that is not known is not looked for"
+        await driver.press("4", "enter")
+        assert "nothing to open here" in driver.text, "nothing was found by then"
+        await driver.press("y")
+        assert "nothing to copy here" in driver.text
+        await driver.press("]", "]", "]", "]", "]", "]", "2", "G", "y", "enter")
+        assert screen.view is not None
+        assert driver.app.clipboard == screen.view.known[-1].text and driver.where == "span"
+        await driver.press("escape", "3", "G", "y", "enter")
+        assert driver.app.clipboard == screen._steps[-1].text and driver.where == "span"
+        await driver.press("escape", "a", "y", "enter")
+        assert driver.app.clipboard == screen.view.alerts[0].summary and driver.where == "alert"
+        await driver.press("escape", "1", "y")
+        assert driver.app.clipboard == screen.agents.selected
+
+
+async def test_steps_are_filtered_by_what_they_are_and_by_the_time_of_the_run() -> None:
+    async with driving() as driver:
+        await driver.press("enter", "r")
+        screen = replay(driver.app.screen)
+        await driver.press("slash", *"at", "colon", *"31s", "full_stop", "full_stop", *"34s", "enter")
+        begun = [step.at_ns for step in screen._steps]
+        assert begun and min(begun) <= at(34) and all(step.at_ns + step.duration_ns >= at(31) for step in screen._steps)
+        assert f"{len(begun)} of " in driver.text
+        await driver.press("escape")
+        assert len(screen._steps) > len(begun)
+
+
+async def test_before_the_first_and_after_the_last_instant_there_is_nothing_and_what_was_paused_goes_on() -> None:
+    class Ended(StoryFeed):
+        def _instant(self, query: InstantQuery) -> InstantView:
+            view = super()._instant(query)
+            nobodys = HeldRow("EUR", "constraint", True, [HeldCell(99, "held")])
+            return msgspec.structs.replace(
+                view, after=[at_ns for at_ns in view.after if at_ns < view.end_ns], held=[nobodys]
+            )
+
+    async with driving(Ended()) as driver:
+        await driver.press("enter", "space", "r", "right")
+        assert "nothing came after this" in driver.text
+        screen = replay(driver.app.screen)
+        assert screen.view is not None
+        screen.go_to_instant(screen.view, 0)
+        await driver.beat()
+        await driver.press("left")
+        assert "nothing came before this" in driver.text
+        await driver.press("5", "g", "enter")
+        assert driver.where == "replay", "of an item that no agent is known to hold"
+        await driver.press("L")
+        assert driver.where == "cockpit" and not driver.app.is_paused
 
 
 held = st.builds(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.pilots import Driver, driving
+from tests.tui.pilots import Driver, driving, full_disk
 from tests.tui.story import RUNS, StoryFeed
 from trajectory.errors import QueryError
 from tui.app import TrajectoryApp
@@ -123,12 +123,12 @@ def test_a_theme_that_is_set_and_does_not_exist_is_told_and_left_out(tmp_path: P
     assert app.settings.told == "there is no theme 'nrod'; did you mean nord?" and app.theme == OURS[0].name
 
 
-def test_what_does_not_fit_on_the_disk_leaves_the_file_as_it_was_and_nothing_beside_it(
-    path: Path, full_disk: None
-) -> None:
-    with pytest.raises(OSError, match="File too large"):
-        replace_file(path, b"x" * 10)
-    assert Settings(path).set("theme", "dracula") == "not saved: File too large"
+def test_what_does_not_fit_on_the_disk_leaves_the_file_as_it_was_and_nothing_beside_it(path: Path) -> None:
+    settings = Settings(path)
+    with full_disk():
+        with pytest.raises(OSError, match="File too large"):
+            replace_file(path, b"x" * 10)
+        assert settings.set("theme", "dracula") == "not saved: File too large"
     assert path.read_text() == WRITTEN and [each.name for each in path.parent.iterdir()] == [path.name]
 
 
@@ -215,6 +215,18 @@ async def test_the_dashboard_opens_as_it_was_left(tmp_path: Path) -> None:
         await driver.press("s")
         assert "the newest live run stays selected" in driver.text
     assert RUNS[0].title.encode() not in seen.read_bytes()
+
+
+async def test_what_is_changed_on_the_screen_and_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("theme = ")
+    async with driving(settings=Settings(path)) as driver:
+        assert "settings.toml is not read" in driver.text
+        await driver.press("v")
+        assert driver.app.wall_times and path.read_text() == "theme = "
+        driver.app.keep("sort", "errors")
+        await driver.ready()
+        assert "not saved: settings.toml has a fault" in driver.text
 
 
 def test_what_was_seen_is_bounded_and_shared(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.tui.pilots import Driver, driving
-from tests.tui.story import TRACE_ID
+from tests.tui.story import NOW_NS, TRACE_ID, S, StoryFeed
 from trajectory.view.link import Link, parse_link
+from trajectory.view.query import parse
+from trajectory.view.signal_rows import SignalPoint, SignalSeries
 from trajectory.view.spikes import LEAST_COUNT, spikes
-from trajectory.view.views import SignalsQuery
+from trajectory.view.views import Query, SignalsQuery, SignalsView, View
 from tui.panels import MAX_PANELS_COUNT
 from tui.screens.signals import SignalsScreen
+from tui.screens.signals_place import kept_of
 from tui.settings import _KNOWN, Settings
 
 PANELS = """\
@@ -46,6 +50,7 @@ window = "30 d"
 metric = "calls"
 window = "31d"
 """
+NOW_S = NOW_NS // S
 EXAMPLE = Path(__file__).parents[2] / "examples" / "settings.toml"
 
 
@@ -144,6 +149,102 @@ async def test_signals_are_gone_to_by_their_word_and_by_a_link_and_the_link_of_a
         assert driver.app.land(Link(TRACE_ID, view="signals"))
         await driver.ready()
         assert asked(driver).trace_id == TRACE_ID
+
+
+async def test_where_nothing_was_counted_it_is_said_and_no_key_does_more_than_say_so() -> None:
+    class Silent(StoryFeed):
+        is_loading = True
+
+        def _answer(self, query: Query) -> View:
+            view = super()._answer(query)
+            if not isinstance(view, SignalsView):
+                return view
+            return msgspec.structs.replace(view, series=[], total=0, is_loading=self.is_loading, runs=[], runs_total=0)
+
+    feed = Silent()
+    async with driving(feed) as driver:
+        await driver.press("p")
+        assert "What was counted before is being read." in driver.text
+        feed.is_loading = False
+        feed.moved()
+        await driver.beat(2)
+        assert "Nothing was counted in this time: w shows more of it" in driver.text
+        for key, said in (
+            ("]", "nothing is plotted"),
+            ("!", "nothing failed in this time"),
+            ("=", "no series is under the cursor to compare"),
+            ("d", "this shows only the one under the cursor"),
+            ("l", "this is the newest"),
+            ("enter", "no run is known of this time"),
+        ):
+            await driver.press(key)
+            assert said in driver.text, key
+        await driver.press("3", "enter")
+        assert "no run is under the cursor" in driver.text
+
+
+async def test_the_ends_of_the_time_are_said_and_so_is_what_a_comparison_and_a_panel_do_not_take(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "settings.toml").write_text(PANELS)
+    async with driving(settings=Settings(tmp_path / "settings.toml")) as driver:
+        await driver.press("p", "v")
+        assert "a panel has its own metric" in driver.text
+        await driver.press("j", "j", "l")
+        assert "this is the newest" in driver.text
+        await driver.press(*["h"] * 61)
+        assert "no time before this one is shown: w shows more" in driver.text
+        await driver.press("=", "j", "=", "enter")
+        assert "esc ends the comparison first" in driver.text
+        feed = driver.app.feed
+        assert isinstance(feed, StoryFeed)
+        feed.moved()
+        await driver.beat(2)
+        assert "Comparison" in driver.text, "what was compared stays while it is the same"
+
+
+@pytest.mark.parametrize(
+    ("link", "said", "window", "shown"),
+    [
+        (f"all?v=signals&at={NOW_S - 600}", "", "1 h", 10),
+        (f"all?v=signals&w=15m&at={NOW_S - 7200}", "", "6 h", 120),
+        (f"all?v=signals&at={NOW_S - 90 * 86_400}", "that was more than 30 d ago", "30 d", None),
+        (f"{TRACE_ID}?v=signals&at={NOW_S - 60}", "", "all of it", 1),
+        ("all?v=signals&m=nosuch", "no metric nosuch", "1 h", None),
+        ("all?v=signals&of=nosuch&kind=model", "that series has no work in this time", "1 h", None),
+    ],
+)
+async def test_a_link_leads_to_the_time_that_it_names_or_as_near_as_can_be_and_says_so(
+    link: str, said: str, window: str, shown: int | None
+) -> None:
+    async with driving(open_link=parse_link(f"trajectory://{link}"), beats=1) as driver:
+        for _ in range(4):
+            if said in driver.text:
+                break
+            await driver.beat()
+        assert said in driver.text and screen_of(driver)._window == window
+        await driver.beat(2)
+        begin_ns, end_ns = screen_of(driver)._stretch()
+        assert shown is None or begin_ns <= NOW_NS - shown * 60 * S < end_ns
+
+
+@pytest.mark.parametrize(
+    ("by", "kind", "name", "kept"),
+    [
+        ("model", "model", "gpt-4o", 'kind=model model:"gpt-4o"'),
+        ("tool", "tool", 'sea"rch', 'kind=tool name:"search"'),
+        ("agent", "model", "research", 'kind=model agent:"research"'),
+        ("agent", "agent", "research", 'kind=agent name:"research"'),
+        ("edge", "delegation", "a → b", "kind=delegation"),
+        ("service", "model", "newsroom", "kind=model"),
+        ("service", "tool", "newsroom", "kind=tool"),
+        ("tool", "tool", "(none)", "kind=tool"),
+        ("tool", "tool", "other", "kind=tool"),
+    ],
+)
+def test_of_a_run_what_a_series_counts_is_kept(by: str, kind: str, name: str, kept: str) -> None:
+    assert kept_of(SignalSeries(name, kind, SignalPoint()), by) == kept
+    assert parse(kept) and kept_of(None, by) == ""
 
 
 async def test_two_series_are_compared_and_escape_ends_that() -> None:

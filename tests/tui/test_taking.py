@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.tui.pilots import Driver, driving
+from tests.tui.pilots import Driver, driving, full_disk
 from tests.tui.rows import HOSTILE
 from tests.tui.story import TRACE_ID, StoryFeed
 from trajectory.view.feed import FeedLost, Format
@@ -64,7 +64,8 @@ async def test_the_menu_remembers_the_last_format_and_steps_through_the_graphs(
         assert written.name.startswith("trajectory-7f3a0000-spans-") and written.suffix == ".mmd"
         await driver.press("e")
         assert "graphs of: spans" in driver.text
-        await driver.press("enter")
+        await driver.pilot.double_click("#export", offset=(5, 3))
+        await driver.ready()
         await exported(driver)
         assert [path.read_text() for path in tmp_path.iterdir()] == [f"{TRACE_ID} spans"] * 2
         await driver.press("e", "escape")
@@ -92,6 +93,8 @@ async def test_a_second_export_waits_for_the_first_and_one_that_has_nowhere_to_g
     goes_on = Event()
 
     class Slow(StoryFeed):
+        few: list[Format] | None = None
+
         def export(self, *what: Any) -> None:
             goes_on.wait(10)
             super().export(*what)
@@ -99,10 +102,15 @@ async def test_a_second_export_waits_for_the_first_and_one_that_has_nowhere_to_g
         def formats(self) -> list[Format]:
             if self.lost:
                 raise FeedLost("nobody answers")
-            return super().formats()
+            return self.few if self.few is not None else super().formats()
 
     feed = Slow()
     async with driving(feed) as driver:
+        feed.few = []
+        await driver.press("e", "l", "enter", "escape")
+        feed.few = [Format(".jsonl", "trace", "every fact")]
+        await driver.press("e", "l", "escape")
+        assert driver.where == "runs" and driver.app.doing == ""
         await driver.press("e", "enter", "e", "enter")
         assert "one export is still under way" in driver.text
         goes_on.set()
@@ -145,14 +153,16 @@ def test_from_a_directory_that_is_gone_files_go_into_the_temporary_one_and_ten_o
 
 
 async def test_on_a_full_disk_a_picture_and_the_file_of_a_copy_are_told_to_be_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with driving() as driver:
-        await driver.press("y")
+        with full_disk():
+            await driver.press("y")
         assert driver.app.clipboard == TRACE_ID and "copied 32 characters (no file: File too large)" in driver.text
-        await driver.press("S")
+        with full_disk():
+            await driver.press("S")
         assert "nothing saved: File too large" in driver.text and not [*tmp_path.glob("*.svg")]
 
 

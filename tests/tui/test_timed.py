@@ -175,6 +175,10 @@ async def test_zoom_shows_half_of_the_time_about_the_span_and_0_all_of_it() -> N
         assert screen.window.end_ns - screen.window.start_ns == (NOW_NS - START_NS) // 8 * 2
         await driver.press("0", "0")
         assert screen.window is None and "all of the time is shown" in driver.text
+        for _ in range(40):
+            screen.action_time_zoom(1)
+        await driver.ready()
+        assert "closer is not possible" in driver.text and screen.in_time().startswith("1 ms from ")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])

@@ -2,6 +2,7 @@
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import StoryFeed
+from trajectory.view.rows import DelegationRow
 from trajectory.view.undelegated import undelegated
 from trajectory.view.views import SpanQuery, TraceQuery
 from tui.screens.cockpit import CockpitScreen
@@ -46,6 +47,35 @@ async def test_the_inspector_opens_the_span_that_it_shows() -> None:
         assert "Inspector · a01f" in driver.text
 
 
+async def test_the_inspector_opens_the_alert_on_a_line_and_stands_still_while_paused() -> None:
+    feed = StoryFeed()
+    async with driving(feed, size=(160, 45)) as driver:
+        driver.app.open_run(feed.runs[0], "tail")
+        await driver.beat(2)
+        screen = driver.app.screen
+        assert isinstance(screen, CockpitScreen)
+        screen.tail.want(next(str(step.step_id) for step in feed.steps if step.span_id == "91c4"))
+        await driver.beat(4)
+        assert "Inspector · 91c4" in driver.text
+        await driver.press("6")
+        for found, where in (("alert_key", "alert"), ("", "cockpit")):
+            at = next(
+                n
+                for n, line in enumerate(screen.inspector.lines)
+                if bool(line.alert_key) == bool(found) and (found or not line.span_id)
+            )
+            screen.inspector.go(at)
+            await driver.press("enter")
+            assert driver.where == where
+            await driver.press(*["escape"] * (where == "alert"))
+        assert "nothing to open on this line" in driver.text
+        await driver.press("space")
+        held = screen.inspector.held
+        feed.moved()
+        await driver.beat(6)
+        assert screen.inspector.held is held
+
+
 async def test_a_narrower_screen_has_no_inspector_and_says_so() -> None:
     async with driving(size=(159, 45)) as driver:
         await driver.press("enter", "6")
@@ -62,6 +92,11 @@ async def test_the_widest_screen_has_the_timeline_too_and_each_pane_is_a_key_awa
         screen = driver.app.screen
         assert isinstance(screen, CockpitScreen) and screen.inspector.held and screen.spans.row
         assert screen.inspector.held.row.span_id == screen.spans.row.span_id != "a01f"
+        await driver.press("!")
+        assert screen.spans.is_error(screen.spans.cursor) and screen.spans.row is not None
+        assert screen.spans.row.status == "error"
+        await driver.press("T")  # the same view is drawn again
+        assert len(screen.spans.keys) > 20
         for number, title in enumerate(
             ("agents", "delegations", "alerts", "tail", "suspects", "inspector", "spans"), 1
         ):
@@ -101,6 +136,28 @@ async def test_delegations_are_a_tree_or_a_graph_and_the_cursor_goes_along() -> 
         assert driver.where == "delegation"
         await driver.press("escape", "v")
         assert "├─▶" in driver.text and "▌planner" not in driver.text
+
+
+async def test_the_next_failure_among_delegations_is_one_key_away_as_tree_and_as_graph() -> None:
+    async with driving(size=(120, 36)) as driver:
+        await driver.press("enter", "d", "!")
+        screen = driver.app.screen
+        assert isinstance(screen, CockpitScreen)
+        row = screen.row_of(screen.tree_pane)
+        assert isinstance(row, DelegationRow) and (row.lost or row.on_error_path or row.state in ("failed", "lost"))
+        await driver.press("v")
+        seen = []
+        for _ in range(4):
+            await driver.press("!")
+            seen.append(screen.graph.selected)
+        assert "archivist" in seen, "who was asked and never began"
+        assert "coder#1" not in seen and len(set(seen)) > 1, "and nobody to whom nothing happened"
+        screen.graph.want("archivist")
+        await driver.press("enter")
+        assert driver.where == "delegation"
+        await driver.press("escape")
+        await driver.press("1", "j", "d")
+        assert screen.graph.selected == "research#1", "the box of the agent under the cursor"
 
 
 async def test_where_nobody_asked_anybody_it_is_said_why_and_what_to_do_at_each_width_as_tree_and_as_graph() -> None:

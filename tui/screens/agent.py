@@ -230,6 +230,7 @@ class AgentScreen(DataScreen):
             return
         if at == count - 1 and view.offset + count < view.rows_total:
             self._offset = view.offset + _WINDOW // 2
+            self.steps.follows = False  # the end of the window is not that of the steps
         elif at == 0 and view.offset and self.steps.is_touched:
             self._offset = max(0, view.offset - _WINDOW // 2)
 

@@ -67,10 +67,6 @@ class AlertScreen(PagedScreen):
         """The panes by their own kind."""
         return [self.path, self.about, self.suspects, self.moment]
 
-    def begin(self) -> None:
-        self.focus_pane(0)
-        self.redraw()
-
     @property
     def subject(self) -> str:
         return self.alert_key

@@ -72,6 +72,9 @@ class DataScreen(FramedScreen):
         """Opens what is under the cursor."""
         raise NotImplementedError
 
+    def _key_escape(self) -> None:
+        """The toolkit's would let go of what is selected, and the key then undo one thing more."""
+
     def action_back(self) -> None:
         if self.is_prompting:
             self.close_prompt()
@@ -154,10 +157,10 @@ class DataScreen(FramedScreen):
             parse(text)
         except QueryError as error:
             self.filter_error = (str(error), error.position)
-            self.query_one(Prompt).fault = error.position
+            self.query_one(Prompt).underline(error.position)
         else:
             self.filter_error = None
-            self.query_one(Prompt).fault = -1
+            self.query_one(Prompt).underline(-1)
             self.filter_text = text.strip()
             self.tui.ask_now()
         self.update_bars()

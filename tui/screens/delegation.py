@@ -61,10 +61,6 @@ class DelegationScreen(PagedScreen):
     def pages(self) -> list[PagePane]:
         return [self.items, self.item, self.verdict]
 
-    def begin(self) -> None:
-        self.focus_pane(0)
-        self.redraw()
-
     @property
     def subject(self) -> str:
         return self.delegation_id

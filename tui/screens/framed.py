@@ -44,6 +44,7 @@ class FramedScreen(BarredScreen):
             self.zoomed = self.panes()[0].id or ""
         self.plan()
         self.begin()
+        self.redraw()
         self._arrive()
         self.tui.ask_now()
 
@@ -105,12 +106,11 @@ class FramedScreen(BarredScreen):
 
     def focus_pane(self, index: int) -> None:
         """Gives a pane the focus, and shows it where it was folded away."""
-        panes = self.panes()
-        if 0 <= index < len(panes):
-            self.reveal_pane(panes[index])
-            self.set_focus(panes[index], scroll_visible=False)
-            if self.app.size.width < TABBED:
-                self.plan()
+        pane = self.panes()[index]
+        self.reveal_pane(pane)
+        self.set_focus(pane, scroll_visible=False)
+        if self.app.size.width < TABBED:
+            self.plan()
 
     def reveal_pane(self, pane: Pane) -> None:
         """Makes a pane visible; a zoomed one gives way."""

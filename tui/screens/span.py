@@ -45,8 +45,6 @@ class SpanScreen(SpanDrawing):
     def on_pane_titled(self, event: Pane.Titled) -> None:
         """Goes to the tab that is clicked."""
         event.stop()
-        if event.pane is not self.content:
-            return
         end = 0
         for text, _ in self._tabs(self.content.inner_width)[0]:
             end += measure([(text, "")])

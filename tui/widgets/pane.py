@@ -34,9 +34,8 @@ class Pane(Selecting, can_focus=True):
     class Titled(Message):
         """A word above the rows was clicked: the title of a column, or a tab; `x` is its cell of the row."""
 
-        def __init__(self, pane: "Pane", word: str, x: int) -> None:
+        def __init__(self, word: str, x: int) -> None:
             super().__init__()
-            self.pane = pane
             self.word = word
             self.x = x
 
@@ -288,7 +287,7 @@ class Pane(Selecting, can_focus=True):
         text = "".join(text for text, _, _ in self._lay(event.y))
         if 1 + len(self.banner) <= event.y < above and text[event.x : event.x + 1].strip():
             word = (text[: event.x].split(" ")[-1] + text[event.x :]).split()[0]
-            self.post_message(self.Titled(self, word, event.x - self._inset))
+            self.post_message(self.Titled(word, event.x - self._inset))
             return
         index = self.key_at(event.x - self._inset, event.y - above + self.top) if event.y >= above else -1
         if index >= 0 and self.has_cursor:

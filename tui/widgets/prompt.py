@@ -103,13 +103,8 @@ class Prompt(Horizontal):
         """The candidates as they are shown."""
         return [shown for _, shown in self.candidates]
 
-    @property
-    def fault(self) -> int:
-        """The zero-based column that does not parse, or -1."""
-        return self._fault.column
-
-    @fault.setter
-    def fault(self, column: int) -> None:
+    def underline(self, column: int) -> None:
+        """Shows which zero-based column does not parse; -1 for none."""
         self._fault.column = column
         self.entry.refresh()
 

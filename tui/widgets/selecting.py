@@ -78,10 +78,8 @@ class Selecting(Drawn):
         text = "".join(text for text, _, _ in self.laid(y))
         ends = list(accumulate((cells(char) for char in text), initial=0))
         inner = [at for at in range(len(text)) if left <= ends[at] < right]
-        if not inner:
-            return None
-        first = max(found[0], inner[0])
-        last = inner[-1] + 1 if found[1] < 0 else min(found[1], inner[-1] + 1)
+        first, end = max(found[0], min(inner, default=0)), max(inner, default=-1) + 1
+        last = end if found[1] < 0 else min(found[1], end)
         return (first, last) if first < last else None
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
