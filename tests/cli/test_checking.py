@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.cli.terminal import Done
@@ -92,6 +93,7 @@ CASES = [
     ('measure = "duration_s"\nat_most = 1', run_of(1, CHEAP), 0, "duration_s 1"),
     ('measure = "call_s"\nat_most = 0.4', run_of(1, CHEAP), 1, "call_s 0.5"),
     ('measure = "errors"', run_of(1, CHEAP), 0, "errors 0"),
+    ('measure = "model_calls"\nat_most = 1', run_of(1, CHEAP, CHEAP), 1, "model_calls 2"),
 ]
 
 
@@ -131,3 +133,31 @@ def test_nothing_to_check_is_no_pass_and_bad_input_is_two(
     assert command("check", "--policy", policy, "--store", store).code == 2
     policy.write_text("[[rule]]\n")
     assert "has no checks" in command("check", "--since", "1h", "--policy", policy, "--store", store).err
+
+
+def test_runs_from_before_are_not_held_against_a_check_and_those_that_nobody_judged_are_no_pass(
+    check: Callable[..., Done], tmp_path: Path, command: Callable[..., Done]
+) -> None:
+    before = run_of(2, CHEAP)
+    for fact in before.facts:
+        msgspec.structs.force_setattr(fact, "at_ns", fact.at_ns - 7_200_000_000_000)  # type: ignore[union-attr]
+    done = check('kind = "cascade"', run_of(1, CHEAP), before, since="1h")
+    assert done.code == 0 and "1 run, 1 check: 1 passed" in done.err
+    with closing(open_writer(str(tmp_path / "store"))) as writer:
+        writer.append([run_of(3, CHEAP)])
+    done = command("check", "--since", "1h", "--policy", tmp_path / "policy.toml", "--store", tmp_path / "store")
+    assert done.code == 3 and "a run was not judged to its end" in done.out
+
+
+def test_without_a_policy_there_is_nothing_to_check_and_a_strangers_detector_may_look_for_anything(
+    check: Callable[..., Done], command: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAJECTORY_ALERTS", "off")
+    assert "there is no policy: write" in command("check", "--since", "1h", "--store", tmp_path / "store").err
+
+    class Stranger:
+        name = "mine"
+
+    assert check('kind = "theirs"', run_of(1, CHEAP)).code == 3
+    monkeypatch.setattr("trajectory.detection.contract.registered_detectors", lambda tell: [Stranger])
+    assert check('kind = "theirs"', run_of(1, CHEAP)).code == 0

@@ -1,15 +1,30 @@
 """Every command on a real store: what it prints, and the one line that it prints where it cannot go on."""
 
+import contextlib
+import io
 import json
 import os
+import re
+import shutil
+import socket
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.broken_runs import Part, messages
 from tests.cli.terminal import Done, free_endpoint, serving, trajectory
+from tests.collector.builders import SOURCE, TRACE, ended, started
+from tests.collector.test_joined import told
 from trajectory.cli import COMMANDS, main
+from trajectory.cli.output import duration
+from trajectory.cli.places import data_dir, settings_file, state_dir
+from trajectory.cli.receiving import is_local_place, tell_places
+from trajectory.model.fact import Batch, Source
+from trajectory.store.sqlite import open_writer
 
 CHAT = {
     "run_id": "r1",
@@ -462,3 +477,171 @@ def test_findings_come_along_with_an_exported_trace(tmp_path: Path) -> None:
         trajectory("export", "", "-o", tmp_path / "e.jsonl", "--store", tmp_path / store)
     first, again = (trajectory("findings", "--store", tmp_path / f"{name}.db", "--json").json_lines() for name in "ab")
     assert first and again == first
+
+
+def test_no_command_at_all_is_answered_with_what_there_is() -> None:
+    done = trajectory()
+    assert (done.code, done.out) == (2, "") and all(name in done.err for name in COMMANDS)
+
+
+def test_a_part_of_a_run_is_shown_with_the_run_that_it_is_a_part_of(tmp_path: Path) -> None:
+    run = messages(1, 0)
+    with closing(open_writer(str(tmp_path / "s.db"))) as writer:
+        told(run, store=writer)  # type: ignore[arg-type]
+    ids = [part.trace_id.hex() for part in run.parts]
+    (first,) = trajectory("show", ids[0], "--store", tmp_path / "s.db", "--json").json_lines()
+    assert sorted(first["run"]["trace_ids"]) == sorted(ids) and {each["is"] for each in first["joined"]} == {"effect"}
+    each = [trajectory("show", one, "--store", tmp_path / "s.db", "--json").json_lines()[0] for one in ids]
+    assert first["run"]["model_calls"] == sum(one["model_calls"] for one in each)
+    assert {agent["name"] for agent in first["run"]["agents"]} >= {
+        agent["name"] for one in each for agent in one["agents"]
+    }
+    pages = [trajectory("show", one, "--store", tmp_path / "s.db").out for one in ids]
+    assert all(f"begins with {ids[0][:12]}" in page and "3 traces" in page for page in pages)
+    assert f"caused {ids[1][:12]}" in pages[0] and f"caused by {ids[0][:12]}" in pages[1]
+
+
+def test_what_batches_the_work_of_two_runs_is_a_part_of_neither_and_says_what_caused_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [Part(bytes([number]) * 16, Source(bytes([number]) * 16, b"b" * 16)) for number in (1, 2, 3)]
+    for at_s, part in enumerate(parts):
+        part.span(1, "agent", f"agent-{at_s}", at_s, 0.5, agent=f"agent-{at_s}")
+    for cause in parts[:2]:
+        parts[2].link(1, cause, 1)
+    with closing(open_writer(str(tmp_path / "s.db"))) as writer:
+        told(SimpleNamespace(parts=parts), store=writer)  # type: ignore[arg-type]
+    assert main(["show", "0303", "--store", str(tmp_path / "s.db")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    run = lines[lines.index("Run") + 1 :][:2]
+    assert {line.split()[2] for line in run} == {"01" * 6, "02" * 6} and all("caused by" in line for line in run)
+    assert main(["show", "0303", "--store", str(tmp_path / "s.db"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["run"] is None and len(shown["joined"]) == 2
+
+
+def test_of_many_spans_the_first_are_shown_and_how_to_see_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(open_writer(str(tmp_path / "s.db"))) as writer:
+        writer.append([Batch(SOURCE, 0, [started(number + 1, kind="tool") for number in range(70)])])
+    assert main(["show", "", "--store", str(tmp_path / "s.db")]) == 0
+    assert "10 more: --spans prints all" in capsys.readouterr().out
+    assert main(["blame", "", "--store", str(tmp_path / "s.db"), "--top", "3"]) == 0
+
+
+def test_a_run_of_which_no_step_was_captured_has_nothing_to_rank(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(open_writer(str(tmp_path / "s.db"))) as writer:
+        writer.append([Batch(SOURCE, 0, [ended(1)])])
+    for words in (["--json"], []):
+        assert main(["blame", "", "--store", str(tmp_path / "s.db"), *words]) == 0
+        shown = capsys.readouterr()
+        assert shown.err == "nothing to rank: no step of this trace was captured\n"
+    assert shown.out.splitlines()[-1] == f"trace {TRACE.hex()}"
+
+
+def test_several_traces_that_begin_alike_are_named_and_none_is_guessed(recorded_store: Path) -> None:
+    assert "several traces start with ''" in refused(trajectory("show", "", "--store", recorded_store))
+
+
+@pytest.mark.parametrize(
+    "words", [("traces", "--limit", "0"), ("search", "x", "--limit", "many"), ("watch", "--web", "--port", "70000")]
+)
+def test_a_number_that_is_none_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(list(words))
+    assert re.search(r"is not a (whole number above 0|port)$", capsys.readouterr().err.strip())
+
+
+def test_an_empty_store_says_where_the_runs_of_the_demo_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    open_writer(str(tmp_path / "s.db")).close()
+    demo = data_dir() / "demo.db"
+    for is_there in (False, True):
+        if is_there:
+            demo.parent.mkdir()
+            demo.touch()
+        assert main(["traces", "--store", str(tmp_path / "s.db")]) == 0
+        assert (f"the demo's runs are in another store: --store {demo}" in capsys.readouterr().err) == is_there
+
+
+def test_places_are_where_the_environment_says_else_under_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    for base in ("CONFIG", "STATE", "DATA"):
+        monkeypatch.setenv(f"XDG_{base}_HOME", f"/x/{base}")
+    assert [*map(str, (settings_file(), state_dir(), data_dir()))] == [
+        "/x/CONFIG/trajectory/settings.toml", "/x/STATE/trajectory", "/x/DATA/trajectory",
+    ]  # fmt: skip
+    for base in ("CONFIG", "STATE", "DATA"):
+        monkeypatch.delenv(f"XDG_{base}_HOME")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert [*map(str, (settings_file(), state_dir(), data_dir()))] == [
+        "/home/me/.config/trajectory/settings.toml", "/home/me/.local/state/trajectory", "/home/me/.local/share/trajectory",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ns", "said"),
+    [(0, "·"), (1_500, "1.5 µs"), (250_000_000, "250 ms"), (59_940_000_000, "59.9 s"), (61_000_000_000, "1:01 min")],
+)
+def test_a_duration_has_its_unit(ns: int, said: str) -> None:
+    assert duration(ns) == said
+
+
+def test_what_is_pinned_is_listed(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = str(shutil.copy(store, tmp_path / "s.db"))
+    (trace_id,) = trajectory("traces", "--ids", "--store", store).out.split()
+    assert main(["pin", trace_id[:8], "--store", copy]) == 0
+    capsys.readouterr()
+    assert main(["pin", "--store", copy]) == 0
+    assert capsys.readouterr().out == f"WHAT\tNAME\ntrace\t{trace_id}\n"
+    monkeypatch.setattr("trajectory.cli.output.is_terminal", lambda: True)
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+    assert main(["pin", "--store", copy]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["WHAT", "NAME"], ["trace", trace_id]]
+
+
+def test_an_import_says_what_it_read_how_far_it_is_and_what_it_could_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": "chat", "startTimeUnixNano": "1790000000000000000"}
+    paths = [tmp_path / "one.jsonl", tmp_path / "two\x1b[2J.jsonl"]
+    for path in paths:
+        lines = [{"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}, *[{"resourceLogs": []}] * 8]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["import", *map(str, paths), "--store", str(tmp_path / "s.db")]
+    assert main([*words, "--json"]) == 0
+    shown = capsys.readouterr()
+    told = [json.loads(line) for line in shown.out.splitlines()]
+    assert [each["path"] for each in told] == [*map(str, paths)] and all(len(each["traces"]) == 1 for each in told)
+    assert [len(each["notes"]) for each in told] == [
+        8,
+        8,
+    ] and f"{paths[0]}: and 3 more that could not be read" in shown.err
+    assert "\x1b" not in shown.err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "1 of 2  one.jsonl" in said and "2 of 2  two[2J.jsonl" in said
+    monkeypatch.setattr("trajectory.cli.importing.MAX_FILE_BYTES", 100)
+    assert main(words) == 2
+    assert "larger than 0 MiB: split it and import the parts" in capsys.readouterr().err
+
+
+def test_a_place_for_otlp_that_is_taken_is_refused_where_it_was_asked_for_and_else_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        words = ("serve", "--bind", free_endpoint(), "--store", tmp_path / "s.db", "--otlp-http", "off")
+        assert f"--otlp-grpc: {taken}" in refused(trajectory(*words, "--otlp-grpc", taken))
+    said = SimpleNamespace(http="", grpc="", http_trouble="", grpc_trouble=f"{taken} is taken")
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        tell_places(said, print)  # type: ignore[arg-type]
+    assert err.getvalue() == f"no OTLP over gRPC: {taken} is taken; choose another place with --otlp-grpc\n"
+    assert [is_local_place(f"{host}:1") for host in ("localhost", "127.0.0.9", "[::1]", "10.0.0.7", "example.org")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip

@@ -1,14 +1,16 @@
 """`trajectory follow` against a real collector: what a coding agent writes is in its store, live, once."""
 
+import argparse
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +18,14 @@ import pytest
 from tests.cli.terminal import free_endpoint, serving, trajectory, until
 from tests.dialects.coding_build import Claude, Clock, shop, text, use
 from tests.dialects.test_codex import counted, spawned
-from trajectory.cli.follow import Follower, _newest
-from trajectory.cli.follow_way import Bell
+from trajectory.cli.follow import Follower, _endpoint, _newest
+from trajectory.cli.follow_way import Bell, Way
 from trajectory.cli.session_logs import logs_under, session_of, sub_agents_of
 from trajectory.cli.tailing import Tail
+from trajectory.collector.keyring import Keyring
+from trajectory.errors import ConfigError, WireError
+from trajectory.model.fact import Batch, Fact, SpanStarted
+from trajectory.store.lock import WriterLock
 
 
 class Following:
@@ -331,6 +337,7 @@ def test_import_reads_a_rollout_with_the_threads_that_it_began(tmp_path: Path) -
     append(tmp_path / "rollout-x-t-1.jsonl", log.lines)
     append(tmp_path / "rollout-x-t-2.jsonl", child.lines)
     append(tmp_path / "rollout-x-t-3.jsonl", counted().lines)
+    append(tmp_path / "notes.jsonl", [{"text": "no rollout"}])
     assert trajectory("import", tmp_path / "rollout-x-t-2.jsonl", "--store", tmp_path / "s.db").code == 0
     assert [agent["name"] for agent in shown(tmp_path / "s.db")["agents"]] == ["Codex", "explorer"]
 
@@ -344,3 +351,120 @@ def test_text_of_an_agent_reaches_no_terminal_uncleaned(tmp_path: Path) -> None:
     assert trajectory("import", tmp_path / "s.jsonl", "--store", tmp_path / "s.db").code == 0
     for words in (("traces",), ("show", "")):
         assert "\x1b" not in trajectory(*words, "--store", tmp_path / "s.db").out
+
+
+class Refusing(NoWay):
+    """Everything is refused."""
+
+    def hear(self) -> str:
+        return "the collector has no room"
+
+
+def test_what_a_collector_refuses_is_read_again_and_in_the_end_given_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(WireError, match="the collector has no room"):
+        waits_of(tmp_path / "folder", Refusing())
+    assert capsys.readouterr().err.splitlines().count("the collector has no room; beginning anew") == 2
+
+
+class Keeping(NoWay):
+    """Keeps what is sent on it."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def send(self, batches: list[Batch]) -> None:
+        self.facts += [fact for batch in batches for fact in batch.facts]
+
+    def agents(self) -> set[str]:
+        return {fact.agent for fact in self.facts if isinstance(fact, SpanStarted)} - {""}
+
+
+def test_a_sub_agent_whose_call_does_not_show_up_is_told_of_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main, sub = shop()
+    log = project(tmp_path) / "s-1.jsonl"
+    append(log, main.lines[:2])
+    append(log.with_suffix("") / "subagents" / "agent-a1.jsonl", sub.lines)
+    told = []
+    for held_s in (1e9, -1.0):
+        monkeypatch.setattr("trajectory.cli.follow._HELD_S", held_s)
+        way = Keeping()
+        waits_of(log, way)
+        told.append(len(way.agents()))
+    assert told[1] == told[0] + 1
+
+
+def test_of_too_many_logs_those_that_nobody_writes_are_let_go_and_read_anew_when_somebody_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trajectory.cli.follow._MAX_FILES", 1)
+    paths = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for number, path in enumerate(paths):
+        log = Claude(f"s-{number}")
+        log.prompt(f"Do {number}")
+        append(path, log.lines)
+    os.utime(paths[1], (1, 1))
+    follower = Follower([tmp_path], Keeping(), is_json=True)  # type: ignore[arg-type]
+
+    def follow() -> list[str]:
+        follower._looked_s = 0.0
+        follower.run(Waits(2))  # type: ignore[arg-type]
+        said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return [Path(line["path"]).name for line in said if line["event"] == "following"]
+
+    assert follow() == ["a.jsonl"]
+    os.utime(paths[0], (1, 1))
+    assert follow() == []  # it is not looked at while there is room
+    os.utime(paths[1])
+    assert follow() == ["b.jsonl"]
+    os.utime(paths[1], (1, 1))
+    follow()
+    os.utime(paths[0])
+    assert follow() == ["a.jsonl"]
+
+
+def test_a_collector_that_does_not_answer_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trajectory.cli.follow_way._SILENCE_S", -1.0)
+    answers: list[Callable[[str], None]] = []
+    carrier = SimpleNamespace(bring=lambda batches, answer: answers.append(answer))
+    way = Way(carrier, "tcp://there:5570", lambda: None)  # type: ignore[arg-type]
+    way.send([])
+    assert (way.hear(), way.hear()) == ("", "")
+    said = "no collector answers at tcp://there:5570: waiting for one (trajectory serve)\n"
+    assert capsys.readouterr().err == said
+    answers[0]("no room")
+    assert way.hear() == "no room" and way.is_empty and capsys.readouterr().err == ""
+
+
+def test_the_collector_of_a_store_is_found_by_the_store(tmp_path: Path) -> None:
+    asked, lock = (
+        argparse.Namespace(store=str(tmp_path / "s.db"), connect=None),
+        WriterLock(tmp_path / "s.db", "tcp://127.0.0.1:*"),
+    )
+    with pytest.raises(ConfigError, match="chose its port itself: name what it said with --connect"):
+        _endpoint(asked)
+    lock.served_at("tcp://127.0.0.1:5999")
+    assert _endpoint(asked) == "tcp://127.0.0.1:5999"
+    lock.release()
+
+
+def test_a_collector_with_keys_is_followed_into_with_one(tmp_path: Path) -> None:
+    store, endpoint, log = tmp_path / "s.db", free_endpoint(), project(tmp_path) / "s-1.jsonl"
+    keys = Keyring(tmp_path / "keys")
+    keys.begin()
+    keys.add("me", "emit")
+    append(log, shop()[0].lines)
+    with serving(store, endpoint, "--keys", str(keys.directory), "--otlp-http", "off", "--otlp-grpc", "off"):
+        with following(tmp_path, endpoint, log, "--key", keys.directory / "me.key") as follower:
+            follower.wait_for("live")
+        assert len(rows(store)) == 1
+
+
+def test_a_folder_has_no_bytes_to_follow(tmp_path: Path) -> None:
+    assert Tail(tmp_path).read() == b""

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import free_endpoint, trajectory
+from tests.cli.terminal import serving as serving_of
+from trajectory.cli import main
 from trajectory.cli.serve import is_local, keyring_for
 from trajectory.collector.keyring import Keyring
 from trajectory.errors import ConfigError
@@ -173,3 +177,59 @@ def test_the_own_key_file_of_the_environment_is_found(home: Path, monkeypatch: p
     done = trajectory("doctor", "--json", "--connect", "tcp://127.0.0.1:9")
     seen = next(check for check in done.json_lines() if check["name"] == "collector")
     assert seen["state"] == "bad" and str(home / "nowhere.key") in seen["said"]
+
+
+def test_on_a_terminal_a_secret_is_said_to_be_one_and_no_keys_are_said_to_be_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trajectory("keys", "init")
+    assert main(["keys", "list"]) == 0
+    assert capsys.readouterr().err == f"no keys of clients in {home}: trajectory keys add NAME\n"
+    trajectory("keys", "add", "me")
+    for words in (["--otlp", "--endpoint", "http://h:4318"], ["--secret"]):
+        for is_terminal in (False, True):
+            monkeypatch.setattr("sys.stdout.isatty", lambda seen=is_terminal: seen, raising=False)
+            assert main(["keys", "show", "me", *words]) == 0
+            assert ("That is a secret: clear the screen" in capsys.readouterr().err) == is_terminal
+
+
+def test_what_is_no_endpoint_is_said_to_be_none() -> None:
+    with pytest.raises(ConfigError, match=r"^127\.0\.0\.1:5570 is no endpoint: give one such as tcp://127.0.0.1:5570"):
+        keyring_for("127.0.0.1:5570", None)
+
+
+def test_prometheus_is_answered_who_has_a_token_that_may_watch(home: Path, tmp_path: Path) -> None:
+    trajectory("keys", "init")
+    for role in ("emit", "watch"):
+        trajectory("keys", "add", role, "--role", role)
+    tokens = {
+        role: trajectory("keys", "show", role, "--otlp", "--endpoint", "http://h").out.strip().partition("%20")[2]
+        for role in ("emit", "watch")
+    }
+    (tmp_path / "prices.toml").write_text("['our-own']\ninput = 1\noutput = 1\n")
+    words = (
+        "--metrics",
+        "127.0.0.1:*",
+        "--otlp-http",
+        "off",
+        "--otlp-grpc",
+        "off",
+        "--prices",
+        str(tmp_path / "prices.toml"),
+    )
+    for keys, answers in (((), (200, 200, 200)), (("--keys", str(home)), (401, 401, 200))):
+        with serving_of(tmp_path / "s.db", free_endpoint(), *words, *keys) as served:
+            line = served.stderr.readline()
+            assert line.startswith("metrics at http://127.0.0.1:") and ("for known tokens only" in line) == bool(keys)
+            url = line.split()[2].rstrip(",")
+            found = [asked(url, token) for token in ("", tokens["emit"], tokens["watch"])]
+        assert tuple(found) == answers
+
+
+def asked(url: str, token: str) -> int:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as fault:
+        return fault.code

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.terminal import free_endpoint, serving
 from tests.collector.builders import Clock
 from tests.scenarios import SOURCE, Scenario
 from trajectory.cli import main
@@ -88,6 +89,7 @@ def test_other_prices_count_the_same_work_anew(store: str, tmp_path: Path, capsy
         for line in lines(capsys, "--by", "model", "--store", store, "--prices", str(theirs))
     }
     assert costs == {"gpt-4o": 2.5, "our-own": 2.0}
+    assert lines(capsys, "--store", store, "--prices", str(theirs), "--since", "1h") == []
     theirs.write_text('["our-own"]\ninput = "much"\noutput = 1\n')
     assert main(["metrics", "--store", store, "--prices", str(theirs)]) == 2
     assert f"{theirs}:1: ['our-own']" in capsys.readouterr().err
@@ -97,3 +99,28 @@ def test_a_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["metrics", "--since", "soon"])
     assert "is no time" in capsys.readouterr().err
+
+
+def test_findings_are_counted_in_a_table_of_their_own_and_more_than_are_shown_are_said(
+    recorded_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["metrics", "--by", "finding", "--store", str(recorded_store)]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split("\t") == ["finding", "count"] and "cascade" in {row.split("\t")[0] for row in rows}
+    monkeypatch.setattr("trajectory.cli.metrics._LIMIT", 1)
+    assert main(["metrics", "--by", "finding", "--store", str(recorded_store)]) == 0
+    assert capsys.readouterr().err == f"{len(rows) - 1} more are not shown\n"
+
+
+def test_a_collector_says_what_it_counted_and_takes_no_prices(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    here, endpoint, trace = lines(capsys, "--by", "model", "--store", store), free_endpoint(), Scenario().trace()
+    with serving(Path(store), endpoint, "--otlp-http", "off", "--otlp-grpc", "off"):
+        there = ("--connect", endpoint)
+        assert lines(capsys, "--by", "model", "--trace", trace.trace_id.hex()[:6].upper(), *there) == here
+        assert lines(capsys, "--since", "1h", *there) == []  # the run lies elsewhere in time
+        for words, said in (
+            (("--prices", "x"), "goes with --store"),
+            (("--trace", "ffff"), "has no run that begins with"),
+        ):
+            assert main(["metrics", *there, *words]) == 2
+            assert said in capsys.readouterr().err

@@ -86,6 +86,11 @@ def test_a_list_whose_pins_are_damaged_is_a_list(sound: Path, store: Path) -> No
     done = trajectory("traces", "--store", store)
     assert done.code == 0 and len(done.out.splitlines()) == len(TRACES) + 1
     assert "is damaged" in done.err
+    check = store_check(store)
+    assert (check["state"], check["mend"]) == ("bad", "trajectory doctor --repair")
+    assert check["said"].count("is damaged: ") == 1
+    mended = trajectory("doctor", "--repair", "--store", store)
+    assert (mended.code, mended.out) == (0, "") and f"facts saved in {store}, lost 0 frames" in mended.err
 
 
 def test_a_store_that_is_served_while_its_middle_is_damaged_is_served(sound: Path, store: Path) -> None:

@@ -212,3 +212,17 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "textual_serve.py").write_text("raise ImportError(name='textual_serve')")
     done = trajectory("watch", "--web", PYTHONPATH=str(tmp_path))
     assert done.code == 2 and "pip install 'trajectory-tracing[web]'" in done.err
+
+
+async def test_of_more_pages_than_there_may_be_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "MAX_PAGES_COUNT", 0)
+    pages = web.Pages("exec false", 1)
+    with pytest.raises(aiohttp.web.HTTPServiceUnavailable, match="Service Unavailable"):
+        await pages.handle_websocket(None)
+
+
+async def test_a_second_signal_changes_nothing() -> None:
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    web._end(ended, signal.SIGTERM)
+    web._end(ended, signal.SIGINT)
+    assert await ended == signal.SIGTERM
