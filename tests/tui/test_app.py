@@ -90,10 +90,10 @@ async def test_five_escapes_lead_back_to_the_runs_and_never_quit() -> None:
 
 
 async def test_q_quits_at_once_from_anywhere() -> None:
-    for path in ([], ["t", "enter"], ["question_mark"]):
+    for path, key in (([], "q"), (["t", "enter"], "q"), (["question_mark"], "q"), (["enter"], "ctrl+c")):
         async with driving(beats=1) as driver:
             await driver.press(*path)
-            await driver.pilot.press("q")
+            await driver.pilot.press(key)
             await driver.pilot.pause()
             assert not driver.app.is_running
 
@@ -351,6 +351,16 @@ async def test_dropped_facts_turn_counts_into_lower_bounds() -> None:
         assert "214+" in driver.text
 
 
+async def test_an_answer_to_what_is_not_asked_any_more_and_one_of_another_kind_are_not_shown() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        screen = driver.app.data_screen
+        assert isinstance(screen, RunsScreen)
+        screen.answered(RunsQuery("what was typed before"), RunsView(9, health(), [], 7))
+        screen.answered(screen.asks(), feed._answer(TraceQuery(TRACE_ID)))
+        assert screen.rows == feed.runs and screen.view is not None
+
+
 async def test_a_run_that_is_not_there_is_said_so() -> None:
     class Empty(StoryFeed):
         def _trace(self, query):  # type: ignore[no-untyped-def]
@@ -518,7 +528,7 @@ async def test_on_an_empty_timeline_and_on_a_leaf_the_keys_of_folds_do_nothing()
         await driver.press("t", "slash", *"zzz", "enter")
         screen = driver.app.screen
         assert isinstance(screen, TimelineScreen) and not screen.spans.keys and "0 of 214" in driver.text
-        await driver.press("l", "h", "enter")
+        await driver.press("n", "l", "h", "enter")
         assert "no span to open yet" in driver.text
         await driver.press("+")
         assert driver.where == "timeline"

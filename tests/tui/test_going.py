@@ -13,7 +13,7 @@ from trajectory.view.link import Link, alert_mark, parse_link
 from trajectory.view.views import TraceQuery
 from tui.keys import DATA_SCREENS
 from tui.links import link_to, link_to_agent, link_to_delegation, link_to_instant, link_to_signals
-from tui.marks import Marks
+from tui.marks import Marks, Place
 from tui.screens.alert import AlertScreen
 from tui.screens.cockpit import CockpitScreen
 from tui.screens.delegation import DelegationScreen
@@ -181,6 +181,15 @@ async def test_a_mark_is_set_and_gone_to_by_its_letter_and_belongs_to_its_run() 
         assert "no mark q in this run" in driver.text
         await driver.press("apostrophe", "escape")
         assert driver.where == "runs"
+
+
+async def test_going_back_passes_over_what_cannot_be_found_again() -> None:
+    async with driving() as driver:
+        await driver.press("enter")
+        gone = Place(lambda: None, "", None, "", "", "a screen that had no link")
+        driver.app.been += [gone, gone]
+        await driver.press("ctrl+o")
+        assert driver.where == "runs" and driver.app.been == []
 
 
 async def test_going_forward_comes_back_to_what_was_gone_back_from_until_one_goes_elsewhere() -> None:

@@ -253,6 +253,8 @@ async def test_before_the_first_and_after_the_last_instant_there_is_nothing_and_
         screen = replay(driver.app.screen)
         assert screen.view is not None
         screen.go_to_instant(screen.view, 0)
+        screen.action_step(-1)
+        assert "nothing came before this" not in screen.said, "what was before that instant has not come yet"
         await driver.beat()
         await driver.press("left")
         assert "nothing came before this" in driver.text

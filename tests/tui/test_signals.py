@@ -15,6 +15,7 @@ from trajectory.view.views import Query, SignalsQuery, SignalsView, View
 from tui.panels import MAX_PANELS_COUNT
 from tui.screens.signals import SignalsScreen
 from tui.screens.signals_place import kept_of
+from tui.screens.timeline import TimelineScreen
 from tui.settings import _KNOWN, Settings
 
 PANELS = """\
@@ -132,6 +133,22 @@ async def test_a_run_and_an_agent_have_signals_of_their_own(keys: list[str]) -> 
         await driver.press(*keys)
         assert asked(driver).trace_id == TRACE_ID and asked(driver).minutes == 0
         assert asked(driver).agent == ("" if len(keys) == 2 else "research")
+
+
+async def test_a_run_of_a_time_is_opened_at_that_time_and_of_one_run_all_of_it_is_shown() -> None:
+    async with driving() as driver:
+        await driver.press("p", "3")
+        screen = screen_of(driver)
+        for row in list(screen.view.runs if screen.view else []):
+            screen.runs.want(row.trace_id)
+            asked_of = screen._stretch()[0] - row.started_ns
+            await driver.press("enter")
+            timeline = driver.app.screen
+            assert isinstance(timeline, TimelineScreen) and timeline.trace_id == row.trace_id
+            assert "only the work of gpt-4o" in driver.text or asked_of > 0
+            await driver.press("escape", "escape")
+        await driver.press("escape", "enter", "p", "3", "enter")
+        assert isinstance(driver.app.screen, TimelineScreen) and driver.app.screen.filter_text == ""
 
 
 async def test_signals_are_gone_to_by_their_word_and_by_a_link_and_the_link_of_all_names_no_run() -> None:

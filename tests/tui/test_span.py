@@ -8,7 +8,7 @@ import pytest
 
 from tests.tui.pilots import Driver, driving
 from tests.tui.story import TRACE_ID, StoryFeed
-from trajectory.view.rows import Content
+from trajectory.view.rows import Content, LinkRow
 from trajectory.view.views import Query, SpanQuery, SpanView, View
 from tui.drawing.content import content_lines, content_text, content_title
 from tui.drawing.line import plain, put_middle
@@ -108,6 +108,96 @@ async def test_v_shows_a_body_as_it_was_stored_and_then_all_of_them() -> None:
         await driver.press("v")
         await driver.beat()
         assert "user: hello" in driver.text and "result · json" in driver.text
+
+
+async def test_what_cannot_be_done_on_a_span_is_said() -> None:
+    async with driving(_Feed(Content("result", "text/plain", "d1", "one line", 8))) as driver:
+        await driver.press(*OPEN)
+        for key, said in (
+            ("9", "there is no tab 9 here"),
+            ("enter", "nothing to open on this line; esc goes back"),
+            ("l", "nothing folds here"),
+            ("n", "nothing looked for"),
+        ):
+            await driver.press(key)
+            assert said in driver.text, key
+        for bracket, said in (("[", "no sibling before this one"), ("]", "no sibling after this one")):
+            while said not in driver.text:
+                await driver.press(bracket)
+        assert driver.where == "span"
+
+
+async def test_long_lines_are_cut_and_panned_and_an_open_fold_is_not_opened_twice() -> None:
+    async with driving(_Feed(_json({"a": {"b": 1}, "long": "x" * 90 + "END" + "x" * 90}))) as driver:
+        await driver.press(*OPEN, "j", "l")
+        assert '"b": 1' in driver.text, "what is open stays"
+        await driver.press("w")
+        assert "long lines are cut" in driver.text and "END" not in driver.text
+        screen = driver.app.screen
+        assert isinstance(screen, SpanScreen)
+        await driver.press(*["l"] * 6)
+        assert "END" in driver.text and "column 49" in screen.content.status
+        await driver.press(*["h"] * 9)
+        assert "column 1" in screen.content.status
+
+
+async def test_what_was_cut_and_is_no_longer_kept_whole_says_so_and_does_not_open_an_editor_later() -> None:
+    class Cut(_Feed):
+        def _answer(self, query: Query) -> View:
+            view = super()._answer(query)
+            if isinstance(view, SpanView) and isinstance(query, SpanQuery) and query.whole and self.is_gone:
+                return msgspec.structs.replace(view, contents=[])
+            return view
+
+        is_gone = False
+
+    feed = Cut(_json(DEEP, is_cut=True, size_bytes=2_000_000))
+    async with driving(feed) as driver:
+        await driver.press(*OPEN, "G", "enter")
+        await driver.beat()
+        assert "no more can be shown here" in driver.text
+        await driver.press("]", "[")
+        feed.is_gone = True
+        await driver.press("o")
+        await driver.beat(2)
+        assert driver.where == "span" and "ended with" not in driver.text and "loads the rest" in driver.text
+
+
+async def test_each_pane_copies_its_own_and_a_span_that_runs_ticks() -> None:
+    async with driving() as driver:
+        await driver.press(*OPEN, "1", "j", "y")
+        screen = driver.app.screen
+        assert isinstance(screen, SpanScreen) and not screen.ticks
+        assert driver.app.clipboard == screen._fields[screen.fields.cursor].value
+        await driver.press("2", "3", "u", "y")
+        assert screen.pane is screen.used and driver.app.clipboard == "planner#1 passed on delegate writer"
+        screen.used.go(0)
+        await driver.press("enter")
+        assert "nothing to open on this line" in driver.text
+        driver.app.open_span(TRACE_ID, "c3f1", 0)
+        await driver.beat(2)
+        assert driver.app.screen is not screen and driver.app.data_screen is not None and driver.app.data_screen.ticks
+
+
+async def test_a_field_leads_to_a_delegation_and_says_of_another_trace_that_it_is_one() -> None:
+    class Linked(StoryFeed):
+        def _answer(self, query: Query) -> View:
+            view = super()._answer(query)
+            if not isinstance(view, SpanView):
+                return view
+            there = LinkRow("caused_by", "ee" * 16, "0001", "elsewhere")
+            return msgspec.structs.replace(
+                view, links=[there], row=msgspec.structs.replace(view.row, kind="delegation")
+            )
+
+    async with driving(Linked()) as driver:
+        await driver.press(*OPEN)
+        await _field(driver, "caused_by")
+        assert f"it is in another trace: {'ee' * 16}" in driver.text
+        await _field(driver, "status")
+        assert isinstance(driver.app.screen, SpanScreen) and driver.app.screen.pane is driver.app.screen.content
+        await _field(driver, "kind")
+        assert driver.where == "delegation"
 
 
 def test_a_body_is_called_by_what_it_is_and_not_by_whose_format() -> None:

@@ -158,6 +158,8 @@ async def test_the_next_failure_among_delegations_is_one_key_away_as_tree_and_as
         await driver.press("escape")
         await driver.press("1", "j", "d")
         assert screen.graph.selected == "research#1", "the box of the agent under the cursor"
+        await driver.press("1", "v")  # the times are written anew, and the graph stays
+        assert "▌research#1" in driver.text
 
 
 async def test_where_nobody_asked_anybody_it_is_said_why_and_what_to_do_at_each_width_as_tree_and_as_graph() -> None:
@@ -177,6 +179,11 @@ async def test_where_nobody_asked_anybody_it_is_said_why_and_what_to_do_at_each_
             assert sentence in said()
         await driver.press("v")
         assert sentence in said()
+        screen = driver.app.screen
+        assert isinstance(screen, CockpitScreen)
+        await driver.press("+")
+        assert screen.window is not None and screen.whole() is not None
+        assert screen.window.start_ns > screen.whole().start_ns, "with nothing under the cursor, about the middle"  # type: ignore[union-attr]
 
 
 async def test_a_box_of_the_graph_is_clicked() -> None:

@@ -190,12 +190,9 @@ class AlertScreen(PagedScreen):
         way, view = Way.of(self.alert) if self.alert else None, self.view
         return suspect_lines(view.suspects, view.limits, way, width, self.signs, self._when) if view else []
 
-    @property
-    def _moment_ns(self) -> int:
+    def _moment_ns(self, alert: AlertRow) -> int:
         """The instant of the hop under the cursor, else of the root, else of when it was found."""
-        alert, line = self.alert, self.path.line
-        if alert is None:
-            return 0
+        line = self.path.line
         here = next((step for step in [*alert.path, *alert.beside] if line and step.span_id == line.span_id), None)
         step = here or (alert.path[0] if alert.path else None)
         return step.at_ns if step else alert.opened_ns
@@ -205,11 +202,11 @@ class AlertScreen(PagedScreen):
         if alert is None or view is None:
             return []
         steps = [*alert.path, *alert.beside]
-        return moment_lines(view, steps, self._moment_ns, width, self.signs, self._when)
+        return moment_lines(view, steps, self._moment_ns(alert), width, self.signs, self._when)
 
     def _fill_moment(self) -> None:
         self.moment.fill()
-        self.moment.title = f"At {self._when(self._moment_ns)}" if self.alert else "Moment"
+        self.moment.title = f"At {self._when(self._moment_ns(self.alert))}" if self.alert else "Moment"
 
     def _title(self, view: TraceView) -> None:
         alert = self.alert

@@ -173,7 +173,7 @@ class AskingScreen(Screen[None]):
             self.redraw()
         self.update_bars()
 
-    def draw_paused(self, view: View) -> None:
+    def draw_paused(self, view: Any) -> None:
         """Draws what goes on while the view is paused."""
 
     def _accept_missing(self, view: Missing) -> None:

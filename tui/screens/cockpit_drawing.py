@@ -106,12 +106,11 @@ class CockpitDrawing(CockpitLayout):
         """What the sizes of panes depend on."""
         return len(self._alert_rows), len(self.suspects.lines), len(self.agents.keys), len(self._branches)
 
-    def draw_paused(self, view: View) -> None:
-        if isinstance(view, TraceView):
-            before = len(self._alert_rows)
-            self._draw_alerts(view)
-            if before != len(self._alert_rows):
-                self.plan()
+    def draw_paused(self, view: TraceView) -> None:
+        before = len(self._alert_rows)
+        self._draw_alerts(view)
+        if before != len(self._alert_rows):
+            self.plan()
 
     def _when(self, at_ns: int) -> str:
         return self.when(at_ns, self.start_ns)

@@ -144,8 +144,8 @@ class SignalsScreen(SignalsDrawing):
         at_ns = max(0, self._stretch()[0] - row.started_ns)
         keep = kept_of(self.here, self._by) if not self.trace_id else ""
         self.tui.open_timeline(row.trace_id, "", row, keep)
-        if at_ns and self.tui.data_screen is not None:
-            self.tui.data_screen.go_to_time(at_ns)
+        if at_ns:
+            self.tui.here.go_to_time(at_ns)
         if keep and self.here is not None:
             self.tui.tell(f"only the work of {self.here.name}: esc shows all of the run")
 

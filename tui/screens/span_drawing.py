@@ -196,7 +196,8 @@ class SpanDrawing(DataScreen):
         self._tab = min(self._tab, len(view.contents) - 1)
         shown = view.contents if self._mode == "messages" else [view.contents[self._tab]]
         width = self.content.inner_width
-        drawn_for = (*((each.digest, each.text) for each in shown), width, self._wraps, self._mode, len(self._turned))
+        of = tuple((each.digest, each.text) for each in shown)
+        drawn_for = (of, width, self._wraps, self._mode, len(self._turned), self._whole)
         if drawn_for != self._drawn_for:
             self._lines = [line for number, each in enumerate(shown) for line in self._lines_of(each, number, width)]
             self._drawn_for = drawn_for
