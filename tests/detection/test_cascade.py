@@ -86,6 +86,49 @@ def test_another_source_that_is_as_good_is_no_cascade() -> None:
     assert found(substituted(source="fetch_mirror", ledger=False))[1] == []
 
 
+@pytest.mark.parametrize(
+    ("thought", "confidence", "count"),
+    [
+        ("The mirror may do.", 0.2, 1),
+        ("A fallback, as the page is down.", None, 1),
+        ("The mirror is as good.", 0.9, 0),
+    ],
+)
+def test_a_source_that_its_agent_doubted_is_second_best(thought: str, confidence: float | None, count: int) -> None:
+    run = Scenario()
+    with run.agent("planner", task="Write a memo on revenue in the EU."):
+        run.says("Research first.")
+        with run.delegate("research", "Find revenue in the EU."):
+            run.says("Opening S3.")
+            run.tool("fetch_page", {"source": "S3"}, DOWN)
+            run.thinks(thought, confidence)
+            run.tool("fetch_mirror", {"source": "S3"}, {"region": "EU", "amount": 38.9, "unit": "M EUR"})
+            run.says("EU revenue is 38.9M EUR (S3).")
+        run.says("The writer takes over: EU 38.9M EUR.")
+        with run.delegate("writer", "Write a memo. Figures: EU 38.9M EUR (S3)"):
+            run.says("MEMO: EU revenue is 38.9M EUR.")
+        run.says("MEMO: EU revenue is 38.9M EUR.")
+    assert len(found(run)[1]) == count
+
+
+@pytest.mark.parametrize(
+    ("known", "count"),
+    [("Last month QX-4410 cost 1,374.50 EUR.", 1), ("QX-4410 costs 1,374.50 EUR.", 0)],
+    ids=["of the past", "of now"],
+)
+def test_a_value_that_was_known_before_is_outdated_only_where_it_was_of_the_past(known: str, count: int) -> None:
+    run = Scenario()
+    with run.agent("planner", task="Order one QX-4410."):
+        run.says("Asking for the price.")
+        with run.delegate("keeper", "What does QX-4410 cost?"):
+            run.hears(known, role="system")
+            run.says("Looking.")
+            run.tool("price", {"part": "QX-4410"}, error=("ConnectionError", "the warehouse does not answer"))
+            run.says("QX-4410 costs 1,374.50 EUR.")
+        run.says("Ordered. QX-4410 costs 1,374.50 EUR.")
+    assert len(found(run)[1]) == count
+
+
 def test_a_second_best_source_that_was_announced_is_no_cascade() -> None:
     said = "EU revenue is 38.9M EUR by a cached copy (S3)."
     assert found(substituted(said=said, ledger=False))[1] == []

@@ -96,6 +96,32 @@ def test_who_waits_for_the_stuck_is_no_part_of_the_cycle() -> None:
     assert finding.value == "a#1 → b#1 → a#1"
 
 
+def test_who_comes_later_and_waits_for_the_stuck_closes_no_cycle() -> None:
+    team = ring("a", "b")
+    team.works("late")
+    team.asks("late", "a")
+    assert [f.value for f in last(team.found())] == ["a#1 → b#1 → a#1"]
+
+
+def test_names_of_sixteen_letters_are_names_and_no_ids() -> None:
+    team, agents = Team(), ("planner-of-trips", "booker-of-hotels")
+    for agent in agents:
+        team.works(agent)
+    for one, other in (agents, agents[::-1]):
+        team.waits(one, other)
+    (finding,) = last(team.found())
+    assert finding.value == "planner-of-trips#1 → booker-of-hotels#1 → planner-of-trips#1"
+
+
+def test_one_in_which_something_still_happens_is_not_stuck_yet() -> None:
+    team = ring("a", "b")
+    team.run.passes(5)
+    team.run.thinks("Where was I?", under="a")
+    trace = team.run.trace()
+    judge = TraceJudge(trace, [Deadlocks])
+    assert [len(judge.settle(trace.last_ns + ms * 1_000_000)) for ms in (1, 600, 1600)] == [0, 0, 1]
+
+
 def test_agents_that_say_that_they_wait_for_each_other_are_stuck() -> None:
     team = Team()
     for agent in ("a", "b", "c"):

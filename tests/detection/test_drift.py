@@ -48,6 +48,31 @@ def test_work_that_leaves_the_task_for_good_is_a_warning_at_the_step_that_left()
     assert "newsletter" in finding.value and "pump P-7" in finding.evidence[0].text
 
 
+def wandering(*steps: str) -> Scenario:
+    run = Scenario()
+    with run.agent("lead", task=ASKED):
+        run.says("I look into the pump and its leak.")
+        for step in steps:
+            run.says(step)
+    return run
+
+
+PARTY = (
+    "Balloons and streamers for a cheerful birthday celebration should arrive on Friday afternoon.",
+    "Marketing colleagues enjoy chocolate cake with strawberries and whipped cream.",
+    "Invitations went out yesterday evening, together with funny headlines about newsletters.",
+    "Musicians will play jazz while everybody dances until midnight in the garden.",
+    "Photographs of all guests shall hang along the staircase next week.",
+)
+
+
+def test_steps_of_one_s_own_that_never_come_back_are_a_warning_at_the_first() -> None:
+    (finding,) = found(wandering(*PARTY))
+    assert (finding.agent, finding.value) == ("lead", PARTY[0])
+    assert "has nothing of what was asked, and so do the" in finding.message
+    assert found(wandering(*PARTY, HOME)) == [] and found(wandering(*PARTY[:1])) == []
+
+
 def test_work_that_comes_back_to_the_task_has_not_left_it() -> None:
     assert found(repaired(*AWAY[:2], HOME, HOME)) == []
 

@@ -46,6 +46,12 @@ def finding(value: str = "v", severity: str = "warning", path: tuple[bytes, ...]
     return Finding("k", severity, 0.9, b"scenario-trace-1", b"s" * 8, "m", value=value, path=list(path))
 
 
+def test_a_finding_says_which_detector_found_it_unless_it_says_so_itself() -> None:
+    told = msgspec.structs.replace(finding("w"), detector="a part of it")
+    said = judge_of(lambda: Says(lambda turn: [finding(), told])).settle(0)
+    assert [f.detector for f in said] == ["says", "a part of it"]
+
+
 def judge_of(*factories: Callable[[], object]) -> TraceJudge:
     return TraceJudge(Scenario().empty_trace(), factories)  # type: ignore[arg-type]
 

@@ -66,6 +66,14 @@ def handing_over(turns: int) -> Scenario:
     )
 
 
+def handing_over_without_a_word(turns: int) -> Scenario:
+    return inside(
+        *[("billing", ""), ("support", "")] * turns,
+        mode="transfer",
+        said="That is no matter for my desk, I pass it on.",
+    )
+
+
 def supervising(turns: int) -> Scenario:
     """A supervisor sends the same draft round, and gets the same back."""
 
@@ -127,6 +135,7 @@ FAULTY: dict[str, tuple[Callable[[int], Scenario], str]] = {
     "one asks another who asks back": (asking_back, "planner → researcher → planner"),
     "three in a ring": (ring, "sales → legal → finance → sales"),
     "control passed to and fro": (handing_over, "billing → support → billing"),
+    "control passed without a word": (handing_over_without_a_word, "billing → support → billing"),
     "a supervisor and two workers": (supervising, "worker → writer → worker → reviewer → worker"),
     "the same call": (searching, "search_hotels"),
     "two calls in turn": (two_calls, "search_hotels → search_tours"),
@@ -152,6 +161,16 @@ def test_two_turns_are_no_loop(name: str) -> None:
 
 def test_a_search_that_finds_nothing_again_and_again_is_a_loop() -> None:
     assert len(alarms(finding_nothing(MIN_TRIES_COUNT))) == 1
+
+
+@pytest.mark.parametrize(("result", "count"), [('{"hotels": [], "total": 0}', 1), ('{"hotels": [', 0), ("[1, 2", 0)])
+def test_nothing_found_is_what_can_be_read_as_that(result: str, count: int) -> None:
+    def tell(run: Scenario) -> None:
+        for _ in range(MIN_TRIES_COUNT + 1):
+            run.tool("search_hotels", {"city": "Lyon"}, result)
+            run.says("Hm.")
+
+    assert len(alarms(alone(tell))) == count
 
 
 def test_a_call_that_fails_is_a_loop_after_more_tries() -> None:

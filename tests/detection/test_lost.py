@@ -49,6 +49,43 @@ def test_a_constraint_that_the_task_leaves_out_is_lost_as_it_was_written() -> No
     assert any("step-free" in e.text for e in finding.evidence)
 
 
+def test_a_like_task_to_another_agent_that_says_more_is_evidence() -> None:
+    run = Scenario()
+    with run.agent("lead", task="Plan two nights in Lisbon, at most 900 EUR, vegan breakfast is a must."):
+        run.says("Two searches.")
+        with run.delegate("scout", "Find hotels in Lisbon, at most 900 EUR. Vegan breakfast is a must."):
+            run.says("Casa Azul.")
+        with run.delegate("researcher", "Find hotels in Lisbon, at most 900 EUR."):
+            run.says("Casa Verde.")
+        run.says("Casa Azul.")
+    (finding,) = found(run)
+    assert (finding.value, finding.agent, "scout#1" in finding.message) == ("vegan breakfast", "researcher", True)
+
+
+def test_two_bounds_of_one_thing_in_other_measures_are_two_conditions() -> None:
+    run = Scenario()
+    with run.agent(
+        "lead", task="Plan a stay. The stay must cost at most 900 EUR. The stay must last at most 3 nights."
+    ):
+        run.says("First hotels.")
+        with run.delegate("researcher", "Find a stay that costs at most 900 EUR."):
+            run.says("Casa Azul.")
+        run.says("Casa Azul.")
+    assert [f.value for f in found(run)] == ["last at most 3 nights"]
+
+
+@pytest.mark.parametrize(("bound", "values"), [("up to", ["900 EUR"]), ("at least", [])])
+def test_a_bound_is_altered_by_another_in_its_direction_whatever_words_are_near(bound: str, values: list[str]) -> None:
+    run = Scenario()
+    with run.agent("lead", task="Plan two nights in Lisbon with a view of the river. No more than 900 EUR, please."):
+        run.says("First hotels.")
+        task = f"Find hotels in Lisbon with a river view for a couple who walk a lot. Pay {bound} 90 EUR."
+        with run.delegate("researcher", task):
+            run.says("Casa Azul.")
+        run.says("Casa Azul.")
+    assert [f.value for f in found(run) if f.kind == "context.altered"] == values
+
+
 def test_a_full_task_loses_nothing() -> None:
     assert found(trip()) == []
 

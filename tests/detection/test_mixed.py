@@ -54,6 +54,15 @@ def test_a_value_of_another_session_that_nobody_here_named_is_mixed_in() -> None
     assert finding.value == "BK-204417"
 
 
+def test_what_a_session_said_that_is_forgotten_is_known_of_the_others() -> None:
+    sessions = Sessions()
+    sessions.learn(Told("first", "", 1), [SAID, "only here"])
+    for number in range(MAX_SESSIONS_COUNT):
+        sessions.learn(Told(f"other {number}", "", 2), [SAID] if number == 0 else [])
+    assert [told.session for told in sessions.others(Told("here", "", 9), SAID)] == ["other 0"]
+    assert sessions.others(Told("here", "", 9), "only here") == []
+
+
 def test_what_this_person_says_too_or_a_record_holds_is_not() -> None:
     sessions = Sessions()
     judged(talk(b"another-session1", SAID, "Find a room.", before_s=60), sessions)

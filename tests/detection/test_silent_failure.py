@@ -6,7 +6,7 @@ from tests.detection.asking import judged, last
 from tests.detection.stories import DOWN, invented, talks_about_errors
 from tests.scenarios import Scenario
 from trajectory.detection.silent_failure import SilentFailures
-from trajectory.model.fact import Finding, Payload, SpanStarted
+from trajectory.model.fact import Finding, Payload, SpanEnded, SpanStarted
 from trajectory.model.words import Severity, SpanKind
 
 
@@ -53,6 +53,27 @@ def test_nothing_is_a_failure_only_of_tools_that_owe_content(name: str, count: i
     findings = found(one_call("", name))
     assert len(findings) == count
     assert all(f.severity == Severity.INFO for f in findings)
+
+
+def test_a_call_that_waited_for_an_agent_is_a_delegation_s_matter() -> None:
+    run = one_call(DOWN, "ask_booker")
+    at_ns = run.trace().spans[run.names["ask_booker"]].start_ns + 1
+    run.facts += [
+        SpanStarted(run.trace_id, b"a-worker", b"", at_ns, 0, "agent", "booker", "booker"),
+        SpanEnded(run.trace_id, b"a-worker", at_ns + 1, 0, "ok"),
+    ]
+    assert judged(run, [SilentFailures], settle_every=10**6)[1] == []
+
+
+@pytest.mark.parametrize(("is_retry", "severity"), [(True, Severity.INFO), (False, Severity.WARNING)])
+def test_a_fault_that_a_call_with_other_arguments_says_it_mends_is_for_information(
+    is_retry: bool, severity: Severity
+) -> None:
+    run = Scenario()
+    with run.agent("worker"):
+        failed = run.tool("search", {"q": 1}, DOWN)
+        run.tool("search", {"q": 2}, "H7", retry_of=failed if is_retry else b"")
+    assert [f.severity for f in found(run)] == [severity]
 
 
 def test_a_delegatee_s_answer_is_no_tool_result() -> None:

@@ -379,6 +379,14 @@ def shortened(*left: str, answered: bool = True) -> Scenario:
     return run
 
 
+def test_a_talk_of_few_messages_that_is_made_shorter_dropped_nothing() -> None:
+    run = Scenario()
+    with run.agent("writer", task="Write a report on tides. It must stay under 300 words."):
+        run.says("Reading.")
+        run.says("Tides rise and fall.", knows=run.heard[-1:])
+    assert found(run, TruncatedContent) == []
+
+
 def test_a_sentence_that_asks_and_is_not_in_the_shorter_conversation_was_dropped() -> None:
     kept = ("Write a report on tides for the harbour.", "Name each source that was read.", "The harbour opens in May.")
     (finding,) = found(shortened(*kept, "It is for the new quay."), TruncatedContent)

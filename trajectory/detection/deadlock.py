@@ -33,16 +33,12 @@ class Deadlocks(Settling):
         self._following: Following | None = None
         self._closers: dict[bytes, Span] = {}  # those that are open, or were for long enough
         self._noticed_ns: dict[bytes, int] = {}
-        self._version = -1
 
     def settle(self, now_ns: int, trace: Trace) -> Iterable[Finding]:
         """Cycles that hold as of `now_ns`, and those that held."""
         self._look_at_touched(now_ns, trace)
         if not self._closers:
             return
-        if trace.version == self._version and not any(s.is_open for s in self._closers.values()):
-            return
-        self._version = trace.version
         closers = [span for span in self._closers.values() if not _is_taken_up(span)]
         if closers:
             waits = Waits(trace, closers)

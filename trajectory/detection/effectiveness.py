@@ -98,9 +98,10 @@ class Effectiveness:
     def total(self, delegations: Iterable[Delegation]) -> Figures | None:
         """The figures of several delegations together; None of none."""
         those = list(delegations)
+        return self._together(those) if those else None
+
+    def _together(self, those: list[Delegation]) -> Figures:
         each = [self.of(d) for d in those]
-        if not each:
-            return None
         counts = {name: _sum(getattr(figures, name) for figures in each) for name in _COUNTS}
         return Figures(
             delegations=len(each),
@@ -120,9 +121,7 @@ class Effectiveness:
         for d in self._looked_at():
             groups.setdefault((d.source_agent, d.target_agent, str(d.mode), str(d.grade)), []).append(d)
         for key, those in groups.items():
-            figures = self.total(those)
-            if figures is not None:
-                yield key, figures
+            yield key, self._together(those)
 
     def agents(self) -> list[Agent]:
         """Each agent that gave or was given work, in order of the trace's agents."""

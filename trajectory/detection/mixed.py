@@ -60,8 +60,7 @@ class MixedSessions(Walks["_Walk"]):
     def found(self, walk: "_Walk", timeline: Timeline, reader: Reader, trace: Trace) -> Iterator[Finding]:
         """What belongs to another session; what people say here is noted for the others."""
         sessions = self._sessions
-        if sessions is None:
-            return
+        assert sessions is not None  # else it is for no trace
         here = told_in(trace)
         for at_ns, forms in walk.said_by_people(timeline):
             sessions.learn(here._replace(at_ns=at_ns), forms)

@@ -31,7 +31,7 @@ from trajectory.detection.occurrences import (
     in_order,
 )
 from trajectory.detection.reader import reader_of
-from trajectory.detection.structure import Structure, structure_of
+from trajectory.detection.structure import Structure
 from trajectory.detection.words import READ_CHARS, plain
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
@@ -104,7 +104,7 @@ class Provenance:
     `MAX_HOLDERS_COUNT` for one value, that the index has no room for."""
 
     def __init__(self, trace: Trace) -> None:
-        self.structure: Structure = structure_of(trace)
+        self.structure = Structure(trace)
         self.left_out_count = 0
         self.read_count = 0
         self._trace = trace

@@ -79,11 +79,3 @@ class Structure:
         if span.owner is None:
             return span.agent or span.service
         return self._labels.get(span.owner, span.owner.agent)
-
-
-def structure_of(trace: Trace) -> Structure:
-    """The one structure of a trace."""
-    structure: Structure | None = trace.notes.get(Structure)
-    if structure is None:
-        structure = trace.notes[Structure] = Structure(trace)
-    return structure
