@@ -79,6 +79,23 @@ def test_whoever_makes_up_what_reaches_the_answer_is_suspected_first_and_told_wh
     assert any("makes up" in reason for reason in first.reasons)
 
 
+def test_the_work_after_which_the_team_saw_no_progress_is_told() -> None:
+    no_progress = '{"is_progress_being_made": {"answer": false, "reason": "the file is not there"}}'
+    trace = conversation(
+        ("Orchestrator (thought)", "agent", "Initial plan: read the census."),
+        ("Orchestrator (-> Reader)", "agent", "Read the file."),
+        ("Reader", "agent", CODE),
+        ("Orchestrator (thought)", "agent", no_progress),
+        ("Orchestrator (-> Analyst)", "agent", "Count them."),
+        ("Analyst", "agent", MADE_UP),
+        ("Orchestrator", "agent", ANSWER),
+    )
+    readings, _ = blame_of(trace).readings()
+    assert [r.step.agent for r in readings if r.reasons.get("stuck_after") == "the team then saw no progress"] == [
+        "Reader"
+    ]
+
+
 def test_agreement_and_goodbyes_are_suspected_last() -> None:
     trace = conversation(*(("A", "agent", text) for text in (CODE, MADE_UP, ANSWER, "TERMINATE")))
     assert blame_of(trace).candidates()[-1].step == 3
@@ -197,6 +214,14 @@ def test_a_conversation_shown_again_at_every_call_is_gone_through_once() -> None
     shown = sum(len(step.shown) for step in steps)
     assert len(steps) == 60
     assert shown < 3 * 60  # and not 60 * 60 / 2
+
+
+def test_a_thought_of_which_nothing_was_captured_is_no_step() -> None:
+    run = Scenario()
+    with run.agent("quiet", task=QUESTION):
+        run.thinks("Hm.")
+        run.says("4711.")
+    assert [step.role for step in steps_of(run.trace())[0]] == [Role.WORK]
 
 
 def test_a_tool_that_nobody_asked_for_in_words_is_a_step_of_its_own() -> None:

@@ -113,15 +113,20 @@ def test_a_source_that_its_agent_doubted_is_second_best(thought: str, confidence
 
 @pytest.mark.parametrize(
     ("known", "count"),
-    [("Last month QX-4410 cost 1,374.50 EUR.", 1), ("QX-4410 costs 1,374.50 EUR.", 0)],
-    ids=["of the past", "of now"],
+    [
+        (["Last month QX-4410 cost 1,374.50 EUR."], 1),
+        (["QX-4410 costs 1,374.50 EUR."], 0),
+        (["Last month QX-4410 cost 1,374.50 EUR.", "QX-4410 costs 1,374.50 EUR."], 0),
+    ],
+    ids=["of the past", "of now", "of both"],
 )
-def test_a_value_that_was_known_before_is_outdated_only_where_it_was_of_the_past(known: str, count: int) -> None:
+def test_a_value_that_was_known_before_is_outdated_only_where_it_was_of_the_past(known: list[str], count: int) -> None:
     run = Scenario()
     with run.agent("planner", task="Order one QX-4410."):
         run.says("Asking for the price.")
         with run.delegate("keeper", "What does QX-4410 cost?"):
-            run.hears(known, role="system")
+            for each in known:
+                run.hears(each, role="system")
             run.says("Looking.")
             run.tool("price", {"part": "QX-4410"}, error=("ConnectionError", "the warehouse does not answer"))
             run.says("QX-4410 costs 1,374.50 EUR.")
@@ -188,6 +193,19 @@ def test_a_cascade_grows_under_one_key_and_never_shrinks() -> None:
 def test_one_value_after_many_tries_of_one_call_is_one_cascade() -> None:
     _, finding = one(invented_after_many_tries())
     assert "H99" in finding.message
+
+
+def test_one_value_after_failures_of_two_calls_is_one_cascade() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find a hotel."):
+        with run.delegate("researcher", "Find a hotel."):
+            run.tool("search", {"city": "Lyon"}, DOWN)
+            run.tool("look_up", {"city": "Lyon"}, DOWN)
+            run.says("Take H99.")
+        run.tool("book", {"hotel": "H99"}, "done")
+        run.says("Booked H99.")
+    _, finding = one(run)
+    assert finding.root_span_id == run.names["look_up"]
 
 
 def test_a_value_that_the_request_held_is_not_invented() -> None:

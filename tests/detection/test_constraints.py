@@ -17,6 +17,7 @@ def texts(request: str) -> list[str]:
     ("request_text", "expected"),
     [
         ("The total must not exceed 900 EUR and the hotel must be step-free.", ["must not exceed 900 EUR", "step-free"]),
+        ("At most 900 EUR.\n   \nReply in French.", ["At most 900 EUR", "French"]),
         ("Write it in EUR, for fiscal year FY25.", ["EUR", "fiscal year FY25"]),
         ("Use only audited sources; at most 400 words.", ["only audited sources", "at most 400 words"]),
         ("No peanuts, please. Do not call the chef; reply in French.", ["No peanuts", "Do not call the chef", "French"]),

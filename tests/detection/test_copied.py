@@ -28,6 +28,12 @@ def test_a_copy_lacks_the_sentence_that_asks_and_was_left_out() -> None:
     assert lacking(REQUEST.replace(PREFERENCE + " ", "")) == [PREFERENCE]
 
 
+def test_a_text_of_very_many_sentences_is_a_document_and_no_request() -> None:
+    for count, lacks in ((30, [PREFERENCE]), (70, [])):
+        request = " ".join([*(f"Pay with the certificate number {n}." for n in range(count)), PREFERENCE])
+        assert list(left_out(request, sentences(request.replace(PREFERENCE, "")), {})) == lacks
+
+
 @pytest.mark.parametrize(
     ("copy", "said"),
     [
@@ -50,6 +56,11 @@ def test_a_copy_lacks_nothing_that_is_said_or_asks_for_nothing(copy: str, said: 
             "The price difference of $180.68 was charged to the card.",
             "$180.68",
         ),
+        (
+            "The price difference of $170.68 was charged to the card R-4711.",
+            "The price difference of $180.68 was charged to the card.",
+            "",
+        ),
         ("Your order #W672 was sent to Porto by truck.", "Your order #W627 was sent to Porto by truck.", "#W627"),
         (
             "The price difference of $170.68 was charged to the card.",
@@ -63,7 +74,14 @@ def test_a_copy_lacks_nothing_that_is_said_or_asks_for_nothing(copy: str, said: 
             "",
         ),
     ],
-    ids=["an amount", "an identifier", "rounded", "another sentence of the same", "about something else"],
+    ids=[
+        "an amount",
+        "one value less",
+        "an identifier",
+        "rounded",
+        "another sentence of the same",
+        "about something else",
+    ],
 )
 def test_a_sentence_taken_over_with_another_value_is_miscopied(came: str, said: str, wrong: str) -> None:
     pair = miscopied(plain(came), items_in(came), plain(said), items_in(said))

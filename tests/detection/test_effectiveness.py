@@ -87,6 +87,25 @@ def test_a_value_that_arrives_changed_is_altered_and_counts_as_needed() -> None:
     assert figures(trace).needed == (figures(trace).arrived or 0) + 1 + (figures(trace).lost or 0)
 
 
+def test_a_value_in_no_condition_that_arrives_changed_is_altered_too() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Plan a stay in Lyon under the reference T-7714. The guest room is R-204."):
+        run.says("First the hotel.")
+        with run.delegate("researcher", "Find a hotel in Lyon under the reference T-7741."):
+            run.says("H7.")
+        run.says("H7.")
+    told = items(found(run))
+    assert (told["T-7714"].change, told["T-7714"].sent) == ("altered", "T-7741")
+    assert (told["R-204"].change, told["R-204"].sent) == ("unsent", "")
+
+
+def test_of_very_many_values_the_first_are_shown() -> None:
+    refs = " ".join(f"T-{number}" for number in range(1000, 2500))
+    trace = found(trip(task=f"Find a hotel for {refs}."))
+    shown = [text for text in items(trace) if text.startswith("T-")]
+    assert 100 < len(shown) < 1500 and "T-1000" in shown
+
+
 def test_what_is_new_in_a_task_is_added_unless_it_follows_from_what_was_held() -> None:
     extra = trip(task=FULL_TASK + " Ask for H99. Each night at most 450 EUR.", heard=None)
     crossed = items(extra.trace())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.detection.asking import judged, loud
+from tests.detection.asking import judged, last, loud
 from tests.detection.stories import (
     REQUEST,
     altered,
@@ -84,6 +84,29 @@ def test_a_bound_is_altered_by_another_in_its_direction_whatever_words_are_near(
             run.says("Casa Azul.")
         run.says("Casa Azul.")
     assert [f.value for f in found(run) if f.kind == "context.altered"] == values
+
+
+def test_what_may_be_of_no_use_to_a_part_of_the_work_is_for_information() -> None:
+    run = Scenario()
+    with run.agent("lead", task="Find hotels in Lisbon for at most 900 EUR, with answers on the hotels in French."):
+        run.says("First hotels.")
+        with run.delegate("researcher", "Find a hotel in Lisbon, at most 900 EUR."):
+            run.says("Casa Azul.")
+        run.says("Casa Azul.")
+    assert [(f.value, f.severity) for f in last(judged(run, [ContextAtBoundaries])[1])] == [("French", "info")]
+
+
+def test_a_parameter_of_a_tool_counts_beside_definitions_that_are_none_and_what_hands_over() -> None:
+    tools: list[object] = [7, {"function": 5}, {"name": "ask_boss", "parameters": {"properties": {"message": {}}}}]
+    tools.append({"name": "search", "parameters": {"properties": {"step_free": {}}}})
+    run = Scenario()
+    with run.agent("planner", task="Plan a stay in Lyon. The hotel must be step-free."):
+        run.says("First the hotel.")
+        with run.delegate("researcher", "Find a nice place to sleep in Lyon."):
+            run.says("H7.", tools=tools)
+        run.says("H7.")
+    (finding,) = found(run)
+    assert (finding.value, "parameter" in finding.message) == ("step-free", True)
 
 
 def test_a_full_task_loses_nothing() -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from tests.detection.asking import judged, last, loud
 from tests.detection.stories import REQUEST
 from tests.scenarios import Scenario
 from trajectory.detection.plan_deviation import PlanDeviations
-from trajectory.model.fact import Finding
+from trajectory.model.fact import Finding, Payload, SpanEvent
+from trajectory.model.words import EVENT_PLAN
 
 PLAN = ("search_hotels", "check_budget", "book_hotel", "answer")
 OFFERED = [{"type": "function", "function": {"name": n, "parameters": {}}} for n in ("search", "quote", "book")]
@@ -58,6 +60,24 @@ def test_a_delegation_may_be_what_a_step_means() -> None:
         does(run, "book_hotel")
 
     assert alarms(planned(("ask research for hotels", "book hotel"), tell)) == []
+
+
+def test_steps_without_words_plans_that_are_no_list_and_tools_that_are_no_definitions_are_left_out() -> None:
+    steps = ("Search hotels in Lyon", "…", "Ask for a quote of the best one", "Book it")
+    (finding,) = alarms(planned(steps, lambda run: does(run, "search", "book"), OFFERED))
+    assert finding.value == steps[2]
+    assert alarms(planned(steps, lambda run: does(run, "search", "book"), "[search, quote, book")) == []
+    run = planned(PLAN, lambda run: does(run, "search_hotels", "book_hotel"))
+    bodies = {f.digest for f in run.facts if isinstance(f, SpanEvent) and f.name == EVENT_PLAN for f in held_by(f, run)}
+    run.facts = [
+        replace(f, body=f.body[:-1]) if isinstance(f, Payload) and f.digest in bodies else f for f in run.facts
+    ]
+    assert alarms(run) == []
+
+
+def held_by(event: SpanEvent, run: Scenario) -> list[Payload]:
+    addresses = {address for addresses in event.contents.values() for address in addresses}
+    return [f for f in run.facts if isinstance(f, Payload) and f.digest in addresses]
 
 
 def test_work_that_no_step_names_is_for_information() -> None:

@@ -40,6 +40,7 @@ def test_the_old_value_and_the_new_one_are_told_apart(text: str) -> None:
         '{"old": "HR-8841", "first": "HR-9017", "second": "HR-9018"}',
         '{"first": "HR-9017", "second": "HR-9018", "replaces": "HR-8841"}',
         '{"old": "HR-8841", "other": "Lyon"}',
+        '{"first": "HR-8841", "second": "HR-8842", "replaced_by": "HR-9017"}',
         '"HR-8841 and HR-9017"',
         "It was replaced.",
     ],

@@ -361,14 +361,16 @@ def test_an_answer_of_the_run_that_ends_in_the_middle_of_its_json_is_cut() -> No
     assert finding.message.startswith("the answer of lead#1 ends in the middle of its JSON")
 
 
-def shortened(*left: str, answered: bool = True) -> Scenario:
+def shortened(
+    *left: str, answered: bool = True, master: str = "The harbour master in Porto wants a copy on thick paper."
+) -> Scenario:
     """A conversation with a request of several sentences, of which `left` are there when it is shorter."""
     request = [
         "Write a report on tides for the harbour.",
         "Name each source that was read.",
         "The harbour opens in May.",
     ]
-    request += ["The harbour master in Porto wants a copy on thick paper.", "It is for the new quay."]
+    request += [master, "It is for the new quay."]
     run = Scenario()
     with run.agent("writer", task=" ".join(request)):
         for source in ("S1", "S2", "S3"):
@@ -383,6 +385,7 @@ def test_a_talk_of_few_messages_that_is_made_shorter_dropped_nothing() -> None:
     run = Scenario()
     with run.agent("writer", task="Write a report on tides. It must stay under 300 words."):
         run.says("Reading.")
+        run.says("Still reading.")
         run.says("Tides rise and fall.", knows=run.heard[-1:])
     assert found(run, TruncatedContent) == []
 
@@ -391,6 +394,9 @@ def test_a_sentence_that_asks_and_is_not_in_the_shorter_conversation_was_dropped
     kept = ("Write a report on tides for the harbour.", "Name each source that was read.", "The harbour opens in May.")
     (finding,) = found(shortened(*kept, "It is for the new quay."), TruncatedContent)
     assert "harbour master in Porto" in finding.value
+    bound = "The harbour master in Porto wants a copy of at most 3 pages."
+    (finding,) = found(shortened(*kept, "It is for the new quay.", master=bound), TruncatedContent)
+    assert finding.value == "at most 3 pages"  # told once, and not as a sentence, too
     assert found(shortened(), TruncatedContent) == []
     assert found(shortened(*kept, answered=False), TruncatedContent) == []  # another question to the model
 

@@ -177,7 +177,7 @@ def _in_json(text: str) -> Iterator[Superseded]:
         if isinstance(held, dict):
             yield from _in_object(held)
             pending.extend((v, depth + 1) for v in held.values() if isinstance(v, (dict, list)) and depth < _MAX_DEPTH)
-        elif isinstance(held, list):
+        else:
             pending.extend((v, depth + 1) for v in held if isinstance(v, (dict, list)) and depth < _MAX_DEPTH)
 
 
