@@ -294,7 +294,8 @@ def test_what_waits_to_be_judged_is_said_while_it_is_much() -> None:
         peer = collector.peer()
         peer.hello()
         collector.store.is_full = True
-        peer.facts(0, *(started(number, name="n" * 15_000) for number in range(1, 301)))
+        for first in (0, 150):
+            peer.facts(first, *(started(number, name="n" * 15_000) for number in range(first, first + 150)))
         collector.serve()
         assert any("4 MB wait" in notice or "5 MB wait" in notice for notice in collector.health().notices)
         collector.store.is_full = False

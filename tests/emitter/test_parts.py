@@ -19,7 +19,7 @@ from trajectory.emitter.schema import definition_of, parameters_of, schema_of
 from trajectory.model import content
 from trajectory.model.fact import Gap, Payload, SpanUpdated
 from trajectory.protocol.codec import decode_fact
-from trajectory.protocol.frames import MAX_DEPTH, is_shallow, pack
+from trajectory.protocol.frames import MAX_DEPTH, is_bounded, pack
 
 
 class Colour(enum.Enum):
@@ -244,6 +244,6 @@ def test_an_attribute_nested_too_deeply_for_a_collector_travels_as_text(depth: i
     for _ in range(depth):
         value = [value]
     own, _ = attributes_of({"deep": value})
-    assert is_shallow(own)
+    assert is_bounded(own)
     assert isinstance(own["deep"], list) == (depth < MAX_DEPTH)
     assert pack(own)

@@ -170,7 +170,7 @@ def _read_query(raw: bytes) -> None:
 
 
 def _unpack(raw: bytes) -> None:
-    frames.is_shallow(frames.unpack(raw))
+    frames.is_bounded(frames.unpack(raw))
 
 
 def _read_otlp(raw: bytes) -> None:

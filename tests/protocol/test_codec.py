@@ -177,6 +177,8 @@ def test_a_frame_over_the_limit_is_refused_unread() -> None:
         Payload(TRACE, "text/plain", b"another body's digest"),
         Found(1, Finding("k", "info", 1.0, TRACE, SPAN, "m", at_ns=-5)),
         SpanStarted(TRACE, SPAN, b"", 1, 1, "tool", "x", attributes={"deep": nested(frames.MAX_DEPTH)}),
+        SpanStarted(TRACE, SPAN, b"", 1, 1, "tool", "x", attributes={"many": [0] * (frames.MAX_VALUES + 1)}),
+        SpanStarted(TRACE, SPAN, b"", 1, 1, "tool", "x", attributes={str(n): [0] for n in range(frames.MAX_VALUES)}),
         Found(1, Finding("k", "info", float("nan"), TRACE, SPAN, "m")),
         Found(1, Finding("k", "info", 1e308, TRACE, SPAN, "m")),
     ],
@@ -188,6 +190,8 @@ def test_a_frame_over_the_limit_is_refused_unread() -> None:
         "digest",
         "finding's time",
         "too deep",
+        "too many values",
+        "too many attributes",
         "no confidence",
         "beyond sure",
     ],
@@ -203,9 +207,28 @@ BAD = {
     "short trace id": codec.encode(SpanEnded(TRACE[:-1], SPAN, 1, 1)),
     "another body's digest": codec.encode(Payload(TRACE, "text/plain", b"another")),
     "too deep": codec.encode(SpanEnded(TRACE, SPAN, 1, 1, attributes={"deep": nested(frames.MAX_DEPTH)})),
+    "too large": codec.encode(SpanEnded(TRACE, SPAN, 1, 1, attributes={"long": "x" * frames.MAX_FACT_BYTES})),
     "far too deep": codec.encode(SpanEnded(TRACE, SPAN, 1, 1, attributes={"deep": nested(900)})),
     "no text": frames.pack((frames.GAP, 1, 2, "why")).replace(b"why", b"\xff\xfe\xfd"),
 }
+
+
+def test_a_frame_of_more_facts_than_there_may_be_is_refused_before_they_are_read() -> None:
+    most, more = (
+        frames.pack((frames.PROTOCOL_VERSION, frames.FACTS, TRACE, TRACE, 0, [0] * count))
+        for count in (frames.MAX_FACTS, frames.MAX_FACTS + 1)
+    )
+    assert isinstance(codec.read_frame(most), codec.FactsFrame)
+    with pytest.raises(WireError, match="of 257 facts, and 256 are the most"):
+        codec.read_frame(more)
+
+
+def test_a_hello_that_is_too_long_is_refused_and_a_large_body_is_not() -> None:
+    with pytest.raises(WireError, match="is over the limit"):
+        codec.read_frame(frames.hello(TRACE, TRACE, {"long": "x" * frames.MAX_HELLO_BYTES}, 0))
+    body = b"x" * (frames.MAX_FACT_BYTES + 1)
+    large = Payload(content.digest("text/plain", body), "text/plain", body)
+    assert codec.read_facts(codec.encode_facts([large])) == [large]
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)

@@ -10,7 +10,7 @@ from typing import Any
 
 from trajectory.emitter.misuse import name_of, report
 from trajectory.model.content import canonical_json
-from trajectory.protocol.frames import MAX_DEPTH, is_shallow
+from trajectory.protocol.frames import MAX_DEPTH, is_bounded
 
 LONG_TEXT = 1024  # characters; above it a text counts against the queue's bytes
 MAX_TEXT = 16 * 1024  # characters of one attribute; bodies belong into contents
@@ -66,7 +66,7 @@ def _value(value: Any) -> tuple[Any, int]:
         read = json.loads(written)
     except RecursionError:
         read = None
-    if read is None or (written.count(b"[") + written.count(b"{") >= MAX_DEPTH and not is_shallow([read])):
+    if read is None or (written.count(b"[") + written.count(b"{") >= MAX_DEPTH and not is_bounded([read])):
         return written.decode(), len(written)
     return read, len(written)
 

@@ -12,7 +12,16 @@ import msgspec
 from trajectory.errors import WireError
 from trajectory.model.content import digest
 from trajectory.model.fact import Fact, Finding, Found, Marked, Payload, SpanEnded, SpanStarted
-from trajectory.protocol.frames import FACTS, MAX_FRAME_BYTES, PROTOCOL_VERSION, is_shallow
+from trajectory.protocol.frames import (
+    FACTS,
+    HELLO,
+    MAX_FACT_BYTES,
+    MAX_FACTS,
+    MAX_FRAME_BYTES,
+    MAX_HELLO_BYTES,
+    PROTOCOL_VERSION,
+    is_bounded,
+)
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -109,6 +118,8 @@ def read_frame(frame: bytes) -> AnyFrame:
     try:  # nearly every frame is one of facts: it is read once, and any other twice
         facts = _facts_frame.decode(frame)
         if facts.version == PROTOCOL_VERSION and facts.type == FACTS and 0 <= facts.first_seq < _MAX_SEQ:
+            if facts.count > MAX_FACTS:  # each takes time and memory, whatever it is
+                raise WireError(f"corrupt frame: of {facts.count} facts, and {MAX_FACTS} are the most")
             return facts
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
@@ -126,11 +137,13 @@ def _read_with_care(frame: bytes) -> AnyFrame:
         decoder = _typed.get(head.type)
         if decoder is None:
             raise WireError(f"frame of unknown type {head.type[:40]!r}")
+        if len(frame) > MAX_HELLO_BYTES and head.type == HELLO:
+            raise WireError(f"hello of {len(frame)} bytes is over the limit of {MAX_HELLO_BYTES}")
         read: AnyFrame = decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise WireError(f"corrupt frame: {fault}") from None
-    if isinstance(read, HelloFrame) and not is_shallow(read.resource):
-        raise WireError("corrupt frame: the resource is nested too deeply")
+    if isinstance(read, HelloFrame) and not is_bounded(read.resource):
+        raise WireError("corrupt frame: the resource is nested too deeply, or holds too many values")
     for name in ("first_seq", "next_seq", "sent_at_ns"):
         if not 0 <= getattr(read, name, 0) < _MAX_SEQ:
             raise WireError(f"corrupt frame: {name} out of range")
@@ -160,7 +173,11 @@ def _each(facts: bytes | msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def decode_fact(raw: bytes | msgspec.Raw) -> Fact:
-    """One fact. Raises WireError on bytes that are none, and on ids of a wrong length or times out of range."""
+    """One fact. Raises WireError on bytes that are none, on ids of a wrong length or times out of range, and before they are read
+    on more bytes than a fact may have that is no body."""
+    size = memoryview(raw).nbytes
+    if size > MAX_FACT_BYTES and tag_of(raw) != _BODY_TAG:
+        raise WireError(f"fact of {size} bytes is over the limit of {MAX_FACT_BYTES}")
     try:
         fact = _fact.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
@@ -175,6 +192,8 @@ def read_facts(raw: bytes | msgspec.Raw) -> list[Fact | WireError]:
 
     Raises WireError on what is no array.
     """
+    if memoryview(raw).nbytes > MAX_FACT_BYTES:
+        return _read_each(raw)
     try:
         facts = _facts.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -197,7 +216,7 @@ def _read_each(raw: bytes | msgspec.Raw) -> list[Fact | WireError]:
         try:
             facts.append(decode_fact(part))
         except WireError as fault:
-            facts.append(fault)
+            facts.append(fault.with_traceback(None))  # it would hold these facts, and the whole frame with them
     return facts
 
 
@@ -246,6 +265,8 @@ _ID_BYTES = {"trace_id": 16, "span_id": 8, "parent_id": 8, "digest": 16, "to_tra
 _ids_of: dict[type, list[tuple[str, int]]] = {
     kind: [(name, _ID_BYTES[name]) for name in kind.__struct_fields__ if name in _ID_BYTES] for kind in get_args(Fact)
 }
+_MANY = 1000
+_BODY_TAG = Payload.__struct_config__.tag
 _HOLDERS = frozenset((dict, list))  # what a value may be nested with
 
 
@@ -262,6 +283,7 @@ def _is_sound(fact: Fact) -> bool:
         len(fact.trace_id) == 16
         and len(fact.span_id) == 8
         and 0 <= fact.at_ns < _MAX_NS
+        and len(fact.attributes) < _MANY
         and _HOLDERS.isdisjoint(map(type, fact.attributes.values()))
     )
 
@@ -277,7 +299,7 @@ def _check(fact: Fact) -> None:
         raise WireError("corrupt fact: time out of range")
     if isinstance(fact, Found) and not 0 <= fact.finding.confidence <= 1:
         raise WireError("corrupt fact: a confidence is from 0 to 1")
-    if not is_shallow(getattr(fact, "attributes", None)):
-        raise WireError("corrupt fact: its attributes are nested too deeply")
+    if not is_bounded(getattr(fact, "attributes", None)):
+        raise WireError("corrupt fact: its attributes are nested too deeply, or hold too many values")
     if isinstance(fact, Payload) and digest(fact.media_type, fact.body) != fact.digest:
         raise WireError("corrupt fact: a payload's digest is that of another body")  # else it could stand in for one

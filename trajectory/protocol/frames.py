@@ -28,6 +28,9 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = (
     64  # of a value in a fact: every reader recurses, each from a depth of its own, and all must read what is stored
 )
+MAX_VALUES = 1 << 18  # in a fact, those that are nested counted too: a value of one byte takes sixty in memory
+MAX_FACT_BYTES = 4 * 1024 * 1024  # of a fact that is no body; what an exporter of OTLP sends at once by itself
+MAX_HELLO_BYTES = 1024 * 1024
 WINDOW_FRAMES = 64
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5570"
 
@@ -66,13 +69,16 @@ def unpack(frame: bytes) -> Any:
         raise ValueError(f"no plain value: {fault}") from None
 
 
-def is_shallow(value: Any) -> bool:
-    """Whether plain data is nested at most MAX_DEPTH deep."""
-    level = [value]
+def is_bounded(value: Any) -> bool:
+    """Whether plain data is nested at most MAX_DEPTH deep and holds at most MAX_VALUES values."""
+    level, count = [value], 0
     for _ in range(MAX_DEPTH + 1):
         level = [inner for held in level if type(held) in _HOLDERS for inner in _held(held)]
+        count += len(level)
         if not level:
             return True
+        if count > MAX_VALUES:
+            return False
     return False
 
 
