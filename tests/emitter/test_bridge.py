@@ -172,7 +172,11 @@ def test_spans_of_both_kinds_inside_each_other_are_one_trace(collector: FakeColl
         tracer.start_as_current_span("below"),
     ):
         pass
-    with tracer.start_as_current_span("outer") as outer, trajectory.tool("ours in theirs") as inner:
+    with (
+        tracer.start_as_current_span("outer") as outer,
+        trajectory.tool("ours in theirs") as inner,
+        tracer.start_as_current_span("deep"),  # in the same trace as the outermost
+    ):
         pass
     assert processor.force_flush() and trajectory.flush(5)
     starts = {fact.name: fact for fact in collector.facts if isinstance(fact, SpanStarted)}
@@ -182,6 +186,7 @@ def test_spans_of_both_kinds_inside_each_other_are_one_trace(collector: FakeColl
     assert starts["ours in theirs"].trace_id == starts["outer"].trace_id == inner.trace_id
     assert starts["ours in theirs"].parent_id == outer.get_span_context().span_id.to_bytes(8, "big")
     assert starts["ours in theirs"].agent == ""
+    assert starts["deep"].trace_id == inner.trace_id
     processor.shutdown()
 
 
@@ -195,3 +200,22 @@ def test_where_no_collector_is_the_program_does_not_wait() -> None:
     processor.shutdown()
     with provider.get_tracer("x").start_as_current_span("late"):
         pass  # and it hears nothing of it
+
+
+def test_before_the_first_span_there_is_nothing_to_wait_for() -> None:
+    processor = SpanProcessor("tcp://127.0.0.1:1")
+    assert processor.force_flush(0)
+    processor.shutdown()
+
+
+def test_of_traces_begun_inside_ours_only_so_many_are_remembered(
+    collector: FakeCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "_MOST_ADOPTED", 2)
+    provider, processor = provider_to(collector)
+    trajectory.init(service="trips", endpoint=collector.endpoint)
+    for _ in range(5):
+        with trajectory.agent("planner"), provider.get_tracer("x").start_as_current_span("theirs"):
+            pass
+    assert len(bridge._adopted) <= 2
+    processor.shutdown()

@@ -297,3 +297,111 @@ def test_a_model_function_gives_its_messages_and_its_reply(captured: CapturingCo
     span = captured.span("chat gpt-5")
     assert captured.texts(span, "input") == ["hi"]
     assert captured.texts(span, "output") == ["hello"]
+
+
+class Lazy:
+    """A stand-in for what is not there yet, which raises whatever it is asked, even for its class."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("working outside of a request")
+
+
+def plain(value: Any) -> Any:
+    return value
+
+
+async def awaited(value: Any) -> Any:
+    return value
+
+
+def yielding(value: Any) -> Iterator[Any]:
+    yield value
+
+
+def returning(value: Any) -> Generator[Any, None, Any]:
+    return value
+    yield
+
+
+class Keeper:
+    def keep(self, value: Any) -> Any:
+        return value
+
+
+@pytest.mark.parametrize("function", [plain, awaited, yielding, returning, Keeper().keep])
+def test_values_that_cannot_be_read_pass_through_untouched_and_that_is_said(
+    captured: CapturingCollector, function: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    value = Lazy()
+    if function in (plain, awaited, yielding, returning):
+        answered = trajectory.span("work")(function)(value)
+    else:
+        answered = trajectory.wrap(Keeper(), agent="keeper").keep(value)
+    if function is awaited:
+        answered = asyncio.run(answered)
+    elif function in (yielding, returning):
+        answered = next(answered) if function is yielding else exhausted(answered)
+    assert answered is value
+    assert len(captured.spans()) == 1 and caplog.text.count("could not be read") == 1  # what it gave
+    assert "Lazy object" in captured.texts(captured.spans()[0], "input")[0]
+
+
+def exhausted(work: Generator[Any, None, Any]) -> Any:
+    try:
+        next(work)
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_function_without_a_signature_says_what_it_was_given(captured: CapturingCollector) -> None:
+    assert trajectory.agent("counter")(max)(1, 2) == 2
+    assert captured.texts(captured.spans()[0], "input") == ['{"args":[1,2]}']
+
+
+def test_a_function_that_hands_out_a_generator_ends_with_it(captured: CapturingCollector) -> None:
+    def numbers(count: int) -> Iterator[int]:
+        return (number for number in range(count))
+
+    def failing() -> Any:
+        async def work() -> None:
+            raise ValueError("none left")
+
+        return work()
+
+    async def letters() -> AsyncIterator[str]:
+        yield "a"
+
+    work = trajectory.agent("counter")(numbers)(3)
+    assert captured.spans()[0].open and here.get() is None
+    assert list(work) == [0, 1, 2] and not captured.spans()[0].open
+    with pytest.raises(ValueError, match="none left"):
+        asyncio.run(trajectory.agent("failing")(failing)())
+    assert [span.status for span in captured.spans()] == ["ok", "error"]
+
+    async def read() -> list[str]:
+        return [each async for each in trajectory.agent("speller")(lambda: letters())()]
+
+    assert asyncio.run(read()) == ["a"] and captured.texts(captured.spans()[2], "output") == ["a"]
+
+
+def test_no_more_of_a_generator_is_kept_than_there_is_room_for(
+    captured: CapturingCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trajectory.emitter.items.MAX_BYTES", 3)
+
+    @trajectory.agent("streamer")
+    def stream() -> Iterator[str]:
+        yield from ["ab", "cd", "ef"]
+
+    assert "".join(stream()) == "abcdef"
+    assert captured.texts(captured.spans()[0], "output") == ["abcd"]
+
+
+def test_a_model_or_a_delegation_whose_function_has_no_such_words_says_its_arguments(
+    captured: CapturingCollector,
+) -> None:
+    trajectory.model("m")(lambda prompt: "yes")("Is it?")
+    trajectory.delegate("far")(lambda order: "done")("Find H7")
+    model, far = captured.spans()
+    assert captured.texts(model, "input") == ['{"prompt":"Is it?"}']
+    assert captured.texts(far, "task") == ['{"order":"Find H7"}']

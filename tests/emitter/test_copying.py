@@ -126,3 +126,22 @@ def test_a_link_is_not_followed_and_a_process_has_a_file_of_its_own(tmp_path: Pa
     pipe.add(heartbeat(1), 1)
     pipe.close()
     assert pipe.lost_count == 1
+
+
+def test_a_file_that_others_may_read_is_made_the_users_own_and_what_is_none_takes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "said"
+    path.touch(0o644)
+    first, second, third = (Copy(str(path), 0, ME) for _ in range(3))
+    for number, copy in enumerate((first, second, third)):
+        copy.add(heartbeat(number), 1)
+        copy.write()
+    assert path.stat().st_mode & 0o777 == 0o600 and len(facts(path)) == 1
+    third.close()
+    assert third.lost_count == 1  # one file of a process's own is enough
+    device = Copy("/dev/null", 0, ME)
+    device.add(heartbeat(1), 1)
+    device.add(b"\xc1", 2)  # no collector could read it either
+    device.close()
+    assert device.lost_count == 3
+    first.close()
+    second.close()

@@ -94,6 +94,9 @@ def test_nothing_that_is_logged_raises_and_all_of_it_is_bounded(
         logger.info("%s", Hostile())
         logger.info("x" * 1_000_000, extra={f"k{n}": Hostile() for n in range(1000)})
         logger.info("\x1b[31m\nred \ud800")
+        record = logging.LogRecord("x", logging.INFO, "here.py", 1, "its fields are gone", (), None)
+        del record.funcName
+        logger.handlers[0].handle(record)
     events = captured.span("work").events
     assert len(events) == 5
     assert max(len(str(event.attributes)) for event in events) < 20_000

@@ -37,6 +37,14 @@ class Hotel:
     stars: int = 3
 
 
+class Unready:
+    """A model whose schema cannot be had yet."""
+
+    @classmethod
+    def model_json_schema(cls) -> dict[str, Any]:
+        raise RuntimeError("not fully defined")
+
+
 class Pydantic:
     @classmethod
     def model_json_schema(cls) -> dict[str, Any]:
@@ -71,6 +79,8 @@ class Pydantic:
             },
         ),
         (Pydantic, {"type": "object", "title": "P"}),
+        (Unready, {}),
+        ([int], {}),
         (Any, {}),
         (Callable[[], int], {}),
         (object(), {}),

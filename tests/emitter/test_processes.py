@@ -3,14 +3,18 @@
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import trajectory
+from trajectory.emitter import ending
 from trajectory.model.fact import Heartbeat
 from trajectory.testing import FakeCollector
 
@@ -195,3 +199,41 @@ with trajectory.accept(json.loads(os.environ["BATON"]), agent="booker") as work:
     delegation, accepted = spans["delegate booker"], spans["invoke_agent booker"]
     assert (accepted.parent_id, accepted.trace_id) == (delegation.span_id, delegation.trace_id)
     assert accepted.attributes["gen_ai.conversation.id"] == "chat"
+
+
+@pytest.fixture
+def sigterm() -> Iterator[list[int]]:
+    """The numbers that the agent's own handler of SIGTERM was given."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    yield heard
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_the_agents_own_handler_of_sigterm_is_asked_once_whatever_fails_before_it(
+    sigterm: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing:
+        def flush(self, timeout_s: float) -> bool:
+            raise RuntimeError("no more")
+
+    for _ in range(2):  # the second time we stand there already
+        ending.deliver_on_sigterm()
+    monkeypatch.setattr("trajectory.emitter.tracer.default", Failing())
+    os.kill(os.getpid(), signal.SIGTERM)
+    monkeypatch.setattr("trajectory.emitter.tracer.default", None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert sigterm == [signal.SIGTERM] * 2 and caplog.text.count("not all was delivered at SIGTERM") == 1
+
+
+def test_a_handler_of_sigterm_that_a_thread_wants_is_not_there_and_that_is_said(
+    sigterm: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=ending.deliver_on_sigterm)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is before and "SIGTERM stays as it is" in caplog.text
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ending.deliver_on_sigterm()
+    os.kill(os.getpid(), signal.SIGTERM)  # ignored before, and now

@@ -98,6 +98,20 @@ def test_a_span_whose_start_was_dropped_is_dropped_whole() -> None:
     kept = [one for fact in given if (one := users.applied(fact)) is not None]
     assert [(one[0], one[2]) for one in kept] == [(SPAN_STARTED, other), (SPAN_ENDED, other), (SPAN_STARTED, SPAN)]
     assert users.dropped_count == 2
+    event = (SPAN_EVENT, TRACE, SPAN, 1, 1, "e", "operational", {}, {})
+    assert users.applied(started("health")) is None and users.applied(event) is None and users.applied(ended()) is None
+    assert users.applied(event) is not None and users.dropped_count == 5
+
+
+def test_what_is_no_start_is_dropped_alone_and_only_so_many_dropped_spans_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trajectory.emitter.processors.users.SENT_DIGESTS", 2)
+    users = Users([lambda fact: fact if isinstance(fact, SpanEnded) else None])
+    assert users.applied((SPAN_EVENT, TRACE, SPAN, 1, 1, "e", "operational", {}, {})) is None
+    spans = [bytes([n]) * 8 for n in range(3)]
+    assert [users.applied(started("x", span)) for span in spans] == [None] * 3
+    assert [users.applied(ended(span)) is None for span in (SPAN, *spans)] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("answer", [RuntimeError("no"), "text", (1, 2), started("x", b"another!")], ids=str)
@@ -336,5 +350,6 @@ def test_the_environment_decides_where_nothing_is_said(monkeypatch: pytest.Monke
 def test_what_is_no_processor_lets_no_content_through(caplog: pytest.LogCaptureFixture) -> None:
     (start,) = left(plan_of(processors=[3]), started("name"))
     assert start.name == "withheld"
-    assert plan_of(max_body_bytes=-1).max_body_bytes == 0
+    assert left(plan_of(processors=3), started("name")) == [start]  # type: ignore[arg-type]
+    assert (plan_of(max_body_bytes=-1).max_body_bytes, plan_of(max_body_bytes=10).max_body_bytes) == (0, 10)
     assert json.dumps(plan_of(processors=renamed).redact) == '"secrets"'

@@ -160,6 +160,9 @@ def test_what_stands_in_the_place_of_a_count_and_is_none_is_not_believed(spool: 
         place.unlink()
     place.symlink_to(spool)
     assert known_seq(spool) is None
+    place.unlink()
+    os.mkfifo(place)
+    assert known_seq(spool) is None
     count = PutCount()
     count.share(spool)
     assert not count.is_shared

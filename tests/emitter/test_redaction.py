@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from trajectory.emitter.processors import placeholders as placeholding
 from trajectory.emitter.processors.deltas import Deltas
 from trajectory.emitter.processors.placeholders import KEY_BYTES, Placeholders, default_key_path, key_at
 from trajectory.emitter.processors.redaction import Redaction
@@ -130,6 +131,7 @@ def test_personal_data_is_taken_out_on_request(personal: Redaction, text: str, k
     "text",
     [
         "4111 1111 1111 1112",
+        "4444 4444 4444 4444",
         "1750000000000000000",
         "DE89 3704 0044 0532 0130 01",
         "2026-11-23 19:00:00",
@@ -275,3 +277,15 @@ def test_what_waits_of_answers_is_bounded(redaction: Redaction) -> None:
     assert long == ["x" * 50_000]
     list(deltas.rest())
     assert len(deltas) == 0
+
+
+def test_of_processes_that_make_the_key_at_once_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "redaction.key"
+    assert placeholding._make(path) == placeholding._make(path) == path.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("before", ["", "x"])
+def test_a_value_without_end_is_cut_between_characters(redaction: Redaction, before: str) -> None:
+    redacted = redaction.data(f'password="{before}{"aß9Ü" * 20_000}'.encode())
+    assert redacted.decode().startswith('password="[secret:')

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import trajectory
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.plan import plan_of
+from trajectory.emitter.processors import sampling as rooms
 from trajectory.emitter.processors.sampling import Sampling, is_chosen
 from trajectory.protocol.frames import GAP, HEARTBEAT, PAYLOAD, SPAN_ENDED, SPAN_EVENT, SPAN_STARTED
 from trajectory.testing import FakeCollector
@@ -220,3 +221,18 @@ def test_the_environment_decides_the_ratio_where_nothing_is_said(monkeypatch: py
     monkeypatch.setenv("TRAJECTORY_SAMPLE_RATIO", "0.25")
     assert plan_of().sample_ratio == 0.25
     assert plan_of(sample_ratio=0.0).sample_ratio == 0.0
+
+
+def test_of_traces_that_were_sent_for_an_error_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "KEPT_TRACES", 2)
+    sampler = sampling()
+    traces = [bytes(15) + bytes([n]) for n in range(3)]
+    for trace in traces:
+        assert len(passed(sampler, started(trace, 1), ended(trace, 1, "error"))) == 2
+    assert [len(passed(sampler, started(trace, 2))) for trace in traces] == [0, 1, 1]
+
+
+def test_a_body_that_is_said_again_while_it_waits_is_held_once() -> None:
+    sampler = sampling(held_bytes=1500)
+    assert passed(sampler, body(b"a", 1000), body(b"a", 1000), started(OUT, 1, b"a"), ended(OUT, 1)) == []
+    assert sampler._bodies._size_bytes == 1000

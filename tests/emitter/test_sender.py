@@ -3,21 +3,30 @@
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 import trajectory
+from trajectory.collector import watching
+from trajectory.dialects.jsonl import read_jsonl
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import said
 from trajectory.emitter.delivery import WireDelivery
 from trajectory.emitter.identity import Identity, identity_of
+from trajectory.emitter.keeping import DROP, Keeping
 from trajectory.emitter.sender import Timing
 from trajectory.emitter.testing.capture import fold_spans
 from trajectory.emitter.tracer import Tracer
-from trajectory.model.fact import Gap, Heartbeat, Payload, SpanStarted
+from trajectory.errors import WireError
+from trajectory.model.fact import Gap, Heartbeat, Payload, SpanEnded, SpanEvent, SpanStarted
 from trajectory.model.lists import LIST
+from trajectory.protocol import frames
+from trajectory.protocol.frames import SPAN_EVENT
 from trajectory.testing import FakeCollector, ManualClock
+from trajectory.view.views import RunsQuery
 
 QUICK = Timing(
     gather_s=0.005, idle_s=0.01, beat_s=0.05, resend_s=0.2, silence_s=0.5, refused_s=0.1, farewell_s=0.1
@@ -40,7 +49,7 @@ class Origin:
 class Line:
     """A delivery under test with the origin that it asks."""
 
-    def __init__(self, endpoint: str, **limits: int) -> None:
+    def __init__(self, endpoint: str, **limits: Any) -> None:
         self.origin = Origin()
         self.delivery = WireDelivery(lambda: identity_of("test", {}), endpoint, self.origin, QUICK, **limits)
         self.put_count = 0
@@ -390,3 +399,82 @@ def test_without_a_collector_a_flush_is_false_and_nothing_waits(caplog: pytest.L
     assert time.monotonic() - began_s < 1
     assert trajectory.flush(0.2) is False
     assert tracers.default_tracer().delivery.close(0.2) is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"\xc1", "answers something that is no frame"),
+        (frames.pack(7), "answers something that is no frame"),
+        (frames.pack((99, frames.ACK, b"", 0, 0)), "it speaks protocol version 99"),
+        (frames.pack((frames.PROTOCOL_VERSION, frames.REFUSED)), "no reason given"),
+        (frames.pack((frames.PROTOCOL_VERSION, "a word of later")), ""),
+    ],
+)
+def test_an_answer_that_is_none_is_said_once_and_harms_nothing(
+    answer: bytes, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Babbling(FakeCollector):
+        babbles = True
+
+        def _take(self, socket: Any, peer: bytes, frame: bytes) -> None:
+            if self.babbles:
+                self.babbles = False
+                socket.send_multipart([peer, answer])
+            super()._take(socket, peer, frame)
+
+    with Babbling() as babbling:
+        line = Line(babbling.endpoint)
+        line.put(5)
+        assert line.delivery.flush(10) and line.delivery.close(5)
+        assert numbers(babbling) == [1, 2, 3, 4, 5]
+    assert [record.getMessage().count(said) for record in caplog.records] == ([1] if said else [])
+
+
+def test_what_the_wire_has_no_room_for_is_in_the_file_and_a_gap_on_the_wire(
+    collector: FakeCollector, tmp_path: Path
+) -> None:
+    collector.vanish()
+    keeping = Keeping(DROP, jsonl=str(tmp_path / "said"))
+    line = Line(collector.endpoint, limit_bytes=20_000, keeping=keeping)
+    deadline_s = time.monotonic() + 10
+    while not line.delivery.queue.dropped_count and time.monotonic() < deadline_s:
+        line.put(100)
+    collector.listen()
+    assert not line.delivery.flush(10)
+    line.put(1)
+    assert line.delivery.close(10)
+    with (tmp_path / "said").open("rb") as lines:
+        written = [
+            fact.at_ns for batch in read_jsonl(lines, "said") for fact in batch.facts if isinstance(fact, SpanEnded)
+        ]
+    assert written == list(range(1, line.put_count + 1))
+    told = [fact for fact in collector.facts if isinstance(fact, SpanEnded)]
+    lost_count = sum(fact.count for fact in collector.facts if isinstance(fact, Gap))
+    assert lost_count and len(told) + lost_count == line.put_count
+
+
+def test_the_beginning_of_an_answer_that_never_ended_leaves_with_its_process(
+    collector: FakeCollector, line: Line
+) -> None:
+    line.delivery.put((SPAN_EVENT, b"t" * 16, b"s" * 8, 1, 1, "delta", "operational", {"text": "the key is AKI"}, {}))
+    assert line.delivery.close(5)
+    pieces = [fact.attributes["text"] for fact in collector.facts if isinstance(fact, SpanEvent)]
+    assert "".join(pieces) == "the key is AKI"
+
+
+def test_a_fake_collector_says_what_it_cannot_do_and_what_came_wrong(collector: FakeCollector) -> None:
+    with pytest.raises(WireError, match="cannot listen at"):
+        FakeCollector(collector.endpoint).listen()
+    with pytest.raises(LookupError, match="no payload 6162 came"):
+        collector.payload(b"ab")
+    assert not collector.wait_until(lambda it: False, 0.0)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    peer = context.socket(zmq.DEALER)
+    peer.connect(collector.endpoint)
+    for frame in (b"no frame", watching.ask(1, -1, RunsQuery())):
+        peer.send(frame)
+    assert collector.wait_until(lambda it: it.frame_count == 2)
+    peer.close(linger=0)
+    context.term()
+    assert len(collector.errors) == 1 and collector.facts == []

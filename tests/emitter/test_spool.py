@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -104,6 +105,144 @@ def test_what_is_no_spool_file_is_left_alone(tmp_path: Path) -> None:
     assert set(names_in(tmp_path / "spool")) == {path, link}
     assert claimed(link) is None
     assert names_in(tmp_path / "absent") == []
+    os.mkfifo(pipe := path.with_name("e" * 32 + "-" + "e" * 32 + ".spool"))
+    assert claimed(pipe) is None
+    for name, made_s in (("dead.new", 0), ("young.new", time.time())):
+        (tmp_path / "spool" / name).touch()
+        os.utime(tmp_path / "spool" / name, (made_s, made_s))
+    names_in(tmp_path / "spool")  # what a process that died while it made its file left behind goes
+    assert {one.name for one in (tmp_path / "spool").iterdir() if one.suffix == ".new"} == {"young.new"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"\xc1", frames.pack([1, 2]), frames.pack([b"e" * 16, b"b", "", {}]), frames.pack([b"e" * 16, b"b" * 16, "", 5])],
+)
+def test_a_head_that_names_no_source_leaves_what_the_name_of_the_file_says(tmp_path: Path, raw: bytes) -> None:
+    whole = spooled(tmp_path / "whole")
+    size_bytes, _ = spools.SOURCE.unpack_from(whole.read_bytes(), spools.HEAD_BYTES - spools.SOURCE.size)
+    records = whole.read_bytes()[spools.HEAD_BYTES + size_bytes :]
+    path = tmp_path / whole.name
+    head = spools.MAGIC + spools.status_of(0, 30) + spools.SOURCE.pack(len(raw), crc32(raw))
+    path.write_bytes(head + raw + records)
+    left = claimed(path)
+    assert left is not None and left.is_damaged and left.identity == WHO._replace(resource={}) and left.endpoint == ""
+    assert [first_seq for first_seq, _ in left.records()] == [0, 10, 20]
+    left.let_go()
+    left.let_go()
+
+
+def test_a_record_that_says_it_is_larger_than_any_frame_or_is_no_list_is_passed_over(tmp_path: Path) -> None:
+    path = spooled(tmp_path)
+    raw = path.read_bytes()
+    no_list = spools.record_of(30, [])
+    huge = spools.RECORD.pack(spools.MARK, 40, frames.MAX_FRAME_BYTES + 1, 0, 0)[:-4]
+    huge += crc32(huge).to_bytes(4, "big") + bytes(frames.MAX_FRAME_BYTES + 1)
+    path.write_bytes(raw + no_list + huge + spools.record_of(50, facts(50, 1)))
+    left = claimed(path)
+    assert left is not None and [first_seq for first_seq, _ in left.records()] == [0, 10, 20, 50] and left.is_damaged
+    left.let_go()
+    assert spools.facts_of(b"\xc1", crc32(b"\xc1")) is None
+
+
+def test_a_disk_that_is_full_at_the_beginning_leaves_no_file_and_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(spools, "AGAIN_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        spool = Spool(tmp_path, WHO, NOBODY)
+        assert spool.write(0, facts(0, 3)) is None
+        assert list(tmp_path.iterdir()) == []
+    place = spool.write(0, facts(0, 3))
+    assert place is not None and spool.read(place) == facts(0, 3)
+    spool.let_go()
+    spool.let_go()
+    assert spool.read(place) is None and spool.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "directory"),
+    [
+        ({"TRAJECTORY_SPOOL_DIR": "/named", "XDG_DATA_HOME": "/data"}, "/named"),
+        ({"XDG_DATA_HOME": "/data"}, "/data/trajectory/spool"),
+        ({"HOME": "/home/ann"}, "/home/ann/.local/share/trajectory/spool"),
+    ],
+)
+def test_the_spool_lies_where_it_was_said_or_among_the_users_data(
+    environment: dict[str, str], directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TRAJECTORY_SPOOL_DIR", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert spools.default_dir() == Path(directory)
+
+
+def test_a_user_without_a_home_has_no_spool_and_nothing_else_is_missing(
+    absent: FakeCollector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def nobody(_: int) -> Any:
+        raise KeyError("no such user")
+
+    for name in ("TRAJECTORY_SPOOL_DIR", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    line = Line(absent.endpoint, keeping=Keeping(SPOOL))
+    line.put(10)
+    absent.listen()
+    with delivering(absent.endpoint):
+        assert line.delivery.flush(10)
+    assert numbers(absent) == list(range(1, 11)) and line.delivery.close(5)
+    assert "there is no spool here" in caplog.text
+
+
+class Babbling(FakeCollector):
+    """A collector that answers something odd before it answers."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def _take(self, socket: Any, peer: bytes, frame: bytes) -> None:
+        socket.send_multipart([peer, self._answer])
+        super()._take(socket, peer, frame)
+
+
+ODD = [
+    b"\xc1",
+    frames.pack("text"),
+    frames.pack((99, frames.ACK, b"b" * 16, 1, 1)),
+    frames.pack((frames.PROTOCOL_VERSION, "x")),
+]
+OTHERS = frames.pack((frames.PROTOCOL_VERSION, frames.ACK, b"somebody else's!", 1 << 40, 1))
+
+
+@pytest.mark.parametrize("answer", ODD)
+def test_a_courier_leaves_the_file_to_another_time_where_the_answer_is_none(tmp_path: Path, answer: bytes) -> None:
+    with Babbling(answer) as collector:
+        path = spooled(tmp_path, collector.endpoint)
+        assert deliver(tmp_path, collector) == 1 and path.exists()
+
+
+def test_an_answer_to_somebody_else_is_passed_over(tmp_path: Path) -> None:
+    with Babbling(OTHERS) as collector:
+        spooled(tmp_path, collector.endpoint)
+        assert deliver(tmp_path, collector) == 0
+        assert times(collector) == list(range(30))
+        line = Line(collector.endpoint)
+        line.put(3)
+        assert line.delivery.flush(5) and line.delivery.close(5)
+
+
+def test_a_file_for_an_endpoint_that_is_none_stays(tmp_path: Path) -> None:
+    path = spooled(tmp_path, "nonsense")
+    courier = Courier(tmp_path, "nonsense", quiet_s=0.0)
+    assert courier.round() == 1 and path.exists()
+    courier.stop()  # which was never started
 
 
 def test_a_file_without_anything_to_deliver_is_deleted_at_the_end(tmp_path: Path) -> None:
@@ -592,3 +731,12 @@ def test_a_leftover_is_not_held_by_a_child(tmp_path: Path) -> None:
         os.close(end)
     assert again is not None
     again.let_go()
+
+
+def test_what_waits_in_the_queue_at_the_end_goes_to_the_spool_too(absent: FakeCollector, tmp_path: Path) -> None:
+    line = Line(absent.endpoint, keeping=keeping(tmp_path))
+    line.put(20_000)
+    assert not line.delivery.close(0.01)
+    absent.listen()
+    assert deliver(tmp_path, absent) == 0
+    assert numbers(absent) == list(range(1, 20_001))

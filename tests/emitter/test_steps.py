@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -155,6 +157,13 @@ class _Choice:
         self.message = message
 
 
+class _Dumped:
+    """A message as pydantic's models are."""
+
+    def model_dump(self) -> dict[str, str]:
+        return {"role": "assistant", "content": "yes"}
+
+
 class _Response:
     def __init__(self, *choices: Any) -> None:
         self.choices = list(choices)
@@ -168,9 +177,10 @@ class _Response:
         {"content": "yes"},
         {"choices": [{"message": {"role": "assistant", "content": "yes"}}]},
         _Response(_Choice({"role": "assistant", "content": "yes"})),
+        _Response(_Choice(_Dumped())),
         {"role": "assistant", "parts": [{"type": "text", "content": "yes"}]},
     ],
-    ids=["text", "message", "no role", "response", "object", "normal"],
+    ids=["text", "message", "no role", "response", "object", "model", "normal"],
 )
 def test_replies_of_all_shapes_are_one_message_under_one_digest(captured: CapturingCollector, reply: Any) -> None:
     with trajectory.model("m") as call:
@@ -357,11 +367,50 @@ class _Hostile:
     __repr__ = __str__
 
 
+class _Closed(dict[str, int]):
+    """What looks like plain data and lets nobody look at it."""
+
+    def _closed(self, *_: Any) -> Any:
+        raise RuntimeError("closed")
+
+    __iter__ = __len__ = __bool__ = __contains__ = items = keys = values = get = copy = __getitem__ = __str__ = _closed
+    __repr__ = __hash__ = __eq__ = _closed  # type: ignore[assignment]
+
+
+class _Faceless:
+    """What raises whatever is asked of it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("nothing to see")
+
+    __str__ = __repr__ = __hash__ = __bool__ = __len__ = __iter__ = __getattribute__  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     "value",
     [None, 3, object(), _Hostile(), {1: 2}, {_Hostile(): _Hostile()}, [], float("nan"), "\ud800", b"\xff", 10**400],
 )
 def test_nothing_of_ours_raises_into_the_agent(captured: CapturingCollector, value: Any) -> None:
+    said_everywhere(value)
+    spans = captured.spans()
+    assert len(spans) == 6
+    assert all(span.status == "ok" for span in spans)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: _Closed(a=1), lambda: [_Closed(a=1)], lambda: {"a": _Closed(a=1)}, _Faceless, lambda: [_Faceless()]],
+    ids=["closed", "closed in a list", "closed in an object", "faceless", "faceless in a list"],
+)
+def test_a_value_that_nobody_may_look_at_raises_nothing_of_ours_into_the_agent(
+    captured: CapturingCollector, make: Callable[[], Any]
+) -> None:
+    said_everywhere(make())
+    assert all(span.status == "ok" for span in captured.spans())
+
+
+def said_everywhere(value: Any) -> None:
+    """A value at every place of the public interface that takes one."""
     with (
         trajectory.session(value),
         trajectory.agent(value, session=value, title=value, attributes=value) as agent,
@@ -382,9 +431,6 @@ def test_nothing_of_ours_raises_into_the_agent(captured: CapturingCollector, val
         trajectory.thought(value, confidence=value)
         trajectory.plan(value)
         trajectory.context(value, value)
-    spans = captured.spans()
-    assert len(spans) == 6
-    assert all(span.status == "ok" for span in spans)
 
 
 def test_misuse_is_reported_once_for_each_kind(captured: CapturingCollector, caplog: pytest.LogCaptureFixture) -> None:
@@ -439,3 +485,69 @@ def test_a_mode_that_cannot_be_compared_is_a_call(captured: CapturingCollector) 
     with trajectory.delegate("booker", mode=Touchy()):  # type: ignore[arg-type]
         pass
     assert captured.span("delegate booker").attributes["trajectory.delegation.mode"] == "call"
+
+
+def test_a_span_object_that_is_used_in_odd_ways_says_so_and_harms_nothing(
+    captured: CapturingCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "trajectory"):
+        never = trajectory.span("never")
+        never.__exit__(None, None, None)  # nobody began it
+        again = trajectory.span("again")
+        with again, again:  # it ends with the inner one
+            pass
+        assert trajectory.delegate("far").headers == {}
+        trajectory.session("never").__exit__(None, None, None)
+        assert not trajectory.flush("soon")  # type: ignore[arg-type]
+    assert [(span.name, span.status) for span in captured.spans()] == [("again", "ok")]
+    assert "'again' was entered while it was open" in caplog.text and "flush failed" in caplog.text
+    assert "never" not in caplog.text
+
+
+def test_a_session_that_is_left_elsewhere_than_it_was_entered_leaves_that_place_alone(
+    captured: CapturingCollector,
+) -> None:
+    scope = trajectory.session("chat")
+    scope.__enter__()
+    with trajectory.agent("planner") as planner:
+        scope.__exit__(None, None, None)
+        with trajectory.span("below"):
+            pass
+    assert captured.span("below").parent_id == planner.span_id
+
+
+def test_whoever_asks_a_collector_in_memory_for_what_is_not_there_is_told(captured: CapturingCollector) -> None:
+    for _ in range(2):
+        with trajectory.span("twice"):
+            pass
+    assert trajectory.flush()
+    with pytest.raises(LookupError, match=r"2 spans are named 'twice'; there are \['twice', 'twice'\]"):
+        captured.span("twice")
+    with pytest.raises(LookupError, match="no payload 6162 was emitted"):
+        captured.payload(b"ab")
+
+
+def test_an_instrumentation_that_fails_as_a_whole_is_told_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        @staticmethod
+        def begin_once() -> dict[str, list[str]]:
+            raise ImportError("half installed")
+
+    monkeypatch.setitem(sys.modules, "trajectory_activation", Broken)  # type: ignore[arg-type]
+    assert trajectory.instrument() == {"instrumented": [], "trouble": ["ImportError: half installed"], "missing": []}
+
+
+def test_a_function_that_calls_itself_inside_one_span_object_goes_on_and_leaves_no_place_behind(
+    captured: CapturingCollector,
+) -> None:
+    shared = trajectory.span("shared")
+
+    def work(depth: int) -> int:
+        with shared, trajectory.span("own"):
+            return depth and work(depth - 1)
+
+    assert work(3) == 0
+    with trajectory.span("after"):
+        pass
+    assert len(captured.spans("shared")) == 1 and len(captured.spans("own")) == 4
+    assert captured.span("after").parent_id == b"" and all(span.status == "ok" for span in captured.spans())

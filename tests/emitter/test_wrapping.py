@@ -195,3 +195,19 @@ def test_two_calls_of_a_wrapped_object_inside_one_agent_are_two_invocations(capt
         planner.refine("b")
     boss, *both = captured.spans(kind="agent")
     assert [span.parent_id for span in both] == [boss.span_id] * 2
+
+
+class Nameless:
+    """A lazy one, whose name cannot be had yet."""
+
+    @property
+    def name(self) -> str:
+        raise RuntimeError("not connected")
+
+
+def test_what_cannot_be_stood_in_for_stays_itself_and_that_is_said(
+    captured: CapturingCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    lazy = Nameless()
+    assert trajectory.wrap(lazy) is lazy
+    assert "Nameless cannot be wrapped and stays untraced" in caplog.text

@@ -7,6 +7,7 @@ alone. While a generator rests between two items, its span is open and the consu
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from functools import partial, wraps
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from trajectory.emitter.items import Inside, Items
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from trajectory.emitter.span import Span
 
 F = TypeVar("F", bound=Callable[..., Any])
+_LATE = (CoroutineType, GeneratorType, AsyncGeneratorType)
 Opened = Callable[[tuple[Any, ...], Mapping[str, Any]], "Span"]
 
 
@@ -116,7 +118,7 @@ def _plain(function: Callable[..., Any], opened: Opened) -> Callable[..., Any]:
 
 
 def _is_late(result: Any) -> bool:
-    return inspect.iscoroutine(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)
+    return issubclass(type(result), _LATE)  # of its type: a user's value may raise where its `__class__` is asked for
 
 
 def _late(result: Any, span: "Span") -> Any:

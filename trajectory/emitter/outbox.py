@@ -65,9 +65,6 @@ class Outbox:
         self.base_seq = 0
         self.next_seq = 0
 
-    def __len__(self) -> int:
-        return len(self._parcels)
-
     @property
     def full(self) -> bool:
         return self._size_bytes >= self._limit_bytes

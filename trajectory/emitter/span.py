@@ -77,8 +77,8 @@ class Span:
 
     def __enter__(self: S) -> S:
         try:
-            if self._state != NEW:
-                self._reopen()
+            if self._state != NEW and not self._reopen():
+                return self
             place = _where()
             self._previous = place
             self._tracer = tracer = tracers.default or tracers.default_tracer()
@@ -234,12 +234,14 @@ class Span:
         """Whether the session is new here: at a root, under a session's own scope, or where the span brings one."""
         return not self.parent_id or not isinstance(place, Span) or place.session != self.session
 
-    def _reopen(self) -> None:
-        """A span object that is entered again: a new span, unless the first is open still."""
+    def _reopen(self) -> bool:
+        """Whether a span object that is entered again begins a new span: not while the first is open, whose end comes first."""
         if self._state != ENDED:
             report("reentered", "trajectory: span %r was entered while it was open; make one for each use", self.name)
+            return False
         self._final = None
         self._state = NEW
+        return True
 
     def _leave(self) -> None:
         """Gives the context back, past whatever ended meanwhile. Called only where this span is the current one."""
@@ -299,6 +301,7 @@ class Span:
         report(f"{done} {when}", "trajectory: span %r was %s %s; that is not recorded", self.name, done, when)
         return False
 
+    @harmless
     def _set_body(self, slot: str, value: Any) -> None:
         """Content that became known of the open span."""
         self._update({}, {slot: [said(value)]})

@@ -6,6 +6,7 @@ Made by `api` and `wrapping`; what a decorated function is given and gives back 
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from trajectory.emitter import baton
@@ -258,7 +259,8 @@ def _task_bodies(task: Any) -> list[Said]:
 
 
 def _mode_of(mode: str) -> str:
-    if isinstance(mode, str) and mode in (DelegationMode.CALL, DelegationMode.TRANSFER):
-        return str(mode)
+    with suppress(Exception):  # what is no text may raise wherever it is looked at
+        if isinstance(mode, str) and mode in (DelegationMode.CALL, DelegationMode.TRANSFER):
+            return str(mode)
     report("mode", "trajectory: a delegation's mode is `call` or `transfer` and not %r; taken as `call`", mode)
     return str(DelegationMode.CALL)

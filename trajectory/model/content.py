@@ -38,7 +38,7 @@ def canonical_json(value: Any) -> bytes:
     """JSON with sorted keys and no blanks; what JSON cannot say is said by `repr`. Never raises on a user's object."""
     try:
         text = _canonical.encode(value)
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # a user's mapping, or its own copy of itself, may raise anything
         text = json.dumps(_safe_repr(value), ensure_ascii=False)
     return text.encode("utf-8", "replace")
 
