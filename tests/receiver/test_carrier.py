@@ -6,14 +6,18 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.collector.builders import started, wait_for
 from tests.collector.test_front import apart
 from trajectory.collector.quotas import Limits
 from trajectory.collector.server import Collector
 from trajectory.model.fact import Batch, Fact, Gap, Payload, Source
 from trajectory.protocol.frames import MAX_FRAME_BYTES
+from trajectory.receiver import carrier as carriers
 from trajectory.receiver.carrier import Carrier
 from trajectory.store.sqlite import open_reader
+from trajectory.testing import FakeCollector
 
 
 def source(number: int, **resource: object) -> Source:
@@ -119,3 +123,92 @@ def test_a_source_whose_resource_changed_is_told_of_anew(tmp_path: Path) -> None
     resources = [batch.source.resource for batch in reader.all_batches()]
     reader.close()
     assert [resource.get("version") for resource in resources] == [None, "2"]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A carrier that loses its patience soon."""
+    for name, seconds in {
+        "_RESEND_S": 0.02,
+        "_SILENCE_S": 0.1,
+        "_REFUSED_S": 0.02,
+        "_END_S": 0.2,
+        "_IDLE_S": 0.02,
+    }.items():
+        monkeypatch.setattr(carriers, name, seconds)
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_a_failing_intake_forgot_is_sent_again() -> None:
+    ends = Ends()
+    with FakeCollector() as collector:
+        carrier = Carrier(collector.endpoint)
+        carrier.bring([Batch(source(1), 0, [started(1)])], ends)
+        assert ends.wait(1) == [""]
+        collector.lose_frames(1)
+        carrier.bring([Batch(source(1), 0, [started(2)])], ends)
+        for number in range(3, 6):  # its answers to others are signs of life
+            carrier.bring([Batch(source(number), 0, [started(number)])], ends)
+        assert ends.wait(5) == [""] * 5
+        carrier.close()
+        assert sorted(fact.span_id for fact in collector.facts) == [started(n).span_id for n in range(1, 6)]  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_intake_that_falls_silent_or_refuses_all_of_a_sudden_is_connected_to_anew() -> None:
+    ends = Ends()
+    with FakeCollector() as collector:
+        carrier = Carrier(collector.endpoint)
+        collector.hold_acks()
+        carrier.bring([Batch(source(1), 0, [started(1)])], ends)
+        assert collector.wait_until(lambda it: sum(one.hello_count for one in it.sources()) > 1)
+        collector.hold_acks(False)
+        assert ends.wait(1) == [""]
+        collector.refuse("not now")
+        carrier.bring([Batch(source(1), 0, [started(2)])], ends)
+        assert ends.wait(2) == ["", "the collector refuses: not now"]
+        collector.refuse("")
+        carrier.bring([Batch(source(1), 0, [started(2)])], ends)
+        assert ends.wait(3)[2] == ""
+        carrier.close()
+        assert [fact.span_id for fact in collector.facts] == [started(1).span_id, started(2).span_id]  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("endpoint", ["nonsense", "tcp://127.0.0.1:1"])
+def test_what_waits_where_no_collector_is_hears_that_the_receiver_stops(endpoint: str) -> None:
+    ends = Ends()
+    carrier = Carrier(endpoint)
+    carrier.bring([Batch(source(1), 0, [started(1)]), Batch(source(2), 0, [started(2)])], ends)
+    carrier.close()
+    assert ends.said == ["the receiver stops"]  # once, though it waited for two
+
+
+@pytest.mark.usefixtures("quick")
+def test_facts_that_wait_keep_the_resource_that_they_came_with() -> None:
+    ends = Ends()
+    with FakeCollector() as collector:
+        collector.hold_acks()
+        carrier = Carrier(collector.endpoint)
+        carrier.bring([Batch(source(1), 0, [started(1)])], ends)
+        assert collector.wait_until(lambda it: bool(it.sources()))
+        carrier.bring([Batch(source(1, version="2"), 0, [started(2)])], ends)
+        collector.hold_acks(False)
+        assert ends.wait(2) == ["", ""]
+        carrier.close()
+        (only,) = collector.sources()
+        assert len(only.facts) == 2 and only.resource == source(1).resource
+
+
+@pytest.mark.usefixtures("quick")
+def test_sources_that_have_nothing_to_say_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carriers, "_MOST_LANES", 2)
+    ends = Ends()
+    with FakeCollector() as collector:
+        carrier = Carrier(collector.endpoint)
+        for number in range(1, 6):
+            carrier.bring([Batch(source(number), 0, [started(number)])], ends)
+            assert ends.wait(number)[-1] == ""
+        assert collector.wait_until(lambda it: sum(one.said_bye for one in it.sources()) >= 3)
+        carrier.close()
+        assert all(one.said_bye for one in collector.sources()) and len(collector.facts) == 5

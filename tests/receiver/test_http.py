@@ -7,6 +7,7 @@ import json
 import time
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from google.rpc.status_pb2 import Status
@@ -16,10 +17,12 @@ from tests.collector.builders import wait_for
 from tests.dialects.build import otel_span, request
 from tests.receiver.room import JSON, PROTOBUF, Room, body_of, json_of, new_trace, spans
 from tests.receiver.test_receiver import HeldWay
-from trajectory.receiver import door, process
+from trajectory.receiver import bodies, door, process
+from trajectory.receiver import http as http_room
 from trajectory.receiver.beside import listen
 from trajectory.receiver.bodies import MAX_BODY_BYTES
 from trajectory.receiver.gate import Gate
+from trajectory.receiver.http import HttpApp
 from trajectory.receiver.receiver import Receiver
 
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
@@ -254,3 +257,86 @@ def test_a_log_record_becomes_an_event_of_its_span_and_messages_its_content(room
     held = room.trace(trace_id).spans[span.span_id]
     assert "input" in held.contents and held.kind == "model"
     assert [(event.name, event.attributes["severity"]) for event in held.events] == [("log", "warn")]
+
+
+def asgi(*messages: dict[str, object], **scope: object) -> tuple[int, bytes]:
+    """The answer to a request whose body comes in such messages, and then not at all."""
+    said: list[dict[str, Any]] = []
+    coming = iter(messages)
+
+    async def receive() -> dict[str, Any]:
+        message = next(coming, None)
+        if message is None:
+            await asyncio.Event().wait()
+        if message is not None and "fault" in message:
+            raise RuntimeError(message["fault"])
+        return dict(message or {})
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    async def talk() -> None:
+        receiver = Receiver(HeldWay())
+        asked = {
+            "type": "http",
+            "path": "/v1/traces",
+            "method": "POST",
+            "headers": [(b"content-type", b"application/json")],
+        }
+        await HttpApp(receiver, Gate())({**asked, **scope}, receive, send)
+        receiver.close()
+
+    asyncio.run(talk())
+    return (said[0]["status"], said[1]["body"]) if said else (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "reason"),
+    [
+        ({"type": "http.disconnect"}, 400, b"the connection ended within the body"),
+        ({"type": "http.request", "body": b"{", "more_body": True}, 408, b"the body did not come within 0 s"),
+        ({"fault": "of the server"}, 500, b"this cannot be taken: RuntimeError: of the server"),
+    ],
+)
+def test_a_body_that_does_not_come_whole_is_said(
+    message: dict[str, object], status: int, reason: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_room, "BODY_S", 0.01)
+    answered = asgi(message)
+    assert answered[0] == status and reason in answered[1]
+
+
+def test_a_reader_that_fails_over_a_body_costs_that_body_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("a body that nobody thought of")
+
+    monkeypatch.setattr("trajectory.receiver.requests.read", failing)
+    status, said = asgi({"type": "http.request", "body": b"{}"})
+    assert status == 500 and b"a body that nobody thought of" in said
+
+
+def test_what_is_no_request_of_http_is_not_answered() -> None:
+    assert asgi(type="lifespan") == (0, b"")
+
+
+@pytest.mark.parametrize("step_bytes", [7, 1000])
+def test_a_body_is_inflated_in_steps_and_never_beyond_the_limits(
+    step_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = bytes(range(256)) * 20
+    packed = gzip.compress(plain)
+    monkeypatch.setattr(bodies, "_STEP_BYTES", step_bytes)
+    assert bodies.inflated(packed + packed, "gzip") == plain + plain
+    for size in (22, 386, 5000):  # of which the last step's whole output hangs on bits that were read before
+        packer = zlib.compressobj(wbits=-15)
+        assert bodies.inflated(packer.compress(bytes(size)) + packer.flush(), "deflate") == bytes(size)
+    for refused, status, reason in (
+        (b"", 400, "is cut"),
+        (packed[:-9], 400, "is cut"),
+        (packed, 413, "more than 5000 bytes"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(bodies, "MAX_BODY_BYTES", 5000)
+            with pytest.raises(bodies.RefusedError, match=reason) as said:
+                bodies.inflated(refused, "gzip")
+            assert said.value.status == status

@@ -11,6 +11,7 @@ from tests.receiver.room import body_of, new_trace
 from trajectory.model.fact import Batch, Gap
 from trajectory.receiver.bodies import RefusedError
 from trajectory.receiver.receiver import Receiver
+from trajectory.receiver.seen import Seen
 
 
 class HeldWay:
@@ -39,6 +40,7 @@ async def test_a_request_is_answered_when_its_facts_are_stored_and_not_before() 
     await way.once_brought()
     assert not asked.done()
     way.dones[0]("")
+    way.dones[0]("too late to change anything")
     assert not (await asked).HasField("partial_success")
     receiver.close()
 
@@ -139,3 +141,10 @@ async def test_a_body_that_is_refused_is_let_go_at_once_and_not_when_python_look
         assert sys.getrefcount(body) == before
     finally:
         gc.enable()
+
+
+def test_the_oldest_of_too_many_spans_is_new_again() -> None:
+    seen = Seen(limit=2)
+    seen.add([1, 2])
+    seen.add([1, 3])  # the first was added again
+    assert [seen.is_new(key) for key in (1, 2, 3)] == [False, True, False]

@@ -19,8 +19,10 @@ from tests.dialects.build import request
 from tests.receiver.room import Room, new_trace, spans
 from tests.receiver.test_receiver import HeldWay
 from trajectory.receiver import rpc
+from trajectory.receiver.beside import listen, name_of
 from trajectory.receiver.gate import Gate
 from trajectory.receiver.receiver import Receiver
+from trajectory.receiver.rpc import begin
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -161,3 +163,10 @@ async def test_a_body_that_is_refused_is_let_go_also_where_the_end_of_the_call_i
                 await asyncio.sleep(0)
     finally:
         gc.enable()
+
+
+async def test_a_port_that_is_taken_is_an_error_of_the_system() -> None:
+    receiver = Receiver(HeldWay())
+    with listen("127.0.0.1:0") as taken, pytest.raises(OSError, match=r"[Bb]ind"):
+        await begin(name_of(taken), receiver, Gate())
+    receiver.close()

@@ -24,6 +24,7 @@ from trajectory.collector.importing import WireDelivery
 from trajectory.collector.keyring import Keyring
 from trajectory.collector.server import Collector
 from trajectory.detection.contract import registered_detectors
+from trajectory.errors import ConfigError
 from trajectory.model.fact import Batch, Finding, Found
 from trajectory.model.words import INPUT_TOKENS, MODEL_NAME, OUTPUT_TOKENS
 from trajectory.receiver.gate import Gate
@@ -131,7 +132,7 @@ def test_clients_that_say_nothing_leave_room_for_others(scraped: Scraped) -> Non
         each.close()
 
 
-def test_with_keys_a_token_that_may_watch_is_asked_for(tmp_path: Path) -> None:
+def test_with_keys_a_token_that_may_watch_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trajectory.protocol.keys import KEY, key_of, read_private, token_of
 
     keyring = Keyring(tmp_path / "keys")
@@ -145,6 +146,10 @@ def test_with_keys_a_token_that_may_watch_is_asked_for(tmp_path: Path) -> None:
         assert ask(door.place)[0] == 401
         assert ask(door.place, authorization=f"Bearer {tokens['emit']}")[0] == 401
         assert ask(door.place, authorization=f"Bearer {tokens['watch']}")[0] == 200
+        monkeypatch.setattr("trajectory.receiver.tokens._LOOK_S", 0.0)
+        assert ask(door.place, authorization=f"Bearer {tokens['watch']}")[0] == 200  # looked again, and nothing changed
+        keyring.revoke("watch")
+        assert ask(door.place, authorization=f"Bearer {tokens['watch']}")[0] == 401
     finally:
         door.close()
 
@@ -298,3 +303,8 @@ def test_the_dashboards_are_what_their_script_makes() -> None:
     spec.loader.exec_module(script)
     for name, said in script.BOARDS.items():
         assert (EXAMPLES / "grafana" / name).read_text() == script.board(*said)
+
+
+def test_a_port_for_metrics_that_is_taken_is_a_fault_of_the_settings(scraped: Scraped) -> None:
+    with pytest.raises(ConfigError, match=r"--metrics: .* cannot be bound: Address already in use"):
+        Scraped("127.0.0.1", int(scraped.place.rpartition(":")[2]), Gate())

@@ -22,7 +22,7 @@ from tests.collector.builders import wait_for
 from tests.receiver.room import PROTOBUF, Room, ask, body_of, new_trace
 from trajectory.cli.receiving import receiving, tell_places
 from trajectory.protocol.keys import VARIABLES
-from trajectory.receiver.beside import listen
+from trajectory.receiver.beside import ReceiverProcess, Settings, listen, name_of
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +159,15 @@ def test_beyond_loopback_a_token_is_wanted_and_a_key_gives_one(tmp_path: Path) -
         assert ask(at, body, good).status == 200
         assert trajectory("keys", "revoke", "trips").code == 0
         wait_for(lambda: ask(at, body, good).status == 401, lambda: time.sleep(0.05))
+
+
+def test_where_grpc_cannot_be_had_is_said_and_nothing_is_begun_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listen("127.0.0.1:0") as taken:
+        receiver = ReceiverProcess(Settings("tcp://127.0.0.1:1", "", name_of(taken)))
+        receiver.close()
+        assert (receiver.http, receiver.grpc, receiver.pid) == ("", "", 0)
+        assert receiver.grpc_trouble == f"{name_of(taken)} cannot be bound: Address already in use"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    receiver = ReceiverProcess(Settings("tcp://127.0.0.1:1", "", "127.0.0.1:0"))
+    receiver.close()
+    assert (receiver.grpc, receiver.grpc_trouble) == ("", "grpcio is not installed")

@@ -136,6 +136,8 @@ class Carrier:
         self._lose_link(0.0)
         for lane in self._lanes.values():
             lane.give_up("the receiver stops")
+        while self._given:  # where there never was a connection
+            self._given.popleft()[1]("the receiver stops")
 
     def _is_over(self) -> bool:
         if self._ends_by_s is None:
