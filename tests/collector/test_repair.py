@@ -189,3 +189,41 @@ def test_what_cannot_be_put_in_place_is_told_and_kept(
     assert path.read_bytes() == before
     with closing(open_reader(path.with_name("store.db.repaired"))) as new:
         assert new.check() == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "facts_lost"),
+    [
+        ("UPDATE frames SET codec = 0, body = x'c1' WHERE id = (SELECT min(id) FROM frames)", True),
+        ("DELETE FROM sqlite_sequence", False),
+        ("DELETE FROM sources", False),
+        ("UPDATE sources SET emitter_id = 'no bytes ' || id", False),
+        ("UPDATE sources SET resource = x'c1'", False),
+        ("UPDATE sources SET next_seq = 'no number'", False),
+    ],
+)
+def test_rows_that_say_nothing_right_cost_what_they_said(
+    sound: Path, tmp_path: Path, damage: str, facts_lost: bool
+) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound.read_bytes())
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA foreign_keys = OFF")
+        raw.execute(damage)
+        raw.commit()
+    repair(str(path))
+    with closing(open_reader(sound)) as whole, closing(open_reader(path)) as repaired:
+        before, after = of_each(whole), of_each(repaired)
+        differs = [trace_id for trace_id, facts in before.items() if after.get(trace_id) != facts]
+        assert repaired.check() == [] and (len(differs) == 1 if facts_lost else not differs)
+
+
+def test_a_log_beside_a_damaged_store_is_kept_with_it(sound: Path, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    damaged(sound, path, *pages_of(sound)["summaries"])
+    path.with_name("store.db-wal").write_bytes(b"what a killed writer left")
+    done = repair(str(path))
+    assert done.damaged.with_name(f"{done.damaged.name}-wal").read_bytes() == b"what a killed writer left"
+    assert not path.with_name("store.db-wal").exists()
+    with closing(open_reader(path)) as repaired:
+        assert repaired.check() == []

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from tests.store.builders import SOURCE, facts_in
 from trajectory.model import lists
 from trajectory.model.content import TEXT, digest
 from trajectory.model.fact import Batch, Fact, Heartbeat, Payload, SpanEvent, trace_of
+from trajectory.store import erase
 from trajectory.store.contract import Reader
 from trajectory.store.sqlite import open_writer
 from trajectory.store.writer import SqliteWriter
@@ -147,3 +149,17 @@ def test_what_it_takes_to_remove_a_trace_does_not_grow_with_the_store(tmp_path: 
         assert writer.payload(BODIES[0].digest) is not None
         writer.close()
     assert taken[0] == taken[1] > 0
+
+
+def test_a_list_that_never_came_keeps_nobody_from_being_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "_WALKED_LIMIT", 0)
+    writer = open_writer(tmp_path / "store.db")
+    kept = said(TRACES[1], [BODIES[0]])
+    writer.append([Batch(SOURCE, 0, [BODIES[0], said(TRACES[0], [THIRD, BODIES[1]]), BODIES[1], kept])])
+    writer.append([Batch(SOURCE, 4, [SECOND, said(TRACES[0], [SECOND])])])  # and what it extends did not come either
+    writer.retire(TRACES[0])
+    writer = clear(writer, tmp_path / "store.db", is_cut=False)
+    assert_is(writer, [kept])
+    writer.close()

@@ -1,5 +1,6 @@
 """The journal: what was appended is read back in order by whoever comes next, whatever happened to the disk in between."""
 
+import errno
 import os
 import random
 import threading
@@ -261,3 +262,91 @@ def test_a_journal_that_is_still_written_is_left_alone(tmp_path: Path, monkeypat
         assert list(reader.all_batches()) == []
         reader.close()
     assert journal_of(tmp_path / "store").exists()
+
+
+def segments(place: Path) -> list[Path]:
+    return sorted(place.glob("*.frames"))
+
+
+def test_a_journal_that_can_have_no_place_or_lost_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(StoreError, match="Not a directory"):
+        Journal(tmp_path / "file" / "journal")
+    place = tmp_path / "journal"
+    journal = Journal(place)
+    place.rmdir()
+    with pytest.raises(StoreError, match="No such file"):
+        journal.append([b"one"], 1)
+    place.mkdir()
+    journal.append([b"two"], 2)
+    assert read_all(place) == [b"two"]
+
+
+def test_a_segment_that_cannot_be_begun_is_not_there_and_the_next_write_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, data: object, at: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place = tmp_path / "journal"
+    journal = Journal(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(StoreError, match="No space left"):
+            journal.append([b"one"], 1)
+    assert segments(place) == []
+    journal.append([b"two"], 2)
+    assert read_all(place) == [b"two"]
+
+
+def test_a_segment_that_is_no_file_is_told_and_one_that_is_gone_is_passed_over(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, segment_bytes=1)
+    for frame in (b"one", b"two"):
+        journal.append([frame], 1)
+    first, second = segments(tmp_path)
+    reader = JournalReader(tmp_path)
+    (record,) = reader.read()
+    first.unlink()
+    fresh = JournalReader(tmp_path)
+    assert [each.frame for each in fresh.read(after=record.start)] == [b"two"]
+    second.unlink()
+    second.mkdir()
+    for ask in (lambda it: it.read(), lambda it: it.again(Position(2, 8), Position(2, 30))):
+        with pytest.raises(StoreError, match="Is a directory"):
+            ask(JournalReader(tmp_path))
+
+
+def test_damage_larger_than_what_is_read_at_once_is_passed_over(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append([b"before", b"x" * 3_000_000, b"after"], 1)
+    (path,) = segments(tmp_path)
+    raw = bytearray(path.read_bytes())
+    at = raw.find(b"x" * 100)
+    raw[at - 40 : at] = bytes(40)
+    path.write_bytes(raw)
+    reader = JournalReader(tmp_path)
+    found: list[bytes] = []
+    while records := reader.read():
+        found += [record.frame for record in records]
+        reader.settled(records[-1].end)
+    assert found[-1:] == [b"after"] and b"x" * 3_000_000 not in found and reader.damaged_count
+    reader.close()
+
+
+def test_more_sources_than_are_remembered_are_stored_as_few_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "MAX_SOURCES", 2)
+    open_writer(tmp_path / "store").close()
+    journal = Journal(journal_of(tmp_path / "store"))
+    ids = [bytes([n]) * 16 for n in range(1, 6)]
+    for turn in range(2):
+        for emitter_id in ids:
+            packed = [codec.encode(Heartbeat(turn + 1, 1))]
+            hello = [frames.hello(emitter_id, b"b" * 16, {"service.name": "svc"}, turn)]
+            journal.append([*hello, frames.facts_frame(emitter_id, b"b" * 16, turn, packed)], 1)
+    journal.close()
+    reader = open_reader(tmp_path / "store")
+    assert [reader.next_seq(emitter_id, b"b" * 16) for emitter_id in ids] == [2] * 5
+    assert {type(fact) for batch in reader.all_batches() for fact in batch.facts} == {Heartbeat}
+    reader.close()

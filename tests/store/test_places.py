@@ -1,6 +1,8 @@
 """Where bodies rest is found by digest, however many there are, across merges, deletions, failures and processes."""
 
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from tests.store.builders import SOURCE, TRACE_A, payload, started
 from trajectory.errors import StoreError
 from trajectory.model.fact import Batch, Fact, Payload
+from trajectory.store.packs import OpenPacks, Pack, PackHead, place_of
+from trajectory.store.places import RECORD_BYTES, position, record_of
 from trajectory.store.places_writer import KeyFilter
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.store.writer import SqliteWriter
@@ -155,3 +159,67 @@ def test_the_filter_never_denies_what_is_there_and_seldom_says_more(monkeypatch:
     keys.add(digests[:2000])
     assert all(digest in keys for digest in digests[:2000])
     assert sum(digest in keys for digest in digests[2000:]) < 200
+
+
+def test_a_digest_is_found_at_its_own_place_and_not_across_two_records() -> None:
+    digest = b"ab" * 8
+    across = record_of(bytes(8) + digest[:8], 1)  # the middle of two records looks like it
+    records = bytes(3) + digest + bytes(RECORD_BYTES - 19) + across + record_of(digest, 7)
+    assert position(records, digest) == 2 * RECORD_BYTES
+    assert position(records[: 2 * RECORD_BYTES], digest) == -1
+    assert position(b"", digest) == -1
+
+
+def test_a_body_that_is_not_found_by_its_digest_is_told_by_the_check(path: Path) -> None:
+    coming = bodies(0, 60)
+    writer = open_writer(path)
+    stored(writer, coming)
+    writer.close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("DELETE FROM digest_buckets")
+        raw.commit()
+    reader = open_reader(path)
+    said = reader.check()
+    assert said and all(line.endswith("it is not found by its digest") for line in said)
+    reader.close()
+
+
+def test_bodies_that_come_again_are_stored_once_also_where_few_are_remembered(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trajectory.store.places_writer._AGAIN_LIMIT", 3)
+    writer, coming = open_writer(path), bodies(0, 100)
+    for _ in range(3):
+        stored(writer, coming)
+    assert writer.counts()["payloads"] == len(coming)
+    assert_found(writer, coming)
+    writer.close()
+
+
+def test_of_open_packs_so_many_bytes_are_held_and_one_that_is_gone_holds_nothing(path: Path) -> None:
+    writer = open_writer(path)
+    first, second = payload("first " * 100), payload("second " * 100)
+    for body in (first, second):
+        stored(writer, [body])
+    places = {body.digest: writer._places.find([body.digest])[body.digest] for body in (first, second)}
+    packs = OpenPacks(writer._database, limit_bytes=1000)
+    for body in (first, second):
+        assert packs.body(body.digest, places[body.digest]) == (body.media_type, body.body)
+    assert packs.held(first.digest) is None and packs.held(second.digest) == (second.media_type, second.body)
+    assert packs.body(first.digest, place_of(99, 0)) is None
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "plain", "reason"),
+    [
+        (PackHead(b"d" * 15, [1], ["t"], b"\0"), b"x", "the head of a pack is damaged"),
+        (PackHead(b"d" * 16, [1], ["t"], b""), b"x", "the head of a pack is damaged"),
+        (PackHead(b"d" * 16, [2], ["t"], b"\0"), b"x", "it holds less than its head says"),
+        (PackHead(b"d" * 16, [-2], ["t"], b"\0"), b"x", "it holds less than its head says"),
+        (PackHead(b"d" * 16, [1], ["t"], b"\1"), b"x", "it holds less than its head says"),
+    ],
+)
+def test_a_pack_whose_head_does_not_fit_it_is_refused(head: PackHead, plain: bytes, reason: str) -> None:
+    with pytest.raises(StoreError, match=reason):
+        list(Pack(head, plain).entries())

@@ -12,6 +12,7 @@ from tests.store.memory import MemoryStore
 from trajectory.errors import StoreError
 from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Heartbeat, Payload
+from trajectory.store import erase
 from trajectory.store.contract import Activity, Pin, Retired, TraceSummary, Writer
 from trajectory.store.retention import RECENT_NS, Bounds, Retention, Standing, plan, standing_at_rest
 from trajectory.store.sqlite import change_pins, open_reader, open_writer
@@ -291,3 +292,12 @@ def test_a_store_is_not_written_anew_where_the_disk_has_no_room(
 
 class _Full:
     free = 1000
+
+
+def test_heartbeats_of_long_ago_go_a_page_at_a_time(writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erase, "_PAGE_FRAMES", 2)
+    for number in range(5):
+        writer.append([Batch(SOURCE, number, [Heartbeat(1, 2)])])
+    assert writer.forget_loose(START_NS + 1, -1.0) and writer.counts()["facts"] == 3
+    assert writer.forget_loose(START_NS + 1, -1.0) and not writer.forget_loose(START_NS + 1, -1.0)
+    assert writer.counts()["facts"] == 0 and not writer.forget_loose(START_NS + 1, 1.0)

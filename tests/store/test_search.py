@@ -14,9 +14,9 @@ from tests.store.memory import MemoryStore
 from tests.store.test_store_format import BODY, restore
 from trajectory.errors import QueryError
 from trajectory.model.content import JSON, MESSAGE, TEXT, digest, encode_message
-from trajectory.model.fact import Batch, Fact, Payload, SpanEnded, SpanEvent
-from trajectory.model.lists import Lists
-from trajectory.store import indexing, stretches
+from trajectory.model.fact import Batch, Fact, Payload, SpanEnded, SpanEvent, SpanStarted
+from trajectory.model.lists import LIST, Lists
+from trajectory.store import indexing, searching, stretches
 from trajectory.store.sqlite import open_reader, open_writer
 from trajectory.store.words import Question, body_words, said_by
 from trajectory.store.writer import SqliteWriter
@@ -290,3 +290,95 @@ def test_ended_facts_without_words_cost_nothing(writer: SqliteWriter) -> None:
     say(writer, ended(TRACE_A))
     assert writer.index() and writer.index()
     assert writer._database.number("SELECT count(*) FROM stretches") == 1
+
+
+def test_a_list_that_comes_after_it_was_named_is_found_with_what_is_in_it(writer: SqliteWriter) -> None:
+    known, said = Lists(), [payload(f"turn {n} of it") for n in range(5)]
+    entry, body = known.entry([one.digest for one in said])
+    later, longer = known.entry([one.digest for one in [*said, payload("the last")]])
+    held = [Payload(digest(LIST, each), LIST, each) for each in (body, longer)]
+    say(writer, started(TRACE_A, contents=[entry]), started(TRACE_B, contents=[later]), *said[:2])
+    writer.index()
+    say(writer, *held, *said[2:])
+    writer.index()
+    assert found(writer, '"turn 0"') == found(writer, '"turn 4"') == {TRACE_A, TRACE_B}
+    say(writer, payload("the last"))
+    writer.index()
+    assert found(writer, "last") == {TRACE_B}
+    writer.delete_trace(TRACE_B)
+    assert writer.payload(payload("the last").digest) is None and writer.payload(said[4].digest) is not None
+
+
+def test_names_are_written_down_also_where_few_are_remembered(
+    writer: SqliteWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "_NAMED_LIMIT", 1)
+    monkeypatch.setattr(searching, "_HELD_FRAMES", 1)
+    for n in range(6):
+        say_in(writer, bytes([n % 3 + 1]) * 16, payload(f"word {n}"), payload("the same"))
+        writer.index()
+    assert found(writer, "same") == {bytes([n]) * 16 for n in (1, 2, 3)}
+    assert [len(found(writer, f'"word {n}"')) for n in range(6)] == [1] * 6
+
+
+def test_a_letter_that_is_folded_to_two_is_shown_where_it_stands(writer: SqliteWriter) -> None:
+    for text in ("ßßß die Straße ist lang", "STRASSE"):
+        say_in(writer, TRACE_A, payload(text))
+    hits = writer.search("strasse").hits
+    assert sorted(hit.text[hit.start : hit.end] for hit in hits) == ["STRASSE", "Straße"]
+
+
+def test_the_traces_that_say_it_are_told_to_a_limit_and_within_a_time(writer: SqliteWriter) -> None:
+    for n in range(5):
+        say_in(writer, bytes([n + 1]) * 16, payload(f"word {n}"))
+    assert writer.search("word", budget_s=-1.0).hits == []  # nothing is indexed yet, and nothing was looked through
+    traces, is_complete = writer.traces_saying("word", 2)
+    assert len(traces) == 2 and not is_complete
+    writer.index()
+    assert [len(writer.traces_saying("word", most)[0]) for most in (1, 9)] == [1, 5]
+
+
+def test_whose_a_deep_span_is_is_looked_for_only_so_far_above_it(writer: SqliteWriter) -> None:
+    depth = searching._LOOKED_SPANS + 5
+    ids = [bytes([n + 1]) * 8 for n in range(depth)]
+    chain = [
+        SpanStarted(TRACE_A, ids[n], ids[n - 1] if n else b"", 5, 0, "tool", f"deep {n}", "" if n else "planner")
+        for n in range(depth)
+    ]
+    say(writer, *chain)
+    agents = {hit.name: hit.agent for hit in writer.search("deep", limit=100).hits}
+    assert agents["deep 3"] == "planner" and agents[f"deep {depth - 1}"] == ""
+
+
+def test_a_frame_or_a_body_that_is_damaged_is_passed_over_by_a_search(path: Path) -> None:
+    restore(path)
+    writer = open_writer(path)
+    say_in(writer, TRACE_B, payload("do it another time"))
+    assert found(writer, "thing") == {TRACE_A}
+    writer.close()
+    raw = sqlite3.connect(path)
+    raw.execute("UPDATE payloads SET codec = 2, body = x'00'")
+    raw.execute("UPDATE frames SET body = x'c1', codec = 0 WHERE id = 3")
+    raw.commit()
+    raw.close()
+    reader = open_reader(path)
+    assert reader.search("thing").hits == [] and reader.traces_saying("another", 9)[0] == []
+    assert any(line.startswith(f"payload {BODY.digest.hex()}: ") for line in reader.check())
+    reader.close()
+
+
+@pytest.mark.parametrize("before", [b"\xc1", b"\x91\x92\x63\xc4\x10"], ids=["no facts", "no fact"])
+def test_a_hit_whose_frame_is_damaged_names_its_trace_and_no_span(path: Path, before: bytes) -> None:
+    body = payload("find me")
+    writer = open_writer(path)
+    say_in(writer, TRACE_A, body)
+    writer.index()
+    writer.close()
+    raw = sqlite3.connect(path)
+    raw.execute("UPDATE frames SET codec = 0, body = ?", (before + body.digest,))
+    raw.commit()
+    raw.close()
+    reader = open_reader(path)
+    (hit,) = reader.search("find").hits
+    assert (hit.trace_id, hit.span_id, hit.text) == (TRACE_A, b"", "find me")
+    reader.close()

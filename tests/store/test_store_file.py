@@ -18,6 +18,7 @@ from trajectory.model.content import digest
 from trajectory.model.fact import Batch, Fact, Heartbeat, Payload, Source
 from trajectory.store import migrations, sqlite
 from trajectory.store.contract import TraceSummary
+from trajectory.store.faults import as_store_error
 from trajectory.store.lock import earlier_endpoints, writer_of
 from trajectory.store.migrations import APPLICATION_ID, FORMAT
 from trajectory.store.sqlite import open_reader, open_writer
@@ -593,3 +594,27 @@ def test_a_reader_cannot_write(path: Path, writer: SqliteWriter) -> None:
     with pytest.raises(StoreError, match="read-only"):
         reader._database.rows("DELETE FROM frames")
     reader.close()
+
+
+def test_a_lock_that_is_a_link_and_a_name_that_no_disk_takes_are_told(path: Path, tmp_path: Path) -> None:
+    path.with_name(path.name + ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="cannot lock"):
+        open_writer(path)
+    with pytest.raises(StoreError, match=r"cannot make .*: File name too long"):
+        open_writer(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (StoreError("as it is"), "as it is"),
+        (
+            OverflowError("Python int too large to convert to SQLite INTEGER"),
+            "store.db cannot hold a value: Python int",
+        ),
+        (sqlite3.ProgrammingError("Cannot operate on a closed database."), "store.db is closed"),
+        (sqlite3.DatabaseError("file is\nodd"), "store.db is damaged or not as expected: file is odd"),
+    ],
+)
+def test_every_fault_of_a_store_is_one_line(fault: Exception, said: str) -> None:
+    assert str(as_store_error(Path("store.db"), fault)).startswith(said)

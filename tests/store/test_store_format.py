@@ -3,9 +3,12 @@
 import sqlite3
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tests.store.builders import OTHER, SOURCE, TRACE_A, TRACE_B, StoppedClock, ended, finding, payload, started
 from trajectory.model.fact import Batch, Fact, Gap, Heartbeat
-from trajectory.store.contract import TraceSummary
+from trajectory.store.bodies import write_struct
+from trajectory.store.contract import LIVE, TraceSummary
 from trajectory.store.sqlite import open_reader, open_writer
 
 GOLDEN = Path(__file__).with_name("goldens") / "format_1.sql"
@@ -71,3 +74,27 @@ def test_a_new_store_has_the_tables_of_one_that_was_brought_up(tmp_path: Path) -
         [line for line in dump(tmp_path / name) if not line.startswith("INSERT")] for name in ("store.db", "golden.db")
     )
     assert new == brought_up
+
+
+def test_what_was_live_in_a_store_of_the_first_format_is_live_in_this(tmp_path: Path) -> None:
+    restore(tmp_path / "store.db")
+    live = replace(SUMMARY, state=LIVE)
+    raw = sqlite3.connect(tmp_path / "store.db")
+    raw.execute("UPDATE summaries SET body = ?", (write_struct(live),))
+    raw.commit()
+    raw.close()
+    writer = open_writer(tmp_path / "store.db")
+    assert writer.live_summaries() == [live]
+    writer.close()
+
+
+def test_a_body_of_the_first_format_that_is_another_is_told_by_the_check(tmp_path: Path) -> None:
+    restore(tmp_path / "store.db")
+    open_writer(tmp_path / "store.db").close()
+    raw = sqlite3.connect(tmp_path / "store.db")
+    raw.execute("UPDATE payloads SET codec = 0, body = ?", (b"something else",))
+    raw.commit()
+    raw.close()
+    reader = open_reader(tmp_path / "store.db")
+    assert reader.check() == [f"payload {BODY.digest.hex()}: its body is not what its digest says"]
+    reader.close()

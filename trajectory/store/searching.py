@@ -48,7 +48,6 @@ class Search:
     budget_s: float
     is_complete: bool = True
     _frames: dict[int, "_Frame"] = field(default_factory=dict)
-    _unwritten: tuple[Stretch, dict[int | bytes, list[_Named]]] | None = None
     _starts: dict[tuple[bytes, bytes], SpanStarted | None] = field(default_factory=dict)
     _traces: dict[int, bytes] = field(default_factory=dict)
     _until_s: float = 0.0
@@ -183,14 +182,12 @@ class Search:
 
     def _names_in(self, one: Stretch) -> dict[int | bytes, list[_Named]]:
         """Who names what in a stretch that is not indexed."""
-        if self._unwritten is None or self._unwritten[0] != one:
-            named: dict[int | bytes, list[_Named]] = {}
-            for frame, plain in one.frames(self.database):
-                for fact in facts_in(plain):
-                    for digest in lists.named(digests_of(fact), self.payload):
-                        named.setdefault(digest, []).append(_Named(trace_of(fact), frame))
-            self._unwritten = one, named
-        return self._unwritten[1]
+        named: dict[int | bytes, list[_Named]] = {}
+        for frame, plain in one.frames(self.database):
+            for fact in facts_in(plain):
+                for digest in lists.named(digests_of(fact), self.payload):
+                    named.setdefault(digest, []).append(_Named(trace_of(fact), frame))
+        return named
 
     def _trace_id(self, row_id: int) -> bytes:
         if row_id not in self._traces:
