@@ -61,6 +61,24 @@ def test_a_list_that_is_not_at_hand_hides_only_itself() -> None:
     assert lists.expand([b"\x01" + b"x" * 16, b"a" * 16], {}.get) == [b"a" * 16]
 
 
+def test_small_lists_that_name_large_ones_are_expanded_up_to_a_limit_from_their_end() -> None:
+    kept: dict[bytes, tuple[str, bytes]] = {}
+
+    def written(base: bytes, added: list[bytes]) -> bytes:
+        body = lists.write(base, added)
+        kept[address := digest(lists.LIST, body)] = (lists.LIST, body)
+        return address
+
+    half = [number.to_bytes(16, "big") for number in range(1, lists.MAX_DIGESTS // 2 + 1)]
+    one = written(b"", half)
+    two = written(one, half[:-1])
+    three = written(two, [b"new" * 5 + b"!"] * 2)
+    assert len(lists.expand([b"\x01" + two], kept.get)) == lists.MAX_DIGESTS - 1
+    digests = lists.expand([b"\x01" + three], kept.get)
+    assert (len(digests), digests[-1], digests[0]) == (lists.MAX_DIGESTS, b"new" * 5 + b"!", half[1])
+    assert len(lists.expand([b"\x01" + one] * 1000, kept.get)) == lists.MAX_DIGESTS
+
+
 def test_a_conversation_that_grew_by_much_at_once_still_extends_what_is_known() -> None:
     known = lists.Lists()
     said = [bytes([n]) * 16 for n in range(40)]

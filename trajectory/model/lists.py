@@ -9,6 +9,7 @@ Invariant: `expand([reference], payload)` gives the digests that `Lists.entry` w
 whoever folds, erases or exports. Standard library only, so that an emitter can write them too.
 """
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -16,6 +17,7 @@ from trajectory.model.content import DIGEST_BYTES, digest
 from trajectory.model.hashing import blake2b
 
 LIST = "application/vnd.trajectory.list"
+MAX_DIGESTS = 1 << 16  # of one expansion: small lists that name large ones would fill the memory
 SHORTEST = 4  # fewer digests are named one by one
 _NEAR = 8  # digests from the end that are tried first
 _MARK = b"\x01"
@@ -42,11 +44,15 @@ def write(base: bytes, added: Iterable[bytes]) -> bytes:
 
 
 def expand(entries: Sequence[bytes], payload: Payload) -> list[bytes]:
-    """The bodies' digests that entries name, oldest first. A list that is not at hand hides itself and what it extends."""
+    """The bodies' digests that entries name, oldest first. A list that is not at hand hides itself and what it extends; beyond
+    MAX_DIGESTS nothing is expanded."""
     digests: list[bytes] = []
     for entry in entries:
+        if (room := MAX_DIGESTS - len(digests)) <= 0:
+            break
         listed = list_of(entry)
-        digests += [entry] if listed is None else [d for added in reversed(_chain(listed, payload)) for d in added[1]]
+        chain = [] if listed is None else _chain(listed, payload, room)
+        digests += [entry] if listed is None else [d for _, added in reversed(chain) for d in added][-room:]
     return digests
 
 
@@ -82,15 +88,18 @@ def named(entries: Iterable[bytes], payload: Payload) -> set[bytes]:
     return needed
 
 
-def _chain(listed: bytes, payload: Payload) -> list[tuple[bytes, list[bytes]]]:
-    """A list and all that it extends, newest first, each with what it adds. A digest of its own content cannot recur."""
+def _chain(listed: bytes, payload: Payload, most: int = sys.maxsize) -> list[tuple[bytes, list[bytes]]]:
+    """A list and all that it extends, newest first, each with what it adds, until they add `most`. A digest of its own content
+    cannot recur."""
     chain: list[tuple[bytes, list[bytes]]] = []
-    while listed:
+    count = 0
+    while listed and count < most:
         found = payload(listed)
         if found is None or found[0] != LIST:
             break
         base, added = read(found[1])
         chain.append((listed, added))
+        count += max(len(added), 1)
         listed = base
     return chain
 
