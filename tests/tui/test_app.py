@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.tui.pilots import Driver, driving
-from tests.tui.story import NOW_NS, RUNS, SPANS, START_NS, TRACE_ID, StoryFeed, health, run
+from tests.tui.story import ALERTS, NOW_NS, RUNS, SPANS, START_NS, STEPS, TRACE_ID, StoryFeed, health, run
 from trajectory.errors import QueryError
 from trajectory.view.rows import StepRow
 from trajectory.view.views import Missing, Query, RunsQuery, RunsView, SpanQuery, TraceQuery, View
@@ -521,6 +521,11 @@ async def test_the_next_error_is_one_key_away() -> None:
         await driver.press("t", "exclamation_mark")
         assert isinstance(driver.app.screen, TimelineScreen)
         assert driver.app.screen.row is not None and driver.app.screen.row.status == "error"
+        first, seen = driver.app.screen.row, [driver.app.screen.row]
+        while len(seen) == 1 or seen[-1] is not first:
+            await driver.press("exclamation_mark")
+            seen.append(driver.app.screen.row)
+        assert seen[:-1] == [row for row in SPANS if row.status == "error"], "each once, and round"
 
 
 async def test_on_an_empty_timeline_and_on_a_leaf_the_keys_of_folds_do_nothing() -> None:
@@ -635,6 +640,11 @@ async def test_a_copy_is_on_the_clipboard_and_in_a_private_file(tmp_path, monkey
         assert path.stat().st_mode & 0o777 == 0o600
         await driver.press("Y")
         assert msgspec.json.decode(driver.app.clipboard)["alert_id"] == "A1"
+        await driver.press("!", "y")
+        assert driver.app.clipboard == ALERTS[1].message, "the next one: each of them is an error"
+        for pane, copied in (("4", STEPS[-1].text), ("1", "a01f")):
+            await driver.press(pane, "y")
+            assert driver.app.clipboard == copied
 
 
 async def test_a_picture_is_saved_here_and_is_private(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -151,6 +151,17 @@ async def test_a_run_of_a_time_is_opened_at_that_time_and_of_one_run_all_of_it_i
         assert isinstance(driver.app.screen, TimelineScreen) and driver.app.screen.filter_text == ""
 
 
+async def test_a_filter_leaves_out_series_while_it_is_typed() -> None:
+    async with driving() as driver:
+        await driver.press("p", "slash", *"sonnet")
+        screen = screen_of(driver)
+        assert list(screen.series.keys) == ["series model claude-sonnet-4"] and "1 of 3 series" in driver.text
+        await driver.press("enter", "j")
+        assert screen.here is not None and "gpt-4o" not in driver.text
+        await driver.press("escape")
+        assert len(screen.series.keys) == 3
+
+
 async def test_signals_are_gone_to_by_their_word_and_by_a_link_and_the_link_of_all_names_no_run() -> None:
     async with driving() as driver:
         await driver.press("colon", *"signals", "enter")

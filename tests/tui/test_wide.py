@@ -95,7 +95,7 @@ async def test_the_widest_screen_has_the_timeline_too_and_each_pane_is_a_key_awa
         await driver.press("!")
         assert screen.spans.is_error(screen.spans.cursor) and screen.spans.row is not None
         assert screen.spans.row.status == "error"
-        await driver.press("T")  # the same view is drawn again
+        await driver.press("v")  # the same view is drawn again, with other times
         assert len(screen.spans.keys) > 20
         for number, title in enumerate(
             ("agents", "delegations", "alerts", "tail", "suspects", "inspector", "spans"), 1
@@ -181,6 +181,8 @@ async def test_where_nobody_asked_anybody_it_is_said_why_and_what_to_do_at_each_
         assert sentence in said()
         screen = driver.app.screen
         assert isinstance(screen, CockpitScreen)
+        await driver.press("l")
+        assert "no further column that way" in driver.text
         await driver.press("+")
         assert screen.window is not None and screen.whole() is not None
         assert screen.window.start_ns > screen.whole().start_ns, "with nothing under the cursor, about the middle"  # type: ignore[union-attr]

@@ -211,17 +211,13 @@ class AgentScreen(DataScreen):
 
     def moved(self, pane: Pane) -> None:
         view = self.view
-        if view is None:
-            return
-        if pane is self.steps:
+        if view is not None and pane is self.steps:
             self._draw_messages()
             self._titles(view)
             self._slide(view)
-        elif pane is self.messages and self.pane is self.messages and self.messages.line is not None:
+        elif view is not None and pane is self.messages is self.pane and self.messages.line is not None:
             key = self.messages.line.key.rpartition(".")[0]
-            told = next((m.step_key for m in view.messages if m.key == key), "")
-            if told and told != self.steps.selected:
-                self.steps.want(told)
+            self.steps.want(next((m.step_key for m in view.messages if m.key == key), ""))
 
     def _slide(self, view: AgentView) -> None:
         """Moves the window when the cursor reaches its end or its beginning, and there are more."""

@@ -140,6 +140,10 @@ class SignalsDrawing(SignalsPlace):
         of = f"{len(self._list)} of " if total > len(self._list) else ""
         return [spread(line, [(f"{of}{many(total, 'series', 'series')} ", "dim")], width)]
 
+    def apply_filter(self, text: str) -> None:
+        super().apply_filter(text)
+        self.redraw()
+
     def rest_hint(self, width: int) -> list[Line]:
         return [[(" h l walk the time, [ ] the spikes; enter: the runs of that time", "dim")]]
 
@@ -269,7 +273,16 @@ class SignalsDrawing(SignalsPlace):
         before = len(self.series.keys), len(self.runs.keys)
         panels = [f"panel {number}" for number in range(len(self._panels))]
         listed = {key_of(each): each for each in self._list}
-        self.series.show([*panels, *listed], self._list_line, lambda width: [series_head(self._by, width)])
+        keys = [*panels, *listed]
+        self.series.show(
+            keys,
+            lambda index, width: (
+                self._series_line(view, listed[keys[index]], width)
+                if index >= len(panels)
+                else self._panel_line(view, index, width)
+            ),
+            lambda width: [series_head(self._by, width)],
+        )
         self.series.status = f"v {self._metric.name}  b {self._by}  w {self._window}"
         if not listed:
             self.series.banner = [*self.banner(), *nothing_lines(view.is_loading, view.uncounted)]
@@ -295,15 +308,8 @@ class SignalsDrawing(SignalsPlace):
         if told:
             self.say(told)
 
-    def _list_line(self, index: int, width: int) -> Line:
-        view, key = self.view, self.series.keys[index]
-        word, _, number = key.partition(" ")
-        if word == "panel":
-            return self._panel_line(int(number), width)
-        series = next((each for each in self._list if key_of(each) == key), None)
-        if series is None or view is None:
-            return []
-        values = _values(series, self._metric, view)
+    def _series_line(self, view: SignalsView, series: SignalSeries, width: int) -> Line:
+        values, key = _values(series, self._metric, view), key_of(series)
         mark = "AB"[self._chosen.index(key)] if key in self._chosen else ""
         return series_line(series, values, mark, bool(spikes(values)), width, self.signs, self._worst_of(series, view))
 
@@ -314,8 +320,8 @@ class SignalsDrawing(SignalsPlace):
     def _is_about(self, mark: SignalMark, series: SignalSeries) -> bool:
         return is_about(mark, series, self.panel.group if self.panel else self._by)
 
-    def _panel_line(self, number: int, width: int) -> Line:
-        panel, also = self._panels[number], self.view.also if self.view else []
+    def _panel_line(self, view: SignalsView, number: int, width: int) -> Line:
+        panel, also = self._panels[number], view.also
         metric = metric_called(panel.metric)
         worst: tuple[str, float] | None = None
         for each in also[number].series if number < len(also) else []:

@@ -1,6 +1,7 @@
 """One or more fixed lines: the header, a summary, a hint, the footer. A bit may carry an action, which a click runs."""
 
 from collections.abc import Callable
+from itertools import accumulate
 
 from rich.style import Style
 from textual.events import Click
@@ -27,12 +28,9 @@ class Bar(Drawn):
     def on_click(self, event: Click) -> None:
         if self._clicked is None or event.y >= len(self._lines):
             return
-        end = 0
-        for text, _role in self._lines[event.y]:
-            end += cells(text)
-            if event.x < end:
-                self._clicked(text)
-                return
+        texts = [text for text, _role in self._lines[event.y]]
+        ends = accumulate(map(cells, texts))
+        self._clicked(next((text for text, end in zip(texts, ends, strict=True) if event.x < end), ""))
 
     def update(self) -> None:
         """Draws again; repaints where something differs."""
