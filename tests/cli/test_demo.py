@@ -242,12 +242,14 @@ def test_a_collector_that_does_not_end_when_it_is_asked_to_is_killed(tmp_path: P
 def test_a_run_whose_collector_is_elsewhere_or_gone_is_said_to_be_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("trajectory.cli.demo._SETTLE_S", 0.1)
-    asked, gone = argparse.Namespace(trace_id="ab" * 16, answer="memo", json=True), free_endpoint()
-    assert _report_of(asked, gone) == 0
-    shown = capsys.readouterr()
-    assert shown.err == f"the run is abababab at {gone}: trajectory watch --connect {gone}\n"
-    assert json.loads(shown.out) == {"trace_id": "ab" * 16, "answer": "memo", "endpoint": gone}
+    gone = free_endpoint()
+    for is_json in (False, True):
+        monkeypatch.setattr("trajectory.cli.demo._SETTLE_S", 0.1 if is_json else 0.0)
+        assert _report_of(argparse.Namespace(trace_id="ab" * 16, answer="memo", json=is_json), gone) == 0
+        shown = capsys.readouterr()
+        assert shown.err == f"the run is abababab at {gone}: trajectory watch --connect {gone}\n"
+        told = {"trace_id": "ab" * 16, "answer": "memo", "endpoint": gone}
+        assert [json.loads(line) for line in shown.out.splitlines()] == [told] * is_json
     endpoint = free_endpoint()
     with serving(tmp_path / "s.db", endpoint, *QUIET):
         assert _settled(endpoint, "ab" * 16) is None  # nothing has come

@@ -109,10 +109,13 @@ def limited(store: Path, blocks: int, *words: str) -> Done:
     """A command that may write no file beyond so many blocks of 512 bytes: what a full disk does to it. Nor any bytecode: Python
     would leave it cut, for every other process to fail at."""
     command = f'ulimit -f {blocks}; exec "$@"'
+    environment = {
+        name: said for name, said in os.environ.items() if not name.startswith("COVERAGE_")
+    }  # nor what it reached
     run = subprocess.run(
         ["sh", "-c", command, "sh", sys.executable, "-P", "-m", "trajectory", *words, "--store", str(store)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     return Done(run.returncode, run.stdout, run.stderr)
 
