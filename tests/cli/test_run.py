@@ -87,9 +87,11 @@ def test_of_a_shared_collector_only_what_the_program_caused_is_shown_and_judged(
     with serving(store, endpoint):
         other = run(tmp_path / "x.db", "--connect", endpoint, "--json", "--", sys.executable, tmp_path / "other.py")
         assert len(other.json_lines()) == 1
+        bare = {"TRAJECTORY_ENDPOINT": endpoint, "TRAJECTORY_SPOOL_DIR": os.environ["TRAJECTORY_SPOOL_DIR"]}
         code = f"""
 import subprocess, sys, runpy
-subprocess.run([sys.executable, {str(tmp_path / "other.py")!r}], env={{"TRAJECTORY_ENDPOINT": {endpoint!r}}})
+told = "import runpy, sys, trajectory; trajectory.instrument(); runpy.run_path(sys.argv[1])"
+subprocess.run([sys.executable, "-c", told, {str(tmp_path / "other.py")!r}], env={bare!r})
 sys.argv = ["app.py"]
 runpy.run_path({str(clean)!r})
 """
@@ -100,6 +102,9 @@ runpy.run_path({str(clean)!r})
         )
         (trace,) = done.json_lines()
     assert done.code == 0 and [agent["name"] for agent in trace["agents"]] == ["planner"]
+    assert (
+        len(trajectory("traces", "--ids", "--store", store).out.split()) == 3
+    )  # the stranger's are there, and not shown
 
 
 def test_every_trace_is_judged_however_many_there_are(tmp_path: Path) -> None:
