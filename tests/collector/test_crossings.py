@@ -118,3 +118,14 @@ def test_rows_are_clean_and_bounded_whatever_agents_say(monkeypatch: pytest.Monk
     for text in rows:
         assert len(text) < 1000
         assert not any(ord(char) < 32 or char in "\u202e\x9b" for char in text)
+
+
+def test_a_value_that_a_span_says_in_two_bodies_is_followed_once() -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find a hotel"):
+        found = run.opens("tool", "dig", contents={})
+        run.ends(found, result="H7 costs 812 EUR", returned="so H7 it is, at 812 EUR")
+        run.says("I take H7 at 812 EUR.")
+    rows = rows_of(run)
+    values = [row.value for row in used_rows(rows, rows.trace.spans[found], "")]
+    assert "H7" in values and len(values) == len(set(values))

@@ -562,8 +562,13 @@ def test_only_so_many_dear_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_call_that_repeats_a_failed_one_is_linked_to_it_though_nobody_said_so() -> None:
+    told = Scenario(TRACE)
+    told.now_ns = NOW_NS - 60 * SECOND_NS
+    with told.agent("planner", task="Find"):
+        told.tool("search", {"q": "x"}, error=("TimeoutError", "too slow"))
+        told.tool("search", {"q": "x"}, result="H1")
     with bench() as collector:
-        tell(collector, run().facts)
+        tell(collector, told.facts)
         failed, again = (s for s in trace_view(collector, spans=100).spans if s.name == "search")
         view = collector.publisher.answer(SpanQuery(TRACE.hex(), again.span_id), -1)
         assert isinstance(view, SpanView)

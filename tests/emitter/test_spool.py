@@ -737,6 +737,8 @@ def test_what_waits_in_the_queue_at_the_end_goes_to_the_spool_too(absent: FakeCo
     line = Line(absent.endpoint, keeping=keeping(tmp_path))
     line.put(20_000)
     assert not line.delivery.close(0.01)
+    assert line.delivery._thread is not None
+    line.delivery._thread.join(30)
     absent.listen()
     assert deliver(tmp_path, absent) == 0
     assert numbers(absent) == list(range(1, 20_001))
