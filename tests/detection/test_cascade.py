@@ -23,7 +23,7 @@ from trajectory.detection.cascade import Cascades
 from trajectory.graph.echoes import is_failed
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Finding
-from trajectory.model.words import Severity
+from trajectory.model.words import Severity, SpanKind
 
 
 def found(run: Scenario) -> tuple[Trace, list[Finding]]:
@@ -206,6 +206,47 @@ def test_one_value_after_failures_of_two_calls_is_one_cascade() -> None:
         run.says("Booked H99.")
     _, finding = one(run)
     assert finding.root_span_id == run.names["look_up"]
+
+
+def read_elsewhere(is_given: bool, is_one_talk: bool) -> Scenario:
+    """An agent makes up a value, and another one reads it where it was said; `is_given`: somebody else gave it the work."""
+
+    def books(run: Scenario) -> None:
+        run.says("Booking H99.")
+        run.tool("book", {"hotel": "H99"}, "done")
+        run.says("Booked H99.")
+
+    run = Scenario()
+    if is_one_talk:
+        run._stack.append(run.opens(SpanKind.OTHER, "talk"))
+    with run.agent("research", task="Find a hotel in Lyon."):
+        run.tool("search", {"city": "Lyon"}, DOWN)
+        run.says("Take H99.")
+    if is_given:
+        with run.agent("lead", task="Have the trip booked."):
+            run.says("The booker may read the talk.")
+            with run.delegate("booker", "Book it.", sees=[{"role": "assistant", "content": "Take H99."}]):
+                books(run)
+            run.says("Booked.")
+    else:
+        with run.agent("booker", task="Book what was found."):
+            run.hears("Take H99.", role="assistant")
+            books(run)
+    return run
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_a_value_that_another_agent_only_read_was_let_through_in_words(is_given: bool) -> None:
+    run = read_elsewhere(is_given, is_one_talk=True)
+    trace, finding = one(run)
+    assert finding.attributes["boundary"] == "words"
+    assert trace.spans[bytes.fromhex(finding.attributes["boundary_span"])].agent_name == "booker"
+    assert ", which reached booker#1" in finding.message
+
+
+def test_a_value_that_its_own_agent_answered_with_reached_nobody_else_on_its_way() -> None:
+    _, finding = one(read_elsewhere(is_given=True, is_one_talk=False))
+    assert "then made up H99 (it is in the final answer); booker#1, lead#1 carried it too" in finding.message
 
 
 def test_a_value_that_the_request_held_is_not_invented() -> None:

@@ -114,7 +114,11 @@ def test_names_of_sixteen_letters_are_names_and_no_ids() -> None:
 
 
 def test_one_in_which_something_still_happens_is_not_stuck_yet() -> None:
-    team = ring("a", "b")
+    team = Team()
+    team.works("a")
+    team.run.thinks("First I ask.", under="a")
+    team.calls("a", "b")
+    team.asks("b", "a")
     team.run.passes(5)
     team.run.thinks("Where was I?", under="a")
     trace = team.run.trace()

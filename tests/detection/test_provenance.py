@@ -6,7 +6,7 @@ from tests.detection.stories import REQUEST, called_in_process, invented, trip
 from tests.scenarios import Scenario
 from trajectory.detection import provenance as rooms
 from trajectory.detection.occurrences import USES
-from trajectory.detection.provenance import Provenance, UsedValue, provenance_of, value_of
+from trajectory.detection.provenance import Provenance, UsedValue, provenance_of, value_of, values_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import digest
@@ -20,6 +20,11 @@ def of(run: Scenario) -> tuple[Trace, Provenance]:
     provenance = provenance_of(trace)
     provenance.refresh()
     return trace, provenance
+
+
+def test_the_values_of_a_text_that_can_be_followed_are_those_that_nothing_holds_by_chance() -> None:
+    text = "H99 costs 520 EUR for 3 nights. Take H99, 2 rooms."
+    assert [item.text for item in values_of(text)] == ["H99", "520 EUR"]
 
 
 def source(provenance: Provenance, text: str) -> tuple[str, str, bool]:

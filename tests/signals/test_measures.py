@@ -234,7 +234,7 @@ def test_an_agents_own_sum_counts_where_no_model_call_says_what_was_used_and_no_
         clerk = run.opens(
             "agent", "clerk", agent="clerk", attributes={ROLLUP_INPUT_TOKENS: 500, ROLLUP_OUTPUT_TOKENS: 70}
         )
-        run.tool("file", {}, result="ok")
+        run.ends(run.opens("tool", "file", under="clerk"))
         run.ends(clerk)
     trace = run.trace()
     tally = TraceTally(trace, PRICES)

@@ -140,8 +140,8 @@ def _message(spread: Spread, is_answered: bool, path: list[Span], carriers: list
         if spread.how == "outdated"
         else f"{where} then took {value} from {spread.origin.span.name}"
     )
-    others = [structure.label(s) for s in path if s.owner is not root.span.owner]
-    reached = f"which reached {', '.join(dict.fromkeys(label for label in others if label))}"
+    others = dict.fromkeys(structure.label(s) for s in path if s.owner is not root.span.owner)
+    reached = f", which reached {', '.join(filter(None, others))}" if any(others) else ""
     surfaced = [f"{r.name} failed with “{shorten(r.quote, 60)}”" for r in spread.surfaced[:1]]
     ends = [*surfaced, *(["it is in the final answer"] if is_answered else [])]
     tail = f" ({'; '.join(ends)})" if ends else ""
@@ -151,7 +151,7 @@ def _message(spread: Spread, is_answered: bool, path: list[Span], carriers: list
         tail += f"; {named}{f' and {more} more' if more > 0 else ''} carried it too"
     catcher = next((structure.label(s) for s in path if s.owner is not None and s.owner is not root.span.owner), "")
     tail += f"; {catcher} let it through first" if catcher else ""
-    return f"{root.name} in {where} {verb} “{shorten(root.quote, 80)}”; {did}, {reached}{tail}"
+    return f"{root.name} in {where} {verb} “{shorten(root.quote, 80)}”; {did}{reached}{tail}"
 
 
 def _evidence(spread: Spread, path: list[Span], reader: Reader) -> list[Evidence]:
