@@ -254,6 +254,7 @@ async def test_two_clicks_take_a_line_of_what_lies_over_a_screen() -> None:
         await driver.press("enter", "a", "M")
         await driver.pilot.double_click("#mute", offset=(5, 2))
         await driver.ready()
+        await driver.beat()
         assert driver.where == "cockpit" and len(feed.marks) == 1 and feed.marks[0][2] == "mute"
         await driver.press("question_mark", "slash", *"timeline")
         await driver.pilot.double_click("#keys-0", offset=(5, 1))

@@ -121,6 +121,8 @@ async def test_what_cannot_be_done_on_a_span_is_said() -> None:
         ):
             await driver.press(key)
             assert said in driver.text, key
+        driver.app.open_span(TRACE_ID, "4002", 0)  # the second of three
+        await driver.beat(2)
         for bracket, said in (("[", "no sibling before this one"), ("]", "no sibling after this one")):
             while said not in driver.text:
                 await driver.press(bracket)

@@ -147,7 +147,8 @@ class SignalsScreen(SignalsDrawing):
         if at_ns:
             self.tui.here.go_to_time(at_ns)
         if keep and self.here is not None:
-            self.tui.tell(f"only the work of {self.here.name}: esc shows all of the run")
+            said = f"only the work of {self.here.name}: esc shows all of the run"
+            self.tui.call_after_refresh(self.tui.tell, said)  # there once the timeline is
 
     def go_to_time(self, at_ns: int) -> bool:
         if self._trace is None:

@@ -301,7 +301,7 @@ class SignalsDrawing(SignalsPlace):
             if self._wanted in map(key_of, view.series):
                 self.series.want(self._wanted)
                 self._wanted = ""
-            elif not view.is_loading and not self._wanted_at_s:
+            elif not view.is_loading:
                 self._not_here.append("that series has no work in this time")
                 self._wanted = ""
         told = self.told_not_here()
