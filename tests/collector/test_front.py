@@ -15,7 +15,7 @@ import zmq
 
 from tests.collector.builders import SOURCE, started, wait_for
 from tests.collector.test_processes import emitting, free_endpoint, go_on, serving
-from trajectory.collector import child, front
+from trajectory.collector import child, front, server
 from trajectory.collector.front import FrontProcess, await_ready
 from trajectory.collector.importing import WireDelivery
 from trajectory.collector.line import Failed, Line, Message, Ready
@@ -162,3 +162,45 @@ def test_a_child_that_does_not_end_when_it_is_asked_to_is_killed() -> None:
     process = subprocess.Popen([sys.executable, "-S", "-c", waits], stdin=subprocess.PIPE)
     child.end(process, 0.01)
     assert process.returncode == -signal.SIGKILL
+
+
+@pytest.fixture
+def resting(tmp_path: Path) -> Iterator[Collector]:
+    """A collector whose loop a test turns by hand."""
+    collector = Collector(str(tmp_path / "store"), (), "tcp://127.0.0.1:*")
+    yield collector
+    collector.stop()
+    collector.run()
+
+
+def test_an_intake_that_cannot_begin_again_is_told_and_tried_again_after_a_while(
+    resting: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(front: object) -> str:
+        raise WireError("the port is taken")
+
+    vitals = resting.pipeline.vitals
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "await_ready", failing)
+        resting._begin_anew()
+    assert vitals.intake_trouble == "the intake ended and cannot begin anew: the port is taken"
+    before = resting._front
+    resting._begin_anew()  # too soon
+    assert resting._front is before
+    resting._again_s = 0.0
+    resting._begin_anew()
+    assert resting._front is not before
+    wait_for(lambda: not vitals.intake_trouble, lambda: resting.round(0.01))
+
+
+def test_what_fails_in_a_tick_ends_no_loop_and_is_told_until_it_goes_on(resting: Collector) -> None:
+    def full() -> None:
+        raise StoreError("the disk is full")
+
+    vitals = resting.pipeline.vitals
+    resting._try(full)
+    assert vitals.trouble == "the disk is full. Nothing is lost: it is tried again."
+    resting._try(lambda: None)
+    assert vitals.trouble == ""
+    resting._try(lambda: [][0])
+    assert vitals.fault.startswith("the collector's tick: IndexError")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import trajectory
+from trajectory.emitter.current import ENDED, Scope, here, past_ended
 from trajectory.model import fact as facts
 from trajectory.model.content import DIGEST_BYTES, MESSAGE
 from trajectory.model.lists import LIST
@@ -551,3 +552,44 @@ def test_a_function_that_calls_itself_inside_one_span_object_goes_on_and_leaves_
         pass
     assert len(captured.spans("shared")) == 1 and len(captured.spans("own")) == 4
     assert captured.span("after").parent_id == b"" and all(span.status == "ok" for span in captured.spans())
+
+
+@pytest.mark.parametrize("order", ["span first", "session first", "sessions"])
+def test_sessions_that_end_in_the_wrong_order_leave_no_trace_behind(captured: CapturingCollector, order: str) -> None:
+    places: dict[str, list[Any]] = {
+        "span first": [trajectory.span("outer"), trajectory.session("inner")],
+        "session first": [trajectory.session("outer"), trajectory.span("inner")],
+        "sessions": [trajectory.session("outer"), trajectory.session("inner")],
+    }
+    for place in places[order]:
+        place.__enter__()
+    for place in places[order]:  # the outer one first
+        place.__exit__(None, None, None)
+    assert here.get() is None
+    with trajectory.span("after"):
+        pass
+    after = captured.span("after")
+    assert after.parent_id == b"" and "gen_ai.conversation.id" not in after.attributes
+
+
+def test_a_span_object_that_is_used_again_inside_one_that_it_was_before_hangs_nothing(
+    captured: CapturingCollector,
+) -> None:
+    again, other = trajectory.span("again"), trajectory.span("other")
+    again.__enter__()
+    other.__enter__()
+    again.__exit__(None, None, None)
+    with again:
+        pass
+    other.__exit__(None, None, None)
+    assert here.get() is None
+    with trajectory.span("after"):
+        pass
+    assert captured.span("after").parent_id == b"" and len(captured.spans("again")) == 2
+
+
+def test_places_that_were_left_and_are_behind_each_other_lead_nowhere() -> None:
+    one, other = Scope(), Scope()
+    one._previous, other._previous = other, one
+    one._state = other._state = ENDED
+    assert past_ended(one) is None

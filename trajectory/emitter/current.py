@@ -8,12 +8,14 @@ from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from functools import wraps
 from types import TracebackType
-from typing import ClassVar, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 MAIN_AGENT = "main"
+ENDED = -1  # the state of a place that was left
+_MOST_ENDED = 1000  # places in a row; an object that is used again may be behind itself
 
 
 class Carried(NamedTuple):
@@ -35,7 +37,11 @@ class Place(Protocol):
 
     @property
     def _state(self) -> int:
-        """A span's own; above 0 where there is none that could end."""
+        """ENDED where it was left; a span's own, which is above 0 while it is open."""
+
+    @property
+    def _previous(self) -> "Place | None":
+        """Where it was entered. Asked of what was left alone."""
 
 
 here: ContextVar[Place | None] = ContextVar("trajectory_here", default=None)
@@ -53,8 +59,8 @@ outside: Callable[[], Place | None] = (
 class Scope:
     """A place without a span of its own: a session, or the far end of a baton."""
 
-    __slots__ = ("agent", "carried", "owner", "session", "span_id", "trace_id")
-    _state: ClassVar[int] = 1
+    __slots__ = ("_previous", "_state", "agent", "carried", "owner", "session", "span_id", "trace_id")
+    _previous: Place | None
 
     def __init__(
         self, trace_id: bytes = b"", span_id: bytes = b"", session: str | None = None, carried: Carried | None = None
@@ -65,6 +71,16 @@ class Scope:
         self.session = session
         self.carried = carried
         self.owner: object | None = None
+        self._state = 1
+
+
+def past_ended(place: Place | None) -> Place | None:
+    """The place, or the nearest before it that was not left meanwhile."""
+    for _ in range(_MOST_ENDED):
+        if place is None or place._state != ENDED:
+            return place
+        place = place._previous
+    return None
 
 
 class SessionScope:
@@ -89,8 +105,9 @@ class SessionScope:
     ) -> None:
         if self._before:
             before, scope = self._before.pop()
+            scope._state, scope._previous = ENDED, before
             if here.get() is scope:
-                here.set(before)
+                here.set(past_ended(before))
 
     async def __aenter__(self) -> "SessionScope":
         return self.__enter__()

@@ -6,12 +6,12 @@ used by one `with` at a time; the agents' threads call it, and `steps` has its k
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 from trajectory.emitter import current
 from trajectory.emitter import tracer as tracers
 from trajectory.emitter.bodies import Bodies, Said, said, weight_of
-from trajectory.emitter.current import MAIN_AGENT, Carried, Place, here
+from trajectory.emitter.current import ENDED, MAIN_AGENT, Carried, Place, here, past_ended
 from trajectory.emitter.fault import Outcome, outcome_of
 from trajectory.emitter.misuse import harmless, name_of, report
 from trajectory.emitter.plain import FIXED, MAX_ATTRIBUTES, attributes_of
@@ -23,7 +23,7 @@ from trajectory.protocol.frames import SPAN_ENDED, SPAN_EVENT, SPAN_STARTED, SPA
 S = TypeVar("S", bound="Span")
 F = TypeVar("F", bound=Callable[..., Any])
 
-NEW, ENDED = 0, -1  # a positive state is the tracer's generation in which the span was opened
+NEW = 0  # a positive state is the tracer's generation in which the span was opened
 
 _OPERATIONAL = str(Surface.OPERATIONAL)
 _OK = str(SpanStatus.OK)
@@ -245,10 +245,8 @@ class Span:
 
     def _leave(self) -> None:
         """Gives the context back, past whatever ended meanwhile. Called only where this span is the current one."""
-        previous = self._previous
-        while previous is not None and previous._state == ENDED:
-            previous = cast(Span, previous)._previous
-        _stand(previous)
+        previous = past_ended(self._previous)
+        _stand(None if previous is self else previous)
 
     def _never_open(self, state: int) -> None:
         """An end without a start: nothing is told."""
