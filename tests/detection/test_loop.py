@@ -10,7 +10,7 @@ from tests.detection.stories import FULL_TASK, HOTELS, REQUEST, trip
 from tests.scenarios import Scenario
 from trajectory.detection.loop import MIN_TRIES_COUNT, MIN_TURNS_COUNT, Loops
 from trajectory.model.fact import Finding
-from trajectory.model.words import INPUT_TOKENS, SpanKind
+from trajectory.model.words import DELEGATION_MODE, DELEGATION_TARGET, INPUT_TOKENS, SpanKind
 
 DOWN = "Error: 503 Service Unavailable from the inventory"
 TOURS = [{"id": "T1", "name": "Old town", "price": "40 EUR"}, {"id": "T2", "name": "River", "price": "25 EUR"}]
@@ -64,6 +64,27 @@ def handing_over(turns: int) -> Scenario:
         mode="transfer",
         said="That is no matter for my desk, I pass it on.",
     )
+
+
+def handing_over_without_a_task(turns: int) -> Scenario:
+    """Control passes to and fro, and nothing tells what was asked: only what each agent then says."""
+    run = Scenario()
+    with run.agent("planner", task=REQUEST):
+        run.says("Over to billing.")
+        begun: list[bytes] = []
+        for name in ("billing", "support") * turns:
+            passed = {DELEGATION_TARGET: name, DELEGATION_MODE: "transfer"}
+            begun.append(run.opens(SpanKind.DELEGATION, f"to {name}", attributes=passed))
+            run._stack.append(begun[-1])
+            begun.append(run.opens(SpanKind.AGENT, name, agent=name))
+            run._stack.append(begun[-1])
+            said = {"role": "assistant", "content": f"That is no matter for {name}, somebody else has to look at it."}
+            run.ends(run.opens(SpanKind.MODEL, "chat", contents={"output": [said]}))
+        for span_id in reversed(begun):
+            run._stack.pop()
+            run.ends(span_id)
+        run.says("I stop here.")
+    return run
 
 
 def handing_over_without_a_word(turns: int) -> Scenario:
@@ -135,6 +156,7 @@ FAULTY: dict[str, tuple[Callable[[int], Scenario], str]] = {
     "one asks another who asks back": (asking_back, "planner → researcher → planner"),
     "three in a ring": (ring, "sales → legal → finance → sales"),
     "control passed to and fro": (handing_over, "billing → support → billing"),
+    "control passed without a task": (handing_over_without_a_task, "billing → support → billing"),
     "control passed without a word": (handing_over_without_a_word, "billing → support → billing"),
     "a supervisor and two workers": (supervising, "worker → writer → worker → reviewer → worker"),
     "the same call": (searching, "search_hotels"),
