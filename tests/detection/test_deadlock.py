@@ -126,6 +126,13 @@ def test_one_in_which_something_still_happens_is_not_stuck_yet() -> None:
     assert [len(judge.settle(trace.last_ns + ms * 1_000_000)) for ms in (1, 600, 1600)] == [0, 0, 1]
 
 
+def test_a_call_that_is_taken_up_at_once_closes_nothing() -> None:
+    team = Team()
+    team.works("a")
+    team.calls("a", "b")
+    assert team.found() == []
+
+
 def test_agents_that_say_that_they_wait_for_each_other_are_stuck() -> None:
     team = Team()
     for agent in ("a", "b", "c"):
