@@ -402,6 +402,8 @@ def test_a_model_or_a_delegation_whose_function_has_no_such_words_says_its_argum
 ) -> None:
     trajectory.model("m")(lambda prompt: "yes")("Is it?")
     trajectory.delegate("far")(lambda order: "done")("Find H7")
-    model, far = captured.spans()
+    trajectory.delegate("named", task="As I said")(lambda order: "done")("Find H8")
+    model, far, named = captured.spans()
+    assert captured.texts(named, "task") == ["As I said"]
     assert captured.texts(model, "input") == ['{"prompt":"Is it?"}']
     assert captured.texts(far, "task") == ['{"order":"Find H7"}']
