@@ -129,7 +129,12 @@ def test_one_in_which_something_still_happens_is_not_stuck_yet() -> None:
 def test_a_call_that_is_taken_up_at_once_closes_nothing() -> None:
     team = Team()
     team.works("a")
-    team.calls("a", "b")
+    asked = team.asks("a", "b")
+    team.run.passes(-0.5)
+    team.works("b", under=asked)
+    team.asks("b", "a")
+    team.run.passes(-0.5)
+    team.works("a", under="b asks a")
     assert team.found() == []
 
 
