@@ -1,6 +1,10 @@
 """Rules of what follows from other values, and of quantities in other units."""
 
+from math import inf
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trajectory.detection.derived import is_derived
 from trajectory.detection.items import Item, items_in
@@ -60,3 +64,31 @@ def test_a_slip_is_not_derived(value: str, known: str) -> None:
 )
 def test_converted_quantities_say_the_same(ours: str, theirs: str, expected: bool) -> None:
     assert says_same(one(ours), one(theirs)) is expected
+
+
+def is_worked_out(value: float, known: list[float]) -> bool:
+    """The same of numbers of one unit, by trying all pairs."""
+
+    def is_close(result: float, least: float = inf) -> bool:
+        off = abs(value - abs(result))
+        return off <= 0.0051 * max(abs(result), 1e-9) and off <= 0.05 * least
+
+    pairs = [(a, b) for at, a in enumerate(known) for b in known[at + 1 :]]
+    sums = [(r, min(abs(a), abs(b))) for a, b in pairs for r in (a + b, a - b)] + [(a + a, abs(a)) for a in known]
+    sums += [(sum(known), min(map(abs, known)))] if len(known) > 2 else []
+    factors = [b for b in (*known, *range(2, 13)) if b]
+    products = [a for a in known if any(is_close(r) for b in factors for r in (a * b, a / b))]
+    return any(is_close(*each) for each in sums) or any(
+        not (a and any(abs(value / a - f) < 1e-9 for f in (10.0, 0.1))) for a in products
+    )
+
+
+figures = st.integers(1, 400) | st.integers(1, 40_000).map(lambda n: n / 100)
+
+
+@given(figures, st.lists(figures, max_size=12, unique=True))
+def test_what_is_looked_up_is_what_trying_all_pairs_finds(value: float, known: list[float]) -> None:
+    item, *held = items_in(". ".join(f"{n} EUR" for n in (value, *known)))
+    assert len(held) == len(known)
+    if all(held_one.key != item.key for held_one in held):
+        assert is_derived(item, held) == is_worked_out(value, known)

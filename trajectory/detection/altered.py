@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from trajectory.detection.boundary import Boundary
-from trajectory.detection.constraints import Constraint, constraints_in, is_negated
+from trajectory.detection.constraints import Constraint, is_negated
 from trajectory.detection.derived import is_derived, make_of
 from trajectory.detection.items import CURRENCIES, Item, items_in
 from trajectory.detection.reader import Reader
@@ -68,7 +68,7 @@ def turned(
     told: list[Constraint] = []
     sentences: list[tuple[str, frozenset[str]]] = []
     for digest in boundary.sent.readable:
-        told += constraints_in(reader.text(digest) or "")
+        told += reader.told(digest)
         sentences += reader.sentences(digest).items()
     for one in constraints:
         if one.direction:
@@ -129,7 +129,7 @@ def _is_other_measure(was: Item, now: Item) -> bool:
 def _bounded(boundary: Boundary, reader: Reader) -> dict[str, int]:
     """The values of the request's and of the task's bounds, with their directions."""
     asked = (c for digest in boundary.asked for c in reader.constraints(digest))
-    told = (c for digest in boundary.sent.readable for c in constraints_in(reader.text(digest) or ""))
+    told = (c for digest in boundary.sent.readable for c in reader.told(digest))
     return {value.key: c.direction for c in (*asked, *told) if c.direction for value in c.values}
 
 

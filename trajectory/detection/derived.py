@@ -5,8 +5,10 @@ small whole number may divide or multiply a known one and is never added to it, 
 whoever tells work from damage.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from datetime import date
+from math import inf
 
 from trajectory.detection.items import Item
 from trajectory.detection.units import dimension_of, says_same
@@ -14,6 +16,7 @@ from trajectory.detection.units import dimension_of, says_same
 MAX_KNOWN_COUNT = 150
 _CLOSE_RATIO = 0.0051  # what rounding leaves
 _PART_RATIO = 0.05  # of the least part of a sum, that a sum may be off
+_LEAST = 1e-9  # what is less is nothing
 _SMALL = range(2, 13)
 
 
@@ -37,21 +40,17 @@ def is_derived(item: Item, known: Iterable[Item]) -> bool:
     counted = list({(k.kind, k.key): k for k in known if k.figure}.values())[:MAX_KNOWN_COUNT]
     if any(says_same(item, k) for k in counted):
         return True
-    alike = [_value(k) for k in counted if _may_be_added(item, k)]
-    percents = [_value(k) for k in counted if k.key.endswith(" %")]
-    others = [*(_value(k) for k in counted), *map(float, _SMALL)]
-    if any(_is_close(value, result) and _tells(value, result, least) for result, least in _sums(alike)):
+    alike = sorted(_value(k) for k in counted if _may_be_added(item, k))
+    if _is_sum(value, alike):
         return True
+    percents = [_value(k) for k in counted if k.key.endswith(" %")]
+    sizes = sorted(abs(b) for b in (*map(_value, counted), *map(float, _SMALL)) if b)
     for one in alike:
-        results = (r for b in others if b for r in (one * b, one / b))
         shares = (r for p in percents for r in (one * p / 100, one * (1 + p / 100), one * (1 - p / 100)))
-        if any(_is_close(value, r) for r in (*results, *shares)) and not _is_one_digit_off(value, one):
+        is_one = _is_multiple(value, abs(one), sizes) or any(_is_close(value, r) for r in shares)
+        if is_one and not _is_one_digit_off(value, one):
             return True
-    if item.kind == "quantity" and item.key.endswith(" %"):
-        figures = [_value(k) for k in counted]
-        ratios = (r for a in figures for b in figures if b and a != b for r in (100 * a / b, 100 * (a - b) / b))
-        return any(_is_close(value, r) for r in ratios)
-    return False
+    return item.kind == "quantity" and item.key.endswith(" %") and _is_percentage(value, sorted(map(_value, counted)))
 
 
 def _is_counted_day(item: Item, known: Iterable[Item]) -> bool:
@@ -81,21 +80,62 @@ def _may_be_added(item: Item, known: Item) -> bool:
     return item.kind == known.kind and (make_of(item) == make_of(known) or dimension_of(item) != "")
 
 
-def _sums(alike: list[float]) -> Iterator[tuple[float, float]]:
-    """Sums and differences of two, and the sum of all, each with the least that went into it."""
+# What follows looks for the second number of a pair where it has to lie among sorted ones: to try all pairs takes twenty times as
+# long, and is asked for each new number of a run.
+
+
+def _is_sum(value: float, alike: list[float]) -> bool:
+    """Whether a number is a sum or a difference of two, twice one, or the sum of all."""
+    low, high = _about(value)
     for at, one in enumerate(alike):
-        for other in alike[at + 1 :]:
-            least = min(abs(one), abs(other))
-            yield one + other, least
-            yield abs(one - other), least
-        yield one + one, abs(one)
-    if len(alike) > 2:
-        yield sum(alike), min(map(abs, alike))
+        for first, last in ((low - one, high - one), (-high - one, -low - one)):
+            if any(_tells(value, one + alike[k], one, alike[k]) for k in _between(alike, first, last)):
+                return True
+        for first, last in ((one - high, one - low), (one + low, one + high)):
+            if any(k != at and _tells(value, one - alike[k], one, alike[k]) for k in _between(alike, first, last)):
+                return True
+    return len(alike) > 2 and _tells(value, sum(alike), *alike)
 
 
-def _tells(value: float, result: float, least: float) -> bool:
-    """Whether a number is nearer to a sum than its least part is large: else anything near a large number were a sum."""
-    return abs(abs(value) - abs(result)) <= _PART_RATIO * least
+def _is_multiple(value: float, one: float, sizes: list[float]) -> bool:
+    """Whether a number is one times another, or divided by it; whichever their signs are."""
+    low, high = _about(value)
+    if not one:
+        return _is_close(value, 0)
+    least = one / high if high else 0
+    return any(_is_close(value, one * sizes[k]) for k in _between(sizes, low / one, high / one)) or any(
+        _is_close(value, one / sizes[k]) for k in _between(sizes, least, one / low if low > 0 else inf)
+    )
+
+
+def _is_percentage(value: float, figures: list[float]) -> bool:
+    """Whether a number is what percentage one is of another, or by how much it is more or less."""
+    low, high = (part / 100 for part in _about(value))
+    for whole in filter(None, figures):
+        size = abs(whole)
+        spans = ((low * size, high * size), (-high * size, -low * size))
+        for first, last in (*spans, *((whole + first, whole + last) for first, last in spans)):
+            for part in (figures[k] for k in _between(figures, first, last)):
+                ratios = (100 * part / whole, 100 * (part - whole) / whole)
+                if part != whole and any(_is_close(value, ratio) for ratio in ratios):
+                    return True
+    return False
+
+
+def _between(ordered: list[float], first: float, last: float) -> range:
+    """The places of those of sorted numbers that lie between two."""
+    return range(bisect_left(ordered, first), bisect_right(ordered, last))
+
+
+def _about(value: float) -> tuple[float, float]:
+    """Between what the size of a result lies that is close to a number, a little more than needed."""
+    size = abs(value)
+    return size / (1 + 2 * _CLOSE_RATIO) - _LEAST, size / (1 - 2 * _CLOSE_RATIO) + _LEAST
+
+
+def _tells(value: float, result: float, *parts: float) -> bool:
+    """Whether a number is close to a sum, and nearer than its least part is large: else anything near a large number were one."""
+    return _is_close(value, result) and abs(abs(value) - abs(result)) <= _PART_RATIO * min(map(abs, parts))
 
 
 def _value(item: Item) -> float:
@@ -104,7 +144,7 @@ def _value(item: Item) -> float:
 
 
 def _is_close(value: float, result: float) -> bool:
-    return abs(abs(value) - abs(result)) <= _CLOSE_RATIO * max(abs(result), 1e-9)
+    return abs(abs(value) - abs(result)) <= _CLOSE_RATIO * max(abs(result), _LEAST)
 
 
 def _is_one_digit_off(value: float, known: float) -> bool:

@@ -75,6 +75,11 @@ class Reader:
         reading = self._reading(digest)
         return reading.asked.constraints if reading is not None and reading.asked is not None else []
 
+    def told(self, digest: bytes) -> list[Constraint]:
+        """The constraints in all that a payload says."""
+        reading = self._reading(digest)
+        return reading.text.constraints if reading is not None else []
+
     def is_data(self, digest: bytes) -> bool:
         """Whether a payload is a message that only brings a tool's result."""
         reading = self._reading(digest)
