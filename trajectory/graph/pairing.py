@@ -296,7 +296,9 @@ class _Pairing:
         """The calls that asked, word for word, what an invocation was asked; none where another was asked the same."""
         text = text_given(self._body, target.span) if target.span is not None and around else ""
         found = [tool for tool in around if text and text in texts_asked(self._body, tool)]
-        others = (i for i in self.invocations if found and i is not target and i.span is not None)
+        if not found:
+            return []
+        others = (i for i in self.invocations if i is not target and i.span is not None)
         return [] if any(text_given(self._body, i.span) == text for i in others if i.span is not None) else found
 
     def _waited_for(self, target: "Invocation") -> Delegation | None:
