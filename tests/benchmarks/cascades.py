@@ -34,7 +34,7 @@ LEARNED = (
     "much as it is long. The last 10,000 spans have one such time at ten times their own length, the first ones many at a fifth: "
     "whether that falls into the last stretch is most of the ratio. Ids of calls are read where they are needed: 0.41 s are "
     "0.23 at 100,000 spans. Kept.",
-    "In one reading the ten stretches took 0.97, 1.18, 1.33, 1.71, 1.53, 1.59, 1.75, 1.76, 1.16 and 1.84 s: the ninth has no such "
+    "Once the ten stretches took 0.97, 1.18, 1.33, 1.71, 1.53, 1.59, 1.75, 1.76, 1.16 and 1.84 s: the ninth has no such "
     "time in it (ratio 1.2), the last one has (1.9). Of its longest settling, at 98,000 spans, 60 % is deriving and 25 % judging "
     "every root again.",
     "What lies on a failure's way is noted once, and not gone through again by every telling: that was an eighth of the last "
