@@ -60,6 +60,14 @@ def test_below_its_severity_nothing_becomes_an_incident_and_one_that_gets_worse_
     assert said == ["open", "worse"] and only(incidents).severity == "critical"
 
 
+def test_what_is_less_grave_counts_and_leaves_what_the_incident_says() -> None:
+    grave = finding(1, severity="critical", trace_id=trace(1), message="grave words")
+    light = finding(2, severity="warning", trace_id=trace(2), message="light words")
+    one = only(fold(ANY, (grave, NOW_NS), (light, NOW_NS + 1))[0])
+    assert (one.count, one.trace_count, one.severity, one.message) == (2, 2, "critical", "grave words")
+    assert one.trace_id == trace(1).hex()
+
+
 def test_a_rate_and_a_duration_have_to_be_reached_first() -> None:
     rate = Policy([Rule(rate="3 in 1m")])
     slow = [(finding(n), NOW_NS + n * 40 * SECOND_NS) for n in range(1, 6)]
