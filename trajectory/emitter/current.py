@@ -76,11 +76,12 @@ class Scope:
 
 def past_ended(place: Place | None) -> Place | None:
     """The place, or the nearest before it that was not left meanwhile."""
-    for _ in range(_MOST_ENDED):
-        if place is None or place._state != ENDED:
-            return place
-        place = place._previous
-    return None
+    count = 0
+    while place is not None and place._state == ENDED:
+        place, count = place._previous, count + 1
+        if count == _MOST_ENDED:
+            return None
+    return place
 
 
 class SessionScope:
