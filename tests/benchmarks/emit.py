@@ -28,7 +28,8 @@ GOAL = "a span costs the agent's thread 7 % of what OpenTelemetry's costs it, an
 LEARNED = (
     "Start and end of a span as one function each, contents held and encoded on the sender's thread: a quarter less"
     " on the calling thread. Kept.",
-    "That was when the emitter was last changed; on this state its goal was not tried for again.",
+    "The ratio goes with the machine: the state before and this one, read in turn, were 13.1 and 14.0 beside 10.9 and 9.6 %; "
+    "read alone this one was 12.4 and 12.5. Its own 3.6 to 3.9 µs were 4.6 to 4.8 before.",
 )
 PEERS = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 SHORT_BYTES, LONG_BYTES = 231, 10_240

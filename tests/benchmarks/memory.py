@@ -25,6 +25,8 @@ LEARNED = (
     "facts 526, 244, 158.",
     "300 spans instead of 1,000 kept of traces that nobody needs: 84 MB instead of 87. Not taken: exporters of "
     "OpenTelemetry tell up to five seconds late, and a trace that has left is read again for that.",
+    "After 100,000 facts 36 MB of Python's objects live in the process that stores, of 107 MB resident that were 48 when it was "
+    "empty: 5 of Python's 62 MB of arenas are free, and to trim malloc gives nothing back. So what is left is what is held.",
     "What is left grows by 40 bytes a fact after the first 100,000; of the objects that live after 24,000 the largest are "
     "the cache of bodies (8 MB, bounded) and the writer's tables.",
 )
