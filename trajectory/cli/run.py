@@ -238,13 +238,8 @@ class _Run:
         for path in sorted(Path(self._folder).glob("*.json")):
             try:
                 report = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
-            except (
-                OSError,
-                msgspec.MsgspecError,
-                UnicodeDecodeError,
-                RecursionError,
-            ):  # a program may write there, too
-                continue
+            except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue  # a program may write there, too
             for key, lines in told.items():
                 lines.update(dict.fromkeys(clean(line)[:300] for line in report.get(key, [])))
         if told["instrumented"]:
