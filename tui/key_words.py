@@ -1,4 +1,4 @@
-"""What is said of the keys: in the footer, in the help, in the manual, and where one does nothing.
+"""What is said of the keys: in the footer, in the help, and where one does nothing.
 
 Invariant: all of it is made from the table in `keys`, with the operator's own keys in the place of ours. FOOTERS says which keys
 come first; what is not in the table is in no footer. Called by the screens.
@@ -187,12 +187,3 @@ def help_groups(
     groups = {group: list(rows.values()) for group, rows in found.items() if rows}
     groups.get(HERE, []).sort(key=lambda row: likeliest[row.does])
     return groups
-
-
-def manual() -> str:
-    """The whole table as Markdown, for the manual."""
-    lines = ["| keys | does | where | id |", "|---|---|---|---|"]
-    for key in KEYS:
-        where = "everywhere" if set(DATA_SCREENS) <= set(key.screens) else ", ".join(key.screens)
-        lines.append(f"| `{key.sign}` | {key.does} | {where} | `{key_id(key)}` |")
-    return "\n".join(lines)

@@ -7,7 +7,7 @@ none of them knows which level it draws at. The help screen lists the signs from
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 LEVELS = ("unicode", "block", "ascii")
 
@@ -213,4 +213,3 @@ _STATES = {
     "sent": ("queued", "dim"),
 }
 _SEVERITIES = {"critical": ("high", "critical"), "warning": ("medium", "warning"), "info": ("low", "dim")}
-NAMES = tuple(field.name for field in fields(Signs))

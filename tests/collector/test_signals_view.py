@@ -90,6 +90,8 @@ def test_points_lie_in_windows_and_a_model_without_price_is_counted_so(both: lis
     models = {s.name: s.total for s in asked(both[0], by="model").series}
     assert models["gpt-4o"].cost_usd == pytest.approx(0.0026) and models["gpt-4o"].cost_unknown == 0
     assert (models["our-own"].cost_usd, models["our-own"].cost_unknown) == (0, 1)
+    assert (models["our-own"].tokens_known, models["our-own"].chars_known) == (1, 1)
+    assert (view.series[0].total.tokens_known, view.series[0].total.chars_known) == (0, 0)
 
 
 def test_one_trace_one_agent_one_kind_and_a_limit(both: list[Publisher | StoreFeed]) -> None:

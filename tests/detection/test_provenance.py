@@ -5,8 +5,9 @@ import pytest
 from tests.detection.stories import REQUEST, called_in_process, invented, trip
 from tests.scenarios import Scenario
 from trajectory.detection import provenance as rooms
+from trajectory.detection.items import items_in
 from trajectory.detection.occurrences import USES
-from trajectory.detection.provenance import Provenance, UsedValue, provenance_of, value_of, values_of
+from trajectory.detection.provenance import Provenance, UsedValue, provenance_of, values_of
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.content import digest
@@ -29,9 +30,7 @@ def test_the_values_of_a_text_that_can_be_followed_are_those_that_nothing_holds_
 
 def source(provenance: Provenance, text: str) -> tuple[str, str, bool]:
     """The name and role of where a value first occurs, and whether it is an agent's own words."""
-    value = value_of(text)
-    assert value is not None
-    first = provenance.trail(value)[0]
+    first = provenance.trail(items_in(text)[0])[0]
     return first.span.name, first.role, first.role in USES
 
 

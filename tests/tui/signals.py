@@ -81,4 +81,6 @@ def _point(at_ns: int, kind: str, calls: int, took_s: float, random: Random) -> 
         output_tokens=calls * 120 if is_model else 0,
         cost_usd=calls * 0.004 if is_model else 0.0,
         output_chars=calls * 400,
+        tokens_known=calls if is_model else 0,
+        chars_known=calls,
     )

@@ -315,7 +315,7 @@ def test_half_of_a_wide_character_at_either_end_of_a_part_is_a_space() -> None:
 @pytest.mark.parametrize("width", [6, 10, 20, 60])
 def test_tabs_that_do_not_fit_lose_their_names_and_then_are_cut(width: int) -> None:
     tabs = [("a", "agents"), ("b", "graph"), ("c", "a name of an agent's own")]
-    line = tabs_edge(tabs, "a", "1 of 9", width, UNICODE)
+    line = tabs_edge(tabs, "a", "1 of 9", width)
     holds([line], width)
     assert plain(line).startswith("[1 agents]"[: width - 1])
     assert ("2 graph" in plain(line), "1 of 9" in plain(line)) == (width == 60, width == 60)

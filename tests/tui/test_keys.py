@@ -12,8 +12,8 @@ from tui.key_words import (
     elsewhere,
     footer_keys,
     help_groups,
-    manual,
 )
+from tui.keymap import moved_keys
 from tui.keys import DATA_SCREENS, GROUPS, KEYS, SCREENS, bindings_on, keys_on
 from tui.screens.agent import AgentScreen
 from tui.screens.alert import AlertScreen
@@ -103,8 +103,15 @@ def test_keys_are_spelled_in_ascii_where_signs_are() -> None:
     assert all(row.sign.isascii() for rows in help_groups(SCREENS, signs_at("ascii")).values() for row in rows)
 
 
-def test_the_manual_has_a_line_for_every_row() -> None:
-    assert len(manual().splitlines()) == len(KEYS) + 2
+async def test_the_help_says_by_which_name_settings_move_the_key_under_the_cursor() -> None:
+    named = []
+    async with driving() as driver:
+        await driver.press("question_mark", "slash", *"pane")
+        for _ in range(3):
+            named.append(driver.text.splitlines()[-2].partition("[keys] ")[2].strip())
+            await driver.press("down")
+    assert named == ["next-pane-next", "", "zoom"], "that of many keys cannot be moved"
+    assert moved_keys(dict.fromkeys(filter(None, named), "f5"))[0]
 
 
 async def test_a_key_of_other_screens_is_said_to_do_nothing_here() -> None:

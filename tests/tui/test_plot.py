@@ -130,6 +130,12 @@ def test_an_anomaly_is_about_the_series_of_what_it_names_in_each_grouping(
     assert not is_about(mark, series("other 1.4", of), by)
 
 
+def test_the_length_of_answers_is_of_those_that_are_known() -> None:
+    length = metric_called("output-length").of
+    assert length(SignalPoint(calls=4, output_chars=200, chars_known=2)) == 100
+    assert length(SignalPoint(calls=4)) is None
+
+
 def test_what_lies_outside_of_the_time_that_is_shown_is_in_no_window_of_it() -> None:
     view = SignalsView(1, Health(), 10 * MINUTE_NS, MINUTE_NS, end_ns=13 * MINUTE_NS)
     assert values_of(series("a", "model", 9, 11, 13), metric_called("calls"), view.begin_ns, MINUTE_NS, 3) == [

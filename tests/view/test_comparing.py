@@ -3,6 +3,7 @@
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from trajectory.view.comparing import LEAST_CALLS, Compared, compared, quantile
 from trajectory.view.signal_rows import SignalPoint, SignalSeries
@@ -20,10 +21,9 @@ def series(
         took_s = random.lognormvariate(-0.7, 0.5) * slower
         buckets[sum(took_s > bound for bound in BOUNDS)] += 1
     errors = sum(random.random() < failing for _ in range(count))
+    each = count // windows
     points = [
-        SignalPoint(
-            at_ns=at, calls=count // windows, input_tokens=int(count // windows * random.gauss(1000, 60) * slower)
-        )
+        SignalPoint(at, each, input_tokens=int(each * random.gauss(1000, 60) * slower), tokens_known=each)
         for at in range(windows)
     ]
     return SignalSeries(name, "model", SignalPoint(calls=count, errors=errors), points, "", buckets, [])
@@ -94,7 +94,17 @@ def test_what_nobody_knows_is_not_compared_and_an_empty_histogram_has_no_middle(
 def test_what_one_side_lacks_and_what_it_had_for_nothing_has_no_share_to_differ_by() -> None:
     found = measure(compared(series("a", 1), SignalSeries("b", "model", SignalPoint()), BOUNDS), "latency p50")
     assert found.first is not None and found.second is None and found.change is None
-    points = [SignalPoint(at_ns=at, calls=20, input_tokens=1_000 * (at == 0)) for at in range(20)]
+    points = [SignalPoint(at_ns=at, calls=20, input_tokens=1_000 * (at == 0), tokens_known=20) for at in range(20)]
     seldom = SignalSeries("a", "model", SignalPoint(calls=400), points, "", [], [])
     tokens = measure(compared(seldom, series("b", 2), BOUNDS), "tokens a call")
     assert tokens.verdict == "more" and tokens.low is not None  # of the windows drawn, some hold no token at all
+
+
+def test_a_mean_is_of_the_calls_that_say_their_tokens() -> None:
+    """Half of the calls of one say nothing of tokens, as a stream without usage does: they used no fewer."""
+    silent = series("b", 2)
+    silent = structs.replace(silent, points=[structs.replace(each, calls=2 * each.calls) for each in silent.points])
+    first, second = (
+        measure(compared(series("a", 1), each, BOUNDS), "tokens a call") for each in (series("b", 2), silent)
+    )
+    assert first == second and first.second is not None

@@ -185,4 +185,6 @@ def point_of(figures: Figures, at_ns: int, kind: str) -> SignalPoint:
         output_chars=figures.output_chars,
         needed=figures.needed,
         arrived=figures.arrived,
+        tokens_known=max(figures.input_tokens.count, figures.output_tokens.count),
+        chars_known=figures.chars_known,
     )

@@ -159,7 +159,7 @@ class BlindRetries(Settling):
         kept = _Kept(line_of(span))
         is_error = is_failed(span)
         text = None if is_error else (result_text(span, trace) or self._told.get(span.span_id))
-        failed, is_change = self._outcome(span, text, trace)
+        failed, is_change = self._outcome(span, text)
         if is_change:
             kept.change = span.order_key
         key = self._key(span, trace) if is_error or text is not None else b""
@@ -168,7 +168,7 @@ class BlindRetries(Settling):
             kept.attempt = Attempt(*span.order_key, span.end_ns, failed)
         return kept
 
-    def _outcome(self, span: Span, text: str | None, trace: Trace) -> tuple[Failed | None, bool]:
+    def _outcome(self, span: Span, text: str | None) -> tuple[Failed | None, bool]:
         """How a finished call failed, and whether it may have changed anything that another call depends on."""
         if not is_tool_work(span):
             return None, True
@@ -207,7 +207,7 @@ class BlindRetries(Settling):
             series = work.calls[call]
             is_anew = not series.is_begun
             grown = series.grown(lambda one, other: self._has_changed(work, one, other, trace))
-            found = [finding for run in grown if (finding := self._finding(call, run, work, trace)) is not None]
+            found = [finding for run in grown if (finding := self._finding(run, work, trace)) is not None]
             said = self._said.get((line, call), {})
             if is_anew:
                 yield from (_taken_back(f) for i, f in said.items() if i not in {g.root_span_id for g in found})
@@ -240,7 +240,7 @@ class BlindRetries(Settling):
                 return True
         return False
 
-    def _finding(self, call: _Call, run: Run, work: _Work, trace: Trace) -> Finding | None:
+    def _finding(self, run: Run, work: _Work, trace: Trace) -> Finding | None:
         if run.count < 2 or (run.is_asked_for and run.count < PATIENT_COUNT):
             return None
         last = trace.spans[run.last.span_id]

@@ -75,14 +75,14 @@ class _Run:
                     entry.digest
                 ):  # a delegatee's task is nobody's request
                     heard |= words
-            elif entry.role != RETURNED and self._is_on(entry, words):
+            elif entry.role != RETURNED and self._is_on(words):
                 left, after_count = None, 0
             elif entry.role in (GIVEN, ARGUMENT, SAID) and len(words) >= _MIN_STEP_WORDS:
                 is_leaving = len(words) >= _MIN_LEAVING_WORDS and len(words - heard) >= _NEW_RATIO * len(words)
                 answer = answers.get(entry.span_id)
                 if entry.role == GIVEN and is_leaving and answer is not None and told_count < _MAX_TOLD_COUNT:
                     said = self._reader.stems(answer.digest)
-                    if len(said) >= _MIN_STEP_WORDS and not self._is_on(answer, said):
+                    if len(said) >= _MIN_STEP_WORDS and not self._is_on(said):
                         told_count += 1
                         yield self._finding(entry, "and what came back is of something else, too", 0.6)
                         continue
@@ -95,7 +95,7 @@ class _Run:
     def _is_request(self, entry: Entry) -> bool:
         return self._timeline.given_to(entry.owner) is None and bool(self._reader.asked(entry.digest))
 
-    def _is_on(self, entry: Entry, words: frozenset[str]) -> bool:
+    def _is_on(self, words: frozenset[str]) -> bool:
         """Whether a step takes up the task, by its words or by a value."""
         least = _ON_RATIO * min(len(words), len(self._task))
         return bool(words) and len(words & self._task) >= (max(least, 2) if len(words) >= _MIN_LEAVING_WORDS else 1)

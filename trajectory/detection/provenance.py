@@ -269,11 +269,6 @@ def values_of(text: str) -> list[Item]:
     return list(found.values())
 
 
-def value_of(text: str) -> Item | None:
-    """What a person typed, as a value to ask for; None where it is none."""
-    return next(iter(items_in(text)), None)
-
-
 def errors_in(text: str) -> list[Item]:
     """The lines of a text that tell of an error, as values of the kind `error`: the first few, without case."""
     if not _ERROR.search(text, 0, READ_CHARS):

@@ -108,7 +108,7 @@ class StepSignals:
             named = ", ".join(shorten(item.text, 40) for item in invented[:3])
             note("unsourced", math.log1p(len(invented)), f"introduces {named}, which no source holds")
         if self._has_team:
-            self._note_round(step, note, works, signals)
+            self._note_round(step, note, works)
         else:
             note("weight", signals.weight)
             note("outweighs", signals.weight > self._most_weight, "does more than any step before")
@@ -121,7 +121,7 @@ class StepSignals:
         self._stuck_count += signals.is_stuck
         return Reading(step, features, reasons)
 
-    def _note_round(self, step: Step, note: Callable[..., None], works: bool, signals: Signals) -> None:
+    def _note_round(self, step: Step, note: Callable[..., None], works: bool) -> None:
         rounds = self._round_count
         if works:
             note("works", 1.0)

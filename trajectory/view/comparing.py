@@ -139,7 +139,7 @@ Sum = tuple[float, int]  # what was used, by how many calls
 
 
 def _tokens(point: SignalPoint) -> Sum:
-    return float(point.input_tokens + point.output_tokens), point.calls
+    return float(point.input_tokens + point.output_tokens), point.tokens_known
 
 
 def _cost(point: SignalPoint) -> Sum:

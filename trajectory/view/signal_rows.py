@@ -28,6 +28,8 @@ class SignalPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     output_chars: int = 0
     needed: int = 0  # items that delegations were to carry, and that arrived, as far as that is known
     arrived: int = 0
+    tokens_known: int = 0  # calls that say how many tokens they used
+    chars_known: int = 0  # calls whose answers are known
 
 
 class SignalSeries(msgspec.Struct, frozen=True, array_like=True, gc=False):

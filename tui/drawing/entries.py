@@ -59,7 +59,7 @@ def entries(rows: Sequence[SpanRow], folded: Collection[str], end_ns: int) -> li
         if row.depth - len(joined_at) == 1 and busy_until and row.start_ns - busy_until >= gap_ns:
             gap = row.start_ns - busy_until
             found.append(Entry(row, f"gap {row.span_id}", row.start_ns, gap_ns=gap, depth=row.depth - len(joined_at)))
-        taken, entry = _entry(rows, index, folded, end_ns)
+        taken, entry = _entry(rows, index, folded)
         alike = rows[index : index + entry.times]
         costs = [each.cost_usd for each in alike if each.cost_usd is not None]
         found.append(
@@ -88,7 +88,7 @@ def is_joined(rows: Sequence[SpanRow], index: int) -> bool:
     return after.kind == "agent" and after.parent_id == row.span_id
 
 
-def _entry(rows: Sequence[SpanRow], index: int, folded: Collection[str], end_ns: int) -> tuple[int, Entry]:
+def _entry(rows: Sequence[SpanRow], index: int, folded: Collection[str]) -> tuple[int, Entry]:
     """How many rows the entry at `index` stands for, and the entry."""
     row = rows[index]
     if row.span_id in folded and row.children:

@@ -21,7 +21,7 @@ def top_edge(title: str, status: str, width: int, signs: Signs, focused: bool, f
     return cut([(left, role), *name, (frame[1] * fill, role), *end, (right, role)], width)
 
 
-def tabs_edge(tabs: Sequence[tuple[str, str]], here: str, status: str, width: int, signs: Signs) -> Line:
+def tabs_edge(tabs: Sequence[tuple[str, str]], here: str, status: str, width: int) -> Line:
     """The panes that there are by number, the one that is shown in brackets, in exactly `width` cells; names leave before
     numbers do, and the status of the pane is there where it fits beside them."""
     for names in (tabs, [(id, name if id == here else "") for id, name in tabs]):

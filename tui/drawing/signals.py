@@ -64,7 +64,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "output-length",
         "output length, characters a call",
-        lambda point: point.output_chars / point.calls if point.output_chars and point.calls else None,
+        lambda point: point.output_chars / point.chars_known if point.chars_known else None,
         coarse,
     ),
 )

@@ -12,10 +12,10 @@ from textual.containers import Container
 from textual.events import Key as Pressed
 
 from tui.drawing.legend import sign_lines
-from tui.drawing.line import Line, cut, put
+from tui.drawing.line import Line, cut, put, spread
 from tui.drawing.numbers import many
 from tui.key_words import HERE, HelpRow, help_groups, spelled
-from tui.keys import SCREENS, bindings_on
+from tui.keys import SCREENS, bindings_on, key_id
 from tui.screens.overlay import Overlay, fixed_pane, show_lines
 from tui.signs import Signs
 from tui.widgets.bar import Bar, Footer
@@ -159,9 +159,13 @@ class HelpScreen(Overlay):
     def _last(self, width: int) -> list[Line]:
         if self._told:
             return [[(f" {self._told}", "strong")]]
+        row = self._rows.get(self.pane.selected)
+        named = f"[keys] {key_id(row.key)}" if row and "{" not in row.key.action else ""
         if self._wanted is not None:
-            return [[(" / ", "key"), (self._wanted, "strong"), (self.signs.cursor, "cursor")]]
-        return [[(f" {self._about}", "dim")]]
+            typed: Line = [(" / ", "key"), (self._wanted, "strong"), (self.signs.cursor, "cursor")]
+            return [spread(typed, [(f"{named} ", "dim")], width)]
+        said = f" {self.signs.dot} ".join(filter(None, (named, self._about)))
+        return [cut([(f" {said}", "dim")], width)]
 
     # Keys
 
@@ -217,6 +221,10 @@ class HelpScreen(Overlay):
         else:
             self.dismiss(None)
             self.app.call_later(self.app.run_action, key.bound)
+
+    def on_pane_moved(self, event: Pane.Moved) -> None:
+        event.stop()
+        self.query_one("#about", Bar).update()
 
     def on_pane_opened(self, event: Pane.Opened) -> None:
         event.stop()

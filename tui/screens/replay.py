@@ -18,8 +18,6 @@ from tui.screens.replay_drawing import ReplayDrawing
 from tui.widgets.pane import Pane
 from tui.widgets.scrubber import Scrubber
 
-_TAIL = 200
-
 
 class ReplayScreen(ReplayDrawing):
     """The replay of one run, from an instant on (0: its end); `lane` is the label or the span of the agent to look at."""

@@ -366,7 +366,7 @@ class Pane(Selecting, can_focus=True):
         width, height = self.size
         signs, focused = self.signs, self.has_focus
         if y == 0 and self.tabs:
-            return _plainly(tabs_edge(self.tabs, self.id or "", self._edge_status(), width, signs))
+            return _plainly(tabs_edge(self.tabs, self.id or "", self._edge_status(), width))
         if y == 0:
             title = f"{self.number} {self._title}" if self.number and self._title else self._title
             return _plainly(top_edge(title, self._edge_status(), width, signs, focused, self.is_framed))

@@ -11,8 +11,6 @@ import msgspec
 from trajectory.alerting.message import Message
 from trajectory.alerting.secret import Vault
 
-ENTRY_POINT = "trajectory.channels"
-
 
 class Unsent(Exception):
     """Not taken, and to be sent again later; `pause_s` is how long the other side asks to be left alone."""
