@@ -438,14 +438,22 @@ class CountsSettles:
         return []
 
 
-def test_a_run_that_is_over_is_judged_once_more_when_facts_had_time_to_come_late() -> None:
+@pytest.mark.parametrize("is_looked_at", [False, True])
+@pytest.mark.parametrize(
+    "first_s", [1, 4]
+)  # the first judging may itself come late, after an earlier one that was dear
+def test_a_run_that_is_over_is_judged_once_more_when_facts_had_time_to_come_late(
+    *, is_looked_at: bool, first_s: int
+) -> None:
     clock = Clock()
     CountsSettles.count = 0
     pipeline = Pipeline(FailingStore(), [CountsSettles], clock)
     take(pipeline, started(1), ended(1))
     counts = []
-    for seconds in (1, 1, 1, 3, 1, 100):
+    for seconds in (first_s, 1, 1, 3, 1, 100):
         clock.passes(seconds)
+        if is_looked_at:
+            pipeline.folded(TRACE)
         pipeline.tick()
         counts.append(CountsSettles.count)
     assert counts == [1, 1, 1, 2, 2, 2]

@@ -86,6 +86,16 @@ def test_work_that_no_step_names_is_for_information() -> None:
     assert (finding.severity, finding.value) == ("info", "send_email")
 
 
+def test_a_step_that_somebody_asked_for_it_does_is_no_work_outside_the_plan() -> None:
+    def tell(run: Scenario) -> None:
+        does(run, "search_hotels")
+        with run.delegate("coder", "Draw prices by night."):
+            does(run, "draw_chart")
+            run.says("Drawn.")
+
+    assert judged(planned(("search_hotels", "chart"), tell), [PlanDeviations])[1] == []
+
+
 def _failed(run: Scenario) -> None:
     run.tool("search_hotels", {"city": "Lyon"}, error=("ConnectionError", "unreachable"))
     does(run, "check_budget")

@@ -60,7 +60,7 @@ class FoldedTrace:
         self.changed_version = 0
         self.counted_spans = 0  # of it, in the pipeline's count
         self.settled_version = -1
-        self.touched_ns = 0  # when the last fact came, by the collector's clock
+        self.touched_ns = 0  # when the last fact came, or it was read, by the collector's clock
         self.asked_ns = 0  # when someone last looked at it, by the same
         self.is_rested = False  # judged since facts last had time to come late
         self.is_forgotten = False  # it is not in memory any more, as far as the pipeline knows

@@ -93,7 +93,7 @@ class HeldTraces:
         now_ns = self._now_ns()
 
         def idleness(folded: FoldedTrace) -> tuple[bool, int]:
-            return folded.is_needed(now_ns), folded.touched_ns
+            return folded.is_needed(now_ns), max(folded.touched_ns, folded.asked_ns)
 
         def has_room(count: int, spans: int, idlest: FoldedTrace) -> bool:
             return count <= MAX_TRACES and spans <= (MAX_SPANS if idlest.is_needed(now_ns) else KEPT_SPANS)

@@ -76,4 +76,5 @@ def _is_due(folded: FoldedTrace, now_ns: int) -> bool:
 
 
 def _has_rested(folded: FoldedTrace, now_ns: int) -> bool:
-    return now_ns - folded.touched_ns >= _RESTED_NS
+    """Whether nothing came, and nothing was judged, for so long: a detector may count from when it first saw a run over."""
+    return now_ns - max(folded.touched_ns, folded.settled_ns) >= _RESTED_NS

@@ -384,7 +384,7 @@ class Pipeline:
     def folded(self, trace_id: bytes) -> FoldedTrace | None:
         """A trace by its id, folded again from the store where it is not in memory; None where there is none."""
         folded = self._held.get(trace_id) or self._load(trace_id, to_read=trace_id not in self._stale)
-        folded.touched_ns = folded.asked_ns = self._now_ns()
+        folded.asked_ns = self._now_ns()
         return folded if folded.trace.spans else None
 
     def _begin(self, trace_id: bytes) -> FoldedTrace:
@@ -403,7 +403,7 @@ class Pipeline:
         folded, found = self._held.read(trace_id, to_read=to_read)
         if folded.trace.spans:
             self._held.put(folded)
-            folded.last_frame = self._last_frame
+            folded.touched_ns, folded.last_frame = self._now_ns(), self._last_frame
             self._changed(folded)
             self._keep(folded, found)
         return folded

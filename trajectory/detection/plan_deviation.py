@@ -126,10 +126,13 @@ def _judged(owner: Invocation, trace: Trace) -> Iterator[Finding]:
                 owner, span, other.text, f"done before “{shorten(one.text, 60)}”", True, early[:1] + later[:1], trace
             )
     if all(seen) and not any(step.words <= _UNSEEN for step in steps):
+        planned = {w.span.span_id for m in met for w in m}
         outside = [
             w
             for w in works
-            if w.span.owner is owner and not any(w in m for m in met) and w.span.kind in ("tool", "delegation")
+            if w.span.owner is owner
+            and w.span.kind in ("tool", "delegation")
+            and not any(s.span_id in planned for s in (w.span, *descendants(w.span)))  # whom it asked may do the step
         ]
         for work in outside[:_MAX_TOLD_COUNT]:
             yield _finding(owner, span, _name_of(work.span), "no step of the plan", False, [work], trace)
