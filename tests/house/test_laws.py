@@ -29,6 +29,12 @@ def sources() -> list[Path]:
 
 
 @functools.cache
+def modules() -> dict[str, Path]:
+    """Our files by the names that they are imported by."""
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in sources()}
+
+
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
@@ -43,7 +49,8 @@ def imports(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append(node.module)
+            named = (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [node.module, *(module for module in named if module in modules())]
         elif isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case | ast.Module):  # no expression imports
             is_for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
             waiting += () if is_for_types else ast.iter_child_nodes(node)
@@ -74,19 +81,14 @@ def wrong_imports(path: Path) -> Iterator[str]:
             yield f"{place[1]} stands below {room_of(module)}"
 
 
-def test_no_module_imports_itself_in_a_circle() -> None:
-    graph: dict[str, set[str]] = {}
-    for path in sources():
-        tree = parsed(path)
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        at_load = (n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module)
-        graph[name] = {n.module for n in at_load if n.module and n.module.split(".")[0] in ("trajectory", "tui")}
+def test_no_module_imports_itself_in_a_circle_not_even_later_on() -> None:
+    graph = {name: {other for other in imports(path) if other in modules()} for name, path in modules().items()}
     done: set[str] = set()
 
     def visit(name: str, above: tuple[str, ...]) -> None:
         assert name not in above, " -> ".join([*above[above.index(name) :], name])
         if name not in done:
-            for other in graph.get(name, ()):
+            for other in graph[name]:
                 visit(other, (*above, name))
             done.add(name)
 
@@ -162,6 +164,37 @@ def test_what_strangers_call_or_implement_says_what_it_takes_and_gives(module: s
 def test_names_of_classes_are_words_for_things() -> None:
     vague = re.compile(r"class \w*(Manager|Helper|Utils?|Base|Impl)\b")
     assert [p.name for p in sources() if vague.search(p.read_text())] == []
+
+
+HELD_FOR_TESTS = {"trajectory.emitter.misuse.forget_reports", "trajectory.graph.trace.is_retry"}
+
+
+def given(node: ast.stmt) -> set[str]:
+    """The names that a statement of a module gives to it."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+
+
+def test_nothing_is_kept_that_nothing_uses() -> None:
+    imported, attributes, loaded = set(), set(), {}
+    for name, path in modules().items():
+        nodes = list(ast.walk(parsed(path)))
+        imported |= {f"{n.module}.{alias.name}" for n in nodes if isinstance(n, ast.ImportFrom) for alias in n.names}
+        attributes |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        loaded[name] = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    project = (ROOT / "pyproject.toml").read_text()
+    unused = []
+    for module, path in modules().items():
+        known = loaded[module] | (attributes if module in imported else set())
+        known |= {"add_arguments", "run"} if module.startswith("trajectory.cli.") else set()  # of a command
+        for names in filter(None, map(given, parsed(path).body)):
+            places = {f"{module}.{name}" for name in names}
+            is_named = any(f"{module}:{name}" in project for name in names) or any(n.startswith("__") for n in names)
+            if not (is_named or names & known or places & (imported | HELD_FOR_TESTS)):
+                unused += places
+    assert unused == []
 
 
 def test_nothing_is_pickled_or_evaluated() -> None:

@@ -20,7 +20,6 @@ from trajectory.dialects.raw import SpanGroup
 from trajectory.errors import ImportFormatError, WireError
 from trajectory.model.fact import Batch
 
-FORMATS = ("auto", "otlp", "chat", "jsonl", *coding_logs.FORMATS)
 MAX_INFLATED_BYTES = 1 << 30
 _GZIP = b"\x1f\x8b"
 _KNOWN = (
@@ -30,7 +29,7 @@ _KNOWN = (
 
 @dataclass(slots=True)
 class FileContents:
-    """What a file held. `format` is one of FORMATS but `auto`; `notes` say what was left out, one line each."""
+    """What a file held. `format` is what `import --format` calls it; `notes` say what was left out, one line each."""
 
     format: str
     batches: list[Batch] = field(default_factory=list)
@@ -38,7 +37,7 @@ class FileContents:
 
 
 def read_file(data: bytes, path: str, asked: str = "auto", beside: Iterable[tuple[str, bytes]] = ()) -> FileContents:
-    """A file's facts. `asked` is one of FORMATS. Batches other than our own JSONL's have `first_seq` 0.
+    """A file's facts. `asked` is what `import --format` takes. Batches other than our own JSONL's have `first_seq` 0.
 
     `beside` are the names and contents of the files of its sub-agents, where it is a session log that has them in others.
     Raises ImportFormatError: empty, cut, of no known format, or of another one than was asked for.
