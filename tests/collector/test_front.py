@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import zmq
 
 from tests.collector.builders import SOURCE, started, wait_for
 from tests.collector.test_processes import emitting, free_endpoint, go_on, serving
+from tests.emitter.test_spool import ODD, OTHERS, Babbling
 from trajectory.collector import child, front, server
 from trajectory.collector.front import FrontProcess, await_ready
 from trajectory.collector.importing import WireDelivery
@@ -101,6 +102,16 @@ def test_a_store_with_a_long_path_is_served_too(tmp_path: Path) -> None:
     reader = open_reader(folder / "store")
     assert reader.counts()["facts"] == 1
     reader.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [(OTHERS, ""), (ODD[3], ""), (ODD[0], "no frame"), (ODD[2], "speaks protocol version 99")]
+)
+def test_an_import_takes_only_what_answers_it(answer: bytes, said: str) -> None:
+    with Babbling(answer) as collector, WireDelivery(collector.endpoint) as delivery:
+        with pytest.raises(WireError, match=said) if said else nullcontext():
+            delivery([Batch(SOURCE, 0, [started(1)])])
+        assert said or collector.facts == [started(1)]
 
 
 class Beginning:

@@ -171,6 +171,7 @@ def _read_query(raw: bytes) -> None:
 
 def _unpack(raw: bytes) -> None:
     frames.is_bounded(frames.unpack(raw))
+    frames.answer(raw)
 
 
 def _read_otlp(raw: bytes) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.collector.builders import started, wait_for
 from tests.collector.test_front import apart
+from tests.emitter.test_spool import ODD, OTHERS, Babbling
 from trajectory.collector.quotas import Limits
 from trajectory.collector.server import Collector
 from trajectory.model.fact import Batch, Fact, Gap, Payload, Source
@@ -171,6 +172,17 @@ def test_an_intake_that_falls_silent_or_refuses_all_of_a_sudden_is_connected_to_
         assert ends.wait(3)[2] == ""
         carrier.close()
         assert [fact.span_id for fact in collector.facts] == [started(1).span_id, started(2).span_id]  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("answer", [ODD[0], ODD[1], ODD[3], OTHERS])
+def test_an_answer_that_is_none_ends_nothing(answer: bytes) -> None:
+    ends = Ends()
+    with Babbling(answer) as collector:
+        carrier = Carrier(collector.endpoint)
+        carrier.bring([Batch(source(1), 0, [started(1)])], ends)
+        assert ends.wait(1) == [""]
+        carrier.close()
 
 
 @pytest.mark.usefixtures("quick")

@@ -103,26 +103,28 @@ class WireDelivery:
         for batch in batches:
             source = batch.source
             self._send(frames.hello(source.emitter_id, source.boot_id, source.resource, batch.first_seq))
-            stored = self._answer()
+            stored = self._answer(source.boot_id)
             under_way = 0
             for at, frame in _frames_of(batch, stored):
                 self._send(frame)
                 under_way += 1
                 if under_way >= _WINDOW_FRAMES or at >= batch.first_seq + len(batch.facts):
-                    self._await(at)
+                    while self._answer(source.boot_id) < at:
+                        pass
                     under_way = 0
 
-    def _await(self, seq: int) -> None:
-        while self._answer() < seq:
-            pass
-
-    def _answer(self) -> int:
+    def _answer(self, boot_id: bytes) -> int:
         """The position up to which the collector has stored."""
-        self._wait_for(zmq.POLLIN)
-        answer = frames.unpack(self._socket.recv())
-        if answer[1] != frames.ACK:
-            raise WireError(f"the collector at {self.endpoint} refuses: {answer[2]}")
-        return int(answer[3])
+        while True:
+            self._wait_for(zmq.POLLIN)
+            try:
+                answer = frames.answer(self._socket.recv())
+            except ValueError:
+                answer = "it answers something that is no frame"
+            if isinstance(answer, str):
+                raise WireError(f"the collector at {self.endpoint} refuses: {answer}")
+            if answer is not None and answer.boot_id == boot_id:
+                return answer.next_seq
 
     def _send(self, frame: bytes) -> None:
         is_sent = False

@@ -212,14 +212,14 @@ class Talk:
         stored_seq = self._stored_seq
         while (frame := self._link.receive()) is not None:
             try:
-                version, kind, *rest = frames.unpack(frame)
-            except (ValueError, TypeError):
+                answer = frames.answer(frame)
+            except ValueError:
                 raise UnansweredError from None
-            if version != frames.PROTOCOL_VERSION or kind != frames.ACK or len(rest) < 2:
+            if not isinstance(answer, frames.Ack):
                 raise UnansweredError
-            if rest[0] == self._identity.boot_id:
+            if answer.boot_id == self._identity.boot_id:
                 self._answer_count += 1
-                self._stored_seq = max(self._stored_seq, int(rest[1]))
+                self._stored_seq = max(self._stored_seq, answer.next_seq)
         return self._stored_seq > stored_seq
 
 

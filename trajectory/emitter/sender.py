@@ -168,17 +168,14 @@ class Sender:
         while self._link is not None and (frame := self._link.receive()) is not None:
             self._heard_s = now_s
             try:
-                answer = frames.unpack(frame)
-                version, kind, *rest = answer
-            except (ValueError, TypeError):
+                answer = frames.answer(frame)
+            except ValueError:
                 report("answer", "trajectory: %s answers something that is no frame", self._endpoint)
                 continue
-            if version != frames.PROTOCOL_VERSION:
-                self._refused(f"it speaks protocol version {version!r}")
-            elif kind == frames.ACK and len(rest) >= 3 and rest[0] == self._identity.boot_id:
-                self._acknowledged(int(rest[1]), int(rest[2]), now_s)
-            elif kind == frames.REFUSED:
-                self._refused(str(rest[0]) if rest else "no reason given")
+            if isinstance(answer, str):
+                self._refused(answer)
+            elif answer is not None and answer.boot_id == self._identity.boot_id:
+                self._acknowledged(answer.next_seq, answer.window, now_s)
 
     def _acknowledged(self, next_seq: int, window: int, now_s: float) -> None:
         if not self._greeted:
@@ -187,7 +184,7 @@ class Sender:
             # Perhaps another store answers than before, one without the bodies. Sending each once more is cheap.
             self._processing.forget_sent()
         self._answered = self.reached = True
-        self._window = max(1, window)
+        self._window = window
         if next_seq > self._outbox.base_seq:
             self._moved_s = now_s
         self._outbox.acknowledged(next_seq)
@@ -196,7 +193,7 @@ class Sender:
             self._marks.popleft()[1].reached.set()
 
     def _refused(self, reason: str) -> None:
-        report("refused", "trajectory: %s refuses our facts: %s", self._endpoint, reason[:500])
+        report("refused", "trajectory: %s refuses our facts: %s", self._endpoint, reason)
         self._lose_link(self._timing.refused_s)
 
     # queue

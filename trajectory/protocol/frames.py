@@ -18,7 +18,7 @@ array that starts with its tag (`trajectory.model.fact`).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -138,3 +138,32 @@ def ack(boot_id: bytes, next_seq: int, window: int = WINDOW_FRAMES) -> bytes:
 
 def refused(reason: str) -> bytes:
     return pack((PROTOCOL_VERSION, REFUSED, reason))
+
+
+class Ack(NamedTuple):
+    """Up to which fact a collector has what a boot of an emitter sent, and how many frames may be under way to it."""
+
+    boot_id: bytes
+    next_seq: int
+    window: int
+
+
+def answer(frame: bytes) -> Ack | str | None:
+    """What a collector answers to an emitter; in words why it takes nothing; None for what only a later one would say.
+
+    Raises ValueError where it is no answer.
+    """
+    read = unpack(frame)
+    if not isinstance(read, list):
+        raise ValueError("no frame")
+    version, kind, *rest = read
+    if version != PROTOCOL_VERSION:
+        return f"it speaks protocol version {str(version)[:20]}"
+    if kind == REFUSED:
+        return str(rest[0])[:500] if rest else "no reason given"
+    if kind != ACK:
+        return None
+    boot_id, next_seq, window, *_ = rest
+    if not (isinstance(boot_id, bytes) and isinstance(next_seq, int) and isinstance(window, int)):
+        raise ValueError("no acknowledgement")
+    return Ack(boot_id, next_seq, max(1, window))

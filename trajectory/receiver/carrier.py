@@ -70,7 +70,7 @@ class _Lane:
         self.outbox.rewind()
 
     def acknowledged(self, next_seq: int, window: int, now_s: float) -> None:
-        self.answered, self.window = True, max(1, window)
+        self.answered, self.window = True, window
         if next_seq > self.outbox.base_seq:
             self.moved_s = now_s
         self.outbox.acknowledged(next_seq)
@@ -184,13 +184,14 @@ class Carrier:
     def _hear(self, now_s: float) -> None:
         while self._link is not None and (frame := self._link.receive()) is not None:
             self._heard_s = now_s
-            version, kind, *rest = frames.unpack(frame)
-            if version == frames.PROTOCOL_VERSION and kind == frames.ACK:
-                lane = self._by_boot.get(rest[0])
-                if lane is not None and lane.greeted:
-                    lane.acknowledged(int(rest[1]), int(rest[2]), now_s)
-            else:
-                self._refused(str(rest[0]) if rest else "without a reason")
+            try:
+                answer = frames.answer(frame)
+            except ValueError:
+                continue  # what is no answer acknowledges nothing
+            if isinstance(answer, str):
+                self._refused(answer)
+            elif answer is not None and (lane := self._by_boot.get(answer.boot_id)) is not None and lane.greeted:
+                lane.acknowledged(answer.next_seq, answer.window, now_s)
 
     def _refused(self, reason: str) -> None:
         """Whoever was not answered yet is meant; where all were, something is wrong with all of us."""
