@@ -236,6 +236,21 @@ def test_a_key_behind_a_long_word_without_digits_is_found(redaction: Redaction, 
         assert b"0123456789abcdefghij" not in redaction.data(before), gap
 
 
+@pytest.mark.parametrize("size", [250, 700, 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer {}", '{{"headers": "Authorization: Bearer {}"}}', "password={} and", '{{"password": "{}"}}',
+        "?api_key={}&x=1", "token='{}', next", "a key sk-{} of", "gsk_{}", '{{"body": "{{\\"token\\": \\"{}\\"}}"}}',
+    ],
+)  # fmt: skip
+def test_a_long_secret_is_taken_out_to_its_end(redaction: Redaction, text: str, size: int) -> None:
+    secret = (A * 300)[:size]
+    redacted = redaction.text(text.format(secret))
+    assert secret[-8:] not in redacted
+    assert PLACEHOLDER.sub("{}", redacted) == re.sub(r"g?sk[-_]", "", text.format("{}"))
+
+
 # growing answers
 
 

@@ -15,6 +15,7 @@ from trajectory.emitter.processors.rules import Rule, mixed
 MAX_KEY_BYTES = 16 * 1024  # of a private key; the largest RSA keys in use have 13 KB
 MAX_VALUE_BYTES = 4096  # of a quoted value under a name
 MAX_WORD_BYTES = 640  # of what a rule with the check `mixed` finds, its prefix included
+_LONG_BYTES = 256  # of a value that may be longer than what is looked at of it
 _NOT_SECRET = (b"[secret:", b"[personal:", b"<", b"$", b"{", b"%", b"*", b"null", b"None", b"true", b"false")
 _OWN = b"[secret:"
 _BACKSLASH = 0x5C
@@ -48,6 +49,8 @@ def _compiled(pattern: str) -> Any:
 
 
 _bare = _compiled(r"[^\s\"'`\\,;&<>(){}\[\]|]{1,512}")
+_rest_of_bare = _compiled(r"[^\s\"'`\\,;&<>(){}\[\]|]*")
+_rest_of_word = _compiled(r"[A-Za-z0-9._~+/=-]*")
 _letters, _digits = _compiled(r"[A-Za-z._~+/=-]*"), _compiled(r"[0-9._~+/=-]*")
 _in_keys = _compiled(r"[A-Za-z0-9]")
 _number = _compiled(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
@@ -95,6 +98,10 @@ class Patterns:
                 start, end = match.span(value) if match.start(value) >= 0 else match.span(group)
                 if rule.check is not None and not rule.check(data[start:end]):
                     return None, _after_unmixed(data, start) if rule.check is mixed else start + 1
+                if (
+                    rule.check is mixed and end - start >= _LONG_BYTES
+                ):  # it was judged by its beginning, and goes as far as it goes
+                    end = int(_rest_of_word.match(data, end).end())
                 if family == "personal" and _is_number(data, start, end):
                     return None, end
                 return Spot(start, end, family, rule.kind), end
@@ -118,7 +125,11 @@ class Patterns:
             found = (
                 self.names_a_secret(name, value) and mixed(value) and len(value) >= 6 and not _number.fullmatch(value)
             )
-        return (Spot(start, end, "secret", "named"), end) if found else (None, start)
+        if not found:
+            return None, start
+        if end - start >= _LONG_BYTES:
+            end = _whole(data, int(_rest_of_bare.match(data, end).end()))
+        return Spot(start, end, "secret", "named"), end
 
 
 def _after_unmixed(data: bytes, start: int) -> int:

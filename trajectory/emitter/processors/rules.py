@@ -4,6 +4,7 @@ Invariant: every pattern is bounded or runs straight to its own end, and none ne
 value, so what is replaced leaves JSON valid. Formats are those that the issuers document. Read by `redaction` alone.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,15 +24,7 @@ class Rule(NamedTuple):
 
 def mixed(value: bytes) -> bool:
     """Whether the value has both a digit and a letter, as keys do and names of things do not."""
-    has_digit = has_letter = False
-    for byte in value:
-        if 0x30 <= byte <= 0x39:
-            has_digit = True
-        elif 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A:
-            has_letter = True
-        if has_digit and has_letter:
-            return True
-    return False
+    return _digit(value) is not None and _letter(value) is not None
 
 
 def is_card(value: bytes) -> bool:
@@ -54,6 +47,7 @@ def is_phone(value: bytes) -> bool:
     return 8 <= sum(0x30 <= byte <= 0x39 for byte in value) <= 15
 
 
+_digit, _letter = re.compile(rb"[0-9]").search, re.compile(rb"[A-Za-z]").search
 _KEY = r"[A-Za-z0-9_-]"
 _END = r"\b"
 _VENDORS = "gsk|xai|pplx|r8|tvly|fc|lin_api|glsa|dckr_pat|dop_v1|shpat|shpca|shppa|shpss"
