@@ -16,11 +16,14 @@ def main() -> None:
     """Fuzzes; libFuzzer ends the process."""
     name, room, seconds, seed = sys.argv[1:5]
     with atheris.instrument_imports(include=["trajectory", "tests.protocol"]):
+        from tests.protocol.mouth import costed
         from tests.protocol.mouths import mouths
-    read = next(mouth.read for mouth in mouths() if mouth.name == name)
+    mouth = next(mouth for mouth in mouths() if mouth.name == name)
+    for sample in mouth.samples:
+        mouth.read(sample)  # what is loaded at the first case is no cost of it
     settings = [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={MAX_BYTES}", "-print_final_stats=1"]
     settings += [f"-artifact_prefix={room}/", "-timeout=20", "-rss_limit_mb=1024"]
-    atheris.Setup([sys.argv[0], *settings, str(Path(room) / "corpus")], read)
+    atheris.Setup([sys.argv[0], *settings, str(Path(room) / "corpus")], costed(mouth.read))
     atheris.Fuzz()
 
 

@@ -1,8 +1,9 @@
 """Bytes that nobody meant, fed to every mouth that reads from outside: a Hypothesis run that alters what is valid, and a
 coverage-guided one.
 
-Invariant: a case that ends in anything but the mouth's own refusal is a crash, and its bytes are printed. The seed is printed
-too, and TRAJECTORY_FUZZ_SEED repeats its run; TRAJECTORY_FUZZ names the mouths, TRAJECTORY_BENCH_SCALE multiplies the time.
+Invariant: a case that ends in anything but the mouth's own refusal is a crash, as is one that takes a second or 128 MB, and its
+bytes are printed. The seed is printed too, and TRAJECTORY_FUZZ_SEED repeats its run; TRAJECTORY_FUZZ names the mouths,
+TRAJECTORY_BENCH_SCALE multiplies the time.
 """
 
 import os
@@ -20,10 +21,11 @@ from tests.benchmarks import AbsentError, Row
 from tests.benchmarks._peers import interpreter_with
 from tests.benchmarks._rounds import REPOSITORY, noted, scaled
 from tests.protocol.altered import altered
+from tests.protocol.mouth import costed
 from tests.protocol.mouths import Mouth, mouths
 
 NAME = "fuzz"
-GOAL = "any bytes are read or refused: crashes zero"
+GOAL = "any bytes are read or refused, at a cost that befits them: crashes zero"
 
 _SECONDS = 20
 _CASES = 2000
@@ -58,6 +60,7 @@ def _plain() -> list[str]:
 def _hypothesis(mouth: Mouth, drawn: int) -> Row:
     """Valid bytes, altered; the smallest case that does harm is said."""
     count, last = 0, b""
+    read = costed(mouth.read)
 
     @seed(drawn)
     @settings(
@@ -69,7 +72,7 @@ def _hypothesis(mouth: Mouth, drawn: int) -> Row:
         nonlocal count, last
         count += 1
         last = raw
-        mouth.read(raw)
+        read(raw)
 
     try:
         feed()

@@ -8,7 +8,6 @@ benchmark `fuzz`.
 import asyncio
 import contextlib
 import gzip
-import itertools
 import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
@@ -393,7 +392,9 @@ def mouths() -> list[Mouth]:
     ]
     queries = [frames.pack(frames.unpack(ask)[4]) for ask in _asks()]
     traceparent = f"00-{TRACE.hex()}-{SPAN.hex()}-01"
-    deflated = b"".join(itertools.chain((b"\1",), bodies.shrink(body * 3)[1:]))
+    deflated = b"\2" + bodies.shrink(body * 3)[1]
+    ended = frames.pack((frames.SPAN_ENDED, TRACE, SPAN, 7, 8, "ok", "", {"many": None}))[:-1]
+    bomb = b"\2" + bodies.shrink(b"\x91" + ended + b"\xdd\0\xe0\0\0" + b"\x80" * 0xE00000)[1]
     return [
         Mouth("frames", refusing(_read_frame, WireError), said),
         Mouth("facts", refusing(_read_fact, WireError), packed),
@@ -406,7 +407,7 @@ def mouths() -> list[Mouth]:
             f'{{"params": {{"_meta": {{"traceparent": "{traceparent}", "tracestate": "a=b,c=d"}}}}}}'.encode(),
             traceparent.encode(),
         ]),
-        Mouth("stored bodies", refusing(_read_body, StoreError), [b"\0" + body, deflated]),
+        Mouth("stored bodies", refusing(_read_body, StoreError), [b"\0" + body, deflated, bomb]),
         Mouth("otlp", _read_otlp, _otlp_requests()),
         Mouth("otlp http", _read_http, _http_requests()),
         Mouth("otlp grpc", _read_rpc, _rpc_requests()),

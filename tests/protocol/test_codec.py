@@ -1,5 +1,6 @@
 """The wire: golden bytes pin it, what goes in comes out, and no bytes at all can do more than be refused."""
 
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -221,6 +222,73 @@ def test_a_frame_of_more_facts_than_there_may_be_is_refused_before_they_are_read
     assert isinstance(codec.read_frame(most), codec.FactsFrame)
     with pytest.raises(WireError, match="of 257 facts, and 256 are the most"):
         codec.read_frame(more)
+
+
+def test_values_are_counted_without_making_them() -> None:
+    plain = st.recursive(
+        st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.text() | st.binary(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+
+    @given(plain, st.integers(0, 300), st.binary(max_size=8))
+    def counts(value: Any, size: int, tail: bytes) -> None:
+        long = [
+            value,
+            "x" * size,
+            b"x" * size,
+            msgpack.ExtType(5, b"x" * size),
+            [None] * size,
+            dict.fromkeys(range(size)),
+        ]
+        packed = msgpack.packb(long)
+        count = 5 + 3 * size + _count(value) + 1
+        assert frames.values_in(packed, 1 << 30) == frames.values_in(memoryview(packed + tail), count) == count
+        assert frames.values_in(packed, count - 1) > count - 1
+        for end in range(min(len(packed), 50)):
+            assert frames.values_in(packed[:end], 1 << 30) <= count
+
+    counts()
+    for size in (1 << 8, 1 << 16):
+        for value in (
+            "x" * size,
+            b"x" * size,
+            msgpack.ExtType(5, b"x" * size),
+            [0] * size,
+            dict.fromkeys(range(size), 0),
+        ):
+            assert frames.values_in(msgpack.packb([value, 1]), 1 << 30) == _count([value, 1])
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(map(_count, [*value, *value.values()]))
+    return 1 + sum(map(_count, value)) if type(value) is list else 1
+
+
+def many(count: int) -> bytes:
+    """An ended span with so many values, of which each takes a byte here and eighty when it is read."""
+    head = frames.pack((frames.SPAN_ENDED, TRACE, SPAN, 7, 8, "ok", "", {"many": None}))[:-1]
+    return head + b"\xdd" + count.to_bytes(4, "big") + b"\x80" * count
+
+
+def test_what_holds_more_values_than_it_may_is_refused_before_they_are_made() -> None:
+    tracemalloc.start()
+    try:
+        large = many(frames.MAX_FACT_BYTES - 200)
+        with pytest.raises(WireError, match="more than 262144 values"):
+            codec.decode_fact(large)
+        first, refused = codec.read_facts(b"\x92" + codec.encode(BODY) + large)
+        assert first == BODY and "its frame holds more than 524288 values" in str(refused)
+        with pytest.raises(ValueError, match="more than 2097152 values"):
+            frames.unpack(b"\xdd" + (1 << 23).to_bytes(4, "big") + b"\x80" * (1 << 23))
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+    small = b"\xc0" * 200_000
+    each = many(200_000).replace(b"\x80" * 200_000, small)
+    read = codec.read_facts(b"\x94" + each * 3 + codec.encode(BODY))
+    assert [type(fact) for fact in read] == [SpanEnded, SpanEnded, WireError, Payload]
+    assert "its frame holds more than 524288 values" in str(read[2])
 
 
 def test_a_hello_that_is_too_long_is_refused_and_a_large_body_is_not() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.store.builders import SOURCE, TRACE_A, TRACE_B, TRACE_C, ended, finding, payload, started
 from trajectory.errors import StoreError
-from trajectory.model.fact import Batch, Fact, Heartbeat
+from trajectory.model.fact import Batch, Fact, Finding, Heartbeat
+from trajectory.protocol import frames
 from trajectory.store import bodies
 from trajectory.store.contract import TraceSummary, Writer
 from trajectory.store.journal import journal_of
@@ -155,7 +156,13 @@ def zeros(count: int) -> bytes:
     return b"\xdd" + count.to_bytes(4, "big") + bytes(count)
 
 
+ENDED = frames.pack((frames.SPAN_ENDED, TRACE_A, b"s" * 8, 7, 8, "ok", "", {"many": None}))[:-1]
+MANY = (
+    b"\xdd" + (3 << 20).to_bytes(4, "big") + b"\x80" * (3 << 20)
+)  # each takes one byte here, and eighty when it is read
+
 BOMBS = {
+    "a frame of a fact with many values": ("frames", b"\x91" + ENDED + MANY),
     "a frame of many numbers": ("frames", zeros(12_000_000)),
     "a frame beyond what a frame may be": ("frames", zeros(255) + bytes(20_000_000)),
     "a pack": ("packs", bytes(60_000_000)),
@@ -180,6 +187,17 @@ def test_a_small_row_that_inflates_takes_no_memory(tmp_path: Path, sound: bytes,
         refusals = assert_answers_or_refuses(path)
         assert any("damaged" in line for line in refusals)
         assert tracemalloc.get_traced_memory()[1] < 70_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_holds_many_values_in_a_row_of_its_own_is_damaged_before_it_is_read() -> None:
+    tracemalloc.start()
+    try:
+        assert bodies.read_resource(b"\x81\xa1k" + MANY) == {}
+        with pytest.raises(StoreError, match="a Finding is damaged, it holds too many values"):
+            bodies.read_struct(b"\x91" + MANY, Finding)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
 

@@ -12,10 +12,10 @@ from trajectory.emitter.credentials import keys_for
 from trajectory.emitter.misuse import report
 from trajectory.errors import ConfigError
 from trajectory.protocol import handshake
-from trajectory.protocol.frames import MAX_FRAME_BYTES
 from trajectory.protocol.keys import ClientKeys
 
 REFUSED_S = 2.0  # after a handshake that the keys were the end of; libzmq itself gives up then
+_MAX_ANSWER_BYTES = 64 * 1024  # who answers may be anybody: a collector says no more than a reason
 _UP = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 _DOWN = int(zmq.EVENT_DISCONNECTED)
 _FAILED = int(zmq.EVENT_CONNECT_RETRIED) | handshake.FAILED | int(zmq.EVENT_CLOSED)
@@ -154,4 +154,4 @@ def _configure(socket: "zmq.Socket[bytes]") -> None:
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
     socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 10_000)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, _MAX_ANSWER_BYTES)

@@ -19,8 +19,10 @@ from trajectory.protocol.frames import (
     MAX_FACTS,
     MAX_FRAME_BYTES,
     MAX_HELLO_BYTES,
+    MAX_VALUES,
     PROTOCOL_VERSION,
     is_bounded,
+    values_in,
 )
 
 
@@ -174,10 +176,12 @@ def _each(facts: bytes | msgspec.Raw) -> list[msgspec.Raw]:
 
 def decode_fact(raw: bytes | msgspec.Raw) -> Fact:
     """One fact. Raises WireError on bytes that are none, on ids of a wrong length or times out of range, and before they are read
-    on more bytes than a fact may have that is no body."""
+    on more values than a fact may have, and more bytes where it is no body."""
     size = memoryview(raw).nbytes
     if size > MAX_FACT_BYTES and tag_of(raw) != _BODY_TAG:
         raise WireError(f"fact of {size} bytes is over the limit of {MAX_FACT_BYTES}")
+    if size > MAX_VALUES and values_in(memoryview(raw), MAX_VALUES) > MAX_VALUES:
+        raise WireError(f"corrupt fact: it holds more than {MAX_VALUES} values")
     try:
         fact = _fact.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
@@ -192,7 +196,7 @@ def read_facts(raw: bytes | msgspec.Raw) -> list[Fact | WireError]:
 
     Raises WireError on what is no array.
     """
-    if memoryview(raw).nbytes > MAX_FACT_BYTES:
+    if memoryview(raw).nbytes > MAX_VALUES:
         return _read_each(raw)
     try:
         facts = _facts.decode(raw)
@@ -210,10 +214,16 @@ def _checked(fact: Fact) -> Fact | WireError:
 
 
 def _read_each(raw: bytes | msgspec.Raw) -> list[Fact | WireError]:
-    """The slow way, for a frame that holds a bad fact: it costs nothing but itself."""
+    """The slow way, for a frame that holds a bad fact, which costs nothing but itself, or that is long: such a one could hold so
+    many values that they would take a gigabyte."""
     facts: list[Fact | WireError] = []
+    left = _MOST_VALUES
     for part in _each(raw):
         try:
+            count = values_in(memoryview(part), left)
+            if count > left:
+                raise WireError(f"corrupt fact: its frame holds more than {_MOST_VALUES} values")
+            left -= count
             facts.append(decode_fact(part))
         except WireError as fault:
             facts.append(fault.with_traceback(None))  # it would hold these facts, and the whole frame with them
@@ -266,6 +276,7 @@ _ids_of: dict[type, list[tuple[str, int]]] = {
     kind: [(name, _ID_BYTES[name]) for name in kind.__struct_fields__ if name in _ID_BYTES] for kind in get_args(Fact)
 }
 _MANY = 1000
+_MOST_VALUES = 2 * MAX_VALUES  # in all facts of a frame: emitters fill one with what is small, and one that is large
 _BODY_TAG = Payload.__struct_config__.tag
 _HOLDERS = frozenset((dict, list))  # what a value may be nested with
 

@@ -29,6 +29,7 @@ MAX_DEPTH = (
     64  # of a value in a fact: every reader recurses, each from a depth of its own, and all must read what is stored
 )
 MAX_VALUES = 1 << 18  # in a fact, those that are nested counted too: a value of one byte takes sixty in memory
+MAX_FRAME_VALUES = 8 * MAX_VALUES  # in a frame: a store's may be of 256 spans with a vector each
 MAX_FACT_BYTES = 4 * 1024 * 1024  # of a fact that is no body; what an exporter of OTLP sends at once by itself
 MAX_HELLO_BYTES = 1024 * 1024
 WINDOW_FRAMES = 64
@@ -63,6 +64,8 @@ def unpack(frame: bytes) -> Any:
     """A frame as plain lists. Raises ValueError on anything that is not one msgpack value within the limits."""
     if len(frame) > MAX_FRAME_BYTES:
         raise ValueError(f"frame of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}")
+    if len(frame) > MAX_FRAME_VALUES and values_in(frame, MAX_FRAME_VALUES) > MAX_FRAME_VALUES:
+        raise ValueError(f"no plain value: it holds more than {MAX_FRAME_VALUES} values")
     try:
         return msgpack.unpackb(frame, raw=False, strict_map_key=False)
     except TypeError as fault:  # a map whose key is a list or a map
@@ -82,6 +85,36 @@ def is_bounded(value: Any) -> bool:
     return False
 
 
+def values_in(packed: bytes | memoryview, most: int) -> int:
+    """How many values msgpack holds, those that are nested counted too, told without making any of them; more than `most` where
+    they are more, and as far as there are any where it is cut. Each takes a step, so it is for what is long."""
+    data, end, at, count, left = memoryview(packed), len(packed), 0, 0, 1
+    while left and at < end and count + left <= most:
+        width, fixed_bytes, held, bytes_each = _SHAPES[data[at]]
+        said = int.from_bytes(data[at + 1 : at + 1 + width], "big") if width else 1
+        at += 1 + width + fixed_bytes + said * bytes_each
+        count += 1
+        left += said * held - 1
+    return count + left if left and at < end else count
+
+
+def _shapes() -> list[tuple[int, int, int, int]]:
+    """For each first byte: how many bytes say a length, how many follow in any case, and what one of the length is worth in
+    values and in bytes. Where the first byte says the length itself, it counts once."""
+    shapes = [(0, 0, 0, 0)] * 256
+    for few in range(16):
+        shapes[0x80 + few], shapes[0x90 + few] = (0, 0, 2 * few, 0), (0, 0, few, 0)
+    shapes[0xA0:0xC0] = [(0, few, 0, 0) for few in range(32)]
+    for size, width in enumerate((1, 2, 4)):
+        shapes[0xC4 + size] = shapes[0xD9 + size] = (width, 0, 0, 1)
+        shapes[0xC7 + size] = (width, 1, 0, 1)
+    shapes[0xCA:0xD4] = [(0, size, 0, 0) for size in (4, 8, 1, 2, 4, 8, 1, 2, 4, 8)]
+    shapes[0xD4:0xD9] = [(0, size, 0, 0) for size in (2, 3, 5, 9, 17)]
+    shapes[0xDC:0xE0] = [(2, 0, 1, 0), (4, 0, 1, 0), (2, 0, 2, 0), (4, 0, 2, 0)]
+    return shapes
+
+
+_SHAPES = _shapes()
 _HOLDERS = (dict, list, tuple)
 
 

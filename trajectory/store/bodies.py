@@ -15,7 +15,7 @@ import msgspec
 from trajectory.errors import StoreError, WireError
 from trajectory.model.fact import Fact, Gap
 from trajectory.protocol.codec import count_of, decode_fact, decode_facts, encode_facts
-from trajectory.protocol.frames import MAX_FACTS, MAX_FRAME_BYTES, pack
+from trajectory.protocol.frames import MAX_FACTS, MAX_FRAME_BYTES, MAX_FRAME_VALUES, pack, values_in
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -66,9 +66,11 @@ def expand_facts(codec: int, body: bytes) -> bytes:
     where they are more than a frame holds: what is read takes far more memory than its bytes."""
     plain = expand(codec, body, MAX_FRAME_BYTES)
     try:
-        if count_of(plain) <= MAX_FACTS:
-            return plain
-        raise StoreError("a frame is damaged, it holds more facts than a frame may: restore a copy of the store")
+        if count_of(plain) > MAX_FACTS:
+            raise StoreError("a frame is damaged, it holds more facts than a frame may: restore a copy of the store")
+        if _holds_too_much(plain):
+            raise StoreError("a frame is damaged, it holds more values than a frame may: restore a copy of the store")
+        return plain
     except WireError as fault:
         raise StoreError(f"a frame is damaged ({fault}): restore a copy of the store") from None
 
@@ -123,6 +125,8 @@ def write_struct(value: msgspec.Struct | dict[str, Any]) -> bytes:
 
 def read_struct(body: bytes, kind: type[S]) -> S:
     """A struct from msgpack. Raises StoreError on bytes that are damaged."""
+    if _holds_too_much(body):
+        raise StoreError(f"a {kind.__name__} is damaged, it holds too many values: restore a copy of the store")
     try:
         read: S = _decoder_of(kind).decode(body)
         return read
@@ -137,10 +141,17 @@ def _decoder_of(kind: type[msgspec.Struct]) -> msgspec.msgpack.Decoder[Any]:
 
 def read_resource(body: bytes) -> dict[str, Any]:
     """An emitter's resource; empty where the bytes are damaged, because the facts matter more."""
+    if _holds_too_much(body):
+        return {}
     try:
         return msgspec.msgpack.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
+
+
+def _holds_too_much(packed: bytes) -> bool:
+    """Whether to read it would take far more memory than its bytes; told before it is."""
+    return len(packed) > MAX_FRAME_VALUES and values_in(packed, MAX_FRAME_VALUES) > MAX_FRAME_VALUES
 
 
 def _mended(fact: Fact) -> Fact:
