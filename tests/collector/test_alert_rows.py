@@ -237,3 +237,10 @@ def test_the_one_line_of_a_cascade_names_its_path_and_counts_who_else_carried_th
                 run.says("H99 is done.")
         run.says("H99 is booked.")
     assert the_alert(rows_of(run)).summary == f"research#1 ▸ planner#1{said}"
+
+
+def test_the_one_line_of_a_finding_that_names_but_its_agent_says_what_it_is_about() -> None:
+    run = told()
+    gap = found(run, [], kind="telemetry.gap", agent="trip", value="trip", message="2 facts are missing, from trip.")
+    (alert,) = [row for row in alert_rows(rows_of(run, gap)) if row.kind == "telemetry.gap"]
+    assert alert.summary.endswith("2 facts are missing, from trip.")

@@ -338,3 +338,12 @@ async def test_a_graver_alert_that_comes_while_one_is_read_is_named_and_gone_to_
         assert "A1 cascade is graver: type :A1 to open it" in driver.text
         await driver.press("colon", "A", "1", "enter")
         assert page(driver).alert_key == ALERTS[0].key and "is graver" not in driver.text
+
+
+async def test_a_short_path_leaves_its_room_to_what_to_do_on_a_small_screen() -> None:
+    feed = StoryFeed()
+    feed.alerts = [msgspec.structs.replace(feed.alerts[1], path=feed.alerts[0].path[:1])]
+    async with driving(feed, size=(80, 24)) as driver:
+        await driver.press("enter", "a", "enter")
+        about = page(driver).about
+        assert about.room >= len(about.lines) > 4 and "What to do" in driver.text

@@ -113,7 +113,7 @@ class _AlertRows:
         span = self._trace.spans.get(chief.span_id)
         who = self._trace.span_label(span) if span is not None else chief.agent
         where = " ⇢ ".join(self._ends(span, who, chief.peer_agent)) if chief.peer_agent else who
-        what = ", ".join(values) or chief.message
+        what = ", ".join(value for value in values if value != chief.agent) or chief.message
         if chief.peer_agent:
             what = f"{chief.kind.partition('.')[2]} {what}"
         elif span is not None and span.kind != SpanKind.AGENT:

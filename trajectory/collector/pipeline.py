@@ -440,7 +440,7 @@ def _gap_finding(folded: FoldedTrace, gap: Gap, missing_count: int, source: Sour
         confidence=1.0,
         trace_id=folded.trace.trace_id,
         span_id=root.span_id,
-        message=f"Missing by {who} ({gap.reason}): {facts} not here, so the counts of this trace are lower bounds.",
+        message=f"{facts} missing, from {who} ({gap.reason}): what is counted of this trace are lower bounds.",
         agent=who,
         value=who,
         at_ns=gap.at_ns,

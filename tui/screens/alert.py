@@ -102,7 +102,7 @@ class AlertScreen(PagedScreen):
             self._arrange_one(self.pane)
             return
         upper.styles.layout = "vertical"
-        size = max(5, min(len(below.lines) + 2, height // 3))
+        size = max(5, min(len(below.lines) + 2, max(height // 3, height - len(self.path.lines) - 5)))
         for pane in self.pages[1:]:
             pane.display = pane is below
         lower.display = below is not self.about
