@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trajectory.detection.failure_text import QUOTE_CHARS, failure_in, first_line, is_empty_result, says_failure
+from trajectory.detection.failure_result import failure_in
+from trajectory.detection.failure_text import QUOTE_CHARS, first_line, is_empty_result, says_failure
 
 FAILING = [
     ("Error: 503 Service Unavailable from the inventory", "error text", True),

@@ -30,7 +30,7 @@ class Vault:
         return self.text(key, text)
 
     def text(self, key: str, text: str) -> str:
-        """What a text names, or the text itself: for addresses, which may hold a key or not."""
+        """What a text names, or the text itself: for addresses, which may hold a key or not. Raises ConfigError."""
         kind, _, name = text.partition(":")
         if kind == "env":
             found = os.environ.get(name, "")

@@ -19,7 +19,8 @@ from trajectory.detection.additions import Additions, unknown_in
 from trajectory.detection.bad_call import KIND, JudgedCall, finding_of
 from trajectory.detection.calls import AskedCall, arguments_in, calls_in, key_of, unwrapped
 from trajectory.detection.contract import Settling
-from trajectory.detection.failure_text import failure_in, first_line
+from trajectory.detection.failure_result import failure_in
+from trajectory.detection.failure_text import first_line
 from trajectory.detection.offers import Offers, is_on_offer, plain_name
 from trajectory.detection.schemas import Schema
 from trajectory.detection.shown import answers_in

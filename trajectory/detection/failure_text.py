@@ -1,20 +1,18 @@
-"""Whether a tool's result says that the tool failed, whatever its span's status says.
+"""Whether a text says of itself that what gave it has failed.
 
 Invariant: a pure function of the text, linear in it and bounded: at most `READ_CHARS` characters are read. Precision
-comes first: a result must say of itself that it failed, at its beginning or in the fields that are made for it; a document
-that talks about errors, a log, a test report and "0 errors found" are results like any other. Called by the detectors.
+comes first: a text must say of itself that it failed, at its beginning; a document that talks about errors, a log, a test
+report and "0 errors found" are results like any other. Called by `failure_result` and by the detectors.
 """
 
-import json
 import re
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 READ_CHARS = 64 * 1024
 QUOTE_CHARS = 160
 _TRACEBACK_LINES = 400
 _SHORT_CHARS = 400  # a sentence or two: a whole result that is nothing but a complaint
+CALM = ("", "none", "null", "no", "0", "false", "n/a", "ok", "-", "no error", "no errors")  # in the place of an error
 
 
 class Failure(NamedTuple):
@@ -125,7 +123,7 @@ _EXCEPTION_LINE = re.compile(
 _LOG_LINE = re.compile(
     r"\[?(?:\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|(?:debug|info|notice|warn|warning|error|critical|trace)\b[\s:\]|-])", re.I
 )
-_FAULT = re.compile(
+FAULT = re.compile(
     r"\b5\d\d\b|\b(?:401|403|407|408|429)\b|time-?out|timed out|connect|unavailable\b(?! on\b)|unreachable|refused|traceback|"
     r"exception|\w(?:error|exception)\b|rate limit|too many requests|quota|permission|denied|unauthori|forbidden|internal|"
     r"crash|panic|segmentation|killed|exit(?:ed)?\b|gateway|network|socket|dns|ssl|certificate verify|out of memory|"
@@ -148,29 +146,6 @@ _SAYS_FAILURE = re.compile(
 )
 
 
-def failure_in(text: str) -> Failure | None:
-    """What a tool's result says about its own failure; None where it does not say that it failed. Never raises."""
-    text = text[:READ_CHARS].strip()
-    if not text:
-        return None
-    return _kept(text) if len(text) <= _KEPT_CHARS else _in_whole(text)
-
-
-def _in_whole(text: str) -> Failure | None:
-    if text[0] in '{["':
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return _in_value(value, 0)
-    return _in_text(text)
-
-
-_KEPT_CHARS = 2048
-_kept = lru_cache(maxsize=512)(_in_whole)  # two detectors read each result, one after the other
-
-
 def is_empty_result(text: str) -> bool:
     """Whether a result holds nothing: no text, `null`, `None`, an empty list or object."""
     return text.strip() in ("", "null", "None", "[]", "{}", '""', "()")
@@ -188,10 +163,8 @@ def first_line(text: str) -> str:
     return line if len(line) <= QUOTE_CHARS else line[: QUOTE_CHARS - 1] + "…"
 
 
-# --- text ----------------------------------------------------------------------------------------------------------------
-
-
-def _in_text(text: str, *, is_printed: bool = False) -> Failure | None:
+def failure_in_text(text: str, *, is_printed: bool = False) -> Failure | None:
+    """What prose, a page or what a program printed says; `is_printed` where the head of that output is off already."""
     line = first_line(text)
     if text.startswith("<"):
         return _in_page(text)
@@ -202,7 +175,7 @@ def _in_text(text: str, *, is_printed: bool = False) -> Failure | None:
         return Failure("exit code", first_line(f"{said}: {died.quote}" if died else said), 0.95, True)
     printed = None if is_printed else _PRINTED.match(text)
     if printed:  # a program that ended well, and what it printed says otherwise
-        failure = _in_text(text[printed.end() :].strip() or "-", is_printed=True)
+        failure = failure_in_text(text[printed.end() :].strip() or "-", is_printed=True)
         return failure._replace(confidence=min(failure.confidence, 0.75)) if failure else None
     if decorated := _DECORATION.match(line):
         line = line[decorated.end() :]
@@ -213,9 +186,9 @@ def _in_text(text: str, *, is_printed: bool = False) -> Failure | None:
     if "\nTraceback (most recent call last)" in text[:_SHORT_CHARS] and _SAYS_FAILURE.search(line):
         return Failure("error text", _died_of(text) or line, 0.9, True)
     if _HEAD.match(line) and not _NOTHING_WRONG.search(line):
-        return Failure("error text", line, 0.95 if len(text) <= 2000 else 0.7, _is_fault(line, text))
+        return Failure("error text", line, 0.95 if len(text) <= 2000 else 0.7, is_fault(line, text))
     if _HTTP.match(line) and (len(text) <= 2000 or line.lower().startswith("http")):
-        return Failure("http status", line, 0.95 if len(text) <= 2000 else 0.75, _is_fault(line, text))
+        return Failure("http status", line, 0.95 if len(text) <= 2000 else 0.75, is_fault(line, text))
     if _REFUSAL.match(text) and len(text) <= 2 * _SHORT_CHARS:
         return Failure("refusal", line, 0.8, False)
     if (
@@ -223,7 +196,7 @@ def _in_text(text: str, *, is_printed: bool = False) -> Failure | None:
         and not _NOTHING_WRONG.search(line)
         and (_COMPLAINT.match(line) or _PROGRAM.match(line))
     ):
-        return Failure("error text", line, 0.8, _is_fault(line, text))
+        return Failure("error text", line, 0.8, is_fault(line, text))
     return _in_traceback(text)
 
 
@@ -240,8 +213,8 @@ def _in_page(text: str) -> Failure | None:
         return Failure("error page", first_line(title[1]), 0.85, True)
     element = _ERROR_ELEMENT.match(text)
     said = re.sub(r"<[^>]{0,200}>", " ", element["said"]).strip() if element else ""
-    if said and said.lower() not in _CALM:
-        return Failure("error element", first_line(said), 0.85, _is_fault(first_line(said), ""))
+    if said and said.lower() not in CALM:
+        return Failure("error element", first_line(said), 0.85, is_fault(first_line(said), ""))
     return None
 
 
@@ -273,127 +246,7 @@ def _is_log(text: str) -> bool:
     return len(lines) >= 3 and sum(1 for line in lines if _LOG_LINE.match(line)) >= 3
 
 
-def _is_fault(line: str, text: str) -> bool:
+def is_fault(line: str, text: str) -> bool:
     """A fault unless the words are those of a tool that worked and declined."""
     said = f"{line} {text[:QUOTE_CHARS]}"
-    return bool(_FAULT.search(said)) or not _DECLINED.search(said)
-
-
-# --- structured results --------------------------------------------------------------------------------------------------
-
-_ERROR_KEYS = ("error", "errors", "err", "exception", "error_message", "errormessage", "error_msg")
-_EXIT_KEYS = ("exit_code", "exitcode", "returncode", "return_code", "exit_status")
-_STATUS_KEYS = ("status", "status_code", "statuscode", "http_status", "httpstatus", "code")
-_WRAPPERS = ("result", "output", "response", "content", "data", "text", "value")
-_CALM = ("", "none", "null", "no", "0", "false", "n/a", "ok", "-", "no error", "no errors")
-_BAD_STATUS = ("error", "failed", "failure", "fail", "timeout", "timed_out", "unavailable")
-_DATA_KEYS = 6  # an object with more fields than this is a record, and its `status` is the record's
-
-
-def _in_value(value: Any, depth: int) -> Failure | None:
-    if isinstance(value, str):
-        return _in_text(value.strip()) if value.strip() else None
-    if isinstance(value, list):
-        return _in_parts(value, depth)
-    if isinstance(value, Mapping):
-        return _in_object({str(k).lower(): v for k, v in value.items()}, depth)
-    return None
-
-
-def _in_parts(parts: list[Any], depth: int) -> Failure | None:
-    """The Model Context Protocol's content: a list of parts, judged by its first text. A longer list is data."""
-    if depth > 2 or not parts or len(parts) > 4 or not all(isinstance(p, Mapping) for p in parts):
-        return None
-    first = parts[0]
-    if "text" in first and first.get("type", "text") == "text":
-        return failure_in(str(first["text"])) if depth < 2 else None
-    return _in_value(first, depth + 1) if len(parts) == 1 else None
-
-
-def _in_object(fields: dict[str, Any], depth: int) -> Failure | None:
-    if fields.get("iserror") is True or fields.get("is_error") is True:
-        said = _said(fields)
-        return Failure("isError", said or "isError: true", 0.98, _is_fault(said, said))
-    failed = _failed_code(fields)
-    if failed is not None:
-        return failed
-    if fields.get("success") is True or fields.get("ok") is True:
-        return None
-    return _failed_fields(fields) or _in_wrapper(fields, depth)
-
-
-def _failed_code(fields: dict[str, Any]) -> Failure | None:
-    for key in _EXIT_KEYS:
-        code = fields.get(key)
-        if isinstance(code, int) and not isinstance(code, bool) and code:
-            said = first_line(str(fields.get("stderr") or fields.get("error") or ""))
-            return Failure("exit code", f"{key} {code}" + (f": {said}" if said else ""), 0.95, True)
-    return None
-
-
-def _failed_fields(fields: dict[str, Any]) -> Failure | None:
-    for key in _ERROR_KEYS:
-        said = _error_value(key, fields)
-        if said:
-            return Failure("error field", first_line(said), 0.95, _is_fault(said, said))
-    if fields.get("success") is False or fields.get("ok") is False:
-        said = _said(fields) or "success: false"
-        return Failure("error field", said, 0.85, bool(_FAULT.search(said)))
-    if len(fields) > _DATA_KEYS:
-        return None
-    for key in _STATUS_KEYS:
-        status = fields.get(key)
-        if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
-            said = f"{key} {status} {_said(fields)}".strip()
-            return Failure("http status", first_line(said), 0.9, _is_fault(said, said))
-        if isinstance(status, str) and key == "status" and status.strip().lower() in _BAD_STATUS:
-            said = _said(fields) or f"status: {status}"
-            return Failure("error field", said, 0.75, _is_fault(said, said))
-    return None
-
-
-def _error_value(key: str, fields: dict[str, Any]) -> str:
-    """What an error field says; empty where it says that all is well, holds a measure, or stands beside data."""
-    value = fields.get(key)
-    if isinstance(value, bool):
-        return (_said(fields, skip=key) or f"{key}: true") if value else ""
-    if isinstance(value, int):
-        return f"{key} {value} {_said(fields, skip=key)}".strip() if 400 <= value <= 599 or value < 0 else ""
-    if isinstance(value, str):
-        return "" if value.strip().lower() in _CALM else value
-    if isinstance(value, Mapping) and value:
-        return (
-            _said({str(k).lower(): v for k, v in value.items()}) or json.dumps(value, ensure_ascii=False)[:QUOTE_CHARS]
-        )
-    if isinstance(value, list) and value and not any(fields.get(k) for k in ("data", "results", "items", *_WRAPPERS)):
-        return first_line(_text_of(value[0]))
-    return ""
-
-
-def _in_wrapper(fields: dict[str, Any], depth: int) -> Failure | None:
-    if depth > 2 or len(fields) > 3:
-        return None
-    inner = next((fields[k] for k in (*_WRAPPERS, "detail", "message") if k in fields), None)
-    return _in_value(inner, depth + 1) if inner is not None else None
-
-
-def _said(fields: dict[str, Any], skip: str = "") -> str:
-    for key in ("message", "error", "reason", "detail", "details", "description", "title", "content", "text", "stderr"):
-        if key != skip and fields.get(key) and not isinstance(fields[key], bool):
-            return first_line(_text_of(fields[key]))
-    return ""
-
-
-def _text_of(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value:
-        return _text_of(value[0])
-    if isinstance(value, Mapping):
-        for key in ("message", "text", "content", "detail", "error"):
-            if isinstance(value.get(key), str):
-                return str(value[key])
-    try:
-        return json.dumps(value, ensure_ascii=False)[:QUOTE_CHARS]
-    except (TypeError, ValueError, RecursionError):
-        return ""
+    return bool(FAULT.search(said)) or not _DECLINED.search(said)

@@ -8,7 +8,8 @@ holds what was asked for. A result that is not needed any more is nobody's loss.
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from trajectory.detection.failure_text import failure_in, says_failure
+from trajectory.detection.failure_result import failure_in
+from trajectory.detection.failure_text import says_failure
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, Known, all_keys, key_of, may_replace, words_near
 from trajectory.detection.miscopied import miscopied

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from trajectory.detection.failure_text import failure_in
+from trajectory.detection.failure_result import failure_in
 from trajectory.detection.items import Item
 from trajectory.detection.known import Key, Known, asking_keys, key_of, shape_of, words_near
 from trajectory.detection.reader import Reader

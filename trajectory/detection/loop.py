@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from trajectory.detection.contract import Settling
-from trajectory.detection.failure_text import failure_in, is_empty_result
+from trajectory.detection.failure_result import failure_in
+from trajectory.detection.failure_text import is_empty_result
 from trajectory.detection.moves import Move, States, sequences
 from trajectory.detection.pace import Pace
 from trajectory.detection.sameness import LOOKING, is_waiting, says

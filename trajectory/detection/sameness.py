@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from trajectory.detection.failure_text import failure_in, is_empty_result
+from trajectory.detection.failure_result import failure_in
+from trajectory.detection.failure_text import is_empty_result
 from trajectory.detection.reader import Reader
 from trajectory.detection.words import stem
 

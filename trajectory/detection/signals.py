@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import re2
 
-from trajectory.detection.failure_text import failure_in, is_empty_result
+from trajectory.detection.failure_result import failure_in
+from trajectory.detection.failure_text import is_empty_result
 from trajectory.detection.words import READ_CHARS
 
 

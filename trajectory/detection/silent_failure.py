@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from trajectory.detection.contract import Settling
-from trajectory.detection.failure_text import Failure, failure_in, first_line, is_empty_result
+from trajectory.detection.failure_result import failure_in
+from trajectory.detection.failure_text import Failure, first_line, is_empty_result
 from trajectory.detection.shown import ShownAnswers
 from trajectory.detection.touched import Touched
 from trajectory.graph.echoes import first_telling, is_echo, is_failed, told

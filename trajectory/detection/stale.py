@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from trajectory.detection.failure_text import failure_in
+from trajectory.detection.failure_result import failure_in
 from trajectory.detection.items import Item, items_in
 from trajectory.detection.known import Key, all_keys, key_of, may_replace, shape_of
 from trajectory.detection.reader import Reader

@@ -57,6 +57,7 @@ class Svg:
     of = GRAPHS
 
     def write(self, subject: Subject, out: BinaryIO) -> None:
+        """Draws the graph. Raises ConfigError where it is too large to be looked at."""
         graph = graph_of(subject)
         if len(graph) > MAX_NODES:
             known = "choose .graphml, .gexf, .dot or .json"

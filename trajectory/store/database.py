@@ -60,7 +60,7 @@ class Database:
         return rows[0] if rows else None
 
     def number(self, statement: str, values: Values = ()) -> int:
-        """The one integer that a statement gives; 0 for no row and for NULL."""
+        """The one integer that a statement gives; 0 for no row and for NULL. Raises StoreError."""
         row = self.row(statement, values)
         value = row[0] if row else 0
         if not isinstance(value, int | None):
