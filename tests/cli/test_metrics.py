@@ -24,6 +24,7 @@ def store(tmp_path: Path) -> str:
     with run.agent("planner\x1b[31m", task="Find a hotel"):
         run.says("I ask.", attributes=USED)
         run.says("I ask.", attributes=USED | {MODEL_NAME: "our-own"})
+        run.says("I wait.", attributes={MODEL_NAME: "silent"})
         with run.delegate("research", task="Find a hotel"):
             run.tool("search", {"city": "Lyon"}, error=("TimeoutError", "no answer"))
             run.says("H99.", attributes=USED | {MODEL_NAME: "our-own"})
@@ -45,7 +46,15 @@ def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, obj
 
 
 def test_each_model_has_its_calls_tokens_and_cost(store: str, capsys: pytest.CaptureFixture[str]) -> None:
-    known, unknown = lines(capsys, "--by", "model", "--store", store)
+    known, unknown, silent = sorted(
+        lines(capsys, "--by", "model", "--store", store), key=lambda line: str(line["name"])
+    )
+    assert (silent["name"], silent["calls"], silent["input_tokens"], silent["cached_tokens"]) == (
+        "silent",
+        1,
+        None,
+        None,
+    )
     assert (known["name"], known["calls"], known["input_tokens"], known["cost_usd"]) == ("gpt-4o", 1, 1_000_000, 2.5)
     assert (unknown["name"], unknown["calls"], unknown["cost_usd"], unknown["cost_unknown"]) == ("our-own", 2, None, 2)
 
@@ -55,7 +64,10 @@ def test_a_table_says_how_many_costs_are_unknown_and_obeys_no_name(
 ) -> None:
     assert main(["metrics", "--store", store]) == 0
     out = capsys.readouterr().out
-    assert "$2.50 + 1 unknown" in out and "\x1b" not in out and "tool calls" in out
+    assert "$2.50 + 2 unknown" in out and "\x1b" not in out and "tool calls" in out
+    assert main(["metrics", "--by", "model", "--store", store, "--agent", "planner\x1b[31m"]) == 0
+    (silent,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("silent"))
+    assert silent.split()[-5:] == ["·", "·", "·", "·", "unknown"]
     assert main(["metrics", "--by", "edge", "--store", store]) == 0
     assert "→ research" in capsys.readouterr().out
     assert main(["metrics", "--store", store, "--since", "1h"]) == 0  # the run lies elsewhere in time
@@ -76,8 +88,9 @@ def test_a_store_that_an_earlier_release_wrote_is_counted_now(store: str, capsys
     raw.close()
     open_writer(store).close()
     after = [lines(capsys, "--by", by, "--store", store) for by in ("agent", "edge")]
-    for each in (*before[1], *after[1]):
-        each.pop("needed"), each.pop("arrived")  # what crossed is worked out by a collector
+    for each in before[1]:
+        assert each["needed"] is not None
+        each["needed"] = each["arrived"] = None  # what crossed is worked out by a collector
     assert after == before
 
 
@@ -88,7 +101,7 @@ def test_other_prices_count_the_same_work_anew(store: str, tmp_path: Path, capsy
         line["name"]: line["cost_usd"]
         for line in lines(capsys, "--by", "model", "--store", store, "--prices", str(theirs))
     }
-    assert costs == {"gpt-4o": 2.5, "our-own": 2.0}
+    assert costs == {"gpt-4o": 2.5, "our-own": 2.0, "silent": None}
     assert lines(capsys, "--store", store, "--prices", str(theirs), "--since", "1h") == []
     theirs.write_text('["our-own"]\ninput = "much"\noutput = 1\n')
     assert main(["metrics", "--store", store, "--prices", str(theirs)]) == 2

@@ -157,11 +157,10 @@ def _table(by: str, series: "list[SignalSeries]") -> tuple[list[str], list[list[
         total = each.total
         is_model = each.kind == "model"
         tokens = (total.input_tokens, total.output_tokens, total.cached_tokens, total.reasoning_tokens)
-        has_tokens = is_model or any(tokens)
         rows.append([
             each.name, _OF.get(each.kind, each.kind), count(total.calls), count(total.errors), count(total.retries),
             *map(_seconds, (total.p50_s, total.p95_s, total.first_s)),
-            *(count(number) if has_tokens else "·" for number in tokens), _cost(each) if is_model else "·",
+            *(count(number) if total.tokens_known else "·" for number in tokens), _cost(each) if is_model else "·",
         ])  # fmt: skip
     return headers, rows
 
@@ -203,17 +202,15 @@ def _json(by: str, series: "SignalSeries") -> dict[str, Any]:
         "by": by, "name": series.name, "kind": series.kind, "calls": total.calls, "errors": total.errors,
         "retries": total.retries, "p50_s": total.p50_s, "p95_s": total.p95_s, "first_s": total.first_s,
     }  # fmt: skip
-    if is_model or total.input_tokens or total.output_tokens:
-        said |= {
-            "input_tokens": total.input_tokens, "output_tokens": total.output_tokens,
-            "cached_tokens": total.cached_tokens, "reasoning_tokens": total.reasoning_tokens,
-        }  # fmt: skip
+    if is_model or total.tokens_known:
+        names = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+        said |= {name: getattr(total, name) if total.tokens_known else None for name in names}
     if is_model:
         said |= {
             "cost_usd": None if total.cost_unknown == total.calls else total.cost_usd, "cost_unknown": total.cost_unknown,
         }  # fmt: skip
     if series.kind == "delegation":
-        said |= {"needed": total.needed, "arrived": total.arrived}
+        said |= {name: getattr(total, name) if total.crossings_known else None for name in ("needed", "arrived")}
     return said
 
 

@@ -187,4 +187,5 @@ def point_of(figures: Figures, at_ns: int, kind: str) -> SignalPoint:
         arrived=figures.arrived,
         tokens_known=max(figures.input_tokens.count, figures.output_tokens.count),
         chars_known=figures.chars_known,
+        crossings_known=figures.crossings_known,
     )

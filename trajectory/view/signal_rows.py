@@ -30,6 +30,7 @@ class SignalPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     arrived: int = 0
     tokens_known: int = 0  # calls that say how many tokens they used
     chars_known: int = 0  # calls whose answers are known
+    crossings_known: int = 0  # delegations of which it is known what was needed and arrived
 
 
 class SignalSeries(msgspec.Struct, frozen=True, array_like=True, gc=False):
