@@ -102,13 +102,14 @@ def test_figures_that_are_not_known_are_never_nothing() -> None:
 
 
 def test_where_nothing_was_needed_there_is_no_share_and_of_several_it_is_said_how_many_are_not_known() -> None:
-    figures = FiguresRow(needed=0, arrived=0, unseen=3, delegations=5)
+    figures = FiguresRow(needed=0, arrived=0, unseen=3, unheard=1, delegations=5)
     view = msgspec.structs.replace(told(), figures=figures)
     assert "sent 0 of 0 needed" in plain(figures_line(figures, 120, UNICODE)) and "%" not in plain(
         figures_line(figures, 120, UNICODE)
     )
     text = [plain(line.line).strip() for line in verdict_lines(view, 60, UNICODE)]
-    assert "3 delegations of them not observable" in text
+    assert "of 3 delegations what was sent is not observable" in text
+    assert "of 1 delegation what was used is not observable" in text
 
 
 def test_a_span_belongs_to_the_delegation_that_it_carries_begins_or_was_done_for() -> None:

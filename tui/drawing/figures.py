@@ -116,6 +116,7 @@ def _figure_lines(key: str, figures: FiguresRow, width: int, signs: Signs) -> li
         ("spent", [(f"{took}  ", ""), *_price(figures)]),
         ("", _rework(figures)),
     ]
-    if figures.unseen and figures.delegations > 1:
-        rows.append(("", [(f"{many(figures.unseen, 'delegation')} of them not observable", "warning")]))
+    if figures.delegations > 1:
+        unknown = (figures.unseen, "what was sent"), (figures.unheard, "what was used")
+        rows += [("", [(f"of {many(n, 'delegation')} {what} is not observable", "warning")]) for n, what in unknown if n]
     return [PageLine(f"{key} {n}", cut([put(name, 10, "dim"), *line], width)) for n, (name, line) in enumerate(rows)]
