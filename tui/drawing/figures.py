@@ -118,5 +118,7 @@ def _figure_lines(key: str, figures: FiguresRow, width: int, signs: Signs) -> li
     ]
     if figures.delegations > 1:
         unknown = (figures.unseen, "what was sent"), (figures.unheard, "what was used")
-        rows += [("", [(f"of {many(n, 'delegation')} {what} is not observable", "warning")]) for n, what in unknown if n]
+        rows += [
+            ("", [(f"of {many(n, 'delegation')} {what} is not observable", "warning")]) for n, what in unknown if n
+        ]
     return [PageLine(f"{key} {n}", cut([put(name, 10, "dim"), *line], width)) for n, (name, line) in enumerate(rows)]
