@@ -42,6 +42,7 @@ def keys(text: str, kind: str) -> list[str]:
         ("5pm", "17:00"),
         ("14:30 Uhr", "2:30 PM"),
         ("10km", "10 km"),
+        ("datetime.date(2026, 3, 3)", "2026-03-03"),
     ],
 )
 def test_one_value_in_two_writings_has_one_key(one: str, other: str) -> None:
@@ -70,6 +71,11 @@ def test_a_number_is_met_by_its_digits_alone() -> None:
     (number,) = [i for i in items_in('{"EU": 38.9}') if i.figure]
     assert number.figure == money.figure
     assert lookup_key(money) not in keys_of(number)
+
+
+def test_a_moment_that_python_printed_is_one_date_and_no_numbers() -> None:
+    said = "created_at=datetime.datetime(2026, 11, 27, 15, 14, 26, 351070, tzinfo=datetime.timezone.utc) content"
+    assert [(i.kind, i.key) for i in items_in(said)] == [("date", "2026-11-27")]
 
 
 def test_json_is_read_by_its_values() -> None:

@@ -129,8 +129,11 @@ def test_a_message_that_python_printed_is_read_as_what_was_said() -> None:
         "datetime.timezone.utc) content=\"it's at most 900 EUR\" type='TextMessage'"
     )
     other = printed.replace("source='user'", "source='planner'").replace('"it\'s at most 900 EUR"', "'so\\nbe it'")
-    said = messages_of([printed, other], "assistant")
+    handed = printed.replace("source='user'", "source='desk'").replace(
+        " type='T", " target='billing' context=[] type='T"
+    )
+    said = messages_of([printed, other, handed], "assistant")
     assert [(m["role"], m["parts"][0]["content"]) for m in said] == [
-        ("user", "it's at most 900 EUR"), ("assistant", "so\nbe it"),
+        ("user", "it's at most 900 EUR"), ("assistant", "so\nbe it"), ("assistant", "it's at most 900 EUR"),
     ]  # fmt: skip
     assert messages_of("id='1' is no message")[0]["parts"][0]["content"] == "id='1' is no message"

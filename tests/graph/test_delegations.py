@@ -110,6 +110,16 @@ def test_control_that_goes_back_and_forth_is_a_delegation_each_time() -> None:
     assert [e[:2] for e in edges(folded(facts))] == [("a#1", "b#1"), ("b#1", "a#2"), ("a#2", "b#2")]
 
 
+@pytest.mark.parametrize(("asked_at", "edge_count"), [(4, 1), (6, 0)])
+def test_a_model_hands_over_to_nobody_of_its_process_that_had_begun_before_it_was_asked(
+    asked_at: int, edge_count: int
+) -> None:
+    facts = [
+        agent(1, "a"), told(2, 1, "model", asked_at, target="b"), ended(2, 9), ended(1, 9), agent(3, "b", at_ns=5), ended(3, 9),
+    ]  # fmt: skip
+    assert len(edges(folded(facts))) == edge_count
+
+
 def test_one_agent_at_work_twice_at_once_has_an_invocation_for_each() -> None:
     facts = [agent(1, "a"), told(2, 1, target="b"), told(3, 1, target="b"), agent(4, "b", 2), agent(5, "b", 3)]
     trace = folded(facts)

@@ -96,6 +96,7 @@ _CODE = rf"(?:{_CODES}|[Dd]ollars?|[Dd]ólares|[Ee]uros?|[Pp]ounds sterling|[Yy]
 _PATTERN = re.compile(
     # a run of words that no value begins in, the most frequent: passed over at one go
     r"(?:(?![Ff]iscal\s|FY\s)[A-Za-z]{2,64}[,;:.!?]?[ \n](?=[A-Za-z]))+"
+    r"|(?=d)(?P<printed>datetime\.date(?:time)?\(\d{4}(?:, \d{1,2}){2,5}(?:, \d{1,6})?)"  # as Python prints it
     rf"|(?P<url>https?://[^\s<>\"'`\]}})|]{{1,500}})"
     rf"|(?P<email>(?<![\w.+-])[\w.+-]{{1,64}}+@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,5}})"
     rf"|(?=[~./])(?P<path>(?<![\w/.])(?:~|\.{{1,2}})?/(?:[\w.@-]{{1,80}}/){{0,12}}[\w.@-]{{1,80}})"
@@ -190,7 +191,7 @@ def _read(match: re.Match[str]) -> list[Item]:
             return [Item("path", text, text, start), *_identifiers_within(text, start)] if is_path else []
         case "iso" | "stamp":
             return [Item("date", text[:10], text, start)]
-        case "slash" | "mdy" | "dmy" | "my" | "dotted" | "cjk" | "other":
+        case "printed" | "slash" | "mdy" | "dmy" | "my" | "dotted" | "cjk" | "other":
             return [Item("date", _date_key(kind, text), text, start)]
         case "clock":
             return _time(text, start)
@@ -264,6 +265,8 @@ def _number(text: str) -> tuple[float, str]:
 
 def _date_key(kind: str, text: str) -> str:
     numbers = [int(n) for n in re.findall(r"\d+", text)]
+    if kind == "printed":
+        return f"{numbers[0]}-{numbers[1]:02d}-{numbers[2]:02d}"
     if kind == "slash":
         first, second, year = numbers
         month, day = (second, first) if first > 12 else (first, second)

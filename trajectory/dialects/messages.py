@@ -26,7 +26,7 @@ _LANGCHAIN = {
 _MAX_MESSAGES = 10_000
 _PRINTED = re.compile(
     r"""source='(?P<source>[^'\\]{0,200})' models_usage=[^']{0,200}metadata=\{[^{}]{0,1000}\} [^']{0,200}content="""
-    r"""(?P<content>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*") type='\w{1,60}'"""
+    r"""(?P<content>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*") (?:type|target)='"""
 )
 _Read = TypeVar("_Read")
 

@@ -245,7 +245,7 @@ class _Pairing:
         source = delegation.source if delegation is not None else span.owner
         for asked in reversed(self._asked):
             if (
-                asked.start_ns <= span.start_ns + _SKEW_NS
+                asked.start_ns <= span.start_ns + _skew_ns(asked, span)
                 and (asked.owner is source or asked.owner is None)
                 and same_agent(target_named(asked), target)
             ):
@@ -256,7 +256,8 @@ class _Pairing:
     def _asked_for(self, target: "Invocation") -> Delegation | None:
         for asked in reversed(self._asked):
             if (
-                asked.start_ns <= target.start_ns + _SKEW_NS
+                target.span is not None
+                and asked.start_ns <= target.start_ns + _skew_ns(asked, target.span)
                 and asked.owner is not target
                 and same_agent(target_named(asked), target.agent)
             ):
