@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.tui.story import ALERTS, DELEGATIONS, LANES, NOW_NS, RUNS, SPANS, STEPS
 from trajectory.errors import QueryError
-from trajectory.view.query import FIELDS, LONGEST_FILTER, Row, parse
+from trajectory.view.fields import FIELDS, Row
+from trajectory.view.query import LONGEST_FILTER, parse
 from trajectory.view.rows import TraceRow
 from trajectory.view.signal_rows import SignalPoint, SignalSeries
 
@@ -146,6 +147,22 @@ def test_rows_without_a_field_do_not_match_it() -> None:
 def test_a_step_is_as_long_as_it_says() -> None:
     step = msgspec.structs.replace(STEPS[0], duration_ns=2_500_000_000)
     assert parse("dur>2s")(step) and not parse("dur>3s")(step)
+
+
+@pytest.mark.parametrize(
+    ("state", "returned_ns", "kept"),
+    [
+        ("returned", NOW_NS - 60_000_000_000, True),
+        ("returned", NOW_NS - 200_000_000_000, False),
+        ("sent", 0, True),
+        ("lost", 0, False),
+    ],
+)
+def test_a_delegation_is_alive_until_its_answer_comes(state: str, returned_ns: int, kept: bool) -> None:
+    row = msgspec.structs.replace(
+        DELEGATIONS[0], sent_ns=NOW_NS - 600_000_000_000, returned_ns=returned_ns, state=state
+    )
+    assert parse("last:2m")(row, NOW_NS) is kept
 
 
 def test_spans_are_filtered_by_kind_agent_and_error() -> None:

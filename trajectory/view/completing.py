@@ -7,7 +7,7 @@ must be. The prompt calls it with each key.
 import re
 from collections.abc import Mapping, Sequence
 
-from trajectory.view.query import FIELDS
+from trajectory.view.fields import FIELDS
 
 _MOST = 50
 _WORD = re.compile(r'(?P<before>.*?(?:^|[\s(]))(?P<sign>[-!]*)(?P<word>[^\s()"]*|[A-Za-z_]+[:=]"[^"]*)$', re.DOTALL)
