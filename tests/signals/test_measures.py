@@ -196,6 +196,19 @@ def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], part
     assert guess >= low * 0.999 and (at == len(SECONDS) or guess <= SECONDS[at] * 1.001)
 
 
+@pytest.mark.parametrize(
+    ("values", "part", "most"), [([0.305, 0.706], 0.95, 0.86), ([0.7] * 3, 0.95, 0.83), ([0.0, 100.0], 1.0, 100.0)]
+)
+def test_a_quantile_of_a_few_leaves_room_for_the_others_in_their_sum(
+    values: list[float], part: float, most: float
+) -> None:
+    spread = Spread()
+    for value in values:
+        spread.put(value, SECONDS)
+    guess = spread.quantile(part, SECONDS)
+    assert guess is not None and max(values) * 0.9 <= guess <= most
+
+
 def test_a_group_has_the_minute_in_which_the_work_ended() -> None:
     measure = Measure("tool", "t", "a", "s", "1", "", 61_000_000_000, b"s")
     assert group_of(measure).window == 1

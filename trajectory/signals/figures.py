@@ -6,7 +6,8 @@ metrics endpoint, the command line and the screens.
 """
 
 from bisect import bisect_left
-from operator import add, attrgetter
+from math import inf
+from operator import add, attrgetter, mul
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +54,9 @@ def group_of(measure: Measure, grain: int = 1) -> Group:
     )
 
 
+_FEW_COUNT = 16  # values of which the sum says more than the width of a bucket
+
+
 class Spread(msgspec.Struct, array_like=True, gc=False):
     """A histogram: how many values are known, their sum, and how many lie in each bucket. No buckets before the first value."""
 
@@ -90,6 +94,9 @@ class Spread(msgspec.Struct, array_like=True, gc=False):
             if count and below + count >= wanted:
                 low = bounds[at - 1] if at else 0.0
                 high = bounds[at] if at < len(bounds) else max(bounds[-1], self.sum / max(self.count, 1))
+                if self.count <= _FEW_COUNT:
+                    others = sum(map(mul, self.buckets[1:], bounds)) - low
+                    high = max(low, min(high if at < len(bounds) else inf, self.sum - others))
                 return low + (high - low) * (wanted - below) / count
             below += count
         return None
