@@ -23,6 +23,7 @@ from trajectory.detection.provenance import provenance_of
 from trajectory.detection.route import answer_spans
 from trajectory.detection.spread import Spread
 from trajectory.detection.spreading import Spreads
+from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Finding
 from trajectory.model.words import SpanKind
@@ -34,10 +35,11 @@ MAX_ROOTS_COUNT = 1000  # of one trace that are followed
 class _Judged(NamedTuple):
     """A failure with the way that it took: as an exception, or by values, the one that went furthest first."""
 
+    place: tuple[int, bytes]  # when it failed, and where: no two are equal, so these sort by time
     root: Root
     escape: Escape | None = None
     spreads: tuple[Spread, ...] = ()
-
+    value: tuple[str, str] | None = None  # by which it went furthest, where it went by values
     passed: frozenset[bytes] = frozenset()  # spans on its way: those of them that failed, failed for this reason
 
 
@@ -77,6 +79,7 @@ class _Followed:
         self._escapes = Escapes(self._provenance, trace)
         self._spreads = Spreads(failures, self._provenance, trace)
         self._judged: dict[bytes, _Judged] = {}
+        self._spread: dict[bytes, _Judged] = {}  # those that went on to others
         self._told: dict[bytes, tuple[_Judged, Finding]] = {}
         self._generation = -1
         self._answers: frozenset[bytes] = frozenset()
@@ -93,8 +96,12 @@ class _Followed:
         for span_id in stale:
             root = self._failures.get(span_id)
             if root is not None and (span_id in self._judged or len(self._judged) < MAX_ROOTS_COUNT):
-                self._judged[span_id] = self._judge(root)
+                judged = self._judged[span_id] = self._judge(root)
+                self._spread.pop(span_id, None)
+                if judged.escape or judged.spreads:
+                    self._spread[span_id] = judged
             elif root is None and self._judged.pop(span_id, None) is not None:
+                self._spread.pop(span_id, None)
                 self._spreads.forget(span_id)
         return self._tell() if stale else []
 
@@ -103,14 +110,18 @@ class _Followed:
         return [finding for _, finding in self._told.values()]
 
     def _judge(self, root: Root) -> _Judged:
+        place = (root.at_ns, root.span.span_id)
         if self._provenance.structure.carries(root.span) and (root.is_silent or self._escapes.is_passed_on(root)):
-            return _Judged(root)  # a delegatee's answer, or its failure
+            return _Judged(place, root)  # a delegatee's answer, or its failure
         escape = self._escapes.judge(root)
         if escape is not None:
-            return _Judged(root, escape, (), frozenset(span.span_id for span in escape.path))
+            return _Judged(place, root, escape, passed=frozenset(span.span_id for span in escape.path))
         spreads = tuple(self._spreads.judge(root))
-        trail = spreads[0].trail if spreads else ()
-        return _Judged(root, None, spreads, frozenset(occurrence.span.span_id for occurrence in trail))
+        if not spreads:
+            return _Judged(place, root)
+        value, trail = spreads[0].value, spreads[0].trail
+        passed = frozenset(occurrence.span.span_id for occurrence in trail)
+        return _Judged(place, root, None, spreads, (value.kind, value.key), passed)
 
     def _tell(self) -> list[Finding]:
         """One cascade for each failure that spread, but none for what an earlier one brought about, and one for a value that
@@ -119,17 +130,14 @@ class _Followed:
         spoiled: set[bytes] = set()  # by a value: a tool's call, or whatever ended in an error
         followed: set[tuple[str, str]] = set()
         former, self._told = self._told, {}
-        spread = (j for j in self._judged.values() if j.escape or j.spreads)
-        for judged in sorted(spread, key=lambda j: (j.root.at_ns, j.root.span.span_id)):
-            span = judged.root.span
-            span_id = span.span_id
-            if span_id in escaped or (span_id in spoiled and (span.is_error or span.kind in _TOOLS)):
+        for judged in sorted(self._spread.values()):
+            _, span_id = judged.place
+            if span_id in escaped or (span_id in spoiled and _is_call(judged.root.span)):
                 continue
-            if judged.spreads:
-                value = judged.spreads[0].value
-                if (value.kind, value.key) in followed:
+            if judged.value is not None:
+                if judged.value in followed:
                     continue
-                followed.add((value.kind, value.key))
+                followed.add(judged.value)
             (spoiled if judged.escape is None else escaped).update(judged.passed)
             known = former.get(span_id)
             self._told[span_id] = known if known is not None and known[0] is judged else (judged, self._finding(judged))
@@ -139,3 +147,8 @@ class _Followed:
         if judged.escape is not None:
             return escape_finding(judged.escape, self._provenance, self._trace)
         return spread_finding(judged.spreads, self._answers, self._provenance, self._trace)
+
+
+def _is_call(span: Span) -> bool:
+    """Whether a span is a tool's call, or ended in an error."""
+    return span.is_error or span.kind in _TOOLS
