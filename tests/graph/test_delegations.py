@@ -1,7 +1,10 @@
 """Who gave work to whom, in every shape in which it is told; where errors began; what was done again; what it cost."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
+from tests.detection.asking import calls_of
 from tests.graph.pictures import SOURCE, TRACE, edges, folded, numbers
 from tests.graph.test_fold import span_id, started
 from tests.scenarios import Scenario
@@ -385,3 +388,37 @@ def test_an_error_that_passes_through_agents_counts_at_the_agent_where_it_began(
     facts = [agent(1, "planner"), agent(2, "booker", 1), started(3, 2, "tool")]
     trace = folded([*facts, *(ended(n, error=("ValueError", "bad")) for n in (3, 2, 1))])
     assert {name: usage.errors for name, usage in trace.agents().items()} == {"planner": 0, "booker": 1}
+
+
+def _control_passed(count: int) -> Iterator[Fact]:
+    for number in range(1, count):
+        source = {DELEGATION_SOURCE: f"a{(number - 1) % 7}"}
+        yield SpanStarted(TRACE, span_id(number), b"", number, 0, "agent", "turn", f"a{number % 7}", attributes=source)
+        yield ended(number, number)
+
+
+def _nobody_took_it_up(count: int) -> Iterator[Fact]:
+    """A delegation is refused, and the next is answered by its own delegation span."""
+    yield agent(1, "lead")
+    for number in range(2, count, 3):
+        yield from (told(number, 1, target="w", agent="lead"), ended(number, number))
+        yield told(number + 1, 1, target="w", agent="lead")
+        yield agent(number + 2, "w", number + 1)
+
+
+def _nobody_says_whose(count: int) -> Iterator[Fact]:
+    for number in range(1, count, 2):
+        yield from (told(number, target="w"), ended(number, number), agent(number + 1, "w"))
+
+
+def _parents_that_never_came(count: int) -> Iterator[Fact]:
+    for number in range(1, count, 2):
+        yield agent(number, f"a{number % 50}", 100_000 + number)
+        yield from (started(number + 1, number, "tool", f"look {number % 9}"), ended(number + 1, number + 1))
+        yield ended(number, number + 1)
+
+
+@pytest.mark.parametrize("telling", [_control_passed, _nobody_took_it_up, _nobody_says_whose, _parents_that_never_came])
+def test_twice_as_many_agents_are_paired_in_about_twice_the_steps(telling: Callable[[int], Iterator[Fact]]) -> None:
+    small, large = (calls_of(folded([*telling(count)]).delegations, "graph") for count in (300, 600))
+    assert large < 2.7 * small

@@ -11,7 +11,7 @@ from trajectory.detection.reader import reader_of
 from trajectory.detection.sameness import CHECKING, LOOKING, REDO, SEVERAL_VIEWS, Text, folded, says
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.invocation import Invocation
-from trajectory.graph.pairing import same_agent
+from trajectory.graph.roster import same_agent
 from trajectory.graph.trace import Trace
 from trajectory.model.words import DelegationMode, Slot, SpanKind
 

@@ -17,7 +17,7 @@ from trajectory.detection.reader import reader_of
 from trajectory.detection.words import shorten
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.echoes import told
-from trajectory.graph.pairing import same_agent
+from trajectory.graph.roster import same_agent
 from trajectory.graph.trace import Trace
 from trajectory.model.fact import Evidence, Finding
 from trajectory.model.words import DelegationMode, Grade, Severity, Slot, SpanKind

@@ -17,7 +17,7 @@ from trajectory.detection.reader import Reader, reader_of
 from trajectory.detection.sameness import REDO, Text, alike, came_to_nothing, says, text_of
 from trajectory.detection.words import stems
 from trajectory.graph.delegations import Delegation
-from trajectory.graph.pairing import same_agent
+from trajectory.graph.roster import same_agent
 from trajectory.graph.trace import Trace
 from trajectory.model.words import LinkKind
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from trajectory.graph.changes import Following
 from trajectory.graph.invocation import Invocation
 from trajectory.graph.span import Span
-from trajectory.graph.trace import Trace, descendants
+from trajectory.graph.trace import Trace
 
 _order_key = attrgetter("order_key")
 
@@ -27,8 +27,14 @@ class Touched:
         following = self._following = self._following or trace.watch()
         seen_count = following.seen_count
         spans = {span.span_id: span for i in following.take() if (span := trace.spans.get(i)) is not None}
-        for span in [s for s in spans.values() if s.children and s.recast_count > seen_count]:
-            spans.update((below.span_id, below) for below in descendants(span))
+        pending = [below for s in spans.values() if s.recast_count > seen_count for below in s.children]
+        walked: set[bytes] = set()
+        while pending:
+            below = pending.pop()
+            if below.span_id not in walked:  # nothing twice, however many were told otherwise above it
+                walked.add(below.span_id)
+                spans[below.span_id] = below
+                pending.extend(below.children)
         return sorted((s for s in spans.values() if not s.is_placeholder), key=_order_key)
 
 

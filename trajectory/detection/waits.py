@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from trajectory.graph.invocation import Invocation
-from trajectory.graph.pairing import same_agent, target_named
+from trajectory.graph.pairing import target_named
+from trajectory.graph.roster import same_agent
 from trajectory.graph.span import Span
 from trajectory.graph.trace import Trace
 from trajectory.model.words import DELEGATION_MODE, WAITS_FOR, DelegationMode, SpanKind

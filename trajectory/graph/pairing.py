@@ -1,7 +1,7 @@
 """Who gave work to whom, read off the agent, delegation, tool and model spans of one trace.
 
 Invariant: one act of giving is one delegation, however many spans tell of it, and its grade says how it is known. Pure:
-called by the fold when agents or delegations may have changed, with the few spans that matter.
+called by the fold when agents or delegations may have changed.
 
 Evidence, strongest first: the emitter's pair of delegation span and accepting agent span; an agent span under another
 agent's span; a delegation span met by the next invocation of the target that it names (or of anybody, where it names none);
@@ -11,15 +11,17 @@ sent and not received.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import islice, takewhile
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trajectory.graph.delegations import Delegation
 from trajectory.graph.echoes import first_telling, is_echo
 from trajectory.graph.keys import PayloadSource, call_ids, text_given, texts_asked
+from trajectory.graph.roster import Around, ByStart, Roster, letters, name_key, same_agent
 from trajectory.graph.span import Span
 from trajectory.model.words import (
     DELEGATION_GRADE,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from trajectory.graph.invocation import Invocation
 
 _MODEL, _TOOL, _DELEGATION = SpanKind.MODEL.value, SpanKind.TOOL.value, SpanKind.DELEGATION.value
+_TELLING = frozenset((_DELEGATION, _TOOL, _MODEL, SpanKind.OTHER.value))  # what may have the id of a call
+_order_key, _sent_key = attrgetter("order_key"), attrgetter("span.order_key")
 _CAUSAL = frozenset({LinkKind.FOLLOWS.value, LinkKind.CAUSED.value})
 _ID_WORDS = {"message": "one A2A message id", "task": "one A2A task id", "call": "one tool call id"}
 _MAX_CHAIN = 64
@@ -45,57 +49,61 @@ _SKEW_NS = 50_000_000  # how much earlier than its hand-over another process's c
 
 def derive_delegations(
     invocations: "Sequence[Invocation]",
-    spans: Sequence[Span],
-    every: Mapping[bytes, Span] = MappingProxyType({}),
+    spans: Mapping[bytes, Span] = MappingProxyType({}),
     body: PayloadSource = lambda digest: None,
 ) -> list[Delegation]:
-    """Delegations between `invocations`, given the delegation, tool and model `spans`, both by start; by time of sending.
-
-    `every` span by id is what links point at, `body` reads what was asked.
-    """
-    pairing = _Pairing(invocations, spans, every, body)
+    """Delegations between `invocations`, which come by start, given the trace's `spans` by id; by time of sending. `body` reads
+    what was asked."""
+    pairing = _Pairing(invocations, spans, body)
     pairing.nest()
     pairing.answer()
     pairing.take_word()
     pairing.infer()
     told = [*pairing.found.values(), *pairing.waiting]
     told = [d for d in told if d.source is not d.target or d.source is None]
-    carried = Counter(d.delegation_id for d in told)
-    for delegation in told:
-        delegation.is_shared = carried[delegation.delegation_id] > 1
-    return sorted(told, key=lambda d: (d.sent_ns, d.delegation_id))
+    carried = Counter([d.span.span_id for d in told])
+    if len(carried) < len(told):
+        for delegation in told:
+            delegation.is_shared = carried[delegation.delegation_id] > 1
+    return sorted(told, key=_sent_key)
 
 
 class _Pairing:
     """One derivation: what is found so far, and which spans are used up."""
 
-    def __init__(
-        self,
-        invocations: "Sequence[Invocation]",
-        spans: Sequence[Span],
-        every: Mapping[bytes, Span],
-        body: PayloadSource,
-    ) -> None:
+    def __init__(self, invocations: "Sequence[Invocation]", spans: Mapping[bytes, Span], body: PayloadSource) -> None:
         self.invocations = invocations
-        self._spans = every
+        self._spans = spans
         self._body = body
-        self._telling = spans
         self.found: dict[int, Delegation] = {}  # id(target invocation) → the delegation that it answers
         self.waiting: list[Delegation] = []
-        self._sent = [s for s in spans if s.kind == _DELEGATION]
-        self._tools = [s for s in spans if s.kind == _TOOL and not is_echo(s)]
-        self._asked = [s for s in spans if DELEGATION_TARGET in s.attributes and s.kind == _MODEL and target_named(s)]
         self._taken: set[bytes] = set()
-        self._spellings: dict[str, str] = {}  # a name's letters → the name as the first invocation spells it
-        for invocation in invocations:
-            self._spellings.setdefault(_letters(invocation.agent), invocation.agent)
+        self._roster = Roster(invocations)
+        self._sent: list[Span] = []
+        asked: dict[str, list[tuple[int, Span]]] = {}
+        for span in spans.values():
+            kind = span.kind
+            if kind == _DELEGATION:
+                self._sent.append(span)
+            elif kind == _MODEL and DELEGATION_TARGET in span.attributes and (target := target_named(span)):
+                asked.setdefault(name_key(target), []).append((span.start_ns, span))
+        self._sent.sort(key=_order_key)
+        self._asked = {key: ByStart(sorted(found, key=lambda pair: pair[1].order_key)) for key, found in asked.items()}
+
+    @cached_property
+    def _tools(self) -> Around:
+        """The calls of tools; asked for where nothing else explains an agent's work, which is seldom."""
+        return Around(s for s in self._spans.values() if s.kind == _TOOL and s.owner is not None)
 
     @cached_property
     def _by_id(self) -> dict[tuple[str, str], list[Span]]:
         """The spans that have an id; asked for where place and names do not explain an agent's work, which is seldom."""
         found: dict[tuple[str, str], list[Span]] = {}
-        for span in self._telling:
-            for pair in call_ids(span):
+        telling = (s for s in self._spans.values() if s.kind in _TELLING and not s.is_placeholder)
+        for span, pairs in sorted(
+            ((s, pairs) for s in telling if (pairs := call_ids(s))), key=lambda p: p[0].order_key
+        ):
+            for pair in pairs:
                 found.setdefault(pair, []).append(first_telling(span))
         return found
 
@@ -125,11 +133,15 @@ class _Pairing:
     def answer(self) -> None:
         """Delegation spans, each with the invocation that answers it."""
         nested = {d.span.span_id: d for d in self.found.values()}
+        open_ = Roster(i for i in self.invocations if self._is_open(i))
         for span in self._sent:
             if span.span_id in self._taken:
                 self._used_asked(span, nested.get(span.span_id))
             elif not _repeats_outer(span):
-                met = next((i for i in self.invocations if self._answers(i, span)), None)
+                met = next(
+                    (i for i in open_.since(span.start_ns - _SKEW_NS, target_named(span)) if self._answers(i, span)),
+                    None,
+                )
                 delegation = self._from_span(span, met)
                 delegation.asked = self._used_asked(span, delegation)
                 if met is None:
@@ -140,6 +152,13 @@ class _Pairing:
                         delegation.grade = Grade.OBSERVED
                     self.found[id(met)] = delegation
                     self._taken.add(span.span_id)
+                    if not self._is_open(met):
+                        open_.remove(met)
+
+    def _is_open(self, invocation: "Invocation") -> bool:
+        """Whether a delegation span may still explain an invocation, which nothing does or only the place of its own span."""
+        known = self.found.get(id(invocation))
+        return invocation.span is not None and (known is None or known.span is invocation.span)
 
     def take_word(self) -> None:
         """Agent spans that name who gave them control."""
@@ -148,13 +167,13 @@ class _Pairing:
             named = str(span.attributes.get(DELEGATION_SOURCE, "")) if span is not None else ""
             if span is not None and named and not same_agent(named, target.agent):
                 self.found[id(target)] = Delegation(
-                    self._latest(named, span.start_ns),
+                    self._roster.latest(named, span.start_ns + _SKEW_NS),
                     target,
                     span,
                     mode=str(span.attributes.get(DELEGATION_MODE, DelegationMode.TRANSFER)),
                     grade=str(span.attributes.get(DELEGATION_GRADE, Grade.DECLARED)),
                     reason=str(span.attributes.get(DELEGATION_REASON, "the agent span names who gave it control")),
-                    source_agent=self._spelled(named),
+                    source_agent=self._roster.spelled(named),
                 )
 
     def infer(self) -> None:
@@ -196,9 +215,9 @@ class _Pairing:
         named = str(attributes.get(DELEGATION_SOURCE, ""))
         grade = str(attributes.get(DELEGATION_GRADE, Grade.OBSERVED))
         if named and (source is None or not same_agent(source.agent, named)):
-            source = self._latest(named, span.start_ns) or source
+            source = self._roster.latest(named, span.start_ns + _SKEW_NS) or source
         elif source is None:
-            source, grade = self._before(span.start_ns, target_named(span)), Grade.INFERRED
+            source, grade = self._roster.only(span.start_ns, target_named(span)), Grade.INFERRED
         return Delegation(
             source,
             target,
@@ -206,30 +225,29 @@ class _Pairing:
             mode=str(attributes.get(DELEGATION_MODE, DelegationMode.CALL)),
             grade=grade,
             reason=str(attributes.get(DELEGATION_REASON, "delegated through the emitter")),
-            source_agent=self._spelled(named),
-            target_agent=self._spelled(target_named(span)),
+            source_agent=self._roster.spelled(named),
+            target_agent=self._roster.spelled(target_named(span)),
         )
 
     def _answers(self, invocation: "Invocation", span: Span) -> bool:
-        """Whether an invocation is the next one of the agent that a delegation span names, and not explained by better.
+        """Whether an open invocation of the agent that a delegation span names, if it names one, answers that.
 
         An agent span right under the sender's is explained by its place alone: the delegation span says more of the same.
         """
         known = self.found.get(id(invocation))
         sender = span.owner
         target = target_named(span)
-        if known is not None and not (known.span is invocation.span and self._gives_way(known, sender, target)):
+        if known is not None and not self._gives_way(known, sender, target):
             return False
         if invocation.span is None or invocation is sender:
             return False
         if invocation.start_ns < span.start_ns - _skew_ns(invocation.span, span):
             return False
-        if target:
-            fits = same_agent(invocation.agent, target)
-        else:
+        if not target:
             named = str(span.attributes.get(DELEGATION_SOURCE, "")) or (sender.agent if sender is not None else "")
-            fits = not same_agent(invocation.agent, named)
-        return fits and all(above is not invocation.span for above in span.ancestors())  # who asks is no answer to it
+            if same_agent(invocation.agent, named):
+                return False
+        return all(above is not invocation.span for above in span.ancestors())  # who asks is no answer to it
 
     def _gives_way(self, nested: Delegation, sender: "Invocation | None", target: str) -> bool:
         """Whether a place explains less than a delegation span does: that of the sender's own call, or, where the span names
@@ -243,26 +261,23 @@ class _Pairing:
         """The model call that asked for this delegation, used up: the latest one before it by the same agent."""
         target = delegation.target_agent if delegation is not None else target_named(span)
         source = delegation.source if delegation is not None else span.owner
-        for asked in reversed(self._asked):
-            if (
-                asked.start_ns <= span.start_ns + _skew_ns(asked, span)
-                and (asked.owner is source or asked.owner is None)
-                and same_agent(target_named(asked), target)
-            ):
-                self._asked.remove(asked)
-                return asked
-        return None
+        return self._use_asked(target, span, lambda asked: asked.owner is source or asked.owner is None)
 
     def _asked_for(self, target: "Invocation") -> Delegation | None:
-        for asked in reversed(self._asked):
-            if (
-                target.span is not None
-                and asked.start_ns <= target.start_ns + _skew_ns(asked, target.span)
-                and asked.owner is not target
-                and same_agent(target_named(asked), target.agent)
-            ):
-                self._asked.remove(asked)
-                return self._from_span(asked, target)
+        if target.span is None:
+            return None
+        asked = self._use_asked(target.agent, target.span, lambda asked: asked.owner is not target)
+        return self._from_span(asked, target) if asked is not None else None
+
+    def _use_asked(self, target: str, began: Span, fits: Callable[[Span], bool]) -> Span | None:
+        """The latest model call before something began that asked for a target and fits, used up."""
+        calls = self._asked.get(name_key(target))
+        if calls is None:
+            return None
+        for asked in calls.until(began.start_ns + _SKEW_NS):
+            if asked.start_ns <= began.start_ns + _skew_ns(asked, began) and fits(asked):
+                calls.remove(asked.start_ns, asked)
+                return asked
         return None
 
     def _pointed_at(self, target: "Invocation") -> Delegation | None:
@@ -282,11 +297,13 @@ class _Pairing:
     def _same_id(self, target: "Invocation") -> Delegation | None:
         """The one call of another agent that has an id of this invocation, where no other invocation has it."""
         for kind, value in (pair for span in _entry(target) for pair in call_ids(span)):
+            if len(self._by_taken[kind, value]) != 1:
+                continue
             own = {id(span) for span in _entry(target)}
-            calls = [s for s in self._by_id.get((kind, value), ()) if id(s) not in own]
+            found = {id(s): s for s in self._by_id.get((kind, value), ()) if id(s) not in own}
             # a call and the request that carries it are one
-            calls = [s for s in dict.fromkeys(calls) if s.parent not in calls]
-            if len(calls) == 1 == len(self._by_taken[kind, value]) and calls[0].span_id not in self._taken:
+            calls = [s for s in found.values() if id(s.parent) not in found]
+            if len(calls) == 1 and calls[0].span_id not in self._taken:
                 (call,) = calls
                 if call.owner is not None and call.owner is not target:
                     self._taken.add(call.span_id)
@@ -309,16 +326,12 @@ class _Pairing:
         """
         around = [
             tool
-            for tool in self._tools
-            if tool.owner is not None
-            and tool.owner is not target
-            and tool.span_id not in self._taken
-            and tool.start_ns <= target.start_ns
-            and (not tool.end_ns or 0 < target.end_ns <= tool.end_ns)
+            for tool in self._tools.around(target.start_ns, target.end_ns)
+            if tool.owner is not target and tool.span_id not in self._taken and not is_echo(tool)
         ]
-        named = [tool for tool in around if _letters(target.agent) in _letters(tool.name)]
+        named = [tool for tool in around if letters(target.agent) in letters(tool.name)]
         asked = [] if named else self._asked_alike(around, target)
-        if len(named) > 1 and len({_letters(tool.name) for tool in named}) > 1:
+        if len(named) > 1 and len({letters(tool.name) for tool in named}) > 1:
             named = []  # two tools as good
         if not named and len(asked) != 1:
             return None
@@ -326,20 +339,6 @@ class _Pairing:
         self._taken.add(tool.span_id)
         reason = "is named after the agent" if named else "asked what the agent was asked"
         return _call(tool, target, Grade.INFERRED, f"a tool call of the other agent waited for it and {reason}")
-
-    def _latest(self, agent: str, before_ns: int) -> "Invocation | None":
-        earlier = [i for i in self.invocations if same_agent(i.agent, agent) and i.start_ns <= before_ns + _SKEW_NS]
-        return earlier[-1] if earlier else None
-
-    def _before(self, before_ns: int, not_agent: str) -> "Invocation | None":
-        """The one agent that had begun to work, where a hand-over does not say whose it is; of two, nobody."""
-        earlier = [i for i in self.invocations if i.start_ns <= before_ns and not same_agent(i.agent, not_agent)]
-        return earlier[-1] if earlier and all(same_agent(i.agent, earlier[-1].agent) for i in earlier) else None
-
-    def _spelled(self, agent: str) -> str:
-        """An agent's name as its own spans spell it: tools write `travel_agent` for `Travel Agent`."""
-        letters = _letters(agent)
-        return self._spellings.get(letters, agent) if letters else agent
 
 
 def _call(span: Span, target: "Invocation", grade: str, reason: str) -> Delegation:
@@ -363,16 +362,6 @@ def _skew_ns(one: Span, other: Span) -> int:
 def target_named(span: Span) -> str:
     """The agent that a span hands over to; empty where it names none."""
     return str(span.attributes.get(DELEGATION_TARGET, ""))
-
-
-def same_agent(one: str, other: str) -> bool:
-    """Whether two spellings are one agent's name: letters and digits count, their case does not."""
-    return one == other or (bool(one) and _letters(one) == _letters(other) != "")
-
-
-@lru_cache(maxsize=4096)
-def _letters(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def _repeats_outer(span: Span) -> bool:

@@ -18,7 +18,7 @@ from trajectory.graph.invocation import Invocation as Invocation
 from trajectory.graph.invocation import Usage as Usage
 from trajectory.graph.invocation import count_usage, says_usage
 from trajectory.graph.invocation import tool_name as tool_name
-from trajectory.graph.keys import PayloadSource, call_ids
+from trajectory.graph.keys import PayloadSource
 from trajectory.graph.pairing import derive_delegations
 from trajectory.graph.span import Span
 from trajectory.model.content import text_of
@@ -28,8 +28,6 @@ ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
 _WORK = frozenset((SpanKind.MODEL, SpanKind.TOOL, SpanKind.RETRIEVAL))
 _PARTING = frozenset((SpanKind.TOOL, SpanKind.DELEGATION))
-_TELLING = frozenset((SpanKind.DELEGATION, SpanKind.TOOL, SpanKind.MODEL))  # what may tell of a delegation
-_OTHER = SpanKind.OTHER.value
 _order_key = attrgetter("order_key")
 
 
@@ -174,10 +172,7 @@ class Trace(Fold):
         for invocation in self._invocations:
             counts[invocation.agent] = counts.get(invocation.agent, 0) + 1
             self._labels[id(invocation)] = f"{invocation.agent}#{counts[invocation.agent]}"
-        told = [s for s in self.spans.values() if s.kind in _TELLING or (s.kind == _OTHER and call_ids(s))]
-        told = [s for s in told if not s.is_placeholder]
-        told.sort(key=_order_key)
-        self._delegations = derive_delegations(self._invocations, told, self.spans, self._payload)
+        self._delegations = derive_delegations(self._invocations, self.spans, self._payload)
         self._vehicles = {s.span_id for d in self._delegations if d.span.kind in _PARTING for s in tellings(d.span)}
 
     def agents(self) -> dict[str, Usage]:
