@@ -33,7 +33,7 @@ COMMANDS = {
     "alerts": "what goes wrong over all runs, whom it was told; acknowledge it, mute it, try a channel",
     "check": "hold runs against a policy, for CI: exit 1 where it is broken, 3 where nobody can tell",
     "blame": "which step most likely broke a run, ranked, with reasons",
-    "graph": "write a trace's delegation or span graph to a file",
+    "graph": "write a trace's graph to a file: of delegations, of spans, or of where values came from",
     "export": "write a trace to a file for other tools",
     "forward": "send stored traces to another backend by OTLP",
     "pin": "keep traces and sessions for good, whatever the store's bounds say",
