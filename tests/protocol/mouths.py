@@ -54,7 +54,7 @@ from trajectory.receiver.gate import Gate, is_equal
 from trajectory.receiver.http import HttpApp
 from trajectory.receiver.receiver import Receiver
 from trajectory.receiver.requests import Signal
-from trajectory.receiver.rpc import exporting
+from trajectory.receiver.rpc import ComingIn, exporting
 from trajectory.store import bodies
 from trajectory.store.journal import Journal, JournalReader
 from trajectory.store.settling import Settling
@@ -255,7 +255,7 @@ async def _called(headers: list[tuple[str, str]], body: bytes) -> None:
         call, receiver = _Call(headers), Receiver(_Taking())
         try:
             gate = Gate(lambda token: is_equal(token, "sesame"))
-            answer = await exporting(signal, receiver, gate, asyncio.Semaphore())(_one(body), call)
+            answer = await exporting(signal, receiver, gate, ComingIn())(_one(body), call)
             assert isinstance(answer.SerializeToString(), bytes)
         except grpc.aio.AbortError:
             assert call.is_over

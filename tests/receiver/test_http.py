@@ -1,6 +1,7 @@
 """OTLP over HTTP, as exporters and others send it: every encoding, every refusal, nothing lost and nothing twice."""
 
 import asyncio
+import contextlib
 import gzip
 import http.client
 import json
@@ -10,14 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from tests.collector.builders import wait_for
 from tests.dialects.build import otel_span, request
 from tests.receiver.room import JSON, PROTOBUF, Room, body_of, json_of, new_trace, spans
 from tests.receiver.test_receiver import HeldWay
-from trajectory.receiver import bodies, door, process
+from trajectory.receiver import bodies, bounds, door, process, requests
 from trajectory.receiver import http as http_room
 from trajectory.receiver.beside import listen
 from trajectory.receiver.bodies import MAX_BODY_BYTES
@@ -313,6 +318,65 @@ def test_a_reader_that_fails_over_a_body_costs_that_body_alone(monkeypatch: pyte
     monkeypatch.setattr("trajectory.receiver.requests.read", failing)
     status, said = asgi({"type": "http.request", "body": b"{}"})
     assert status == 500 and b"a body that nobody thought of" in said
+
+
+def _small(tag: int, count: int) -> bytes:
+    """A trace request of one span with so many empty messages of a kind."""
+    body = bytes((tag, 0)) * count
+    for outer in (0x12, 0x12, 0x0A):
+        length, left = b"", len(body)
+        while left > 0x7F:
+            length, left = length + bytes((left & 0x7F | 0x80,)), left >> 7
+        body = bytes((outer,)) + length + bytes((left,)) + body
+    return body
+
+
+@pytest.mark.parametrize("part", [0x5A, 0x4A, 0x6A], ids=["events", "attributes", "links"])
+def test_a_body_of_more_parts_than_memory_is_for_is_refused_before_it_is_read(
+    part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MAX_PARTS", 500)
+    bounds.check(_small(part, 497), "protobuf", ExportTraceServiceRequest)
+    with pytest.raises(bodies.RefusedError, match="more parts than are taken at once") as said:
+        requests.read("traces", "protobuf", _small(part, 498), lambda span: True)
+    assert said.value.status == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "is_taken"),
+    [
+        (b"[" + b"{}," * 700_000 + b"{}]", False),
+        (b'["\\"' + b",[:{" * 300_000 + b'", "' + b",[:{" * 20, True),  # a text, and one that is cut
+        (b"[" + b'{"k":"v"},' * 300_000 + b"{}]", True),
+    ],
+    ids=["many", "signs in a text", "large"],
+)
+def test_the_parts_of_json_are_counted_beside_its_texts(
+    body: bytes, is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "_JSON_PARTS", 1 << 20)
+    with contextlib.nullcontext() if is_taken else pytest.raises(bodies.RefusedError, match="more parts"):
+        bounds.check(body, "json", ExportTraceServiceRequest)
+
+
+def test_parts_of_protobuf_are_counted_as_protobuf_reads_them() -> None:
+    whole = request(*spans(new_trace(), "plan", "search", "book"))
+    whole.resource_spans.add().scope_spans.add().spans.add(flags=7, name="x" * 300).events.add(time_unix_nano=9)
+    held = whole.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="k").value.kvlist_value.values
+    held.add(key="k").value.array_value.values.add().double_value = 0.5
+    held.add(key="k").value.int_value = 1 << 40
+    body = whole.SerializeToString()
+    count = bounds.parts_in(body, ExportTraceServiceRequest.DESCRIPTOR, 1000)
+    assert count == _parts_of(whole) > 20
+    assert bounds.parts_in(body, ExportTraceServiceRequest.DESCRIPTOR, 5) == 6
+    for end in range(len(body)):
+        assert bounds.parts_in(body[:end], ExportTraceServiceRequest.DESCRIPTOR, 1000) <= count
+
+
+def _parts_of(message: Message) -> int:
+    held = [value for field, value in message.ListFields() if field.message_type is not None]
+    inner = [one for value in held for one in ([value] if isinstance(value, Message) else value)]
+    return len(inner) + sum(map(_parts_of, inner))
 
 
 def test_what_is_no_request_of_http_is_not_answered() -> None:

@@ -128,6 +128,23 @@ async def test_few_bodies_come_in_at_a_time_and_one_that_does_not_come_is_ended(
         receiver.close()
 
 
+async def test_streams_that_say_nothing_keep_nobody_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "_AT_ONCE", 1)
+    monkeypatch.setattr(rpc, "_HURRIED_S", 0.01)
+    receiver = Receiver(HeldWay())
+    server, port = await rpc.begin("127.0.0.1:0", receiver, Gate())
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            await channel.channel_ready()
+            calls = [channel.stream_unary(EXPORT)(_endless(), timeout=20) for _ in range(4)]
+            assert await channel.unary_unary(EXPORT)(b"", timeout=20) == b""
+            for call in calls:
+                call.cancel()
+    finally:
+        await server.stop(None)
+        receiver.close()
+
+
 class _Kept:
     """A call whose end is kept, as grpcio keeps it."""
 
@@ -155,7 +172,7 @@ async def test_a_body_that_is_refused_is_let_go_also_where_the_end_of_the_call_i
     try:
         before = [sys.getrefcount(body) for body in bodies]
         with pytest.raises(grpc.aio.AbortError):
-            await rpc.exporting("traces", receiver, Gate(), asyncio.Semaphore())(come(), call)
+            await rpc.exporting("traces", receiver, Gate(), rpc.ComingIn())(come(), call)
         receiver.close()
         assert call.ended is not None
         async with asyncio.timeout(5):  # the thread that inflates lets go a moment later

@@ -10,13 +10,20 @@ from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from trajectory.dialects.otlp import Media, ReadResult, check_metrics, read_logs, read_request
 from trajectory.dialects.raw import RawSpan
 from trajectory.errors import WireError
+from trajectory.receiver import bounds
 from trajectory.receiver.bodies import RefusedError
 
 Signal = Literal["traces", "logs", "metrics"]
@@ -30,6 +37,11 @@ _RESPONSES: dict[Signal, tuple[type, str]] = {
     "traces": (ExportTraceServiceResponse, "rejected_spans"),
     "logs": (ExportLogsServiceResponse, "rejected_log_records"),
     "metrics": (ExportMetricsServiceResponse, "rejected_data_points"),
+}
+_REQUESTS: dict[Signal, type] = {
+    "traces": ExportTraceServiceRequest,
+    "logs": ExportLogsServiceRequest,
+    "metrics": ExportMetricsServiceRequest,
 }
 # google.rpc.Code for the statuses that we answer
 _CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
@@ -49,6 +61,7 @@ def media_of(content_type: str) -> Media:
 
 def read(signal: Signal, media: Media, body: bytes, is_wanted: Callable[[RawSpan], bool]) -> ReadResult:
     """What a request holds. Raises RefusedError where it is none. Metrics are looked at and not kept."""
+    bounds.check(body, media, _REQUESTS[signal])
     try:
         match signal:
             case "traces":

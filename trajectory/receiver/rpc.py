@@ -23,6 +23,7 @@ from trajectory.receiver.receiver import PATIENCE_S, Receiver
 from trajectory.receiver.requests import Signal
 
 _AT_ONCE = 8  # bodies that come in: each is held twice, in grpcio and here
+_HURRIED_S = 2.0  # for a body to come in while others wait
 _MAX_CONNECTIONS = 256  # with those of HTTP fewer than a process may have files
 _MAX_STREAMS = 100  # of one connection
 _HANDSHAKE_MS = 10_000
@@ -55,7 +56,7 @@ async def begin(endpoint: str, receiver: Receiver, gate: Gate) -> tuple["grpc.ai
             ("grpc.so_reuseport", 0),  # a second collector is to be told that the port is taken
         ]
     )
-    coming_in = asyncio.Semaphore(_AT_ONCE)
+    coming_in = ComingIn()
     for signal, service in _SERVICES.items():
         server.add_generic_rpc_handlers((_handler(service, exporting(signal, receiver, gate, coming_in)),))
     try:
@@ -78,7 +79,7 @@ def _handler(service: str, export: Callable[[AsyncIterator[bytes], Any], Awaitab
 
 
 def exporting(
-    signal: Signal, receiver: Receiver, gate: Gate, coming_in: asyncio.Semaphore
+    signal: Signal, receiver: Receiver, gate: Gate, coming_in: "ComingIn"
 ) -> Callable[[AsyncIterator[bytes], Any], Awaitable[Any]]:
     """What one export service does with a request's body; a refusal ends the call by its status."""
 
@@ -86,7 +87,7 @@ def exporting(
         gate.check(headers)
         held = receiver.hold()
         try:
-            async with _turn(coming_in):
+            async with coming_in.turn():
                 body = await _body(bodies)
             held.add(len(body))
             body = await unpacked(body, encoding_of(body))
@@ -109,34 +110,56 @@ def exporting(
     return export
 
 
-@contextlib.asynccontextmanager
-async def _turn(coming_in: asyncio.Semaphore) -> AsyncIterator[None]:
-    """One of the bodies that may come in at once. How long one is, grpcio does not say before it is there whole."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            await coming_in.acquire()
-    except TimeoutError:
-        raise RefusedError(429, "more comes than can be taken at once: come again", _BUSY_S) from None
-    try:
-        yield
-    finally:
-        coming_in.release()
+class ComingIn:
+    """The bodies that come in at once, few of them. How long one is, grpcio does not say before it is there whole."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(_AT_ONCE)
+        self._waiting_count = 0
+        self._limits: set[asyncio.Timeout] = set()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One body's turn, which is short while others wait: streams that say nothing would keep everybody out."""
+        self._waiting_count += 1
+        if self._free.locked():
+            self._hurry(asyncio.get_running_loop().time() + _HURRIED_S)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise RefusedError(429, "more comes than can be taken at once: come again", _BUSY_S) from None
+        finally:
+            self._waiting_count -= 1
+        try:
+            async with asyncio.timeout(_HURRIED_S if self._waiting_count else BODY_S) as limit:
+                self._limits.add(limit)
+                try:
+                    yield
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError:
+            raise RefusedError(408, "the body did not come in time: come again") from None
+        finally:
+            self._free.release()
+
+    def _hurry(self, soon_s: float) -> None:
+        for limit in self._limits:
+            until_s = limit.when()
+            if until_s is not None and until_s > soon_s:
+                limit.reschedule(soon_s)
 
 
 async def _body(bodies: AsyncIterator[bytes]) -> bytes:
     """The one request of a call. Its end is waited for: before it, grpcio keeps what it handed on."""
     found: list[bytes] = []
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for body in bodies:
-                found.append(body)
-                if len(found) > 1:
-                    break
-        if len(found) != 1:
-            raise RefusedError(400, "a call has one request, and this one none or more")
-        return found[0]
-    except TimeoutError:
-        raise RefusedError(408, f"the body did not come within {BODY_S:.0f} s") from None
+    async for body in bodies:
+        found.append(body)
+        if len(found) > 1:
+            break
+    if len(found) != 1:
+        raise RefusedError(400, "a call has one request, and this one none or more")
+    return found[0]
 
 
 def _details(code: grpc.StatusCode, fault: RefusedError) -> tuple[tuple[str, bytes], ...]:
