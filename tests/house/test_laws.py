@@ -161,6 +161,36 @@ def test_what_strangers_call_or_implement_says_what_it_takes_and_gives(module: s
     assert [each for name in names for each in undocumented(getattr(room, name), f"{module}.{name}")] == []
 
 
+def raised_by(node: ast.AST) -> Iterator[str]:
+    """The exceptions that a function raises by name, but for what it may catch itself and what those inside it raise."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Raise) and isinstance(child.exc, ast.Call) and isinstance(child.exc.func, ast.Name):
+            yield child.exc.func.id
+        elif isinstance(child, ast.Try):
+            for part in (*child.handlers, *child.orelse, *child.finalbody):
+                yield from raised_by(part)
+        elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield from raised_by(child)
+
+
+def unsaid(node: ast.AST, words: str = "") -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if child.name.startswith("_") and child.name != "__init__":
+                continue
+            told = f"{words} {ast.get_docstring(child) or ''}"
+            if isinstance(child, ast.ClassDef):
+                yield from unsaid(child, told)
+            elif "Raises" not in told:
+                silent = (name for name in raised_by(child) if name not in told and name != "NotImplementedError")
+                yield from (f"{child.name}: {name}" for name in silent)
+
+
+def test_what_a_function_raises_is_said_where_it_is_described() -> None:
+    rooms = {name: path for name, path in modules().items() if not name.startswith("trajectory.cli")}
+    assert [f"{name}.{each}" for name, path in rooms.items() for each in unsaid(parsed(path))] == []
+
+
 def test_names_of_classes_are_words_for_things() -> None:
     vague = re.compile(r"class \w*(Manager|Helper|Utils?|Base|Impl)\b")
     assert [p.name for p in sources() if vague.search(p.read_text())] == []

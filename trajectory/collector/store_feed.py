@@ -63,6 +63,7 @@ class StoreFeed:
             library.refresh()
 
     def mark(self, trace_id: str, alert_key: str, action: str, for_s: int = 0) -> None:
+        """Raises TrajectoryError: a store is not written by who reads it."""
         raise TrajectoryError(
             "this store is open for reading only: serve it (`trajectory serve --store`) to mark alerts"
         )

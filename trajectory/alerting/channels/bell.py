@@ -20,7 +20,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Bell:
-    """Rings on standard error. `write` and `is_terminal` are for tests."""
+    """Rings on standard error; Refused where that is no terminal. `write` and `is_terminal` are for tests."""
 
     takes = Options
     hears: frozenset[str] = frozenset()

@@ -38,7 +38,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Command:
-    """Runs the program once for each message; exit 0 means taken."""
+    """Runs the program once for each message; exit 0 means taken, any other Unsent."""
 
     takes = Options
     hears = frozenset({"acknowledge", "close"})

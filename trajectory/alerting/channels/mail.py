@@ -72,7 +72,7 @@ class _ServerBehindTLS(smtplib.SMTP_SSL, _Server):
 
 
 class Mail:
-    """Sends by one server."""
+    """Sends by one server. Raises ConfigError for a password in the clear, and as every channel Unsent or Refused."""
 
     takes = Options
     hears = frozenset({"close"})
