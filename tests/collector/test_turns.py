@@ -1,5 +1,6 @@
 """The turns: each source's frames in their order, a flood before nobody else's, nothing settled that was not stored."""
 
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trajectory.collector import turns as turning
+from trajectory.collector.desk import Desk
+from trajectory.collector.pipeline import Pipeline
+from trajectory.collector.publish import Publisher
 from trajectory.collector.turns import Turns
 from trajectory.protocol import frames
 from trajectory.store.journal import Journal, JournalReader
+from trajectory.store.sqlite import open_writer
+from trajectory.view.rows import Health
 
 
 def frame(source: int, first_seq: int) -> bytes:
@@ -110,3 +116,21 @@ def test_what_cannot_be_read_has_a_turn_of_its_own_and_no_more_is_looked_at_than
     turns.settled()
     turns.look(journal.end)
     assert [record.frame for record in turns.take(9)] == [frame(2, 0)]
+
+
+def test_a_journal_that_does_not_read_as_it_was_written_is_said_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.append([frame(1, 0), frame(1, 1), frame(1, 2)], 1)
+    (path,) = (tmp_path / "journal").glob("*.frames")
+    path.write_bytes(path.read_bytes().replace(frame(1, 1), frame(2, 1)))
+    pipeline = Pipeline(open_writer(tmp_path / "store.db"), [], time.time_ns)
+    publisher = Publisher(pipeline, Health, is_live=lambda: True)
+    desk = Desk(pipeline, publisher, JournalReader(tmp_path / "journal"), time.time_ns)
+    while desk.settle(journal.end):
+        pass
+    journal.append([frame(1, 3)], 1)
+    assert desk.settle(journal.end)
+    health = pipeline.vitals.health(0, emitters=0, store="", endpoint="")
+    assert [notice for notice in health.notices if "as it was written" in notice] == [
+        "1 frames or facts could not be read, the last: the journal does not read as it was written: is its disk failing?"
+    ]

@@ -34,6 +34,7 @@ class Desk:
         self._turns = Turns(journal)
         self._settling = Settling(pipeline.writer.next_seq)
         self._again_ns = 0
+        self._is_damage_told = False
 
     @property
     def position(self) -> Position:
@@ -68,6 +69,9 @@ class Desk:
             self._turns.put_back()
             self._settling.forget()
             return False
+        if self._journal.damaged_count and not self._is_damage_told:
+            self._is_damage_told = True
+            vitals.quarantined("the journal does not read as it was written: is its disk failing?")
         vitals.reasons.extend(self._settling.unread)
         self._settling.stored()
         if batches:
