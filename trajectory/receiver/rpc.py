@@ -120,7 +120,10 @@ class ComingIn:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """One body's turn, which is short while others wait: streams that say nothing would keep everybody out."""
+        """One body's turn, which is short while others wait: streams that say nothing would keep everybody out.
+
+        Raises RefusedError where it does not come soon enough, or the body does not.
+        """
         self._waiting_count += 1
         if self._free.locked():
             self._hurry(asyncio.get_running_loop().time() + _HURRIED_S)
