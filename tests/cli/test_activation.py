@@ -126,6 +126,11 @@ def test_a_model_that_is_told_of_by_the_framework_that_calls_it_is_not_missing(m
     monkeypatch.setitem(sys.modules, "agents", ModuleType("agents"))
     monkeypatch.setattr(activation, "_names", {"openai_agents"})
     assert activation.missing() == []
+    activation._names.clear()
+    monkeypatch.setitem(sys.modules, "pydantic_ai", ModuleType("pydantic_ai"))  # it tells its model calls itself
+    monkeypatch.setitem(sys.modules, "anthropic", ModuleType("anthropic"))
+    monkeypatch.delitem(sys.modules, "agents")
+    assert activation.missing() == []
 
 
 def test_a_report_is_written_where_it_is_asked_for_and_nobody_minds_where_it_cannot_be(

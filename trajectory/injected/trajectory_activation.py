@@ -32,8 +32,12 @@ KNOWN = {
     "mistralai": "openinference-instrumentation-mistralai", "groq": "openinference-instrumentation-groq",
     "google.genai": "openinference-instrumentation-google-genai",
 }  # fmt: skip
-# Instrumentations that also cover a module: with them nothing is missing.
-_COVERED = {"openai": ("agents", "litellm", "langchain_core"), "litellm": ("crewai", "smolagents")}
+# Those whose spans also tell the calls of a module: with them nothing is missing.
+_COVERED = {
+    "openai": ("agents", "litellm", "langchain_core", "pydantic_ai"), "litellm": ("crewai", "smolagents"),
+    "anthropic": ("pydantic_ai",), "mistralai": ("pydantic_ai",), "groq": ("pydantic_ai",),
+    "google.genai": ("pydantic_ai", "google.adk"),
+}  # fmt: skip
 
 Report = dict[str, list[str]]
 REPORT: Report = {"instrumented": [], "trouble": [], "missing": []}
@@ -257,7 +261,8 @@ def missing() -> list[str]:
 
 
 def _is_told(module: str, told: set[str]) -> bool:
-    return KNOWN.get(module, "").removeprefix("openinference-instrumentation-").replace("-", "") in told
+    package = KNOWN[module]
+    return not package or package.removeprefix("openinference-instrumentation-").replace("-", "") in told
 
 
 def report() -> None:
