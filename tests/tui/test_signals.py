@@ -117,6 +117,24 @@ async def test_group_window_and_metric_change_by_a_key() -> None:
         assert len(titles) == 9 and "output length, characters a call" in titles
 
 
+async def test_what_is_asked_for_by_a_key_comes_though_the_view_is_paused() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("space", "p")
+        await driver.beat(2)
+        screen = screen_of(driver)
+        assert "asking" not in screen.runs.status and screen.runs.keys
+        await driver.press("h", "b")
+        await driver.beat(2)
+        assert (
+            "asking" not in screen.runs.status and screen.view is not None and screen.view.series[0].name == "research"
+        )
+        held = screen.view
+        feed.moved()
+        await driver.beat(2)
+        assert screen.view is held
+
+
 async def test_only_one_agent_is_shown_and_escape_shows_all_again() -> None:
     async with driving() as driver:
         await driver.press("p", "b", "d")

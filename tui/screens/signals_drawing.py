@@ -13,7 +13,7 @@ from trajectory.view.query import parse
 from trajectory.view.signal_rows import SignalMark, SignalSeries
 from trajectory.view.spikes import spikes
 from trajectory.view.text import wrapped
-from trajectory.view.views import SignalsQuery, SignalsView, View
+from trajectory.view.views import Query, SignalsQuery, SignalsView, View
 from tui.drawing.line import Line, spread
 from tui.drawing.numbers import many
 from tui.drawing.plot import Axis, Band, plot_lines, room_for, spoken_band
@@ -53,6 +53,7 @@ class SignalsDrawing(SignalsPlace):
         super().__init__(*where, **at)
         self._chosen: list[str] = []  # keys of series to compare
         self._compared: tuple[object, list[Compared]] = (None, [])
+        self._answered: Query | None = None  # the question that the view shown answers
 
     def compose_body(self) -> ComposeResult:
         signs = self.tui.signs
@@ -267,6 +268,16 @@ class SignalsDrawing(SignalsPlace):
         return plot_lines(bands, axis, width, height, self.signs)
 
     # Drawing
+
+    def answered(self, query: Query, view: View) -> None:
+        super().answered(query, view)
+        if self.held is None:
+            self._answered = query
+
+    def draw_paused(self, view: SignalsView) -> None:
+        """Draws what came in answer to another question than what is shown: paused is what comes by itself."""
+        if self._answered != self.asks():
+            self.release()
 
     def draw_view(self, view: SignalsView) -> None:
         self._arrive_at_place(view)
