@@ -460,6 +460,22 @@ async def test_a_tail_that_follows_shows_the_newest() -> None:
         assert "following" in driver.text
 
 
+async def test_a_look_into_another_run_comes_though_the_list_is_paused() -> None:
+    feed = StoryFeed()
+    async with driving(feed) as driver:
+        await driver.press("j", "space")
+        await driver.beat(2)
+        first = feed.alerts[0].alert_id
+        assert f"{first} " not in driver.text
+        await driver.press("k")
+        await driver.beat(2)
+        assert f"{first} " in driver.text
+        feed.alerts = feed.alerts[1:]
+        feed.moved()
+        await driver.beat(2)
+        assert f"{first} " in driver.text
+
+
 async def test_a_paused_view_stands_still_while_health_and_alerts_go_on() -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:

@@ -7,6 +7,7 @@ runs that begin wait above it, counted. Asks for the list and the preview.
 from collections.abc import Callable
 from typing import ClassVar
 
+import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
@@ -141,6 +142,13 @@ class RunsScreen(DataScreen):
         self._draw_preview()
         if before != len(self.rows) and (not before or not self.rows or self.app.size.height >= 40):
             self.plan()
+
+    def draw_paused(self, view: RunsView) -> None:
+        """Of a list that is paused only the look into another run is new."""
+        held, new = self.view.preview if self.view else None, view.preview
+        if self.view and new and (held is None or held.trace.trace_id != new.trace.trace_id):
+            self.view = msgspec.structs.replace(self.view, preview=new)
+            self._draw_preview()
 
     def _line(self, index: int, width: int) -> Line:
         return run_line(self.rows[index], width, self._ids, self.signs, self.tui.now_ns, stale=self.contact.is_stale)
