@@ -606,6 +606,24 @@ def test_what_is_pinned_is_listed(
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["WHAT", "NAME"], ["trace", trace_id]]
 
 
+def test_an_import_says_which_detector_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        name = "broken"
+
+        def observe(self, fact: object, trace: object) -> tuple[()]:
+            return ()
+
+        def settle(self, now_ns: int, trace: object) -> tuple[()]:
+            raise OSError("no table")
+
+    monkeypatch.setattr("trajectory.detection.contract.registered_detectors", lambda tell: [Broken])
+    (tmp_path / "chat.jsonl").write_text(json.dumps(CHAT) + "\n")
+    assert main(["import", str(tmp_path / "chat.jsonl"), "--store", str(tmp_path / "s.db")]) == 0
+    assert "something failed here, the last in the detector broken: OSError: no table" in capsys.readouterr().err
+
+
 def test_an_import_says_what_it_read_how_far_it_is_and_what_it_could_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

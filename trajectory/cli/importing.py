@@ -145,6 +145,8 @@ def _destination(store: str, key_file: str) -> "Iterator[Deliver]":
         pipeline = Pipeline(writer, registered_detectors(tell=say), time.time_ns)
         yield through_pipeline(pipeline)
         pipeline.finish()
+        if pipeline.vitals.failing:
+            say(pipeline.vitals.failing)
 
 
 def _tell(args: argparse.Namespace, path: str, contents: "FileContents", traces: set[bytes], count: int) -> None:

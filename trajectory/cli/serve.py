@@ -97,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
         with scraping(args, collector):
             collector.run()
     vitals = collector.pipeline.vitals
-    trouble = [said for said in (vitals.retention_trouble, vitals.intake_trouble, vitals.trouble) if said]
+    troubles = (vitals.retention_trouble, vitals.intake_trouble, vitals.trouble, vitals.failing)
+    trouble = [said for said in troubles if said]
     is_well = not (vitals.dropped_count or vitals.quarantined_count or trouble)
     (tell if is_well else say)(
         f"stopped after {plural(vitals.fact_count, 'fact')}: {vitals.dropped_count} lost, {vitals.quarantined_count} quarantined"

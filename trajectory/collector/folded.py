@@ -19,7 +19,7 @@ from trajectory.view.rows import LaneBar
 
 if TYPE_CHECKING:
     from trajectory.detection.contract import DetectorFactory
-    from trajectory.detection.judge import TraceJudge
+    from trajectory.detection.judge import Tell, TraceJudge
     from trajectory.signals.tally import TraceTally
 
 MAX_STEPS = 5000
@@ -49,12 +49,19 @@ class Step:
 class FoldedTrace:
     """A trace, who judges it, what it did step by step, and the version of the whole at which it last changed.
 
-    Without detectors nobody judges it, and none of their rooms is loaded: looking at a store begins sooner.
+    Without detectors nobody judges it, and none of their rooms is loaded: looking at a store begins sooner. `tell` hears where a
+    detector raised, and what.
     """
 
-    def __init__(self, trace_id: bytes, payload: PayloadSource, detectors: "Sequence[DetectorFactory]") -> None:
+    def __init__(
+        self,
+        trace_id: bytes,
+        payload: PayloadSource,
+        detectors: "Sequence[DetectorFactory]",
+        tell: "Tell | None" = None,
+    ) -> None:
         self.trace = Trace(trace_id, payload)
-        self._judge = _judge_of(self.trace, detectors) if detectors else None
+        self._judge = _judge_of(self.trace, detectors, tell) if detectors else None
         self.steps: deque[Step] = deque(maxlen=MAX_STEPS)
         self.step_count = 0
         self.changed_version = 0
@@ -131,7 +138,7 @@ class FoldedTrace:
             yield from self._judge.settle_in_parts(now_ns)
 
 
-def _judge_of(trace: Trace, detectors: "Sequence[DetectorFactory]") -> "TraceJudge":
+def _judge_of(trace: Trace, detectors: "Sequence[DetectorFactory]", tell: "Tell | None") -> "TraceJudge":
     from trajectory.detection.judge import TraceJudge
 
-    return TraceJudge(trace, detectors)
+    return TraceJudge(trace, detectors, tell)

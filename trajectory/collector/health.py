@@ -99,6 +99,12 @@ class Vitals:
         self.fault_count += 1
         self.fault = clean(f"{where}: {type(fault).__name__}: {fault}"[:_FAULT_CHARS])
 
+    @property
+    def failing(self) -> str:
+        """What failed of ours and of detectors, in a sentence; empty where nothing did."""
+        count = f"{self.fault_count} times" if self.fault_count > 1 else "once"
+        return f"{count} something failed here, the last in {self.fault}" if self.fault_count else ""
+
     def health(self, now_ns: int, *, emitters: int, store: str, endpoint: str, waiting_bytes: int = 0) -> Health:
         """What a screen may know of it. `emitters` is how many were heard lately, `waiting_bytes` what came and is not folded."""
         self._forget(now_ns)
@@ -116,8 +122,7 @@ class Vitals:
         if self.refused_count:
             notices.append(f"{self.refused_count} refused, the last: {clean(self.refusal)}")
         notices += self._clocks(now_ns)
-        if self.fault_count:
-            notices.append(f"{self.fault_count} times something failed in the collector, the last in {self.fault}")
+        notices += [self.failing] if self.failing else []
         notices += [clean(said) for other in self.others for said in other()]
         notices += [clean(said) for said in (self.retention_trouble, self.retired) if said]
         return Health(

@@ -65,7 +65,7 @@ class HeldTraces:
 
     def empty(self, trace_id: bytes) -> FoldedTrace:
         """A trace of which nothing is stored."""
-        return FoldedTrace(trace_id, self._payloads.get, self._detectors)
+        return FoldedTrace(trace_id, self._payloads.get, self._detectors, self._vitals.faulted)
 
     def read(self, trace_id: bytes, *, to_read: bool) -> tuple[FoldedTrace, list[Finding]]:
         """A trace with all that the store has of it, and what its detectors find anew. Raises StoreError.
@@ -74,7 +74,8 @@ class HeldTraces:
         """
         summary = self._writer.summary(trace_id) if to_read else None
         is_to_read = summary is not None and summary.state != LIVE
-        folded = FoldedTrace(trace_id, self._payloads.get, () if is_to_read else self._detectors)
+        detectors = () if is_to_read else self._detectors
+        folded = FoldedTrace(trace_id, self._payloads.get, detectors, self._vitals.faulted)
         folded.is_to_read = folded.is_rested = folded.is_learnt = is_to_read
         folded.is_stored = True
         found: dict[str, Finding] = {}

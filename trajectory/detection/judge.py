@@ -5,7 +5,7 @@ after three times is silent for this trace, and the rest go on. What it quotes l
 collector: `observe` for each folded fact, `settle` at least each second while the trace changes or is live, and once at its end.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -18,16 +18,20 @@ from trajectory.model.fact import Fact, Finding
 MAX_RAISED_COUNT = 3
 MAX_FINDINGS_COUNT = 2000
 
+Tell = Callable[[str, Exception], None]
+
 
 class TraceJudge:
     """Judges one trace with a detector from each factory, in the order given.
 
-    `raised` counts, by detector, how often it raised; `faults` holds the last reason in one line; `left_out_count` counts
-    findings beyond `MAX_FINDINGS_COUNT`. Findings that the trace already holds (found before a restart) are not said again.
+    `raised` counts, by detector, how often it raised; `faults` holds the last reason in one line; `tell` hears of each, and of
+    where; `left_out_count` counts findings beyond `MAX_FINDINGS_COUNT`. Findings that the trace already holds (found before a
+    restart) are not said again.
     """
 
-    def __init__(self, trace: Trace, factories: Sequence[DetectorFactory]) -> None:
+    def __init__(self, trace: Trace, factories: Sequence[DetectorFactory], tell: Tell | None = None) -> None:
         self.trace = trace
+        self._tell = tell
         self.raised: dict[str, int] = {}
         self.faults: dict[str, str] = {}
         self.left_out_count = 0
@@ -104,6 +108,8 @@ class TraceJudge:
     def _note(self, name: str, fault: Exception) -> None:
         self.raised[name] = self.raised.get(name, 0) + 1
         self.faults[name] = f"{type(fault).__name__}: {fault}".splitlines()[0][:200]
+        if self._tell is not None:
+            self._tell(f"the detector {name}", fault)
 
 
 def _reads(detector: Detector, kind: type[Fact]) -> bool:
