@@ -91,7 +91,6 @@ def test_a_secret_in_a_json_body_is_taken_out_at_every_depth(redaction: Redactio
 def test_a_value_under_a_name_that_says_secret_is_taken_out(redaction: Redaction, text: str) -> None:
     redacted = redaction.text(text)
     assert "hunter2" not in redacted
-    assert redaction.taken_count
     if text.startswith('{"'):
         json.loads(redacted)
 

@@ -58,7 +58,6 @@ def test_a_chosen_trace_passes_at_once_and_another_not_at_all() -> None:
     chosen = [started(IN, 1), started(IN, 2), ended(IN, 2), ended(IN, 1)]
     assert passed(sampler, *chosen) == chosen
     assert passed(sampler, started(OUT, 1), started(OUT, 2), ended(OUT, 2), ended(OUT, 1)) == []
-    assert sampler.left_out_count == 4
     assert list(sampler.rest()) == []
 
 
@@ -96,15 +95,12 @@ def test_a_trace_that_outgrows_the_memory_is_sent_whole() -> None:
     sampler = sampling(held_bytes=50_000)
     facts = [started(OUT, 1), *[started(OUT, 2, text="x" * 1000) for _ in range(100)], ended(OUT, 2), ended(OUT, 1)]
     assert passed(sampler, *facts) == facts
-    assert sampler.outgrown_count == 1
 
 
 def test_many_open_traces_wait_in_bounded_memory() -> None:
     sampler = sampling(held_bytes=100_000)
-    for number in range(10_000):
-        passed(sampler, started(number.to_bytes(16, "big"), 1))
-    assert len(sampler._waiting) <= 100
-    assert sampler.outgrown_count == 9_900
+    sent = [one for number in range(10_000) for one in passed(sampler, started(number.to_bytes(16, "big"), 1))]
+    assert len(sampler._waiting) == 100 and len(sent) == 9_900
 
 
 def test_bodies_that_nobody_asks_for_are_let_go_and_the_tracer_sends_them_again() -> None:

@@ -29,7 +29,6 @@ class Copy:
 
     def __init__(self, path: str, limit_bytes: int, identity: Identity) -> None:
         self.path = Path(path.replace("%p", str(os.getpid())))
-        self.lost_count = 0
         self._limit_bytes = limit_bytes
         self._source = Source(identity.emitter_id, identity.boot_id, identity.resource)
         self._file = -1
@@ -39,10 +38,8 @@ class Copy:
 
     def add(self, packed: bytes, count: int) -> None:
         """Notes so many facts, packed one behind the other."""
-        try:
+        with contextlib.suppress(WireError, ValueError):  # no collector would read it either
             self._facts += [codec.decode_fact(fact) for fact in frames.facts_in(packed, count)]
-        except (WireError, ValueError):  # no collector would read it either
-            self.lost_count += count
 
     def write(self) -> bool:
         """Appends what was noted. True where the next facts begin a new file, and so need their bodies anew."""
@@ -57,7 +54,6 @@ class Copy:
             self._append(document)
             return bool(self._limit_bytes) and self._size_bytes >= self._limit_bytes and self._turn()
         except OSError as fault:
-            self.lost_count += len(facts)
             report("jsonl", "trajectory: %s cannot be written: %s; it lacks facts", self.path, fault.strerror or fault)
             return False
 

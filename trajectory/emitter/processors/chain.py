@@ -49,7 +49,6 @@ class Processing:
         self._bodies = Rewrites()
         self._deltas = Deltas(self._text)
         self._batch_count = BATCH_COUNT // 4  # as many facts as are about BATCH_BYTES
-        self.failed_count = 0  # facts whose content was withheld because redaction failed
 
     @property
     def held_count(self) -> int:
@@ -204,7 +203,6 @@ class Processing:
         return text if self._redaction is None else self._redaction.text(text)
 
     def _report(self, fault: Exception) -> None:
-        self.failed_count += 1
         report("redaction", "trajectory: redaction failed, so content stays behind: %s", type(fault).__name__)
 
 

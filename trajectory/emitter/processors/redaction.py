@@ -14,12 +14,11 @@ MAX_DEPTH = 100
 
 
 class Redaction:
-    """One user's redaction. `taken_count` is how many values it has taken out."""
+    """One user's redaction."""
 
     def __init__(self, personal: bool = False, placeholders: Placeholders | None = None) -> None:
         self._patterns = Patterns(personal)
         self._placeholders = placeholders or Placeholders()
-        self.taken_count = 0
 
     def suspects(self, data: bytes) -> bool:
         """Whether anything in the bytes, or in facts that were packed to them, could have to go."""
@@ -82,7 +81,6 @@ class Redaction:
         return redacted
 
     def _placeholder(self, family: str, kind: str, value: bytes) -> bytes:
-        self.taken_count += 1
         return self._placeholders.of(family, kind, value)
 
 

@@ -45,10 +45,7 @@ class _Waiting:
 
 
 class Sampling:
-    """Decides what passes. `forget(digest)` has a body sent again, before the next fact that names it.
-
-    Counts: `left_out_count` facts were let go, `outgrown_count` traces were sent because they outgrew the memory.
-    """
+    """Decides what passes. `forget(digest)` has a body sent again, before the next fact that names it."""
 
     def __init__(self, ratio: float, forget: Callable[[bytes], None], held_bytes: int = HELD_BYTES) -> None:
         self._ratio = ratio
@@ -57,8 +54,6 @@ class Sampling:
         self._waiting: dict[bytes, _Waiting] = {}
         self._kept: dict[bytes, None] = {}
         self._size_bytes = 0
-        self.left_out_count = 0
-        self.outgrown_count = 0
 
     def passing(self, fact: Fact) -> Iterator[Fact]:
         """What may go on now that this fact came: nothing, it alone, or what waited with it."""
@@ -93,12 +88,11 @@ class Sampling:
         if _is_error(fact):
             yield from self._released(trace_id)
         elif not waiting.open and fact[0] == SPAN_ENDED:
-            self._let_go(trace_id)
+            self._taken(trace_id)
 
     def _relieved(self) -> Iterator[Fact]:
         """Makes room: the traces that wait longest go on, for an error in them may still come."""
         while not (self._bodies.shrink() and self._size_bytes <= self._held_bytes) and self._waiting:
-            self.outgrown_count += 1
             yield from self._released(next(iter(self._waiting)))
 
     def _taken(self, trace_id: bytes) -> list[Fact]:
@@ -114,9 +108,6 @@ class Sampling:
             del self._kept[next(iter(self._kept))]
         for fact in self._taken(trace_id):
             yield from self._bodies.with_own(fact)
-
-    def _let_go(self, trace_id: bytes) -> None:
-        self.left_out_count += len(self._taken(trace_id))
 
 
 class WaitingBodies:

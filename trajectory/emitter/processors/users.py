@@ -18,14 +18,12 @@ GROUP = "trajectory.processors"
 
 
 class Users:
-    """Calls users' processors. Counts: `failed_count` calls that failed, `dropped_count` facts that were not wanted."""
+    """Calls users' processors."""
 
     def __init__(self, processors: Iterable[Any]) -> None:
         self._processors = [loaded(one) if isinstance(one, str) else one for one in processors]
         self._bodies = Rewrites()
         self._unwanted: dict[bytes, None] = {}  # open spans whose start was dropped
-        self.failed_count = 0
-        self.dropped_count = 0
 
     def __bool__(self) -> bool:
         return bool(self._processors)
@@ -56,7 +54,6 @@ class Users:
             ):
                 raise TypeError("a processor gives back a fact of the same kind and ids, or None")
         except Exception as fault:
-            self.failed_count += 1
             name = getattr(processor, "__qualname__", type(processor).__name__)
             report(f"processor {name}", "trajectory: processor %s failed, facts pass it unchanged: %r", name, fault)
             return fact
@@ -67,11 +64,9 @@ class Users:
             return False
         if isinstance(fact, SpanEnded):
             del self._unwanted[fact.span_id]
-        self.dropped_count += 1
         return True
 
     def _drop(self, fact: Any) -> None:
-        self.dropped_count += 1
         if isinstance(fact, SpanStarted):
             self._unwanted[fact.span_id] = None
             if len(self._unwanted) > SENT_DIGESTS:
@@ -80,7 +75,6 @@ class Users:
     def _body(self, before: Payload, after: Payload | None) -> Payload | None:
         """A body under the digest that it has now; facts that name it follow."""
         if after is None:
-            self.dropped_count += 1
             self._bodies.put(before.digest, None)
             return None
         digest = content.digest(after.media_type, after.body)
