@@ -121,7 +121,7 @@ def test_health_that_moves_is_news() -> None:
         (TraceQuery(TRACE.hex()[:-2]), "there is no run"),
         (SpanQuery(TRACE.hex(), "ff" * 8), "there is no span ffff"),
         (SpanQuery(TRACE.hex(), "zz"), "there is no span zz"),
-        (SpanQuery("ab" * 16, span_id(1).hex()), "there is no span"),
+        (SpanQuery("ab" * 16, span_id(1).hex()), "there is no run abab"),
         (InstantQuery("ab" * 16, NOW_NS), "there is no run abab"),
         (DelegationQuery("ab" * 16, "cd" * 8), "there is no run abab"),
         (DelegationQuery(TRACE.hex(), "cd" * 8), "there is no delegation cdcd"),

@@ -97,20 +97,27 @@ class Publisher:
             match query:
                 case RunsQuery():
                     return self._runs(query, since, health)
-                case TraceQuery():
-                    return self._trace(query, since, health)
-                case SpanQuery():
-                    return self._span(query, since, health)
-                case DelegationQuery():
-                    return self._delegation(query, since, health)
-                case InstantQuery():
-                    return self._instant(query, since, health)
-                case AgentQuery():
-                    return self._agent(query, since, health)
-                case SignalsQuery():
-                    return self._signals(query, since, health)
-                case _:
+                case AlertsQuery():
                     return self._alerts(query, health)
+                case SignalsQuery(trace_id=""):
+                    return self._signals(query, since, health)
+            folded = self._find(query.trace_id)
+            if folded is None:
+                return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+            match query:
+                case TraceQuery():
+                    return self._trace(query, folded, since, health)
+                case SpanQuery():
+                    return self._span(query, folded, since, health)
+                case DelegationQuery():
+                    return self._delegation(query, folded, since, health)
+                case InstantQuery():
+                    is_live = self._is_live()
+                    return self._instants.answer(query, folded, health, since, self._health_version, is_live=is_live)
+                case AgentQuery():
+                    return self._agent(query, folded, since, health)
+                case _:
+                    return self._signals_of(query, folded, since, health)
         except QueryError as fault:
             return Missing(self._library.version, health, str(fault), fault.position)
 
@@ -141,7 +148,7 @@ class Publisher:
         rows = list(islice(matching, max(query.limit, 0)))
         preview = None
         if query.preview:
-            preview = self._trace(TraceQuery(query.preview, tail=0), -1, health)
+            preview = self._fresh(TraceQuery(query.preview, tail=0), -1, health)
         return RunsView(
             version,
             health,
@@ -157,10 +164,7 @@ class Publisher:
             return None
         return self._library.folded(named) if len(named) == _TRACE_ID_BYTES else None
 
-    def _trace(self, query: TraceQuery, since: int, health: Health) -> View | None:
-        folded = self._find(query.trace_id)
-        if folded is None:
-            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+    def _trace(self, query: TraceQuery, folded: FoldedTrace, since: int, health: Health) -> View | None:
         version = max(folded.changed_version, self._health_version)
         if version <= since:
             return None
@@ -213,18 +217,11 @@ class Publisher:
         said = [states.of_alert(row.trace_id, row.key) for row in alerts]
         return [replace(row, incident=state) if state else row for row, state in zip(alerts, said, strict=True)]
 
-    def _instant(self, query: InstantQuery, since: int, health: Health) -> View | None:
-        folded = self._find(query.trace_id)
-        if folded is None:
-            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
-        return self._instants.answer(query, folded, health, since, self._health_version, is_live=self._is_live())
-
-    def _span(self, query: SpanQuery, since: int, health: Health) -> View | None:
-        folded = self._find(query.trace_id)
+    def _span(self, query: SpanQuery, folded: FoldedTrace, since: int, health: Health) -> View | None:
         span = None
-        if folded is not None and all(c in "0123456789abcdef" for c in query.span_id) and len(query.span_id) % 2 == 0:
+        if all(c in "0123456789abcdef" for c in query.span_id) and len(query.span_id) % 2 == 0:
             span = folded.trace.spans.get(bytes.fromhex(query.span_id))
-        if folded is None or span is None:
+        if span is None:
             return Missing(self._library.version, health, f"there is no span {query.span_id[:16]} in this run")
         version = max(folded.changed_version, self._health_version)
         if version <= since:
@@ -238,10 +235,7 @@ class Publisher:
 
         return replace(view, used=used_rows(rows, span, query.value))
 
-    def _delegation(self, query: DelegationQuery, since: int, health: Health) -> View | None:
-        folded = self._find(query.trace_id)
-        if folded is None:
-            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+    def _delegation(self, query: DelegationQuery, folded: FoldedTrace, since: int, health: Health) -> View | None:
         version = max(folded.changed_version, self._health_version)
         if version <= since:
             return None
@@ -251,10 +245,7 @@ class Publisher:
         view = delegation_view(rows, query.delegation_id, max(query.content_limit, 0), version, health)
         return view or Missing(version, health, f"there is no delegation {query.delegation_id[:16]} in this run")
 
-    def _agent(self, query: AgentQuery, since: int, health: Health) -> View | None:
-        folded = self._find(query.trace_id)
-        if folded is None:
-            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+    def _agent(self, query: AgentQuery, folded: FoldedTrace, since: int, health: Health) -> View | None:
         keep = parse(query.filter, start_ns=folded.trace.first_ns)
         rows = TraceRows(folded, health.now_ns, self._is_live())
         found = invocation_at(rows, query.agent)
@@ -272,18 +263,20 @@ class Publisher:
     def _signals(self, query: SignalsQuery, since: int, health: Health) -> View | None:
         if self._library.version <= since:
             return None
-        from trajectory.collector.signal_rows import signals_view  # loads the sums: when first asked for
+        return self._plotted().of_all(query, self._library.version, health)
+
+    def _plotted(self) -> "Plotting":
+        from trajectory.collector.plotting import Plotting  # loads the sums: when first asked for
 
         if self._plotting is None:
-            from trajectory.collector.plotting import Plotting
-
             self._plotting = Plotting(self._library)
-        if not query.trace_id:
-            return self._plotting.of_all(query, self._library.version, health)
-        folded = self._find(query.trace_id)
-        if folded is None:
-            return Missing(self._library.version, health, f"there is no run {query.trace_id[:32]}")
+        return self._plotting
+
+    def _signals_of(self, query: SignalsQuery, folded: FoldedTrace, since: int, health: Health) -> View | None:
+        if self._library.version <= since:
+            return None
         from trajectory.collector.counting import finely, trace_points, unit_of
+        from trajectory.collector.signal_rows import signals_view
         from trajectory.signals.figures import WINDOW_NS
 
         points, unit_ns = trace_points(folded), WINDOW_NS if query.minutes else unit_of(folded, query.points)
@@ -293,9 +286,8 @@ class Publisher:
         view = signals_view(query, points, newest_ns, self._library.version, health, unit_ns=unit_ns)
         if not query.until_ns:
             return view
-        runs, _, _ = self._plotting.runs.of(
-            replace(query, name=""), [TraceRows(folded, health.now_ns, self._is_live()).trace_row()]
-        )
+        row = TraceRows(folded, health.now_ns, self._is_live()).trace_row()
+        runs, _, _ = self._plotted().runs.of(replace(query, name=""), [row])
         return replace(view, runs=runs, runs_total=len(runs), runs_at_ns=query.at_ns)
 
     def _alerts(self, query: AlertsQuery, health: Health) -> View:
