@@ -86,6 +86,7 @@ def test_a_secret_in_a_json_body_is_taken_out_at_every_depth(redaction: Redactio
         '{"arguments": "{\\"client_secret\\": \\"hunter2\\"}"}', "https://user:hunter2@host/path", "export PASSWORD='hunter2'",
         "Authorization: Bearer hunter2hunter2", "?access_token=hunter2&x=1", "token=hunter2hunter2",
         '{"accessToken":"hunter2"}', '{"password": "it\'s hunter2 \\" with a quote"}', '{"apiKey":"\\u0068hunter2"}',
+        "pw: hunter2hunter2", "DB_PASS=hunter2hunter2", '{"smtp-pass": "hunter2hunter2"}', "Passcode: hunter2hunter2",
     ],
 )  # fmt: skip
 def test_a_value_under_a_name_that_says_secret_is_taken_out(redaction: Redaction, text: str) -> None:

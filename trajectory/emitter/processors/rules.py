@@ -98,7 +98,7 @@ STRONG = (
     r"passw(?:or)?d|passphrase|(?:api|access|private|secret|signing|encryption|auth|account|master)[_-]?key|"
     r"client[_-]?secret|(?:access|auth|refresh|bearer|api|session|bot|secret)[_-]?token"
 )
-WEAK = r"pwd|secret|token|authorization|credentials?|cookie"
+WEAK = r"pwd?|[_-]pass|passcode|secret|token|authorization|credentials?|cookie"
 NAMES = rf"(?i:{STRONG}|{WEAK})[0-9]?"
 # A name, how its own quote closes, the sign of assignment, and the quote that opens the value.
 ASSIGNED = (
