@@ -56,6 +56,9 @@ def sign(severity: str) -> str:
     return coloured(shown, _SEVERITY_COLOUR.get(severity, ""))
 
 
+_FORMULA = re.compile(r"[=@]|[+-](?![\d.,]* ?\S{0,3}$)")  # a number with its sign and unit is none
+
+
 def legend(severities: Iterable[str], others: Iterable[str] = ()) -> list[str]:
     """One line on what the signs above it mean, those of severities and `others`; none where there is no sign."""
     found = set(severities)
@@ -72,7 +75,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]
     """A list of things, one a row, under headers: in columns on a terminal; elsewhere whole fields with a tab between."""
     if is_terminal():
         return columns(headers, rows)
-    return ["\t".join(clean(str(cell)) for cell in row) for row in (headers, *rows)]
+    return ["\t".join(_no_formula(clean(str(cell))) for cell in row) for row in (headers, *rows)]
+
+
+def _no_formula(cell: str) -> str:
+    """A cell that a spreadsheet takes for text: what agents call themselves could begin as a formula does."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def columns(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
