@@ -76,7 +76,7 @@ def test_the_last_line_under_signs_says_what_each_means_and_json_has_none(
 ) -> None:
     for module in ("output", "show"):
         monkeypatch.setattr(f"trajectory.cli.{module}.has_unicode", lambda: is_unicode)
-    severities = "▲ critical  △ warning  ▽ info" if is_unicode else "! critical  ? warning  . info"
+    severities = "▲ critical  △ warning" if is_unicode else "! critical  ? warning"
     kinds = "▸ agent  █ model  ▓ tool  ⇢ delegation" if is_unicode else "> agent  # model  = tool  ~ delegation"
     for words, signs in (
         (["findings"], severities),
