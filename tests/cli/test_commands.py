@@ -479,6 +479,13 @@ def test_findings_come_along_with_an_exported_trace(tmp_path: Path) -> None:
     assert first and again == first
 
 
+def test_the_gravest_finding_of_a_trace_comes_first(recorded_store: Path) -> None:
+    listed = trajectory("traces", "--store", recorded_store, "--json").json_lines()
+    (demo,) = [trace["trace_id"] for trace in listed if trace["title"] == "Q3 revenue memo"]
+    said = trajectory("findings", demo, "--store", recorded_store).out.splitlines()
+    assert [line[0] for line in said if line[:1] in ("▲", "△", "▽")] == ["▲", "△", "△", "△"]
+
+
 def test_no_command_at_all_is_answered_with_what_there_is() -> None:
     done = trajectory()
     assert (done.code, done.out) == (2, "") and all(name in done.err for name in COMMANDS)

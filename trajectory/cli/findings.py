@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         trace_id = find_trace(reader, args.trace) if args.trace else None
         found = reader.findings(trace_id=trace_id, kind=args.kind, min_severity=args.min_severity)
         others = {} if found or not args.kind else {f.kind: f for f in reader.findings(trace_id=trace_id)}
+    if trace_id is not None and not args.json:
+        found = sorted(found, key=lambda f: -Severity(f.severity).rank)  # as `show` lists them
     for finding in found:
         if args.json:
             print(json_line(finding_json(finding)))
