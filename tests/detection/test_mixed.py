@@ -72,6 +72,17 @@ def test_what_this_person_says_too_or_a_record_holds_is_not() -> None:
     assert judged(later("Find me a room.", "Find a room.", result="on file: BK-204417"), sessions) == []
 
 
+def test_what_was_said_in_a_session_of_the_very_same_job_is_of_both() -> None:
+    same, other = (
+        "Paint the room at 12 Mill Lane white for me by Monday.",
+        "Find me 2 rooms in the old town of Graz for Monday.",
+    )
+    for asked, count in ((same, 0), (other, 1)):
+        sessions = Sessions()
+        judged(talk(b"another-session1", f"{same} {SAID}", "Find a room.", before_s=60), sessions)
+        assert len(judged(later(asked, f"Find a room. {SAID}"), sessions)) == count
+
+
 def test_traces_of_one_run_are_one_session_and_those_of_two_are_not() -> None:
     for run, count in (("r-1", 0), ("r-2", 1)):
         sessions = Sessions()

@@ -5,6 +5,8 @@ Each test is one shape, by hand and small. Spans are folded children first, as e
 
 import json
 
+import pytest
+
 from tests.dialects.build import edges, fold, otel_span
 
 
@@ -213,6 +215,21 @@ def test_a_transfer_tool_without_arguments_goes_to_the_next_agent_nested_or_not(
     )
     assert edges(sibling) == [("coordinator", "researcher", "transfer", "inferred")]
     assert edges(nested) == [("coordinator", "researcher", "transfer", "observed")]
+
+
+@pytest.mark.parametrize(
+    ("goto", "expected"), [("researcher", [("coordinator", "researcher", "transfer", "declared")]), ("tidy", [])]
+)
+def test_a_tool_that_answers_where_to_go_on_hands_over_if_an_agent_is_there(goto, expected):
+    trace = fold(
+        agent(1, "coordinator", lasts=3),
+        tool(
+            2, "ask", 1, 1, gen_ai__tool__call__arguments='{"task": "find a hotel"}',
+            gen_ai__tool__call__result=f'{{"goto": "{goto}", "graph": "__parent__", "resume": null, "update": {{}}}}',
+        ),
+        agent(3, "researcher", 0, 4, 3),
+    )  # fmt: skip
+    assert edges(trace) == expected and ("ask" in trace.tools()) is not bool(expected)
 
 
 def test_a_swarm_handoff_names_agent_and_message_in_its_arguments():

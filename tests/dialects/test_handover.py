@@ -2,7 +2,7 @@
 
 import pytest
 
-from trajectory.dialects.handover import of_handoff_span, of_tool, tasks_in
+from trajectory.dialects.handover import of_command, of_handoff_span, of_tool, tasks_in
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,19 @@ def test_hand_overs_are_recognised(tool, arguments, mode, target):
     hand_over = of_tool(tool, arguments)
     assert hand_over is not None
     assert (str(hand_over.mode), hand_over.target) == (mode, target)
+
+
+@pytest.mark.parametrize(
+    ("changed", "target"),
+    [
+        ({}, "buyer"), ({"graph": None}, None), ({"goto": ["Send(node='buyer', arg={})"]}, None), ({"goto": []}, None),
+        ({"more": 1}, None),
+    ],
+)  # fmt: skip
+def test_a_command_to_go_on_at_a_node_around_the_agent_is_a_hand_over(changed, target):
+    answer = {"goto": "buyer", "graph": "__parent__", "resume": None, "update": {}} | changed
+    hand_over = of_command("to_buyer", {"task": "Buy paint."}, answer)
+    assert (hand_over and (hand_over.target, hand_over.tasks)) == (target and (target, ["Buy paint."]))
 
 
 @pytest.mark.parametrize(

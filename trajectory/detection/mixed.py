@@ -107,12 +107,14 @@ class _Walk:
         people = {(e.span_id, e.digest) for e, _ in self._by_people(timeline)}
         if not people:
             return []  # what people said here was not captured: it may be just this
+        begun = ([form for form in forms if "\0" not in form] for _, forms in self.said_by_people(timeline))
+        first = next((forms for forms in begun if forms), [])  # the sentences that it began with
         found: list[tuple[_Thing, Told]] = []
         for thing in self._things.values():
             if thing.form in ours or (thing.keys & self._named) or (thing.entry.span_id, thing.entry.digest) in people:
                 continue
             others = sessions.others(here._replace(at_ns=thing.entry.at_ns), thing.form)
-            if others:
+            if others and not (first and sessions.holds(others[0].session, first)):  # else it is the same job again
                 found.append((thing, others[0]))
         return found[:MAX_FINDINGS_COUNT]
 

@@ -68,6 +68,11 @@ class Sessions:
             return []
         return [o for o in known if o.at_ns < told.at_ns and not (o.person and o.person == told.person)]
 
+    def holds(self, session: str, things: Iterable[str]) -> bool:
+        """Whether people said all of some things in a session."""
+        held = self._keys.get(session, set())
+        return all(digest_of(thing) in held for thing in things)
+
     def _forget(self, gone: tuple[str, set[bytes]]) -> None:
         session, keys = gone
         for key in keys:

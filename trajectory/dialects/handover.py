@@ -21,6 +21,7 @@ _GIVES = re.compile(
 )
 _HANDS = frozenset({"handoff", "hand_off", "handover", "hand_over", "agent_handoff", "transfer_control"})
 _ANYBODY = frozenset({"agent", "agents", "member", "coworker", "worker", "subagent", "sub_agent", "another_agent"})
+_COMMAND = frozenset({"goto", "graph", "resume", "update"})
 _NAMES_AGENT = (
     "to_agent", "target_agent", "agent_name", "coworker", "co_worker", "member_id", "member", "recipient_agent",
     "recipient", "agent_id", "agent", "destination_agent", "next_agent", "assignee", "target", "to",
@@ -61,6 +62,22 @@ def _of_tool(tool: str, arguments: Any) -> HandOver | None:
         grade = Grade.DECLARED if named else Grade.INFERRED
         return HandOver(DelegationMode.TRANSFER, grade, reason, target=named, tasks=tasks_in(arguments))
     return None
+
+
+def of_command(tool: str, arguments: Any, answer: Any) -> HandOver | None:
+    """The hand-over that a tool asks for by its answer: LangGraph's `Command` to go on at a node of the graph around the agent.
+
+    Whether that node is an agent is not said.
+    """
+    command = decoded(answer)
+    if not isinstance(command, Mapping) or command.keys() != _COMMAND or command["graph"] != "__parent__":
+        return None
+    reason, target = f"what {name_of(tool)} answered names the target", name_of(command["goto"])
+    return (
+        HandOver(DelegationMode.TRANSFER, Grade.DECLARED, reason, target=target, tasks=tasks_in(arguments))
+        if target
+        else None
+    )
 
 
 def of_handoff_span(source: str, target: str, said_by: str) -> HandOver:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from trajectory.dialects import endings, genai, openinference, ours, reported, traceloop, vercel
 from trajectory.dialects import messages as chat
 from trajectory.dialects.faults import EVENT_CONTROL_FLOW, Fault, event_name, fault_of
-from trajectory.dialects.handover import of_tool, tasks_in
+from trajectory.dialects.handover import of_command, of_tool, tasks_in
 from trajectory.dialects.raw import MAX_NS, RawEvent, RawLink, RawSpan
 from trajectory.dialects.reading import Body, HandOver, Reading, merge
 from trajectory.dialects.values import clean, first_name, name_of
@@ -161,8 +161,8 @@ def read(span: RawSpan) -> Reading:
         reading.hand_over = of_tool(reading.name or span.name, reading.arguments)
     if reading.hand_over is not None and reading.kind in (SpanKind.TOOL, SpanKind.DELEGATION):
         _make_delegation(reading, reading.hand_over)
-    elif reading.kind == SpanKind.MODEL and not is_ours:
-        reading.hand_over = _asked(reading)
+    elif reading.kind in (SpanKind.MODEL, SpanKind.TOOL) and not is_ours:
+        reading.hand_over = _asked(reading) if reading.kind == SpanKind.MODEL else _commanded(reading, span)
         tasks = reading.hand_over.tasks if reading.hand_over is not None else []
         reading.put(Slot.TASK, [body for task in tasks for body in chat.body_of(task)])
     if reading.kind == SpanKind.AGENT and reading.hand_over is None:
@@ -201,6 +201,14 @@ def _asked(reading: Reading) -> HandOver | None:
         if asked is not None:
             asked.grade, asked.reason = Grade.INFERRED, f"the model called {name_of(name)}"
             return asked
+    return None
+
+
+def _commanded(reading: Reading, span: RawSpan) -> HandOver | None:
+    """The hand-over that a tool's answer asks for; whoever is named may be no agent, so that the call stays a tool's."""
+    for _, text in reading.contents.get(Slot.RESULT, [])[:1]:
+        if text.startswith(b'{"goto":'):
+            return of_command(reading.name or span.name, reading.arguments, text.decode("utf-8", "replace"))
     return None
 
 

@@ -85,7 +85,7 @@ class _Pairing:
             kind = span.kind
             if kind == _DELEGATION:
                 self._sent.append(span)
-            elif kind == _MODEL and DELEGATION_TARGET in span.attributes and (target := target_named(span)):
+            elif kind in (_MODEL, _TOOL) and DELEGATION_TARGET in span.attributes and (target := target_named(span)):
                 asked.setdefault(name_key(target), []).append((span.start_ns, span))
         self._sent.sort(key=_order_key)
         self._asked = {key: ByStart(sorted(found, key=lambda pair: pair[1].order_key)) for key, found in asked.items()}
@@ -270,7 +270,7 @@ class _Pairing:
         return self._from_span(asked, target) if asked is not None else None
 
     def _use_asked(self, target: str, began: Span, fits: Callable[[Span], bool]) -> Span | None:
-        """The latest model call before something began that asked for a target and fits, used up."""
+        """The latest call of a model or tool before something began that asked for a target and fits, used up."""
         calls = self._asked.get(name_key(target))
         if calls is None:
             return None
