@@ -537,6 +537,18 @@ def test_an_agents_whole_conversation_is_parted_into_task_and_answer():
     assert (said(reading, "input"), said(reading, "output")) == (["find"], ["found"])
 
 
+@pytest.mark.parametrize("context", ["", "H7 costs 840 EUR."])
+def test_what_crewai_tells_of_an_agent_and_its_tools_is_not_what_the_agent_was_given(context):
+    called = {
+        "agent": {"role": "lead", "backstory": "You don't work alone."},
+        "tools": ["name='ask'"],
+        "context": context,
+    }
+    for keys, expected in ((called, [context] * bool(context)), (called | {"more": 1}, None)):
+        reading = read(raw("lead._execute_core", openinference__span__kind="AGENT", input__value=json.dumps(keys)))
+        assert said(reading, "input") == expected if expected is not None else "don't" in said(reading, "input")[0]
+
+
 def test_reasoning_in_an_answer_is_a_thought():
     from tests.dialects.build import facts
     from trajectory.model.fact import SpanEvent

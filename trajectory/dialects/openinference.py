@@ -51,6 +51,7 @@ _ANSWERS = {"final_answer"}  # tools by which a framework lets an agent end its 
 _METADATA_CHARS = 4096  # longer ones are read each time
 _SEARCHED_CHARS = 256 * 1024
 _MAX_TASKS_COUNT = 64  # of one crew
+_OF_A_CREW = frozenset({"agent", "context", "tools"})  # what CrewAI's agents are called with
 _MESSAGE_PREFIXES = ("llm.input_messages.", "llm.output_messages.")
 _CALL_SIGNS = (*_MESSAGE_PREFIXES, "llm.token_count.", "llm.finish_reason", "llm.prompts", "llm.choices")
 
@@ -226,7 +227,8 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
     said = _new(told, said)
     system, told = chat.split_system(told)
     reading.put(Slot.SYSTEM, chat.bodies(system))
-    reading.put(Slot.INPUT, chat.bodies(told) or chat.body_of(attributes.get("input.value")), "input.value")
+    given = attributes.get("input.value") if reading.kind != SpanKind.AGENT else _given(attributes.get("input.value"))
+    reading.put(Slot.INPUT, chat.bodies(told) or chat.body_of(given), "input.value")
     reading.put(Slot.OUTPUT, chat.bodies(said) or chat.body_of(attributes.get("output.value")), "output.value")
     if is_flat:
         reading.used.update(_MESSAGE_PREFIXES)
@@ -242,6 +244,13 @@ def _read_contents(span: RawSpan, reading: Reading) -> None:
     ]
     if schemas:
         reading.put(Slot.TOOLS, chat.body_of(schemas), "llm.tools.")
+
+
+def _given(value: Any) -> Any:
+    """What an agent was given: of CrewAI's, which is told with itself and its tools as Python prints them, the context alone."""
+    told = decoded(value)
+    is_crews = isinstance(told, Mapping) and told.keys() == _OF_A_CREW and isinstance(told["agent"], Mapping)
+    return told["context"] if is_crews else value
 
 
 def _read_tasks(listed: Any, reading: Reading) -> None:
