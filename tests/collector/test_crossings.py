@@ -51,6 +51,17 @@ def test_a_value_of_a_span_is_followed_to_the_later_spans_that_went_on_with_it()
     assert used_rows(rows, search, "a word") == []
 
 
+def test_of_many_between_the_two_the_latest_are_summed_up_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Scenario()
+    with run.agent("planner", task="Find three hotels"):
+        for city in ("Lyon", "Nice", "Metz"):
+            with run.delegate("researcher", task=f"Find a hotel in {city}"):
+                run.returns(f"One in {city}.")
+    monkeypatch.setattr(room, "_MAX_BETWEEN_COUNT", 2)
+    view = viewed(run)
+    assert view.between is not None and (view.between.delegations, view.between_total) == (2, 3)
+
+
 def test_a_task_that_came_otherwise_than_it_was_sent_is_shown_as_both() -> None:
     assert [c.slot for c in viewed(trip(heard="Find a hotel.")).contents] == ["sent", "received", "returned"]
 

@@ -110,6 +110,9 @@ def test_where_nothing_was_needed_there_is_no_share_and_of_several_it_is_said_ho
     text = [plain(line.line).strip() for line in verdict_lines(view, 60, UNICODE)]
     assert "of 3 delegations what was sent is not observable" in text
     assert "of 1 delegation what was used is not observable" in text
+    for total, title in ((5, "All 5 between the two"), (40, "The latest 5 of 40 between the two")):
+        several = msgspec.structs.replace(view, between=figures, between_total=total)
+        assert title in [plain(line.line) for line in verdict_lines(several, 60, UNICODE)]
 
 
 def test_a_span_belongs_to_the_delegation_that_it_carries_begins_or_was_done_for() -> None:

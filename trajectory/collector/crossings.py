@@ -45,8 +45,8 @@ def delegation_view(
     crossing = known.crossing(delegation)
     again = known.again(delegation)
     ends = (delegation.source_agent, delegation.target_agent)
-    alike = [d for d in delegations if (d.source_agent, d.target_agent) == ends][-_MAX_BETWEEN_COUNT:]
-    between = known.total(alike) if len(alike) > 1 else None
+    alike = [d for d in delegations if (d.source_agent, d.target_agent) == ends]
+    between = known.total(alike[-_MAX_BETWEEN_COUNT:]) if len(alike) > 1 else None
     return DelegationView(
         version=version,
         health=health,
@@ -65,6 +65,7 @@ def delegation_view(
         alerts=_alerts(rows, drawn[at]),
         previous_id=drawn[at - 1].delegation_id if at else "",
         next_id=drawn[at + 1].delegation_id if at + 1 < len(drawn) else "",
+        between_total=len(alike),
     )
 
 

@@ -222,13 +222,14 @@ class DelegationView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     items_total: int = 0  # before the limit
     hidden: list[tuple[str, str]] = []
     figures: FiguresRow = FiguresRow()
-    between: FiguresRow | None = None  # all that the one agent gave the other, where that is more than this one
+    between: FiguresRow | None = None  # the latest that the one agent gave the other, where that is more than this one
     again: str = ""  # retry, redo or repeat, where it does an earlier one again
     again_id: str = ""
     contents: list[Content] = []  # the task as sent, as received, and what came back
     alerts: list[AlertRow] = []  # on it
     previous_id: str = ""  # delegations before and after, by the time that they were sent
     next_id: str = ""
+    between_total: int = 0  # before the limit
 
 
 class InstantView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="instant"):

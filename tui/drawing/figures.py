@@ -77,7 +77,7 @@ def _rework(figures: FiguresRow) -> Line:
 
 
 def verdict_lines(view: DelegationView, width: int, signs: Signs) -> list[PageLine]:
-    """The figures of this delegation and of all between the two, what it does again, its alerts, and what cannot be told."""
+    """The figures of this delegation and of those between the two, what it does again, its alerts, and what cannot be told."""
     lines = _figure_lines("own", view.figures, width, signs)
     row = view.row
     if view.again:
@@ -96,7 +96,12 @@ def verdict_lines(view: DelegationView, width: int, signs: Signs) -> list[PageLi
         line = preview_line(alert, width, signs)
         lines.append(PageLine(f"alert {alert.key}", line, alert_key=alert.key, value=alert.message, is_error=True))
     if view.between is not None:
-        title = f"All {view.between.delegations} between the two"
+        count, total = view.between.delegations, view.between_total
+        title = (
+            f"The latest {count} of {grouped(total)} between the two"
+            if total > count
+            else f"All {count} between the two"
+        )
         lines += [PageLine("between gap", []), PageLine("between title", [(title, "title")])]
         lines += _figure_lines("between", view.between, width, signs)
     texts = dict.fromkeys(text for _, text in view.hidden)
