@@ -23,6 +23,7 @@ from tests.collector.builders import (
     span_id,
     started,
 )
+from tests.collector.test_alert_rows import rows_of
 from tests.detection.stories import trip
 from tests.scenarios import Scenario
 from trajectory.collector import publish, spans
@@ -36,6 +37,7 @@ from trajectory.errors import WireError
 from trajectory.model.content import JSON, MESSAGE, TEXT, digest
 from trajectory.model.fact import Batch, Fact, Found, Heartbeat, Payload, SpanEvent, SpanLinked
 from trajectory.model.words import DELEGATION_TARGET, EVENT_DELTA
+from trajectory.view.rows import Health
 from trajectory.view.views import (
     OUTLINE_PARTS,
     AlertsQuery,
@@ -390,6 +392,21 @@ def test_a_span_is_shown_whole_with_its_bodies_cut_to_the_limit() -> None:
         whole = span_view(collector, 2, content_limit=20, whole=digests[0].hex()).contents
         assert [c.is_cut for c in whole[:4]] == [False, False, False, True]
         assert span_view(collector, 2, raw=True).contents[2].text == said.decode()
+
+
+def test_of_a_long_conversation_it_is_said_how_much_of_it_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "_MAX_CONTENTS", 3)
+    story = Scenario()
+    with story.agent("planner", task="Count."):
+        story.says("Done.", knows=[{"role": "user", "content": f"number {n}"} for n in range(5)])
+    rows = rows_of(story)
+    (model,) = (span for span in rows.trace.spans.values() if span.kind == "model")
+    shown = spans.span_view(rows, model, 100, 1, Health()).contents
+    assert [(each.slot, each.text) for each in shown] == [
+        ("input", "(2 earlier ones are not shown: an export has all)"),
+        *(("input", f"user: number {n}") for n in (2, 3, 4)),
+        ("output", "assistant: Done."),
+    ]
 
 
 def test_output_that_is_still_streaming_is_shown_so_far() -> None:

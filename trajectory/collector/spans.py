@@ -244,7 +244,11 @@ def _contents(rows: TraceRows, span: Span, limit: int, raw: bool, whole: str) ->
     held = {slot for telling in tellings(span) for slot in telling.contents}
     slots = [s for s in _SLOT_ORDER if s in held] + sorted(held - set(_SLOT_ORDER))
     for slot in slots:
-        for digest in told(span, slot)[-_MAX_CONTENTS:]:
+        digests = told(span, slot)
+        if len(digests) > _MAX_CONTENTS:
+            before = f"({len(digests) - _MAX_CONTENTS} earlier ones are not shown: an export has all)"
+            found.append(Content(str(slot), "text/plain", "", before, 0))
+        for digest in digests[-_MAX_CONTENTS:]:
             room = _WHOLE_CHARS if whole and digest.hex() == whole else limit
             found.append(content_row(rows, str(slot), digest, room, raw=raw))
     if span.partial_text and Slot.OUTPUT not in span.contents:
