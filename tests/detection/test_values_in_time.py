@@ -59,6 +59,27 @@ def test_a_sum_of_known_amounts_is_not_invented() -> None:
     assert found(run, InventedValues) == []
 
 
+@pytest.mark.parametrize(
+    ("searched", "said", "invented"),
+    [
+        ("A room costs 128.50 EUR.", "A room for 17 nights costs 2184.50 EUR.", False),  # so many times the price
+        ("A room costs 128.50 EUR.", "A room for 17 nights costs 2314.50 EUR.", True),
+        (
+            "A room costs 128.50 EUR.",
+            "Two rooms cost 802 EUR, that is 401 EUR each.",
+            True,
+        ),  # one made-up price proves no other
+        ("A room may cost at most 640 EUR.", "A room costs 385 EUR.", False),  # a limit stands in no price's place
+        ("A room may cost at most 640 EUR.", "A room costs 785 EUR.", True),
+    ],
+)
+def test_an_amount_is_invented_where_another_stands_in_its_place_and_it_follows_from_nothing(
+    searched: str, said: str, *, invented: bool
+) -> None:
+    run = trip(searched=searched, found=said, hotel=said, quoted="firm", quote_said="ok", answer="Done.")
+    assert bool(found(run, InventedValues)) is invented
+
+
 def test_code_and_common_knowledge_are_not_invented() -> None:
     said = "By ISO-9001 and RFC-2616:\n```\nrow_1234 = HR_2209\n```"
     run = trip(searched=CODED, found=said, hotel="HR-8841", quoted="firm", quote_said="ok", answer="Done in 2024-25.")

@@ -105,7 +105,9 @@ class _Walk:
             elif item not in self._known:
                 unknown.append(item)
         for item in unknown:
-            if _is_judged(item) and len(self._first) < MAX_CANDIDATES_COUNT and not self._known.implies(item):
+            if not _is_judged(item) or len(self._first) >= MAX_CANDIDATES_COUNT:
+                continue
+            if not self._known.implies(item, self._reader.items(entry.digest)):
                 self._note(item, entry)
         self._known.add(i for i in self._reader.items(entry.digest) if key_of(i) not in self._first)
 
@@ -131,8 +133,16 @@ class _Walk:
         if item.kind != "identifier":
             near = words_near(item, self._reader.plain(entry.digest))
             rivals = [(i, e) for i, e in rivals if near & words_near(i, self._reader.plain(e.digest))]
+            rivals = [(i, e) for i, e in rivals if not self._is_limit_kept(item, i, e)]
             return rivals[0] if len(rivals) == 1 else None
         return rivals[-1] if 0 < len(rivals) <= _MAX_RIVALS_COUNT else None
+
+    def _is_limit_kept(self, item: Item, limit: Item, entry: Entry) -> bool:
+        """Whether a source says of a value that it is the most or least that may be, and a new one keeps to that: then the new
+        one does not stand in its place."""
+        one, other = (float(i.key.partition(" ")[0]) if i.figure else 0.0 for i in (item, limit))
+        bounds = (c for c in self._reader.told(entry.digest) if any(key_of(v) == key_of(limit) for v in c.values))
+        return any(c.direction * (one - other) >= 0 for c in bounds if c.direction)
 
 
 def _finding(first: _First, used: Entry, reader: Reader, trace: Trace) -> Finding:

@@ -44,9 +44,10 @@ class Known:
     def __contains__(self, item: Item) -> bool:
         return self.is_full or not self._keys.isdisjoint(asking_keys(item))
 
-    def implies(self, item: Item) -> bool:
-        """Whether a number follows from the latest numbers that are known."""
-        return is_derived(item, self._numbers.values())
+    def implies(self, item: Item, beside: Iterable[Item] = ()) -> bool:
+        """Whether a number follows from the latest numbers that are known, and from how many of what stand beside it."""
+        counts = (other for other in beside if other.figure and other.kind != item.kind and other.figure != item.figure)
+        return is_derived(item, [*counts, *self._numbers.values()])
 
 
 def all_keys(item: Item) -> list[Key]:
