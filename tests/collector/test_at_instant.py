@@ -251,6 +251,16 @@ def test_the_items_of_a_very_large_run_are_not_compared_and_that_is_said(monkeyp
     assert view.held == [] and "up to 1 steps" in view.held_why_not
 
 
+def test_of_many_hand_overs_it_is_said_whose_items_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "MAX_DELEGATIONS", 1)
+    scenario = trip()
+    reading = Reading(TraceRows(folded(scenario.facts), scenario.now_ns, False), 1)
+    for _ in reading.read():
+        pass
+    view = instant_view(reading, InstantQuery("", 0), 1, Health())
+    assert view.held and view.held_why_not == "items of the first 1 hand-overs alone are compared"
+
+
 def test_only_so_many_runs_are_kept_as_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_instant, "_MAX_HELD", 1)
     instants = Instants()

@@ -305,3 +305,13 @@ async def test_what_was_needed_and_lost_stands_first_and_k_shows_the_rest() -> N
         assert "needed items only" in driver.text
         await driver.press("g", "enter")
         assert driver.where == "agent" and "research#2" in driver.text.splitlines()[0]
+
+
+async def test_where_not_all_items_are_compared_it_stands_below_those_that_are() -> None:
+    async with driving(size=(120, 50)) as driver:
+        await driver.press("enter", "r")
+        screen = driver.app.screen
+        assert isinstance(screen, ReplayScreen) and isinstance(screen.view, InstantView)
+        screen.accept(msgspec.structs.replace(screen.view, held_why_not="items of the first 60 alone are compared"))
+        below = [plain(line.line) for line in screen.items.lines]
+        assert len(below) > 1 and below[-1] == "items of the first 60 alone are compared"

@@ -46,7 +46,7 @@ class _Item:
 
 
 class Held:
-    """The items of one run; `why_not` says why there are none."""
+    """The items of one run; `why_not` says why there are none, or not all."""
 
     def __init__(self) -> None:
         self._items: dict[str, _Item] = {}
@@ -61,8 +61,10 @@ class Held:
             effectiveness_of,  # loads what compares contents: when first asked for
         )
 
-        known = effectiveness_of(trace)
-        for delegation in trace.delegations()[:MAX_DELEGATIONS]:
+        known, delegations = effectiveness_of(trace), trace.delegations()
+        if len(delegations) > MAX_DELEGATIONS:
+            self.why_not = f"items of the first {MAX_DELEGATIONS} hand-overs alone are compared"
+        for delegation in delegations[:MAX_DELEGATIONS]:
             for item in known.crossing(delegation).items:
                 self._take(item, delegation, place_of)
             yield

@@ -261,7 +261,7 @@ class InstantView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="i
     after: list[int] = []  # the next ones
     held: list[HeldRow] = []  # item by item, the needed ones first
     held_total: int = 0  # before the limit
-    held_why_not: str = ""  # why items were not compared
+    held_why_not: str = ""  # why items were not compared, or not all of them
 
 
 class AgentView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="agent"):

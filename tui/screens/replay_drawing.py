@@ -259,7 +259,7 @@ class ReplayDrawing(DataScreen):
         shown = shown_items(view.held, needed_only=self._needed_only)
         lines = matrix_lines(shown, [each.lane.label for each in view.lanes], width, self.signs)
         none = view.held_why_not or ("nothing needed was handed over by then" if view.held else "nothing was by then")
-        return lines or [PageLine("none", [(none, "dim")])]
+        return [*lines, *([PageLine("none", [(none, "dim")])] if view.held_why_not or not lines else [])]
 
     def _draw_steps(self, view: InstantView) -> None:
         keep = parse(self.filter_text, start_ns=view.start_ns)
