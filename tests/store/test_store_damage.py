@@ -213,6 +213,11 @@ STRANGERS = {
         """CREATE VIEW summaries AS SELECT zeroblob(1000000000) AS body, zeroblob(16) AS trace_id, 1 AS started_ns,
            1 AS last_frame, 1 AS is_live FROM kept""",
     ),
+    "computed column": (
+        "ALTER TABLE summaries RENAME TO kept",
+        """CREATE TABLE summaries (trace_id, started_ns, last_frame, is_live, body AS (zeroblob(900000000)))""",
+        "INSERT INTO summaries SELECT trace_id, 1, 1, 1 FROM kept",
+    ),
     "trigger": ("CREATE TRIGGER grasp AFTER INSERT ON frames BEGIN DELETE FROM traces; DELETE FROM findings; END",),
 }
 
@@ -231,6 +236,18 @@ def test_a_strangers_view_or_trigger_is_refused_and_never_runs(
     assert any("is not as Trajectory makes a store" in line for line in refusals)
     assert raw.execute("SELECT 1 FROM traces WHERE trace_id = ?", (TRACE_B,)).fetchone()
     raw.close()
+
+
+def test_a_store_with_a_table_of_no_known_kind_is_refused(tmp_path: Path, sound: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(sound)
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA writable_schema = ON")
+    raw.execute("INSERT INTO sqlite_master VALUES ('table', 'a', 'a', 0, 'CREATE VIRTUAL TABLE a USING nobodys(x)')")
+    raw.commit()
+    raw.close()
+    with pytest.raises(StoreError, match="no such module: nobodys"):
+        open_reader(path)
 
 
 @pytest.mark.parametrize("beside", [".lock", "-wal"])

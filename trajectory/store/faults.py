@@ -9,7 +9,7 @@ from pathlib import Path
 from trajectory.errors import StoreError
 
 # What `database` lets nobody do: an action of a view, or of a trigger. A function's refusal has no code of its own.
-STRANGE = "is not as Trajectory makes a store, a view or a trigger in it wants to act: name another --store"
+STRANGE = "is not as Trajectory makes a store, a view, a trigger or a column in it wants to act: name another --store"
 _MENDS = {
     sqlite3.SQLITE_NOTADB: "is not a Trajectory store (no SQLite file): name another --store",
     sqlite3.SQLITE_CORRUPT: "is damaged: save what reads with `trajectory doctor --repair`, or restore a copy",

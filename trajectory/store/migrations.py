@@ -14,6 +14,7 @@ from pathlib import Path
 from trajectory.errors import StoreError
 from trajectory.store.bodies import read_struct
 from trajectory.store.contract import LIVE, TraceSummary
+from trajectory.store.faults import PRIMARY_CODE, STRANGE
 
 APPLICATION_ID = 0x54524A59  # "TRJY", in SQLite's header
 
@@ -117,10 +118,15 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second,
 FORMAT = len(MIGRATIONS)
 
 
+# A column that is made of others when it is read: a small file could give rows of a gigabyte.
+_COMPUTED = """SELECT 1 FROM sqlite_master, pragma_table_xinfo(sqlite_master.name) AS held
+               WHERE sqlite_master.type = 'table' AND held.hidden > 1 LIMIT 1"""
+
+
 def format_of(connection: sqlite3.Connection, path: Path) -> int:
     """The format of an open file, 0 for a database with nothing in it.
 
-    Raises StoreError where the database is another program's or a newer Trajectory's.
+    Raises StoreError where the database is another program's or a newer Trajectory's, or was altered by somebody.
     """
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -133,6 +139,14 @@ def format_of(connection: sqlite3.Connection, path: Path) -> int:
         raise StoreError(
             f"{path} was written by a newer Trajectory (format {version}, this one reads {FORMAT}): upgrade"
         )
+    try:
+        is_strange = connection.execute(_COMPUTED).fetchone() is not None
+    except sqlite3.DatabaseError as fault:
+        if fault.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_CORRUPT:
+            raise
+        is_strange = False  # what reads it says so
+    if is_strange:
+        raise StoreError(f"{path} {STRANGE}")
     return int(version)
 
 
