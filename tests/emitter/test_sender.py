@@ -406,6 +406,8 @@ def test_without_a_collector_a_flush_is_false_and_nothing_waits(caplog: pytest.L
     [
         (b"\xc1", "answers something that is no frame"),
         (frames.pack(7), "answers something that is no frame"),
+        (frames.pack((frames.PROTOCOL_VERSION, frames.ACK, b"boot")), "answers something that is no frame"),
+        (frames.pack((frames.PROTOCOL_VERSION, frames.ACK, b"boot", "all", 1)), "answers something that is no frame"),
         (frames.pack((99, frames.ACK, b"", 0, 0)), "it speaks protocol version 99"),
         (frames.pack((frames.PROTOCOL_VERSION, frames.REFUSED)), "no reason given"),
         (frames.pack((frames.PROTOCOL_VERSION, "a word of later")), ""),

@@ -118,7 +118,9 @@ def _plain(function: Callable[..., Any], opened: Opened) -> Callable[..., Any]:
 
 
 def _is_late(result: Any) -> bool:
-    return issubclass(type(result), _LATE)  # of its type: a user's value may raise where its `__class__` is asked for
+    """Whether the work is yet to be done. Asked of the type alone: a value may raise where its `__class__` is looked at, and what
+    only stands for a generator, and may be more than one, stays what it is."""
+    return issubclass(type(result), _LATE)
 
 
 def _late(result: Any, span: "Span") -> Any:
