@@ -24,6 +24,8 @@ FAILING = [
     ('{"statusCode": 500, "body": ""}', "http status", True),
     ('{"success": false, "message": "the cart is empty"}', "error field", False),
     ('{"status": "error", "message": "backend crashed"}', "error field", True),
+    ('{"build": 812, "status": "failed", "reason": "lint"}', "error field", False),  # it may be what was asked about
+    ('{"city": "Lyon", "status": "failed", "message": "backend unreachable"}', "error field", True),
     ('{"result": {"error": "timeout"}}', "error field", True),
     ('{"error": true, "message": "the cart is empty"}', "error field", True),
     ('{"errors": [{"message": "timeout"}]}', "error field", True),

@@ -25,6 +25,11 @@ _EXIT_KEYS = ("exit_code", "exitcode", "returncode", "return_code", "exit_status
 _STATUS_KEYS = ("status", "status_code", "statuscode", "http_status", "httpstatus", "code")
 _WRAPPERS = ("result", "output", "response", "content", "data", "text", "value")
 _BAD_STATUS = ("error", "failed", "failure", "fail", "timeout", "timed_out", "unavailable")
+# The fields of an answer that says how the call went; what has others may be a record of something.
+_ENVELOPE = frozenset((
+    *_ERROR_KEYS, *_EXIT_KEYS, *_STATUS_KEYS, *_WRAPPERS, "success", "ok", "message", "reason", "detail", "details", "title",
+    "description", "stderr", "stdout", "error_code", "error_type", "type", "retry_after", "retryable", "request_id", "timestamp",
+))  # fmt: skip
 _DATA_KEYS = 6  # an object with more fields than this is a record, and its `status` is the record's
 
 
@@ -108,8 +113,12 @@ def _failed_fields(fields: dict[str, Any]) -> Failure | None:
             said = f"{key} {status} {_said(fields)}".strip()
             return Failure("http status", first_line(said), 0.9, is_fault(said, said))
         if isinstance(status, str) and key == "status" and status.strip().lower() in _BAD_STATUS:
-            said = _said(fields) or f"status: {status}"
-            return Failure("error field", said, 0.75, is_fault(said, said))
+            why = _said(fields)
+            said = why or f"status: {status}"
+            is_ours = fields.keys() <= _ENVELOPE or bool(
+                FAULT.search(why)
+            )  # else it may be what was asked about that failed
+            return Failure("error field", said, 0.75, is_ours and is_fault(said, said))
     return None
 
 
