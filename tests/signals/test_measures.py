@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.scenarios import Scenario
@@ -183,6 +183,7 @@ def test_what_was_added_can_be_taken_away_again(one: list[Measure], other: list[
     assert total.is_nothing
 
 
+@example([0.5] * 20, 0.95)
 @given(st.lists(finite, min_size=1, max_size=50), st.floats(0, 1))
 def test_a_quantile_lies_in_the_bucket_of_the_true_one(values: list[float], part: float) -> None:
     spread = Spread()
