@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import socket
 from pathlib import Path
 
 import msgpack
@@ -500,6 +501,18 @@ def test_an_emitters_gap_says_how_much_is_missing_of_the_traces_that_it_works_on
         (kept,) = collector.pipeline.folded(TRACE).trace.findings.values()  # type: ignore[union-attr]
         assert kept.kind == "telemetry.gap" and "7 facts are" in kept.message
         assert collector.health().dropped_count == 7
+
+
+def test_a_connection_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trajectory.collector.intake._HANDSHAKE_MS", 20)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    mouth = _socket(context)
+    port = mouth.bind_to_random_port("tcp://127.0.0.1")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+        while silent.recv(1024):  # its greeting, then the end
+            continue
+    mouth.close(linger=0)
+    context.term()
 
 
 # --- the address -------------------------------------------------------------------------------------------------------

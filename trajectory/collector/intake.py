@@ -22,6 +22,7 @@ from trajectory.store.journal import SEGMENT_BYTES, Journal, Position
 _MAX_ROUND_FRAMES = 256
 _MAX_ROUND_S = 0.02
 _HARD_LIMIT_BYTES = 2 * frames.MAX_FRAME_BYTES  # beyond this libzmq hangs up before it takes the memory
+_HANDSHAKE_MS = 10_000  # for a connection to say what it is: each takes one of the files that a process may have
 _HELD_S = 0.01  # between two looks at acknowledgements that are held back
 _WAITING_FRAMES = 16  # of one connection in our memory before they are read: what is more waits with who sends it
 _AGAIN_NS = 1_000_000_000  # before a journal that failed is tried again
@@ -245,6 +246,7 @@ def _told(lane: Lane) -> bytes:
 def _socket(context: Context) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.ROUTER)
     socket.setsockopt(zmq.MAXMSGSIZE, _HARD_LIMIT_BYTES)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
     socket.setsockopt(zmq.RCVHWM, _WAITING_FRAMES)
     socket.setsockopt(zmq.SNDHWM, 1024)
     return socket
