@@ -460,6 +460,14 @@ async def test_a_tail_that_follows_shows_the_newest() -> None:
         assert "following" in driver.text
 
 
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_list_in_another_order_than_the_first_says_so_at_every_width(width: int) -> None:
+    async with driving(size=(width, 24)) as driver:
+        assert "by alerts" not in driver.text
+        await driver.press("s")
+        assert ("by alerts" in driver.text.splitlines()[1]) is (width < 100) and "alerts" in driver.text
+
+
 async def test_a_look_into_another_run_comes_though_the_list_is_paused() -> None:
     feed = StoryFeed()
     async with driving(feed) as driver:

@@ -159,6 +159,8 @@ class RunsScreen(DataScreen):
             at = f"{self.signs.running} following newest {self.signs.dot} {at}"
         elif self.new_count:
             at = f"{self.new_count} new {self.signs.dot} g {self.signs.dot} {at}"
+        if self.order and not self.summary_height(self.app.size.width):  # else the line above the list says it
+            at = f"by {_ORDERS[self.order][0]} {self.signs.dot} {at}"
         self.list.status = at
 
     def _in_place(self, rows: list[TraceRow]) -> list[TraceRow]:
