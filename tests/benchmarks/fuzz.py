@@ -64,7 +64,7 @@ def _hypothesis(mouth: Mouth, drawn: int) -> Row:
 
     @seed(drawn)
     @settings(
-        max_examples=scaled(_CASES), database=None, phases=[Phase.generate, Phase.shrink],
+        max_examples=scaled(_CASES), database=None, phases=[Phase.generate, Phase.shrink], deadline=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(altered(mouth.samples))
