@@ -368,6 +368,8 @@ def test_parts_of_protobuf_are_counted_as_protobuf_reads_them() -> None:
     body = whole.SerializeToString()
     count = bounds.parts_in(body, ExportTraceServiceRequest.DESCRIPTOR, 1000)
     assert count == _parts_of(whole) > 20
+    group = b"\x7b\x7c"  # of an old protobuf: it begins and ends
+    assert bounds.parts_in(group + body, ExportTraceServiceRequest.DESCRIPTOR, 1000) == count
     assert bounds.parts_in(body, ExportTraceServiceRequest.DESCRIPTOR, 5) == 6
     for end in range(len(body)):
         assert bounds.parts_in(body[:end], ExportTraceServiceRequest.DESCRIPTOR, 1000) <= count
