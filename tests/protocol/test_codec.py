@@ -326,9 +326,10 @@ def test_what_every_reader_can_read_is_taken() -> None:
     assert codec.decode_fact(codec.encode(fact)) == fact
 
 
-def test_a_hello_nested_too_deeply_is_refused() -> None:
-    with pytest.raises(WireError, match="too deeply"):
-        codec.read_frame(frames.hello(TRACE, TRACE, {"deep": nested(frames.MAX_DEPTH)}, 0))
+@pytest.mark.parametrize("held", [nested(frames.MAX_DEPTH), [0] * (frames.MAX_VALUES + 1)], ids=["deep", "many"])
+def test_a_hello_nested_too_deeply_or_of_too_many_values_is_refused(held: Any) -> None:
+    with pytest.raises(WireError, match="too deeply, or holds too many values"):
+        codec.read_frame(frames.hello(TRACE, TRACE, {"held": held}, 0))
 
 
 def test_text_that_is_no_unicode_is_mended_and_sent() -> None:
