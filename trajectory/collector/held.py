@@ -17,7 +17,7 @@ from trajectory.store.contract import LIVE, Writer
 
 MAX_TRACES = 256
 MAX_SPANS = 400_000
-KEPT_SPANS = 1_000  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
+KEPT_SPANS = 500  # of traces that nobody needs now: each costs 4 KB, and is read again when someone looks
 _MIN_TRACES = 8  # so many stay in memory however large they are: none is read again for each fact
 
 

@@ -6,9 +6,10 @@ there is None.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from sys import intern
 
 Body = tuple[str, bytes]
-LIMIT_BYTES = 8 * 1024 * 1024
+LIMIT_BYTES = 4 * 1024 * 1024
 _OVERHEAD_BYTES = 300  # what Python adds to each: many small bodies weigh more than their text
 
 
@@ -24,7 +25,7 @@ class Payloads:
     def put(self, digest: bytes, media_type: str, body: bytes) -> None:
         if digest in self._held or len(body) + _OVERHEAD_BYTES > self._limit_bytes:
             return
-        self._held[digest] = (media_type, body)
+        self._held[digest] = (intern(media_type), body)
         self._held_bytes += len(body) + _OVERHEAD_BYTES
         while self._held_bytes > self._limit_bytes:
             _, (_, dropped) = self._held.popitem(last=False)

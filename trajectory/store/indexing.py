@@ -28,7 +28,7 @@ from trajectory.store.stretches import (
 from trajectory.store.words import body_words, fact_words
 
 _FRAMES, _PACKS, _PAYLOADS = 3, 3, 128  # of a stretch at most
-_NAMED_LIMIT = 32_768
+_NAMED_LIMIT = 16_384
 _MERGE_PAGES = 256
 
 TraceRow = Callable[[sqlite3.Connection, bytes], int]

@@ -27,7 +27,7 @@ from trajectory.store.writer import SqliteWriter
 
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024  # what the write-ahead log shrinks to after a burst
 _LOG_PAGES = 4000  # 16 MB of them, before they are folded in: a page that is written often is folded in once
-_CACHE_KB = 8 * 1024
+_CACHE_KB = 2 * 1024
 
 
 class SystemClock:
