@@ -108,9 +108,15 @@ def test_a_detector_that_cannot_be_made_is_counted() -> None:
 
 def test_beyond_the_bound_findings_are_counted_and_left_out() -> None:
     count = MAX_FINDINGS_COUNT + 7
-    judge = judge_of(lambda: Says(lambda turn: [finding(str(i)) for i in range(count)]))
+    told: list[str] = []
+    judge = TraceJudge(
+        Scenario().empty_trace(),
+        [lambda: Says(lambda turn: [finding(str(i)) for i in range(count)])],
+        lambda where, fault: told.append(f"{where}: {fault}"),
+    )
     assert len(judge.settle(START_NS)) == MAX_FINDINGS_COUNT
     assert judge.left_out_count == 7
+    assert told == ["a run's findings: more than 2,000, the others are not told"]
 
 
 def test_observing_raises_nothing_either() -> None:

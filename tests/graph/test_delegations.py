@@ -11,7 +11,7 @@ from tests.scenarios import Scenario
 from trajectory.graph.echoes import first_telling
 from trajectory.graph.network import delegation_graph, span_graph
 from trajectory.graph.retries import retries
-from trajectory.graph.trace import ROLLUP_INPUT_TOKENS, Trace, is_retry
+from trajectory.graph.trace import ROLLUP_INPUT_TOKENS, Trace
 from trajectory.model.fact import Fact, Finding, Found, SpanEnded, SpanEvent, SpanLinked, SpanStarted, SpanUpdated
 from trajectory.model.words import (
     DELEGATION_GRADE,
@@ -275,7 +275,6 @@ def test_a_retry_is_declared_or_the_same_call_again_after_an_error() -> None:
     trace = run.trace()
     (invocation,) = trace.invocations()
     assert retries(invocation) == {second: first, third: second, declared: first}
-    assert is_retry(trace.spans[declared]) and not is_retry(trace.spans[second])
 
 
 # --- cost --------------------------------------------------------------------------------------------------------------

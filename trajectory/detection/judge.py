@@ -24,9 +24,9 @@ Tell = Callable[[str, Exception], None]
 class TraceJudge:
     """Judges one trace with a detector from each factory, in the order given.
 
-    `raised` counts, by detector, how often it raised; `faults` holds the last reason in one line; `tell` hears of each, and of
-    where; `left_out_count` counts findings beyond `MAX_FINDINGS_COUNT`. Findings that the trace already holds (found before a
-    restart) are not said again.
+    `raised` counts, by detector, how often it raised; `faults` holds the last reason in one line; `left_out_count` counts
+    findings beyond `MAX_FINDINGS_COUNT`. `tell` hears of each fault, where it was, and once that there are findings beyond. Findings that
+    the trace already holds (found before a restart) are not said again.
     """
 
     def __init__(self, trace: Trace, factories: Sequence[DetectorFactory], tell: Tell | None = None) -> None:
@@ -101,6 +101,10 @@ class TraceJudge:
             return None
         if known is None and len(self._said) >= MAX_FINDINGS_COUNT:
             self.left_out_count += 1
+            if self.left_out_count == 1 and self._tell is not None:
+                self._tell(
+                    "a run's findings", OverflowError(f"more than {MAX_FINDINGS_COUNT:,}, the others are not told")
+                )
             return None
         self._said[key] = finding
         return finding

@@ -22,7 +22,7 @@ from trajectory.graph.keys import PayloadSource
 from trajectory.graph.pairing import derive_delegations
 from trajectory.graph.span import Span
 from trajectory.model.content import text_of
-from trajectory.model.words import SESSION_ID, TITLE, LinkKind, SpanKind
+from trajectory.model.words import SESSION_ID, TITLE, SpanKind
 
 ROLLUP_INPUT_TOKENS = "trajectory.usage.rollup_input_tokens"
 ROLLUP_OUTPUT_TOKENS = "trajectory.usage.rollup_output_tokens"
@@ -235,11 +235,6 @@ class Trace(Fold):
         if self._root_errors_version != self.version:
             self._root_errors, self._root_errors_version = root_errors(self._failed.values()), self.version
         return [*self._root_errors]
-
-
-def is_retry(span: Span) -> bool:
-    """Whether a span says that it does again what another span failed at."""
-    return any(link.kind == LinkKind.RETRY_OF for link in span.links)
 
 
 def descendants(span: Span) -> Iterator[Span]:
