@@ -25,8 +25,8 @@ class TraceJudge:
     """Judges one trace with a detector from each factory, in the order given.
 
     `raised` counts, by detector, how often it raised; `faults` holds the last reason in one line; `left_out_count` counts
-    findings beyond `MAX_FINDINGS_COUNT`. `tell` hears of each fault, where it was, and once that there are findings beyond. Findings that
-    the trace already holds (found before a restart) are not said again.
+    findings beyond `MAX_FINDINGS_COUNT`. `tell` hears of each fault, where it was, and once that there are findings beyond.
+    Findings that the trace already holds (found before a restart) are not said again.
     """
 
     def __init__(self, trace: Trace, factories: Sequence[DetectorFactory], tell: Tell | None = None) -> None:
