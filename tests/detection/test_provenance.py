@@ -194,3 +194,22 @@ def test_a_conversation_of_lists_is_walked_no_further_than_what_is_new() -> None
         provenance.refresh()
     assert provenance.read_count == count
     assert len(asked) < 8 * count
+
+
+def test_a_list_of_messages_that_is_stored_late_is_read_when_it_is_there() -> None:
+    said, named = ("text/plain", b"Booked QX-77 for you."), ("text/plain", b"What now?")
+    entry, held = Lists().entry([digest(*said), digest(*named)])
+    bodies = {digest(*said): said, digest(*named): named}
+    trace = Trace(b"t" * 16, bodies.get)
+    agent = SpanStarted(b"t" * 16, b"\0" * 7 + b"\1", b"", 1, 0, SpanKind.AGENT, "worker", "worker")
+    model = SpanStarted(
+        b"t" * 16, b"\0" * 7 + b"\2", agent.span_id, 2, 0, SpanKind.MODEL, "chat", contents={Slot.INPUT: [entry]}
+    )
+    provenance = provenance_of(trace)
+    for fact in (agent, model):
+        trace.apply(fact, Scenario().source)
+        provenance.refresh()
+    assert provenance.read_count == 0
+    bodies[entry[1:]] = ("application/vnd.trajectory.list", held)
+    provenance.refresh()
+    assert provenance.read_count == 2

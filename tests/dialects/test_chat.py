@@ -142,6 +142,8 @@ def test_times_are_the_logs_own_where_it_has_them_and_plainly_made_up_where_not(
     ]})  # fmt: skip
     assert step(dated, 1).start_ns - step(dated, 0).start_ns == 5_500_000_000
     assert SYNTHETIC_TIME not in step(dated, 0).attributes
+    undated = fold({"steps": [{"agent": "a", "role": "agent", "content": "x", "timestamp": "noon"}]})
+    assert step(undated, 0).attributes[SYNTHETIC_TIME] is True
 
 
 def test_the_same_log_has_the_same_ids_and_another_has_others():

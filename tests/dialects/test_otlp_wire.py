@@ -147,6 +147,16 @@ def test_a_pending_record_opens_the_span_above_it_and_the_final_one_ends_it():
     assert (len(trace.spans), trace.open_count) == (1, 0)
 
 
+def test_a_partial_record_opens_its_span_and_the_final_one_ends_it():
+    partial = read_request(
+        request(otel_span(1, "work", _dd__partial_version=1)).SerializeToString(), "protobuf"
+    ).batches
+    (trace,) = traces(partial)
+    assert (len(trace.spans), trace.open_count) == (1, 1)
+    (trace,) = traces([*partial, *read_request(request(otel_span(1, "work")).SerializeToString(), "protobuf").batches])
+    assert (len(trace.spans), trace.open_count) == (1, 0)
+
+
 @pytest.mark.parametrize("above", ["", "zz", "12", "0" * 16])
 def test_a_pending_record_that_names_no_span_above_opens_a_root(above):
     pending = otel_span(9, "work", 1, 0, 0, logfire__span_type="pending_span", logfire__pending_parent_id=above)

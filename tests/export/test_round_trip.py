@@ -207,3 +207,11 @@ def test_a_span_that_names_its_operation_itself_keeps_its_contents(kind: str, me
 def test_any_telling_comes_back_as_the_same_graph(media: Media, some: list[Any]) -> None:
     before = Telling().trace(some)
     assert_same(before, through(before, media)[1])
+
+
+@every_media
+def test_an_end_by_a_clock_that_was_set_back_comes_back_as_it_was(media: Media) -> None:
+    started = SpanStarted(TRACE_ID, bytes(7) + b"a", b"", START_NS, 0, SpanKind.TOOL, "fetch", "planner")
+    before = Telling().trace([started, SpanEnded(TRACE_ID, started.span_id, START_NS - 7, 0, "ok")])
+    _, after = through(before, media)
+    assert after.spans[started.span_id].end_ns == START_NS - 7

@@ -421,3 +421,20 @@ def _parents_that_never_came(count: int) -> Iterator[Fact]:
 def test_twice_as_many_agents_are_paired_in_about_twice_the_steps(telling: Callable[[int], Iterator[Fact]]) -> None:
     small, large = (calls_of(folded([*telling(count)]).delegations, "graph") for count in (300, 600))
     assert large < 2.7 * small
+
+
+def test_a_tool_of_another_name_inside_one_is_another_call() -> None:
+    outer, inner = (
+        SpanStarted(TRACE, span_id(n), span_id(n - 1), n, 0, "tool", name, attributes={TOOL_NAME: name})
+        for n, name in ((2, "search"), (3, "fetch"))
+    )
+    assert folded([agent(1, "a"), outer, inner]).usage().tool_calls == 2
+
+
+def test_of_two_models_that_asked_for_one_agent_at_once_each_is_used_once() -> None:
+    asked = [
+        SpanStarted(TRACE, span_id(n), span_id(1), 5, 0, "model", "chat", "a", attributes={DELEGATION_TARGET: "b"})
+        for n in (2, 3)
+    ]
+    trace = folded([agent(1, "a"), *asked, agent(4, "b", 1, 6), agent(5, "b", 1, 7)])
+    assert [d.asked.span_id for d in trace.delegations() if d.asked] == [span_id(3), span_id(2)]

@@ -152,8 +152,7 @@ class _Pairing:
                         delegation.grade = Grade.OBSERVED
                     self.found[id(met)] = delegation
                     self._taken.add(span.span_id)
-                    if not self._is_open(met):
-                        open_.remove(met)
+                    open_.remove(met)
 
     def _is_open(self, invocation: "Invocation") -> bool:
         """Whether a delegation span may still explain an invocation, which nothing does or only the place of its own span."""
@@ -239,15 +238,14 @@ class _Pairing:
         target = target_named(span)
         if known is not None and not self._gives_way(known, sender, target):
             return False
-        if invocation.span is None or invocation is sender:
-            return False
-        if invocation.start_ns < span.start_ns - _skew_ns(invocation.span, span):
+        own = invocation.span
+        if own is None or invocation.start_ns < span.start_ns - _skew_ns(own, span):
             return False
         if not target:
             named = str(span.attributes.get(DELEGATION_SOURCE, "")) or (sender.agent if sender is not None else "")
             if same_agent(invocation.agent, named):
                 return False
-        return all(above is not invocation.span for above in span.ancestors())  # who asks is no answer to it
+        return all(above is not own for above in span.ancestors())  # who asks is no answer to it
 
     def _gives_way(self, nested: Delegation, sender: "Invocation | None", target: str) -> bool:
         """Whether a place explains less than a delegation span does: that of the sender's own call, or, where the span names
@@ -264,10 +262,8 @@ class _Pairing:
         return self._use_asked(target, span, lambda asked: asked.owner is source or asked.owner is None)
 
     def _asked_for(self, target: "Invocation") -> Delegation | None:
-        if target.span is None:
-            return None
-        asked = self._use_asked(target.agent, target.span, lambda asked: asked.owner is not target)
-        return self._from_span(asked, target) if asked is not None else None
+        asked = target.span and self._use_asked(target.agent, target.span, lambda asked: asked.owner is not target)
+        return self._from_span(asked, target) if asked else None
 
     def _use_asked(self, target: str, began: Span, fits: Callable[[Span], bool]) -> Span | None:
         """The latest call of a model or tool before something began that asked for a target and fits, used up."""
