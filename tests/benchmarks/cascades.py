@@ -39,6 +39,8 @@ LEARNED = (
     "every root again.",
     "What lies on a failure's way is noted once, and not gone through again by every telling: that was an eighth of the last "
     "10,000 spans under a profiler, and is a twentieth. Kept.",
+    "Failures that spread are kept apart from those that did not, and delegations are found by the agent's name: 1.62 where "
+    "it was 1.90, each one reading. To pair the 14,000 delegations of 100,000 spans takes 0.18 s where it took 0.21. Kept.",
     "Not tried: to judge only failures whose agents' delegations changed when they are derived anew; an exception may go on over "
     "agents that nothing of the failure names yet.",
 )

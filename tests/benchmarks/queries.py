@@ -35,6 +35,8 @@ ASKED = 15
 PAGE = 200
 RARE = "xylophone"
 LEARNED = (
+    "2 MB of pages in memory instead of 8, for the collector's memory: 1.35x beside other work and 1.56x on a quiet machine, "
+    "where it was 1.51x the day before. Not read in turn. Kept.",
     "Late / early is 1.5x or less on some runs and up to 1.7x on others of the same code: what is early takes 2.3 to 4.5 µs a "
     "fact, as the machine is, and what is late 3.8 to 6.8.",
     "A page cache of 64 MB instead of 8: 0.96x. Not taken: the memory of the collector misses its goal, and this is 56 MB more.",
