@@ -306,7 +306,9 @@ def test_the_list_of_a_store_keeps_the_runs_in_which_something_is_said(tmp_path:
         pipeline.store(batches)
         pipeline.fold(batches)
     pipeline.finish()
-    view = Publisher(pipeline, Health, is_live=lambda: True).answer(RunsQuery(filter="text:harbour"), -1)
+    view = Publisher(pipeline, Health, is_live=lambda: True, clock=lambda: 0).answer(
+        RunsQuery(filter="text:harbour"), -1
+    )
     assert isinstance(view, RunsView) and [row.trace_id for row in view.rows] == [(bytes([2]) * 16).hex()]
     writer.close()
     feed = StoreFeed(open_reader(tmp_path / "store"), "the-store")

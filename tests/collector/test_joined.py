@@ -82,7 +82,7 @@ def test_a_trace_is_listed_by_itself_until_all_that_is_saved_was_read() -> None:
 def test_a_filter_looks_at_each_trace_and_finds_those_of_a_run_by_its_id() -> None:
     run = messages(1, 0)
     pipeline = told(run)
-    publisher = Publisher(pipeline, lambda: Health(now_ns=NOW_NS), is_live=lambda: True)
+    publisher = Publisher(pipeline, lambda: Health(now_ns=NOW_NS), is_live=lambda: True, clock=lambda: 0)
     view = publisher.answer(RunsQuery(), -1)
     assert isinstance(view, RunsView) and ([row.traces for row in view.rows], view.total) == ([3], 1)
     of_run = publisher.answer(RunsQuery(filter=f"run:{run.parts[0].trace_id.hex()[:12]}"), -1)

@@ -52,7 +52,7 @@ def both(tmp_path: Path) -> list[Publisher | StoreFeed]:
     pipeline.finish()
     health = Health(now_ns=clock.at_ns)
     return [
-        Publisher(pipeline, lambda: health, is_live=lambda: True),
+        Publisher(pipeline, lambda: health, is_live=lambda: True, clock=lambda: 0),
         StoreFeed(open_reader(tmp_path / "store.db"), "store.db"),
     ]
 
@@ -140,7 +140,7 @@ def test_a_collector_that_begins_anew_knows_the_runs_of_a_time_by_what_was_saved
     store, at_ns, until_ns = before._library.writer, story().trace().first_ns, story().trace().last_ns + 1  # type: ignore[attr-defined]
     pipeline = Pipeline(store, [], Clock())
     pipeline.recover()
-    after = Publisher(pipeline, lambda: Health(now_ns=until_ns), is_live=lambda: True)
+    after = Publisher(pipeline, lambda: Health(now_ns=until_ns), is_live=lambda: True, clock=lambda: 0)
     query = {"by": "tool", "name": "search", "work": "tool", "at_ns": at_ns, "until_ns": until_ns}
     assert asked(after, **query).runs_total == 1
 

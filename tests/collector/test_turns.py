@@ -124,7 +124,7 @@ def test_a_journal_that_does_not_read_as_it_was_written_is_said_once(tmp_path: P
     (path,) = (tmp_path / "journal").glob("*.frames")
     path.write_bytes(path.read_bytes().replace(frame(1, 1), frame(2, 1)))
     pipeline = Pipeline(open_writer(tmp_path / "store.db"), [], time.time_ns)
-    publisher = Publisher(pipeline, Health, is_live=lambda: True)
+    publisher = Publisher(pipeline, Health, is_live=lambda: True, clock=lambda: 0)
     desk = Desk(pipeline, publisher, JournalReader(tmp_path / "journal"), time.time_ns)
     while desk.settle(journal.end):
         pass

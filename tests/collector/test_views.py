@@ -28,7 +28,6 @@ from tests.detection.stories import trip
 from tests.scenarios import Scenario
 from trajectory.collector import publish, spans
 from trajectory.collector.incident_states import IncidentStates
-from trajectory.collector.pace import Pace
 from trajectory.collector.remote import RemoteFeed
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.watching import answer, read_answer
@@ -422,10 +421,10 @@ def test_output_that_is_still_streaming_is_shown_so_far() -> None:
 
 def test_a_dear_answer_is_given_again_until_it_has_rested(monkeypatch: pytest.MonkeyPatch) -> None:
     ticking = Clock(0)
-    monkeypatch.setattr(publish.time, "monotonic_ns", ticking)
-    monkeypatch.setattr(publish, "Pace", lambda rests: Pace(rests, ticking))
     with bench() as collector:
-        collector.publisher = publish.Publisher(collector.pipeline, collector.health, is_live=lambda: True)
+        collector.publisher = publish.Publisher(
+            collector.pipeline, collector.health, is_live=lambda: True, clock=ticking
+        )
         make = collector.publisher._fresh
 
         def dear(*asked: Any) -> View | None:
@@ -566,12 +565,12 @@ def test_the_outline_passes_over_what_was_only_named_and_lists_so_many_failures(
 
 def test_only_so_many_dear_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     ticking = Clock(0)
-    monkeypatch.setattr(publish.time, "monotonic_ns", ticking)
-    monkeypatch.setattr(publish, "Pace", lambda rests: Pace(rests, ticking))
     monkeypatch.setattr(publish, "QUICK_NS", -1)  # each is dear
     monkeypatch.setattr(publish, "_MAX_HELD", 2)
     with bench() as collector:
-        collector.publisher = publish.Publisher(collector.pipeline, collector.health, is_live=lambda: True)
+        collector.publisher = publish.Publisher(
+            collector.pipeline, collector.health, is_live=lambda: True, clock=ticking
+        )
         tell(collector, run().facts)
         before = {limit: collector.publisher.answer(RunsQuery(limit=limit), -1) for limit in (1, 2, 3)}
         assert len(collector.publisher._held) == 2

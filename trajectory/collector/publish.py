@@ -20,7 +20,7 @@ from trajectory.collector.at_instant import Instants
 from trajectory.collector.earlier import Earlier
 from trajectory.collector.folded import FoldedTrace
 from trajectory.collector.library import Library
-from trajectory.collector.pace import QUICK_NS, Pace
+from trajectory.collector.pace import QUICK_NS, MonotonicClock, Pace
 from trajectory.collector.rows import TraceRows
 from trajectory.collector.spans import asked_of, critical_rows, outline, place_around, span_rows, span_view
 from trajectory.errors import QueryError
@@ -53,16 +53,25 @@ _MOST_ALERTS, _LOOKED_AT_ALERTS = 200, 1_000
 
 
 class Publisher:
-    """Turns queries into views. `health` is asked for at each answer; `is_live` says whether open spans may go on."""
+    """Turns queries into views. `health` is asked for at each answer; `is_live` says whether open spans may go on; `clock` is
+    monotonic, in nanoseconds, and says what an answer costs."""
 
-    def __init__(self, library: Library, health: Callable[[], Health], *, is_live: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        health: Callable[[], Health],
+        *,
+        is_live: Callable[[], bool],
+        clock: MonotonicClock = time.monotonic_ns,
+    ) -> None:
         self._library = library
         self._health = health
         self._is_live = is_live
         self._shown = Health()
         self._health_version = 0
         self._held: dict[Query, tuple[View, Pace]] = {}
-        self._pace = Pace(1)
+        self._clock = clock
+        self._pace = Pace(1, clock)
         self._instants = Instants()
         self._earlier = Earlier(lambda: library.runs.rows(), library.stored)
         self._earlier_version = 0
@@ -75,7 +84,7 @@ class Publisher:
         held = self._held.get(query)
         if held is not None and not (held[1].is_due and self._pace.is_due):
             return held[0] if held[0].version > since else None
-        began_ns = time.monotonic_ns()
+        began_ns = self._clock()
         view = self._fresh(query, since, health)
         if view is not None and view.version >= 0:  # else it is a part of an answer, and the next is to come
             self._hold(query, view, began_ns)
@@ -83,7 +92,7 @@ class Publisher:
 
     def _hold(self, query: Query, view: View, began_ns: int) -> None:
         """Keeps a view that was dear to make: until its rest is over, it is the answer to whoever asks for the same."""
-        pace = Pace(_RESTS)
+        pace = Pace(_RESTS, self._clock)
         self._pace.took(began_ns)
         if pace.took(began_ns) > QUICK_NS:
             self._held[query] = view, pace
