@@ -241,24 +241,20 @@ def test_an_agent_holds_an_item_from_when_it_had_it_and_lacks_what_its_task_came
     assert "H7" not in [row.text for row in begun.held]
 
 
-def test_the_items_of_a_very_large_run_are_not_compared_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knowledge, "MAX_SPANS", 1)
+@pytest.mark.parametrize(
+    ("bound", "is_any_held", "why_not"),
+    [("MAX_SPANS", False, "up to 1 steps"), ("MAX_DELEGATIONS", True, "items of the first 1 hand-overs alone")],
+)
+def test_of_a_very_large_run_it_is_said_whose_items_are_compared(
+    monkeypatch: pytest.MonkeyPatch, bound: str, is_any_held: bool, why_not: str
+) -> None:
+    monkeypatch.setattr(knowledge, bound, 1)
     scenario = trip()
     reading = Reading(TraceRows(folded(scenario.facts), scenario.now_ns, False), 1)
     for _ in reading.read():
         pass
     view = instant_view(reading, InstantQuery("", 0), 1, Health())
-    assert view.held == [] and "up to 1 steps" in view.held_why_not
-
-
-def test_of_many_hand_overs_it_is_said_whose_items_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knowledge, "MAX_DELEGATIONS", 1)
-    scenario = trip()
-    reading = Reading(TraceRows(folded(scenario.facts), scenario.now_ns, False), 1)
-    for _ in reading.read():
-        pass
-    view = instant_view(reading, InstantQuery("", 0), 1, Health())
-    assert view.held and view.held_why_not == "items of the first 1 hand-overs alone are compared"
+    assert bool(view.held) is is_any_held and why_not in view.held_why_not
 
 
 def test_only_so_many_runs_are_kept_as_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:

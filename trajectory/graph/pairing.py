@@ -80,15 +80,17 @@ class _Pairing:
         self._taken: set[bytes] = set()
         self._roster = Roster(invocations)
         self._sent: list[Span] = []
-        asked: dict[str, list[tuple[int, Span]]] = {}
+        asked: dict[str, list[Span]] = {}
         for span in spans.values():
             kind = span.kind
             if kind == _DELEGATION:
                 self._sent.append(span)
             elif kind in (_MODEL, _TOOL) and DELEGATION_TARGET in span.attributes and (target := target_named(span)):
-                asked.setdefault(name_key(target), []).append((span.start_ns, span))
+                asked.setdefault(name_key(target), []).append(span)
         self._sent.sort(key=_order_key)
-        self._asked = {key: ByStart(sorted(found, key=lambda pair: pair[1].order_key)) for key, found in asked.items()}
+        self._asked = {
+            key: ByStart((s.start_ns, s) for s in sorted(found, key=_order_key)) for key, found in asked.items()
+        }
 
     @cached_property
     def _tools(self) -> Around:

@@ -36,7 +36,7 @@ def name_key(name: str) -> str:
 
 
 class ByStart(Generic[_T]):
-    """Things by start."""
+    """Things by start, in nanoseconds; those of one start in the order in which they came."""
 
     def __init__(self, things: Iterable[tuple[int, _T]] = ()) -> None:
         found = sorted(things, key=lambda pair: pair[0])
@@ -45,6 +45,7 @@ class ByStart(Generic[_T]):
 
     @property
     def first_ns(self) -> int:
+        """When the first of them started; there is one."""
         return self._starts[0]
 
     def since(self, at_ns: int) -> Iterator[_T]:
@@ -86,6 +87,7 @@ class Roster:
         return found.since(at_ns) if found is not None else iter(())
 
     def remove(self, invocation: "Invocation") -> None:
+        """Takes one out that is in it."""
         for found in (self._by_name[name_key(invocation.agent)], self._all):
             found.remove(invocation.start_ns, invocation)
 
