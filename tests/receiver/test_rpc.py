@@ -1,6 +1,7 @@
 """OTLP over gRPC: the same facts as over HTTP, and the statuses that exporters go by."""
 
 import asyncio
+import contextlib
 import gc
 import sys
 import time
@@ -25,6 +26,19 @@ from trajectory.receiver.receiver import Receiver
 from trajectory.receiver.rpc import begin
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+
+@contextlib.asynccontextmanager
+async def serving(gate: Gate, patience_s: float = 20.0) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server of its own, whose facts go nowhere."""
+    receiver = Receiver(HeldWay(), patience_s=patience_s)
+    server, port = await rpc.begin("127.0.0.1:0", receiver, gate)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel
+    finally:
+        await server.stop(None)
+        receiver.close()
 
 
 def test_spans_and_logs_come_in_over_grpc_with_and_without_gzip(room: Room) -> None:
@@ -65,25 +79,19 @@ def test_a_bomb_is_refused_before_it_is_inflated_whole(room: Room, size_mb: int,
 
 
 async def test_under_pressure_it_says_when_to_come_again_and_without_a_token_it_says_so() -> None:
-    receiver = Receiver(HeldWay(), patience_s=0.0)
-    server, port = await rpc.begin("127.0.0.1:0", receiver, Gate(lambda token: token == "good"))
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            export = TraceServiceStub(channel).Export
-            with pytest.raises(grpc.aio.AioRpcError) as failed:
-                await export(request(*spans(new_trace(), "plan")), timeout=20, wait_for_ready=True)
-            assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
-            token = (("authorization", "Bearer good"),)
-            with pytest.raises(grpc.aio.AioRpcError) as failed:
-                await export(request(*spans(new_trace(), "plan")), timeout=20, wait_for_ready=True, metadata=token)
-            assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
-            details = dict(failed.value.trailing_metadata() or ())["grpc-status-details-bin"]
-            (detail,) = Status.FromString(details).details
-            delay = RetryInfo()
-            assert detail.Unpack(delay) and delay.retry_delay.seconds == 1
-    finally:
-        await server.stop(None)
-        receiver.close()
+    async with serving(Gate(_tokens), patience_s=0.0) as channel:
+        export = TraceServiceStub(channel).Export
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await export(request(*spans(new_trace(), "plan")), timeout=20, wait_for_ready=True)
+        assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        token = (("authorization", "Bearer good"),)
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await export(request(*spans(new_trace(), "plan")), timeout=20, wait_for_ready=True, metadata=token)
+        assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
+        details = dict(failed.value.trailing_metadata() or ())["grpc-status-details-bin"]
+        (detail,) = Status.FromString(details).details
+        delay = RetryInfo()
+        assert detail.Unpack(delay) and delay.retry_delay.seconds == 1
 
 
 def _tokens(token: str) -> bool:
@@ -96,16 +104,10 @@ async def _endless() -> AsyncIterator[bytes]:
 
 
 async def test_who_may_not_send_is_told_so_before_a_body_comes() -> None:
-    receiver = Receiver(HeldWay())
-    server, port = await rpc.begin("127.0.0.1:0", receiver, Gate(_tokens))
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            with pytest.raises(grpc.aio.AioRpcError) as failed:
-                await channel.stream_unary(EXPORT)(_endless(), timeout=20, wait_for_ready=True)
-            assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    finally:
-        await server.stop(None)
-        receiver.close()
+    async with serving(Gate(_tokens)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await channel.stream_unary(EXPORT)(_endless(), timeout=20, wait_for_ready=True)
+        assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_few_bodies_come_in_at_a_time_and_one_that_does_not_come_is_ended(
@@ -113,36 +115,24 @@ async def test_few_bodies_come_in_at_a_time_and_one_that_does_not_come_is_ended(
 ) -> None:
     monkeypatch.setattr(rpc, "_AT_ONCE", 1)
     monkeypatch.setattr(rpc, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(rpc, "BODY_S", 1.0)
-    receiver = Receiver(HeldWay())
-    server, port = await rpc.begin("127.0.0.1:0", receiver, Gate())
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            await channel.channel_ready()
-            calls = [channel.stream_unary(EXPORT)(_endless(), timeout=20) for _ in range(3)]
-            codes = [await call.code() for call in calls]
-            assert sorted(code.name for code in codes) == ["DEADLINE_EXCEEDED", *["RESOURCE_EXHAUSTED"] * 2]
-            assert await channel.unary_unary(EXPORT)(b"", timeout=20) == b""  # and it goes on
-    finally:
-        await server.stop(None)
-        receiver.close()
+    monkeypatch.setattr(rpc, "BODY_S", 2.0)
+    async with serving(Gate()) as channel:
+        await channel.channel_ready()
+        calls = [channel.stream_unary(EXPORT)(_endless(), timeout=20) for _ in range(3)]
+        codes = [await call.code() for call in calls]
+        assert sorted(code.name for code in codes) == ["DEADLINE_EXCEEDED", *["RESOURCE_EXHAUSTED"] * 2]
+        assert await channel.unary_unary(EXPORT)(b"", timeout=20) == b""  # and it goes on
 
 
 async def test_streams_that_say_nothing_keep_nobody_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc, "_AT_ONCE", 1)
-    monkeypatch.setattr(rpc, "_HURRIED_S", 0.01)
-    receiver = Receiver(HeldWay())
-    server, port = await rpc.begin("127.0.0.1:0", receiver, Gate())
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            await channel.channel_ready()
-            calls = [channel.stream_unary(EXPORT)(_endless(), timeout=20) for _ in range(4)]
-            assert await channel.unary_unary(EXPORT)(b"", timeout=20) == b""
-            for call in calls:
-                call.cancel()
-    finally:
-        await server.stop(None)
-        receiver.close()
+    monkeypatch.setattr(rpc, "_HURRIED_S", 0.3)  # also for the body that comes, if its turn is before another's
+    async with serving(Gate()) as channel:
+        await channel.channel_ready()
+        calls = [channel.stream_unary(EXPORT)(_endless(), timeout=20) for _ in range(3)]
+        assert await channel.unary_unary(EXPORT)(b"", timeout=20) == b""
+        for call in calls:
+            call.cancel()
 
 
 class _Kept:
